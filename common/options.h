@@ -1,0 +1,49 @@
+#ifndef MILLRACE_COMMON_OPTIONS_H
+#define MILLRACE_COMMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/status.h"
+
+/*
+ * One table per program says everything about its options: name, environment variable, default, bounds
+ * and help. Parsing, --help and the error messages all come from the same row.
+ */
+enum option_kind { OPTION_FLAG, OPTION_INTEGER, OPTION_REAL, OPTION_TEXT };
+
+struct option_row {
+    const char *name;        /* "batch-tokens": --batch-tokens N */
+    char letter;             /* 'l': -l N; 0: none */
+    enum option_kind kind;
+    const char *value_name;  /* "N", "DIR" */
+    const char *environment; /* "MILLRACE_BATCH_TOKENS", or NULL. The command line wins */
+    const char *fallback;    /* the default, as it would be typed; NULL: none (0, NaN, NULL, false) */
+    double least, most;      /* INTEGER and REAL, inclusive */
+    const char *help;        /* one sentence, may have line breaks */
+    void *value;             /* bool *, int64_t *, double * or const char ** */
+    bool *given;             /* set when it came from the command line or the environment; may be NULL */
+};
+
+struct option_table {
+    const char *program;  /* "millrace generate" */
+    const char *summary;  /* what it does, a paragraph */
+    const char *operands; /* "[PROMPT]", or "" */
+    const char *examples; /* lines to type, or NULL */
+    const struct option_row *rows; /* ends with .name = NULL */
+    int max_operands;
+};
+
+/*
+ * Fills the values from defaults, environment and argv (argv[0] is skipped). What is left are operands: *operands
+ * points into argv, *n_operands counts them. `--` ends the options. --help sets *help and parses no further. INVALID_ARGUMENT names the option, the value and the
+ * limits, and proposes the nearest name for one that is unknown.
+ */
+enum status options_parse(const struct option_table *table, int argc, char **argv, bool *help, char ***operands,
+                          int *n_operands, struct error *error);
+
+/* The page that --help prints. */
+void options_print_help(const struct option_table *table, FILE *out);
+
+#endif
