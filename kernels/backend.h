@@ -78,10 +78,11 @@ struct norm_modulate {
     float *y; /* [rows, width] */
 };
 
-/* x[i, :] += gate[c] ⊙ y[i, :], c = condition_of_row[i]; gate[c] = modulation[c * ld_modulation + gate_offset ...] */
+/* x[i, :] += gate[c] ⊙ (y[i, :] + bias), c = condition_of_row[i]; gate[c] = modulation[c * ld_modulation + gate_offset ...] */
 struct gated_add {
     float *x; /* [rows, width] */
     const float *y; /* [rows, width] */
+    const float *bias; /* [width] or NULL; here and not in matmul, so that it is added once, after the all-reduce */
     int rows, width;
     const float *modulation;
     int64_t ld_modulation, gate_offset;
@@ -131,7 +132,7 @@ struct head_scan {
     const int32_t *left_out; /* [rows]: this token of the row is not summed but reported alone; -1: none */
     int32_t forbidden;       /* the mask token where it may not be drawn, else -1: in no sum, never drawn */
     struct exp_sum *tiles;   /* out [rows, n_tiles of this rank] */
-    struct exp_sum *groups;  /* out [rows, n_groups] */
+    struct exp_sum *groups;  /* out [n_groups, rows]: ranks' results follow each other when they are gathered */
     float *left_out_logit;   /* out [rows]; -INFINITY where another rank holds it, or there is none */
 };
 
@@ -153,8 +154,9 @@ struct row_choice {
 struct head_choose {
     int rows;
     int n_groups;                  /* of all ranks */
-    const struct exp_sum *groups;  /* [rows, n_groups] */
-    const float *left_out_logit;   /* [rows], the holder's value */
+    const struct exp_sum *groups;  /* [n_groups, rows] */
+    int n_ranks;
+    const float *left_out_logit;   /* [n_ranks, rows]: the largest over the ranks is the holder's */
     const double *bound;           /* [rows] */
     const double *u_jump, *u_draw; /* [rows], in [0, 1) */
     struct row_choice *choice;     /* out [rows] */
