@@ -14,34 +14,38 @@
 enum option_kind { OPTION_FLAG, OPTION_INTEGER, OPTION_REAL, OPTION_TEXT };
 
 struct option_row {
-    const char *name;        /* "batch-tokens": --batch-tokens N */
-    char letter;             /* 'l': -l N; 0: none */
+    const char *name; /* "batch-tokens": --batch-tokens N */
+    char letter;      /* 'l': -l N; 0: none */
     enum option_kind kind;
     const char *value_name;  /* "N", "DIR" */
     const char *environment; /* "MILLRACE_BATCH_TOKENS", or NULL. The command line wins */
     const char *fallback;    /* the default, as it would be typed; NULL: none (0, NaN, NULL, false) */
-    double least, most;      /* INTEGER and REAL, inclusive */
+    double least, most;      /* INTEGER and REAL, inclusive; least == most (both left out): no bounds */
     const char *help;        /* one sentence, may have line breaks */
     void *value;             /* bool *, int64_t *, double * or const char ** */
     bool *given;             /* set when it came from the command line or the environment; may be NULL */
 };
 
 struct option_table {
-    const char *program;  /* "millrace generate" */
-    const char *summary;  /* what it does, a paragraph */
-    const char *operands; /* "[PROMPT]", or "" */
-    const char *examples; /* lines to type, or NULL */
+    const char *program;           /* "millrace generate" */
+    const char *summary;           /* what it does, a paragraph */
+    const char *operands;          /* "[PROMPT]", or "" */
+    const char *examples;          /* lines to type, indented by two, joined with "\n"; or NULL */
     const struct option_row *rows; /* ends with .name = NULL */
     int max_operands;
 };
 
 /*
- * Fills the values from defaults, environment and argv (argv[0] is skipped). What is left are operands: *operands
- * points into argv, *n_operands counts them. `--` ends the options. --help sets *help and parses no further. INVALID_ARGUMENT names the option, the value and the
- * limits, and proposes the nearest name for one that is unknown.
+ * Fills the values from defaults, environment and argv (argv[0] is skipped); an empty environment variable
+ * counts as not set. Accepted: --name VALUE, --name=VALUE, -x VALUE, -xVALUE, and for a flag --name,
+ * --name=true|false (in the environment also yes/no, on/off, 1/0). Whole names only, no abbreviations.
+ * What is left are operands, which may stand between options: *operands points into argv (whose order
+ * changes), *n_operands counts them; a lone `-` is one. `--` ends the options. --help or -h sets *help and
+ * parses no further. INVALID_ARGUMENT names the option, the value and the limits, and proposes the nearest
+ * name for one that is unknown. OPTION_TEXT values point into argv or the environment.
  */
-enum status options_parse(const struct option_table *table, int argc, char **argv, bool *help, char ***operands,
-                          int *n_operands, struct error *error);
+enum status options_parse(const struct option_table *table, int argc, char **argv, bool *help,
+                          char ***operands, int *n_operands, struct error *error);
 
 /* The page that --help prints. */
 void options_print_help(const struct option_table *table, FILE *out);

@@ -1,0 +1,339 @@
+#include "common/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/nearest.h"
+
+/* Where a value came from, for the sentence about it: "--length", "-l" or "MILLRACE_LENGTH". */
+struct origin {
+    const char *name;
+    int size;
+};
+
+static bool is_bounded(const struct option_row *row)
+{
+    return row->least < row->most;
+}
+
+static enum status refuse_bounds(const struct option_row *row, struct origin from, const char *text,
+                                 struct error *error)
+{
+    int digits = row->kind == OPTION_INTEGER ? 20 : 6;
+    return error_set(error, STATUS_INVALID_ARGUMENT, "%.*s is %s; it must be from %.*g to %.*g", from.size,
+                     from.name, text, digits, row->least, digits, row->most);
+}
+
+static enum status assign_integer(const struct option_row *row, struct origin from, const char *text,
+                                  struct error *error)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (end == text || *end)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%.*s needs a whole number, not '%s'", from.size,
+                         from.name, text);
+    if (errno == ERANGE || (is_bounded(row) && ((double)number < row->least || (double)number > row->most)))
+        return is_bounded(row) ? refuse_bounds(row, from, text, error)
+                               : error_set(error, STATUS_INVALID_ARGUMENT, "%.*s is %s, which is too large",
+                                           from.size, from.name, text);
+    *(int64_t *)row->value = number;
+    return STATUS_OK;
+}
+
+static enum status assign_real(const struct option_row *row, struct origin from, const char *text,
+                               struct error *error)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end || !isfinite(number))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%.*s needs a number, not '%s'", from.size,
+                         from.name, text);
+    if (is_bounded(row) && (number < row->least || number > row->most))
+        return refuse_bounds(row, from, text, error);
+    *(double *)row->value = number;
+    return STATUS_OK;
+}
+
+static enum status assign_flag(const struct option_row *row, struct origin from, const char *text,
+                               struct error *error)
+{
+    static const char *const words[][2] = {{"false", "true"}, {"no", "yes"}, {"off", "on"}, {"0", "1"}};
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+        for (int truth = 0; truth < 2; truth++) {
+            if (!strcmp(text, words[i][truth])) {
+                *(bool *)row->value = truth;
+                return STATUS_OK;
+            }
+        }
+    }
+    return error_set(error, STATUS_INVALID_ARGUMENT, "%.*s is a switch: true or false, not '%s'", from.size,
+                     from.name, text);
+}
+
+static enum status assign(const struct option_row *row, struct origin from, const char *text,
+                          struct error *error)
+{
+    switch (row->kind) {
+    case OPTION_FLAG:
+        return assign_flag(row, from, text, error);
+    case OPTION_INTEGER:
+        return assign_integer(row, from, text, error);
+    case OPTION_REAL:
+        return assign_real(row, from, text, error);
+    case OPTION_TEXT:
+        break;
+    }
+    *(const char **)row->value = text;
+    return STATUS_OK;
+}
+
+static enum status assign_given(const struct option_row *row, struct origin from, const char *text,
+                                struct error *error)
+{
+    enum status status = assign(row, from, text, error);
+    if (status == STATUS_OK && row->given)
+        *row->given = true;
+    return status;
+}
+
+static void clear_value(const struct option_row *row)
+{
+    switch (row->kind) {
+    case OPTION_FLAG:
+        *(bool *)row->value = false;
+        break;
+    case OPTION_INTEGER:
+        *(int64_t *)row->value = 0;
+        break;
+    case OPTION_REAL:
+        *(double *)row->value = NAN;
+        break;
+    case OPTION_TEXT:
+        *(const char **)row->value = NULL;
+        break;
+    }
+    if (row->given)
+        *row->given = false;
+}
+
+/* Defaults first, the environment over them. An empty variable counts as not set. */
+static enum status assign_defaults(const struct option_table *table, struct error *error)
+{
+    for (const struct option_row *row = table->rows; row->name; row++) {
+        clear_value(row);
+        enum status status = STATUS_OK;
+        if (row->fallback)
+            status = assign(row, (struct origin){row->name, (int)strlen(row->name)}, row->fallback, error);
+        const char *text = row->environment ? getenv(row->environment) : NULL;
+        if (status == STATUS_OK && text && *text)
+            status = assign_given(row, (struct origin){row->environment, (int)strlen(row->environment)}, text,
+                                  error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status refuse_name(const struct option_table *table, const char *argument, size_t name_size,
+                               struct error *error)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)(name_size < 63 ? name_size : 63), argument + 2);
+    const char *best = NULL;
+    for (const struct option_row *row = table->rows; row->name; row++)
+        best = nearer_name(name, best, row->name);
+    if (best)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "unknown option --%s; did you mean --%s?", name,
+                         best);
+    return error_set(error, STATUS_INVALID_ARGUMENT, "unknown option --%s; `%s --help` lists them", name,
+                     table->program);
+}
+
+/* What parsing stands on: argv[next] is looked at next. */
+struct walk {
+    int argc, next;
+    char **argv;
+};
+
+static enum status take_value(const struct option_row *row, struct walk *walk, struct origin from,
+                              struct error *error)
+{
+    if (row->kind == OPTION_FLAG)
+        return assign_given(row, from, "true", error);
+    if (walk->next >= walk->argc)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%.*s needs a value: %.*s %s", from.size, from.name,
+                         from.size, from.name, row->value_name ? row->value_name : "VALUE");
+    return assign_given(row, from, walk->argv[walk->next++], error);
+}
+
+/* --name, --name value, --name=value */
+static enum status parse_long(const struct option_table *table, struct walk *walk, struct error *error)
+{
+    const char *argument = walk->argv[walk->next++], *name = argument + 2;
+    size_t name_size = strcspn(name, "=");
+    struct origin from = {argument, (int)name_size + 2};
+    for (const struct option_row *row = table->rows; row->name; row++) {
+        if (strlen(row->name) != name_size || strncmp(row->name, name, name_size) != 0)
+            continue;
+        if (name[name_size] == '=')
+            return assign_given(row, from, name + name_size + 1, error);
+        return take_value(row, walk, from, error);
+    }
+    return refuse_name(table, argument, name_size, error);
+}
+
+/* -x, -x value, -xvalue */
+static enum status parse_letter(const struct option_table *table, struct walk *walk, struct error *error)
+{
+    const char *argument = walk->argv[walk->next++];
+    struct origin from = {argument, 2};
+    for (const struct option_row *row = table->rows; row->name; row++) {
+        if (!row->letter || row->letter != argument[1])
+            continue;
+        if (!argument[2])
+            return take_value(row, walk, from, error);
+        if (row->kind != OPTION_FLAG)
+            return assign_given(row, from, argument + 2, error);
+        return error_set(error, STATUS_INVALID_ARGUMENT, "-%c takes no value; write '-%c' alone, not '%s'",
+                         row->letter, row->letter, argument);
+    }
+    return error_set(
+        error, STATUS_INVALID_ARGUMENT,
+        "unknown option %s; `%s --help` lists them (what begins with '-' and is no option goes after '--')",
+        argument, table->program);
+}
+
+static enum status check_operands(const struct option_table *table, char **operands, int n_operands,
+                                  struct error *error)
+{
+    if (n_operands <= table->max_operands)
+        return STATUS_OK;
+    const char *extra = operands[table->max_operands];
+    if (table->max_operands == 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s takes options only, not '%s'", table->program,
+                         extra);
+    return error_set(error, STATUS_INVALID_ARGUMENT, "'%s' is one too many: %s %s (quote what has spaces)",
+                     extra, table->program, table->operands);
+}
+
+enum status options_parse(const struct option_table *table, int argc, char **argv, bool *help,
+                          char ***operands, int *n_operands, struct error *error)
+{
+    struct walk walk = {.argc = argc, .next = 1, .argv = argv};
+    enum status status = assign_defaults(table, error);
+    char **kept = argv + (argc > 0); /* operands move up over the options that were read */
+    int n_kept = 0;
+    bool options_ended = false;
+    *help = false;
+    while (status == STATUS_OK && walk.next < argc) {
+        const char *argument = argv[walk.next];
+        if (options_ended || argument[0] != '-' || !argument[1])
+            kept[n_kept++] = argv[walk.next++];
+        else if (!strcmp(argument, "--"))
+            options_ended = true, walk.next++;
+        else if (!strcmp(argument, "--help") || !strcmp(argument, "-h"))
+            return *help = true, STATUS_OK;
+        else if (argument[1] == '-')
+            status = parse_long(table, &walk, error);
+        else
+            status = parse_letter(table, &walk, error);
+    }
+    if (status == STATUS_OK)
+        status = check_operands(table, kept, n_kept, error);
+    if (status == STATUS_OK)
+        *operands = kept, *n_operands = n_kept;
+    return status;
+}
+
+/* ---- the help page ---- */
+
+enum { PAGE_WIDTH = 96, NAME_WIDTH_MAX = 26 };
+
+/* "  -l, --length N" */
+static int format_name(const struct option_row *row, char *out, size_t out_size)
+{
+    char letter[8] = "    ";
+    if (row->letter)
+        snprintf(letter, sizeof letter, "-%c, ", row->letter);
+    const char *value = row->kind == OPTION_FLAG ? "" : row->value_name ? row->value_name : "VALUE";
+    return snprintf(out, out_size, "  %s--%s%s%s", letter, row->name, *value ? " " : "", value);
+}
+
+/* Words of `text` wrapped between two columns; the cursor is at `column` already. Line breaks stay. */
+static void print_wrapped(FILE *out, const char *text, int column)
+{
+    int at = column;
+    while (*text) {
+        size_t word = strcspn(text, " \n");
+        if (at > column && at + 1 + (int)word > PAGE_WIDTH) {
+            fprintf(out, "\n%*s", column, "");
+            at = column;
+        }
+        if (word)
+            at += fprintf(out, "%s%.*s", at > column ? " " : "", (int)word, text);
+        text += word;
+        if (*text == '\n') {
+            fprintf(out, "\n%*s", text[1] ? column : 0, "");
+            at = column;
+        }
+        text += *text != '\0';
+    }
+    fputc('\n', out);
+}
+
+/* "[default 8, 1 to 1024, environment MILLRACE_STEPS]", or nothing */
+static void format_facts(const struct option_row *row, char *out, size_t out_size)
+{
+    char fallback[128] = "", bounds[96] = "", environment[96] = "";
+    if (row->fallback && *row->fallback)
+        snprintf(fallback, sizeof fallback, "default %s", row->fallback);
+    if (is_bounded(row) && row->most < 1e15)
+        snprintf(bounds, sizeof bounds, "%s%.15g to %.15g", *fallback ? ", " : "", row->least, row->most);
+    else if (is_bounded(row))
+        snprintf(bounds, sizeof bounds, "%sat least %.15g", *fallback ? ", " : "", row->least);
+    if (row->environment)
+        snprintf(environment, sizeof environment, "%senvironment %s", *fallback || *bounds ? ", " : "",
+                 row->environment);
+    *out = '\0';
+    if (*fallback || *bounds || *environment)
+        snprintf(out, out_size, " [%s%s%s]", fallback, bounds, environment);
+}
+
+static void print_row(FILE *out, const struct option_row *row, int column)
+{
+    char name[96], facts[352], text[2048];
+    int width = format_name(row, name, sizeof name);
+    format_facts(row, facts, sizeof facts);
+    snprintf(text, sizeof text, "%s%s", row->help, facts);
+    fputs(name, out);
+    if (width + 2 > column)
+        fprintf(out, "\n%*s", column, "");
+    else
+        fprintf(out, "%*s", column - width, "");
+    print_wrapped(out, text, column);
+}
+
+void options_print_help(const struct option_table *table, FILE *out)
+{
+    static const struct option_row help_row = {.name = "help", .letter = 'h', .help = "Print this page."};
+    int column = 0;
+    for (const struct option_row *row = table->rows; row->name; row++) {
+        char name[96];
+        int width = format_name(row, name, sizeof name) + 2;
+        if (width > column && width <= NAME_WIDTH_MAX + 2)
+            column = width;
+    }
+    if (column < 14)
+        column = 14;
+    fprintf(out, "Usage: %s [options]%s%s\n\n", table->program, *table->operands ? " " : "", table->operands);
+    print_wrapped(out, table->summary, 0);
+    fputs("\nOptions:\n", out);
+    for (const struct option_row *row = table->rows; row->name; row++)
+        print_row(out, row, column);
+    print_row(out, &help_row, column);
+    if (table->examples)
+        fprintf(out, "\nExamples:\n%s\n", table->examples);
+}
