@@ -1,0 +1,9 @@
+#ifndef MILLRACE_TESTS_COMMON_SUITES_H
+#define MILLRACE_TESTS_COMMON_SUITES_H
+
+#include <check.h>
+
+Suite *options_suite(void);
+Suite *basics_suite(void);
+
+#endif
