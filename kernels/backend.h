@@ -130,26 +130,25 @@ struct head_scan {
     const int32_t *group_column; /* [n_groups + 1], multiples of VOCABULARY_TILE from the rank's first column; the last is n_out */
     const float *inverse_temperature; /* [rows] */
     const int32_t *left_out; /* [rows]: this token of the row is not summed but reported alone; -1: none */
-    int32_t forbidden;       /* the mask token where it may not be drawn, else -1: in no sum, never drawn */
     struct exp_sum *tiles;   /* out [rows, n_tiles of this rank] */
     struct exp_sum *groups;  /* out [n_groups, rows]: ranks' results follow each other when they are gathered */
     float *left_out_logit;   /* out [rows]; -INFINITY where another rank holds it, or there is none */
 };
 
 /*
- * What becomes of each row, from the sums of all ranks. With M the largest max, e the left-out
- * token's exp(l - M) and S the sum of the others':
- *   bound[i] >= 0 (a step with jumps): p_x = e/(S+e), P(jump) = 1 - exp(-bound[i] (1 - p_x)), jump iff
- *     u_jump[i] < P(jump), where bound is h·α (spec, cumulative scalar; λ is held at 1e-12 or more, h ≤ 1);
- *   bound[i] < 0 (last step): the row is always drawn, from S + e.
- * A row that is drawn gets the group in which the running sum over columns passes u_draw[i] · total,
- * and what is left of that target within the group, in units of exp(group max).
+ * What becomes of each row, from the sums of all ranks. With M the largest max, S the sum of exp(l - M)
+ * without the left-out token and e that token's own:
+ *   bound[i] >= 0 (a step with jumps; left out is the current token): p_x = e/(S+e),
+ *     P(jump) = 1 - exp(-bound[i] (1 - p_x)), jump iff u_jump[i] < P(jump); bound is h·α (spec, cumulative scalar).
+ *   bound[i] < 0 (last step; left out is a mask token that may not be drawn, or nothing): the row is always drawn.
+ * Either way a token is drawn from S alone: the group in which the running sum over columns passes
+ * u_draw[i] · S, and what is left of that target within the group, in units of exp(group max).
  */
 struct row_choice {
     int32_t group;     /* of all ranks, in order; -1: the row keeps its token */
     float max;         /* M */
     double target;     /* within the group: Σ exp(l - max_group) up to the drawn token passes this */
-    double log_total;  /* M + ln(S + e): log p(token) = logit - log_total */
+    double log_total;  /* log p(token) = logit - log_total: M + ln(S + e), in the last step M + ln S */
 };
 struct head_choose {
     int rows;
