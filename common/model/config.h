@@ -16,41 +16,56 @@
  *     "trained_length": 128, "max_length": 1024, "default_steps": 8, "max_steps": 1024,
  *     "origin": {...free text for people: file, entry, step...} }
  *
- * "vocabulary" is V, the mask token not counted: with a mask source the model has V + 1 rows and the mask token is V.
+ * Every key but "origin" must be there, and no other: a key that is misspelt is an error, not a default. What
+ * people want to note goes into "origin". "vocabulary" is V, the mask token not counted: with a mask source
+ * the model has V + 1 rows and the mask token is V.
  */
 enum architecture { ARCHITECTURE_DFM, ARCHITECTURE_FS_DFM }; /* teacher; student: sees the step size too */
 enum source { SOURCE_UNIFORM, SOURCE_MASK };
 
 enum { MODEL_NAME_MAX = 64 };
+enum { MODEL_CONFIG_BYTES_MAX = 1 << 20 }; /* the largest config.json that is read */
 
 struct model_config {
-    char name[MODEL_NAME_MAX]; /* [A-Za-z0-9._-]+ */
+    char name[MODEL_NAME_MAX]; /* [A-Za-z0-9._-]+, not beginning with a dot */
     enum architecture architecture;
     enum source source;
-    int vocabulary; /* V */
-    int n_ids;      /* V' = V, or V + 1 with a mask source: rows of the embedding and the head */
-    int mask_token; /* V with a mask source, else -1 */
-    int hidden;     /* D */
-    int n_heads;    /* H; D is a multiple of H, D/H is even */
-    int head_size;  /* D / H */
-    int n_blocks;   /* N */
-    int condition;  /* C */
-    double scheduler_exponent; /* n of κ(t) = t^n */
-    int trained_length, max_length;
-    int default_steps, max_steps;
+    int vocabulary;            /* V, 2 ... 2^20 */
+    int n_ids;                 /* V' = V, or V + 1 with a mask source: rows of the embedding and the head */
+    int mask_token;            /* V with a mask source, else -1 */
+    int hidden;                /* D, 2 ... 16384 */
+    int n_heads;               /* H, 1 ... 1024; D is a multiple of H, D/H is even */
+    int head_size;             /* D / H */
+    int n_blocks;              /* N, 1 ... 1024 */
+    int condition;             /* C, 1 ... 16384 */
+    double scheduler_exponent; /* n of κ(t) = t^n, above 0, at most 64 */
+    int trained_length, max_length; /* 1 ... 65536 */
+    int default_steps, max_steps;   /* 1 ... 65536, default at most max */
 };
 
-/* Reads DIRECTORY/config.json. Every number is bounded; INVALID_ARGUMENT names the file, the key and the limit,
- * NOT_FOUND a file that is not there. */
+/* Reads DIRECTORY/config.json. Every number is bounded; INVALID_ARGUMENT names the file, the key, the value
+ * and the limit, NOT_FOUND a directory or file that is not there. */
 enum status model_config_read(const char *directory, struct model_config *config, struct error *error);
 
 /* The same from bytes in memory (not terminated); `where` is put before the sentences. */
-enum status model_config_parse(const char *json, size_t size_bytes, const char *where, struct model_config *config,
-                               struct error *error);
+enum status model_config_parse(const char *json, size_t size_bytes, const char *where,
+                               struct model_config *config, struct error *error);
 
-/* Writes DIRECTORY/config.json. `origin_json` (an object, or NULL) is kept as "origin". */
-enum status model_config_write(const char *directory, const struct model_config *config, const char *origin_json,
-                               struct error *error);
+/* For a config made in memory: checks the bounds of every number and what they must be to each other, and
+ * fills in what follows from them (n_ids, mask_token, head_size). Sentences begin with the key. */
+enum status model_config_complete(struct model_config *config, struct error *error);
+
+/* Writes DIRECTORY/config.json, whole or not at all. `origin_json` (an object, or NULL) is kept as "origin".
+ * INVALID_ARGUMENT for a config that model_config_complete refuses. */
+enum status model_config_write(const char *directory, const struct model_config *config,
+                               const char *origin_json, struct error *error);
+
+/* DIRECTORY/config.json's "origin" as JSON text, for people; malloc'ed, NULL where there is none. */
+char *model_config_origin(const char *directory);
+
+/* "fs-dfm"; "mask". */
+const char *architecture_name(enum architecture architecture);
+const char *source_name(enum source source);
 
 /* Parameters of a model of this shape (the rotary buffer not counted). */
 uint64_t model_config_parameters(const struct model_config *config);

@@ -1,0 +1,324 @@
+#include "common/model/config.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/model/file.h"
+
+static const char format_name[] = "millrace-1";
+static const char *const architecture_names[] = {
+    [ARCHITECTURE_DFM] = "dfm", [ARCHITECTURE_FS_DFM] = "fs-dfm"};
+static const char *const source_names[] = {[SOURCE_UNIFORM] = "uniform", [SOURCE_MASK] = "mask"};
+
+/* The whole numbers, with their limits: far above any model that exists, low enough that no product of shapes
+ * overflows 63 bits. */
+static const struct integer_key {
+    const char *key;
+    size_t offset; /* of the int in struct model_config */
+    int least, most;
+} integer_keys[] = {
+    {"vocabulary", offsetof(struct model_config, vocabulary), 2, 1 << 20},
+    {"hidden", offsetof(struct model_config, hidden), 2, 16384},
+    {"heads", offsetof(struct model_config, n_heads), 1, 1024},
+    {"blocks", offsetof(struct model_config, n_blocks), 1, 1024},
+    {"condition", offsetof(struct model_config, condition), 1, 16384},
+    {"trained_length", offsetof(struct model_config, trained_length), 1, 65536},
+    {"max_length", offsetof(struct model_config, max_length), 1, 65536},
+    {"default_steps", offsetof(struct model_config, default_steps), 1, 65536},
+    {"max_steps", offsetof(struct model_config, max_steps), 1, 65536},
+};
+enum { N_INTEGER_KEYS = sizeof integer_keys / sizeof *integer_keys };
+static const double most_exponent = 64;
+
+const char *architecture_name(enum architecture architecture)
+{
+    return architecture_names[architecture];
+}
+
+const char *source_name(enum source source)
+{
+    return source_names[source];
+}
+
+static int *integer_field(struct model_config *config, const struct integer_key *key)
+{
+    return (int *)((char *)config + key->offset);
+}
+
+static enum status check_integer(const struct integer_key *key, int64_t value, struct error *error)
+{
+    if (value >= key->least && value <= key->most)
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT, "\"%s\" is %lld; it must be %d to %d", key->key,
+                     (long long)value, key->least, key->most);
+}
+
+static enum status check_name(const char *name, struct error *error)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t length = strlen(name);
+    if (length > 0 && length < MODEL_NAME_MAX && name[0] != '.' && strspn(name, allowed) == length)
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "\"name\" must be 1 to %d of A-Z a-z 0-9 . _ -, not beginning with a dot",
+                     MODEL_NAME_MAX - 1);
+}
+
+static enum status check_heads(const struct model_config *config, struct error *error)
+{
+    if (config->hidden % config->n_heads)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "\"hidden\" is %d, not a multiple of \"heads\" (%d)",
+                         config->hidden, config->n_heads);
+    if (config->hidden / config->n_heads % 2)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT,
+            "\"hidden\" / \"heads\" is %d; the head size must be even (rotary embedding pairs its halves)",
+            config->hidden / config->n_heads);
+    return STATUS_OK;
+}
+
+enum status model_config_complete(struct model_config *config, struct error *error)
+{
+    enum status status = check_name(config->name, error);
+    for (int i = 0; i < N_INTEGER_KEYS && !status; i++)
+        status = check_integer(&integer_keys[i], *integer_field(config, &integer_keys[i]), error);
+    if (!status)
+        status = check_heads(config, error);
+    if (status)
+        return status;
+    if (!(config->scheduler_exponent > 0 && config->scheduler_exponent <= most_exponent))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "\"scheduler\": \"exponent\" is %g; it must be above 0, at most %g",
+                         config->scheduler_exponent, most_exponent);
+    if (config->default_steps > config->max_steps)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "\"default_steps\" is %d, above \"max_steps\" (%d)",
+                         config->default_steps, config->max_steps);
+    config->n_ids = config->vocabulary + (config->source == SOURCE_MASK);
+    config->mask_token = config->source == SOURCE_MASK ? config->vocabulary : -1;
+    config->head_size = config->hidden / config->n_heads;
+    return STATUS_OK;
+}
+
+/* The value of `key`, which must be there and of this type ("a string"). */
+static enum status get(json_t *object, const char *key, bool right_type(const json_t *), const char *type,
+                       json_t **value, struct error *error)
+{
+    json_t *found = json_object_get(object, key);
+    if (!found)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "key \"%s\" is missing; it must be %s", key, type);
+    if (!right_type(found))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "\"%s\" must be %s", key, type);
+    *value = found;
+    return STATUS_OK;
+}
+
+static bool is_string(const json_t *value)
+{
+    return json_is_string(value);
+}
+static bool is_integer(const json_t *value)
+{
+    return json_is_integer(value);
+}
+static bool is_number(const json_t *value)
+{
+    return json_is_number(value);
+}
+static bool is_object(const json_t *value)
+{
+    return json_is_object(value);
+}
+
+static enum status read_integers(json_t *object, struct model_config *config, struct error *error)
+{
+    for (int i = 0; i < N_INTEGER_KEYS; i++) {
+        const struct integer_key *key = &integer_keys[i];
+        json_t *value;
+        enum status status = get(object, key->key, is_integer, "a whole number", &value, error);
+        if (!status)
+            status = check_integer(key, json_integer_value(value), error);
+        if (status)
+            return status;
+        *integer_field(config, key) = (int)json_integer_value(value);
+    }
+    return STATUS_OK;
+}
+
+/* Index of the string at `key` among two choices. */
+static enum status read_choice(json_t *object, const char *key, const char *const names[2], int *choice,
+                               struct error *error)
+{
+    json_t *value;
+    enum status status = get(object, key, is_string, "a string", &value, error);
+    if (status)
+        return status;
+    for (*choice = 0; *choice < 2; ++*choice)
+        if (strcmp(json_string_value(value), names[*choice]) == 0)
+            return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT, "\"%s\" is \"%.64s\"; it must be \"%s\" or \"%s\"", key,
+                     json_string_value(value), names[0], names[1]);
+}
+
+static enum status read_name(json_t *object, struct model_config *config, struct error *error)
+{
+    json_t *value;
+    enum status status = get(object, "name", is_string, "a string", &value, error);
+    if (!status)
+        status = check_name(json_string_value(value), error);
+    if (!status)
+        memcpy(config->name, json_string_value(value), json_string_length(value) + 1);
+    return status;
+}
+
+/* Refuses a key that is not in the list, which ends with NULL. */
+static enum status check_keys(json_t *object, const char *const *known, const char *of, struct error *error)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        const char *const *same = known;
+        while (*same && strcmp(*same, key) != 0)
+            same++;
+        if (!*same)
+            return error_set(
+                error, STATUS_INVALID_ARGUMENT,
+                "key \"%.64s\" of %s is unknown; remove it or correct its spelling (notes go into "
+                "\"origin\")",
+                key, of);
+    }
+    return STATUS_OK;
+}
+
+static enum status read_scheduler(json_t *object, struct model_config *config, struct error *error)
+{
+    static const char *const known[] = {"type", "exponent", NULL};
+    json_t *scheduler, *type, *exponent;
+    enum status status = get(object, "scheduler", is_object, "an object", &scheduler, error);
+    if (!status)
+        status = check_keys(scheduler, known, "\"scheduler\"", error);
+    if (!status)
+        status = get(scheduler, "type", is_string, "a string", &type, error);
+    if (!status)
+        status = get(scheduler, "exponent", is_number, "a number", &exponent, error);
+    if (status)
+        return status;
+    if (strcmp(json_string_value(type), "polynomial") != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "\"scheduler\": \"type\" is \"%.64s\"; only \"polynomial\" is known",
+                         json_string_value(type));
+    config->scheduler_exponent = json_number_value(exponent);
+    return STATUS_OK;
+}
+
+static enum status read_format(json_t *object, struct error *error)
+{
+    json_t *value;
+    enum status status = get(object, "format", is_string, "a string", &value, error);
+    if (!status && strcmp(json_string_value(value), format_name) != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "\"format\" is \"%.64s\"; this version reads \"%s\". Convert the model again",
+                         json_string_value(value), format_name);
+    return status;
+}
+
+static enum status read_config(json_t *object, struct model_config *config, struct error *error)
+{
+    static const char *const known[] = {"format",        "name",      "architecture",   "vocabulary",
+                                        "hidden",        "heads",     "blocks",         "condition",
+                                        "source",        "scheduler", "trained_length", "max_length",
+                                        "default_steps", "max_steps", "origin",         NULL};
+    int architecture = 0, source = 0;
+    memset(config, 0, sizeof *config);
+    enum status status = read_format(object, error); /* first: a later format may have other keys */
+    if (!status)
+        status = check_keys(object, known, "the config", error);
+    if (!status)
+        status = read_name(object, config, error);
+    if (!status)
+        status = read_choice(object, "architecture", architecture_names, &architecture, error);
+    if (!status)
+        status = read_choice(object, "source", source_names, &source, error);
+    if (!status)
+        status = read_integers(object, config, error);
+    if (!status)
+        status = read_scheduler(object, config, error);
+    config->architecture = (enum architecture)architecture;
+    config->source = (enum source)source;
+    return status ? status : model_config_complete(config, error);
+}
+
+enum status model_config_parse(const char *json, size_t size_bytes, const char *where,
+                               struct model_config *config, struct error *error)
+{
+    if (size_bytes > MODEL_CONFIG_BYTES_MAX)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s: %zu bytes; a config has at most %d", where,
+                         size_bytes, MODEL_CONFIG_BYTES_MAX);
+    json_error_t why;
+    json_t *object = json_loadb(json, size_bytes, JSON_REJECT_DUPLICATES, &why);
+    if (!object)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s: line %d, column %d: %s", where, why.line,
+                         why.column, why.text);
+    struct model_config read;
+    enum status status = STATUS_OK;
+    if (!json_is_object(object))
+        status = error_set(error, STATUS_INVALID_ARGUMENT, "must be a JSON object");
+    if (!status)
+        status = read_config(object, &read, error);
+    json_decref(object);
+    if (status) {
+        error_prefix(error, "%s", where);
+        return status;
+    }
+    *config = read;
+    return STATUS_OK;
+}
+
+/* Reads DIRECTORY/config.json into memory; *path is its name. Both malloc'ed. */
+static enum status load(const char *directory, char **path, char **json, size_t *size_bytes,
+                        struct error *error)
+{
+    enum status status = model_directory_check(directory, error);
+    if (status)
+        return status;
+    *path = model_path(directory, "config.json");
+    if (!*path)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: no memory", directory);
+    status = file_read(*path, MODEL_CONFIG_BYTES_MAX, json, size_bytes, error);
+    if (status) {
+        free(*path);
+        *path = NULL;
+    }
+    return status;
+}
+
+enum status model_config_read(const char *directory, struct model_config *config, struct error *error)
+{
+    char *path, *json;
+    size_t size_bytes;
+    enum status status = load(directory, &path, &json, &size_bytes, error);
+    if (status)
+        return status;
+    status = model_config_parse(json, size_bytes, path, config, error);
+    free(json);
+    free(path);
+    return status;
+}
+
+char *model_config_origin(const char *directory)
+{
+    char *path, *json;
+    size_t size_bytes;
+    if (load(directory, &path, &json, &size_bytes, NULL))
+        return NULL;
+    json_t *object = json_loadb(json, size_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *origin = json_object_get(object, "origin");
+    char *text = origin ? json_dumps(origin, JSON_INDENT(2) | JSON_ENCODE_ANY) : NULL;
+    json_decref(object);
+    free(json);
+    free(path);
+    return text;
+}

@@ -1,0 +1,81 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "common/model/layout.h"
+#include "common/model/tensors.h"
+
+/* "[2048, 192]" */
+static const char *shape_text(const int64_t *shape, int n_dimensions, char *text, size_t room)
+{
+    size_t used = (size_t)snprintf(text, room, "[");
+    for (int i = 0; i < n_dimensions && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    if (used < room)
+        snprintf(text + used, room - used, "]");
+    return text;
+}
+
+static enum status check_tensor(const struct tensor *found, const struct model_tensor *wanted,
+                                struct error *error)
+{
+    if (found->dtype != DTYPE_F32 && found->dtype != DTYPE_BF16 && found->dtype != DTYPE_F16)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "%s: tensor \"%s\": dtype is %s; weights must be F32, BF16 or F16", found->file,
+                         found->name, dtype_name(found->dtype));
+    if (found->n_dimensions != wanted->n_dimensions ||
+        memcmp(found->shape, wanted->shape, (size_t)wanted->n_dimensions * sizeof *wanted->shape) != 0) {
+        char is[180], should_be[64];
+        shape_text(found->shape, found->n_dimensions, is, sizeof is);
+        shape_text(wanted->shape, wanted->n_dimensions, should_be, sizeof should_be);
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "%s: tensor \"%s\": shape is %s; the config asks for %s", found->file, found->name,
+                         is, should_be);
+    }
+    return STATUS_OK;
+}
+
+static int in_layout(const struct model_config *config, const char *name)
+{
+    struct model_tensor wanted;
+    for (int i = 0; i < model_layout_count(config); i++) {
+        model_layout_at(config, i, &wanted);
+        if (strcmp(wanted.name, name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* There are more tensors than were found of the model's: names the first that is none of them. */
+static enum status name_extra(const struct tensors *tensors, const struct model_config *config,
+                              struct error *error)
+{
+    int i = 0;
+    while (in_layout(config, tensors_at(tensors, i)->name))
+        i++;
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "%s: tensor \"%s\" is no part of a %s model of %d blocks", tensors_at(tensors, i)->file,
+                     tensors_at(tensors, i)->name, architecture_name(config->architecture), config->n_blocks);
+}
+
+enum status tensors_check_model(const struct tensors *tensors, const struct model_config *config,
+                                struct error *error)
+{
+    int n_found = 0;
+    for (int i = 0; i < model_layout_count(config); i++) {
+        struct model_tensor wanted;
+        model_layout_at(config, i, &wanted);
+        const struct tensor *found = tensors_find(tensors, wanted.name);
+        if (!found && wanted.use == TENSOR_ROTARY)
+            continue;
+        if (!found)
+            return error_set(error, STATUS_INVALID_ARGUMENT,
+                             "%s: tensor \"%s\" is missing; a %s model of %d blocks has it",
+                             tensors_count(tensors) ? tensors_at(tensors, 0)->file : "no tensors at all",
+                             wanted.name, architecture_name(config->architecture), config->n_blocks);
+        enum status status = check_tensor(found, &wanted, error);
+        if (status)
+            return status;
+        n_found++;
+    }
+    return n_found == tensors_count(tensors) ? STATUS_OK : name_extra(tensors, config, error);
+}
