@@ -10,39 +10,42 @@
 /*
  * A gRPC client for ordinary threads: calls that block, with timeouts.
  *
- * A channel is one connection to one server, made when the first call needs it and made again when it broke. It owns
- * one thread, which talks to gRPC; the functions here wait for it. Channels may be used by any number of threads.
+ * A channel is one connection to one server, made when the first call needs it and made again when it broke.
+ * It owns one thread, which talks to gRPC; the functions here wait for it. Channels may be used by any number
+ * of threads.
  *
- * Messages that arrive are freed with protobuf_c_message_free_unpacked(message, NULL). Timeouts are in seconds; INFINITY
- * waits for ever. Nothing here is safe in a signal handler: let a thread in sigwait (or one that reads a self-pipe) call
- * rpc_stream_cancel, or read with a timeout and look at a flag between.
+ * Messages that arrive are freed with protobuf_c_message_free_unpacked(message, NULL). Timeouts are in
+ * seconds; INFINITY waits for ever. Nothing here is safe in a signal handler: let a thread in sigwait (or one
+ * that reads a self-pipe) call rpc_stream_cancel, or read with a timeout and look at a flag between.
  */
 struct rpc_channel;
 struct rpc_stream;
 
 struct rpc_channel_options {
     size_t max_message_bytes; /* of a message that arrives; 0: 64 MiB */
-    int keepalive_seconds;    /* a silent server is pinged after so long, and lost after as long again; 0: 10 */
+    int keepalive_seconds; /* a silent server is pinged after so long, and lost after as long again; 0: 10 */
 };
 
-/* `target`: "127.0.0.1:7077", "host:7077", "unix:/run/millrace". Does not connect yet. `options` may be NULL. */
+/* `target`: "127.0.0.1:7077", "host:7077", "unix:/run/millrace". Does not connect yet. `options` may be NULL.
+ */
 enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
                              struct rpc_channel **channel, struct error *error);
 /* Every stream must have been closed. NULL is allowed. */
 void rpc_channel_close(struct rpc_channel *channel);
 
-/* Calls and waits for the answer. Errors carry the server's status and sentence; UNAVAILABLE: nobody answers there;
- * DEADLINE_EXCEEDED: not within timeout_seconds. */
+/* Calls and waits for the answer. Errors carry the server's status and sentence; UNAVAILABLE: nobody answers
+ * there; DEADLINE_EXCEEDED: not within timeout_seconds. */
 enum status rpc_unary(struct rpc_channel *channel, const char *path, const ProtobufCMessage *request,
                       const ProtobufCMessageDescriptor *response_type, double timeout_seconds,
                       ProtobufCMessage **response, struct error *error);
 
 /*
- * Begins a call that streams. With a `request`: it is sent and the sending side is closed (server streaming). With
- * NULL: bidirectional, rpc_stream_write sends. timeout_seconds is the deadline of the whole call; the server sees it too.
+ * Begins a call that streams. With a `request`: it is sent and the sending side is closed (server streaming).
+ * With NULL: bidirectional, rpc_stream_write sends. timeout_seconds is the deadline of the whole call; the
+ * server sees it too.
  *
- * One thread reads; any threads write or cancel meanwhile. Whether the server can be reached shows in the first
- * read: it ends the stream with UNAVAILABLE.
+ * One thread reads; any threads write or cancel meanwhile. Whether the server can be reached shows in the
+ * first read: it ends the stream with UNAVAILABLE.
  */
 enum status rpc_stream_open(struct rpc_channel *channel, const char *path, const ProtobufCMessage *request,
                             const ProtobufCMessageDescriptor *response_type, double timeout_seconds,
@@ -56,27 +59,28 @@ enum rpc_read {
 /* The next message. timeout_seconds of 0 only looks. */
 enum rpc_read rpc_stream_read(struct rpc_stream *stream, double timeout_seconds, ProtobufCMessage **message);
 
-/* How the call ended. Before RPC_READ_END it waits for the end. OK, or the server's status with its sentence in `error`;
- * CANCELLED after rpc_stream_cancel. */
+/* How the call ended; on the reading thread. Before RPC_READ_END it drops the messages that still come and
+ * waits. OK, or the server's status with its sentence in `error`; CANCELLED after rpc_stream_cancel. */
 enum status rpc_stream_status(struct rpc_stream *stream, struct error *error);
 
 /*
- * Queues a message (packed before this returns) behind those before it; never blocks. CANCELLED when the call is over or
- * the sending side closed; RESOURCE_EXHAUSTED when more than 64 MiB wait because the server does not read: nothing
- * is queued then.
+ * Queues a message (packed before this returns) behind those before it; never blocks. CANCELLED when the call
+ * is over or the sending side closed; RESOURCE_EXHAUSTED when more than 64 MiB wait because the server does
+ * not read: nothing is queued then.
  */
 enum status rpc_stream_write(struct rpc_stream *stream, const ProtobufCMessage *message);
 
-/* Says that nothing more will be written, after what is queued. The server then ends the call in its own time. So
- * the clean end of a bidirectional stream is: close_send, read until RPC_READ_END, rpc_stream_status, close. */
+/* Says that nothing more will be written, after what is queued. The server then ends the call in its own
+ * time. So the clean end of a bidirectional stream is: close_send, read until RPC_READ_END,
+ * rpc_stream_status, close. */
 void rpc_stream_close_send(struct rpc_stream *stream);
 
-/* Ends the call now, from any thread, any number of times: a read that waits returns what has already come, then
- * RPC_READ_END with CANCELLED. */
+/* Ends the call now, from any thread, any number of times: a read that waits returns RPC_READ_END, and the
+ * status is CANCELLED unless the call had ended before. */
 void rpc_stream_cancel(struct rpc_stream *stream);
 
-/* Cancels what still runs (what is queued and not yet sent is lost), waits until it is over and frees the stream; no
- * other thread may use it any more. NULL is allowed. */
+/* Cancels what still runs (what is queued and not yet sent is lost), waits until it is over and frees the
+ * stream; no other thread may use it any more. NULL is allowed. */
 void rpc_stream_close(struct rpc_stream *stream);
 
 #endif

@@ -1,0 +1,394 @@
+/*
+ * One call on the server.
+ *
+ *   slot     → running   [call_post; CALL_ARRIVED]        gRPC found a client for it
+ *   running  → announced [announce]                       on_call was called: on_close will be
+ *   any      → finishing [rpc_finish]                     a status waits behind the outbox
+ *   any      → closed    [CALL_CLOSED]                    no callback and no batch begins after this
+ *   closed   → released  [batch_done, the last batch]     gRPC's call is let go; the struct lives while
+ * referenced
+ *
+ * Threads. `user`, `announced` and all callbacks belong to the server's thread. Everything below `mutex` is
+ * guarded by it, and so is every grpc_call_start_batch: gRPC wants them one at a time, and none after
+ * CALL_CLOSED, because the queue that would carry its completion may be gone by then (gRPC aborts the
+ * process).
+ */
+#include "common/rpc/call.h"
+
+#include <assert.h>
+#include <grpc/support/alloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/rpc/outbox.h"
+#include "common/rpc/wire.h"
+
+struct rpc_call {
+    struct call_host *host;
+    atomic_int references; /* one while gRPC has it, one for each rpc_call_ref */
+    struct call_event events[N_CALL_EVENTS];
+
+    /* Written by gRPC between a batch and its completion. */
+    grpc_call *call;
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+    grpc_byte_buffer *incoming;
+    int cancelled;
+
+    const struct rpc_method *method;
+    void *context;
+    char *peer;
+    void *user;
+    bool announced;
+
+    pthread_mutex_t mutex;
+    int n_batches; /* in flight */
+    struct outbox outbox;
+    grpc_byte_buffer *outgoing; /* in flight */
+    bool sending;               /* a batch that sends is in flight */
+    bool metadata_sent;
+    bool finishing, status_sent; /* a status was chosen; its batch was started */
+    bool closed;
+    enum status status;
+    grpc_slice status_text;
+};
+
+static struct rpc_call *call_create(struct call_host *host)
+{
+    struct rpc_call *call = calloc(1, sizeof *call);
+    call->host = host;
+    call->references = 1;
+    for (int kind = 0; kind < N_CALL_EVENTS; kind++)
+        call->events[kind] = (struct call_event){call, kind};
+    grpc_call_details_init(&call->details);
+    grpc_metadata_array_init(&call->metadata);
+    pthread_mutex_init(&call->mutex, NULL);
+    call->status_text = grpc_empty_slice();
+    return call;
+}
+
+struct rpc_call *rpc_call_ref(struct rpc_call *call)
+{
+    atomic_fetch_add(&call->references, 1);
+    return call;
+}
+
+void rpc_call_unref(struct rpc_call *call)
+{
+    if (!call || atomic_fetch_sub(&call->references, 1) > 1)
+        return;
+    pthread_mutex_destroy(&call->mutex);
+    free(call->peer);
+    free(call);
+}
+
+/* Gives back all that is gRPC's: nothing of it may be left when the server closes. */
+static void call_release(struct rpc_call *call)
+{
+    struct call_host *host = call->host;
+    outbox_clear(&call->outbox);
+    grpc_slice_unref(call->status_text);
+    grpc_call_details_destroy(&call->details);
+    grpc_metadata_array_destroy(&call->metadata);
+    if (call->call)
+        grpc_call_unref(call->call);
+    rpc_call_unref(call);
+    host->released(host);
+}
+
+void call_post(struct call_host *host)
+{
+    struct rpc_call *call = call_create(host);
+    call->n_batches = 1;
+    grpc_call_error failed =
+        grpc_server_request_call(host->server, &call->call, &call->details, &call->metadata, host->queue,
+                                 host->queue, &call->events[CALL_ARRIVED]);
+    assert(failed == GRPC_CALL_OK);
+    (void)failed;
+}
+
+/* Holding the mutex. */
+static void start_batch(struct rpc_call *call, const grpc_op *operations, size_t n, enum call_event_kind kind)
+{
+    grpc_call_error failed = grpc_call_start_batch(call->call, operations, n, &call->events[kind], NULL);
+    assert(failed == GRPC_CALL_OK); /* anything else is a batch that we should not have started */
+    (void)failed;
+    call->n_batches++;
+}
+
+static void batch_done(struct rpc_call *call)
+{
+    pthread_mutex_lock(&call->mutex);
+    bool last = --call->n_batches == 0;
+    pthread_mutex_unlock(&call->mutex);
+    if (last)
+        call_release(call);
+}
+
+/* ---- sending ---- */
+
+static size_t add_status(struct rpc_call *call, grpc_op *operation)
+{
+    operation->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
+    operation->data.send_status_from_server.status = (grpc_status_code)call->status;
+    operation->data.send_status_from_server.status_details = &call->status_text;
+    call->status_sent = true;
+    return 1;
+}
+
+/* Starts the next batch that sends, if there is anything to send and none is in flight. Holding the mutex. */
+static void send_next(struct rpc_call *call)
+{
+    grpc_op operations[3] = {0};
+    size_t n = 0;
+    if (call->sending || call->closed || call->status_sent)
+        return;
+    call->outgoing = outbox_pop(&call->outbox);
+    bool end = call->finishing && !call->outbox.first;
+    if (!call->outgoing && !end)
+        return;
+    if (!call->metadata_sent)
+        operations[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
+    call->metadata_sent = true;
+    if (call->outgoing) {
+        operations[n].op = GRPC_OP_SEND_MESSAGE;
+        operations[n++].data.send_message.send_message = call->outgoing;
+    }
+    if (end)
+        n += add_status(call, &operations[n]);
+    call->sending = true;
+    start_batch(call, operations, n, CALL_SENT);
+}
+
+static void on_sent(struct rpc_call *call, bool ok)
+{
+    pthread_mutex_lock(&call->mutex);
+    grpc_byte_buffer_destroy(call->outgoing);
+    call->outgoing = NULL;
+    call->sending = false;
+    if (!ok) { /* the client is gone: CALL_CLOSED follows */
+        outbox_clear(&call->outbox);
+        grpc_call_cancel(call->call, NULL);
+    } else {
+        send_next(call);
+    }
+    pthread_mutex_unlock(&call->mutex);
+}
+
+/* Holding the mutex. */
+static bool finish(struct rpc_call *call, enum status status, const char *text)
+{
+    if (call->finishing || call->closed)
+        return false;
+    call->finishing = true;
+    call->status = status;
+    call->status_text = grpc_slice_from_copied_string(text ? text : "");
+    return true;
+}
+
+/* Holding the mutex. */
+static enum status enqueue(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    if (call->closed || call->finishing)
+        return STATUS_CANCELLED;
+    if (call->outbox.size_bytes > call->host->max_queued_bytes) {
+        outbox_clear(&call->outbox);
+        finish(call, STATUS_RESOURCE_EXHAUSTED, "the client reads too slowly: too many messages wait for it");
+        return STATUS_RESOURCE_EXHAUSTED;
+    }
+    outbox_push(&call->outbox, wire_pack(message));
+    return STATUS_OK;
+}
+
+enum status rpc_send(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    pthread_mutex_lock(&call->mutex);
+    enum status status = enqueue(call, message);
+    send_next(call);
+    pthread_mutex_unlock(&call->mutex);
+    return status;
+}
+
+bool rpc_finish(struct rpc_call *call, enum status status, const char *text)
+{
+    pthread_mutex_lock(&call->mutex);
+    bool first = finish(call, status, text);
+    send_next(call);
+    pthread_mutex_unlock(&call->mutex);
+    return first;
+}
+
+void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    pthread_mutex_lock(&call->mutex);
+    if (enqueue(call, message) == STATUS_OK)
+        finish(call, STATUS_OK, NULL);
+    send_next(call);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+void rpc_fail(struct rpc_call *call, const struct error *error)
+{
+    rpc_finish(call, error->status, error->text);
+}
+
+/* ---- receiving ---- */
+
+static void read_next(struct rpc_call *call)
+{
+    grpc_op operation = {.op = GRPC_OP_RECV_MESSAGE};
+    operation.data.recv_message.recv_message = &call->incoming;
+    pthread_mutex_lock(&call->mutex);
+    if (!call->closed)
+        start_batch(call, &operation, 1, CALL_READ);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+static bool is_over(struct rpc_call *call)
+{
+    pthread_mutex_lock(&call->mutex);
+    bool over = call->closed || call->finishing;
+    pthread_mutex_unlock(&call->mutex);
+    return over;
+}
+
+static void announce(struct rpc_call *call, const ProtobufCMessage *request)
+{
+    call->announced = true;
+    call->method->on_call(call, request, call->context);
+}
+
+/* A message of the client, or NULL for its end. */
+static void deliver(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    if (call->method->kind != RPC_BIDI)
+        announce(call, message);
+    else
+        call->method->on_message(call, message, call->context);
+}
+
+/* Not ok: the call is broken, or the message above the limit; gRPC itself tells the client. */
+static void on_read_end(struct rpc_call *call, bool ok)
+{
+    if (call->method->kind == RPC_BIDI)
+        deliver(call, NULL);
+    else if (ok)
+        rpc_finish(call, STATUS_INVALID_ARGUMENT, "the call carries no message");
+}
+
+static void on_read(struct rpc_call *call, bool ok)
+{
+    grpc_byte_buffer *buffer = call->incoming;
+    call->incoming = NULL;
+    if (is_over(call)) {
+        grpc_byte_buffer_destroy(buffer);
+        return;
+    }
+    if (!buffer) {
+        on_read_end(call, ok && !grpc_call_failed_before_recv_message(call->call));
+        return;
+    }
+    ProtobufCMessage *message = wire_unpack(buffer, call->method->request);
+    grpc_byte_buffer_destroy(buffer);
+    if (!message) {
+        rpc_finish(call, STATUS_INVALID_ARGUMENT, "the message does not have the form that proto/ says");
+        return;
+    }
+    deliver(call, message);
+    protobuf_c_message_free_unpacked(message, NULL);
+    if (call->method->kind == RPC_BIDI)
+        read_next(call);
+}
+
+/* ---- beginning and end ---- */
+
+/* Cancellation, deadline and a lost connection are all seen here, so it is the first batch of every call. */
+static void watch_close(struct rpc_call *call)
+{
+    grpc_op operation = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
+    operation.data.recv_close_on_server.cancelled = &call->cancelled;
+    pthread_mutex_lock(&call->mutex);
+    start_batch(call, &operation, 1, CALL_CLOSED);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+static void refuse_unknown(struct rpc_call *call, const char *path)
+{
+    struct error error;
+    error_set(&error, STATUS_UNIMPLEMENTED, "there is no method \"%.200s\" here", path);
+    rpc_fail(call, &error);
+}
+
+static void on_arrived(struct rpc_call *call, bool ok)
+{
+    if (!ok)
+        return;
+    call->host->arrived(call->host);
+    char *peer = grpc_call_get_peer(call->call), *path = wire_text(call->details.method);
+    call->peer = strdup(peer);
+    gpr_free(peer);
+    call->method = call->host->find(call->host, path, &call->context);
+    watch_close(call);
+    if (!call->method) {
+        refuse_unknown(call, path);
+    } else {
+        if (call->method->kind == RPC_BIDI)
+            announce(call, NULL);
+        read_next(call);
+    }
+    free(path);
+}
+
+static void on_closed(struct rpc_call *call)
+{
+    pthread_mutex_lock(&call->mutex);
+    call->closed = true;
+    outbox_clear(&call->outbox);
+    pthread_mutex_unlock(&call->mutex);
+    if (call->announced && call->method->on_close)
+        call->method->on_close(call, call->cancelled != 0, call->context);
+}
+
+void call_complete(struct call_event *event, bool ok)
+{
+    struct rpc_call *call = event->call;
+    switch (event->kind) {
+    case CALL_ARRIVED:
+        on_arrived(call, ok);
+        break;
+    case CALL_READ:
+        on_read(call, ok);
+        break;
+    case CALL_SENT:
+        on_sent(call, ok);
+        break;
+    case CALL_CLOSED:
+        on_closed(call);
+        break;
+    case N_CALL_EVENTS:
+        assert(!"no such event");
+    }
+    batch_done(call);
+}
+
+void rpc_call_set_user(struct rpc_call *call, void *user)
+{
+    call->user = user;
+}
+
+void *rpc_call_user(const struct rpc_call *call)
+{
+    return call->user;
+}
+
+const char *rpc_call_peer(const struct rpc_call *call)
+{
+    return call->peer;
+}
+
+double rpc_call_seconds_left(const struct rpc_call *call)
+{
+    return wire_seconds_left(call->details.deadline);
+}

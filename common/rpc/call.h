@@ -1,0 +1,42 @@
+#ifndef MILLRACE_COMMON_RPC_CALL_H
+#define MILLRACE_COMMON_RPC_CALL_H
+
+#include <grpc/grpc.h>
+#include <stdbool.h>
+
+#include "common/rpc/server.h"
+
+/* Internal to common/rpc: between server.c, which owns the completion queue, and call.c, which owns one call
+ * on it. */
+
+/* What a completion means. Each call has one tag of each kind: no two of a kind are ever in flight. */
+enum call_event_kind {
+    CALL_ARRIVED, /* the slot that waited for a call has one; not ok: the server shuts down */
+    CALL_READ,    /* a message, or the client's end */
+    CALL_SENT,    /* the batch in flight is on its way */
+    CALL_CLOSED,  /* the call is over, in whatever way */
+    N_CALL_EVENTS
+};
+
+struct call_event {
+    struct rpc_call *call;
+    enum call_event_kind kind;
+};
+
+/* Where a call finds its server again. */
+struct call_host {
+    grpc_server *server;
+    grpc_completion_queue *queue;
+    size_t max_queued_bytes;
+    /* The method of a path, with the context of its service; NULL: there is none. */
+    const struct rpc_method *(*find)(struct call_host *host, const char *path, void **context);
+    void (*arrived)(struct call_host *host);  /* a slot became a call: post another */
+    void (*released)(struct call_host *host); /* a call, or a slot, has let go of gRPC */
+};
+
+/* Asks gRPC for the next call that arrives. */
+void call_post(struct call_host *host);
+/* Runs what a completion asks for; on the server's thread. */
+void call_complete(struct call_event *event, bool ok);
+
+#endif

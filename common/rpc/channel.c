@@ -1,0 +1,81 @@
+#include "common/rpc/channel.h"
+
+#include <grpc/grpc_security.h>
+#include <stdlib.h>
+
+#include "common/rpc/wire.h"
+
+enum {
+    DEFAULT_MESSAGE_BYTES = 64 << 20,
+    DEFAULT_KEEPALIVE_SECONDS = 10,
+    LONGEST_RECONNECT_MS = 2000, /* a server that comes back is found again within this */
+};
+
+static grpc_channel *create_grpc_channel(const char *target, const struct rpc_channel_options *options)
+{
+    int keepalive_ms =
+        1000 * (options->keepalive_seconds ? options->keepalive_seconds : DEFAULT_KEEPALIVE_SECONDS);
+    size_t max_bytes = options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
+    grpc_arg arguments[] = {
+        wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes),
+        wire_integer_argument(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), /* a connection of its own */
+        wire_integer_argument(GRPC_ARG_ENABLE_HTTP_PROXY, 0),         /* a cluster talks to itself */
+        wire_integer_argument(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, LONGEST_RECONNECT_MS),
+        wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
+        wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
+        wire_integer_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+    };
+    grpc_channel_args all = {sizeof arguments / sizeof *arguments, arguments};
+    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+    grpc_channel *channel = grpc_channel_create(target, credentials, &all);
+    grpc_channel_credentials_release(credentials);
+    return channel;
+}
+
+static void *complete_events(void *argument)
+{
+    struct rpc_channel *channel = argument;
+    for (;;) {
+        grpc_event event =
+            grpc_completion_queue_next(channel->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        stream_complete(event.tag, event.success != 0);
+    }
+}
+
+static void channel_free(struct rpc_channel *channel)
+{
+    grpc_completion_queue_destroy(channel->queue);
+    free(channel);
+    grpc_shutdown();
+}
+
+enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
+                             struct rpc_channel **opened, struct error *error)
+{
+    static const struct rpc_channel_options defaults = {0};
+    struct rpc_channel *channel = calloc(1, sizeof *channel);
+    wire_open();
+    channel->queue = grpc_completion_queue_create_for_next(NULL);
+    if (pthread_create(&channel->thread, NULL, complete_events, channel)) {
+        grpc_completion_queue_shutdown(channel->queue);
+        complete_events(channel); /* takes the queue to its end */
+        channel_free(channel);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread for the connection to %s",
+                         target);
+    }
+    channel->channel = create_grpc_channel(target, options ? options : &defaults);
+    *opened = channel;
+    return STATUS_OK;
+}
+
+void rpc_channel_close(struct rpc_channel *channel)
+{
+    if (!channel)
+        return;
+    grpc_channel_destroy(channel->channel);
+    grpc_completion_queue_shutdown(channel->queue);
+    pthread_join(channel->thread, NULL);
+    channel_free(channel);
+}

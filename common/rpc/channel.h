@@ -1,0 +1,35 @@
+#ifndef MILLRACE_COMMON_RPC_CHANNEL_H
+#define MILLRACE_COMMON_RPC_CHANNEL_H
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "common/rpc/client.h"
+
+/* Internal to common/rpc: between channel.c, which owns the completion queue, and stream.c, which owns one
+ * call on it. */
+struct rpc_channel {
+    grpc_channel *channel;
+    grpc_completion_queue *queue;
+    pthread_t thread;
+};
+
+/* What a completion means. Each stream has one tag of each kind: no two of a kind are ever in flight. */
+enum stream_event_kind {
+    STREAM_STARTED, /* the server's initial metadata came */
+    STREAM_READ,    /* a message, or none any more */
+    STREAM_SENT,    /* the message in flight is on its way */
+    STREAM_ENDED,   /* the call is over and its status known */
+    N_STREAM_EVENTS
+};
+
+struct stream_event {
+    struct rpc_stream *stream;
+    enum stream_event_kind kind;
+};
+
+/* Takes note of a completion; on the channel's thread. */
+void stream_complete(struct stream_event *event, bool ok);
+
+#endif

@@ -1,0 +1,25 @@
+#ifndef MILLRACE_COMMON_RPC_HEALTH_H
+#define MILLRACE_COMMON_RPC_HEALTH_H
+
+#include <stdbool.h>
+
+#include "common/rpc/server.h"
+
+/*
+ * The standard health service (grpc.health.v1): Check, and Watch which streams every change. All functions
+ * are thread-safe.
+ */
+struct health;
+
+/* `services` are the names that it knows besides "" (the whole server), ended by NULL; they must outlive it.
+ * None serves yet. */
+struct health *health_create(const char *const *services);
+/* After the server is closed. NULL is allowed. */
+void health_free(struct health *health);
+
+/* For all names, "" too. */
+void health_set(struct health *health, bool serving);
+
+struct rpc_service health_service(struct health *health);
+
+#endif

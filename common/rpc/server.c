@@ -1,0 +1,280 @@
+#include "common/rpc/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grpc/grpc_security.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/rpc/call.h"
+#include "common/rpc/wire.h"
+
+enum {
+    N_SLOTS = 64, /* calls that may arrive before the thread has looked at the first */
+    DEFAULT_MESSAGE_BYTES = 4 << 20,
+    DEFAULT_KEEPALIVE_SECONDS = 10,
+    LEAST_PING_INTERVAL_MS = 1000, /* clients that ping more often are cut off */
+};
+
+struct rpc_server {
+    struct call_host host; /* first: call.c hands it back to us */
+    pthread_t thread;
+    char *address;
+    struct rpc_service *services; /* ends with .name = NULL */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int n_calls; /* slots and calls that gRPC still knows */
+    bool closing;
+    bool drained; /* gRPC says that no call is left */
+};
+
+static struct rpc_server *server_of(struct call_host *host)
+{
+    return (struct rpc_server *)host;
+}
+
+/* ---- what calls ask of their server ---- */
+
+static const struct rpc_method *find_method(struct call_host *host, const char *path, void **context)
+{
+    for (const struct rpc_service *service = server_of(host)->services; service->name; service++) {
+        for (const struct rpc_method *method = service->methods; method->path; method++) {
+            if (!strcmp(method->path, path)) {
+                *context = service->context;
+                return method;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* While closing gRPC would refuse the slot at once, and that again, for ever. */
+static void post_slot(struct call_host *host)
+{
+    struct rpc_server *server = server_of(host);
+    pthread_mutex_lock(&server->mutex);
+    bool closing = server->closing;
+    server->n_calls += !closing;
+    pthread_mutex_unlock(&server->mutex);
+    if (!closing)
+        call_post(host);
+}
+
+static void call_released(struct call_host *host)
+{
+    struct rpc_server *server = server_of(host);
+    pthread_mutex_lock(&server->mutex);
+    server->n_calls--;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+/* ---- the server's thread ---- */
+
+static void note_drained(struct rpc_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->drained = true;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+static void *serve(void *argument)
+{
+    struct rpc_server *server = argument;
+    for (;;) {
+        grpc_event event =
+            grpc_completion_queue_next(server->host.queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        if (event.tag == server) /* of grpc_server_shutdown_and_notify */
+            note_drained(server);
+        else
+            call_complete(event.tag, event.success != 0);
+    }
+}
+
+/* ---- opening ---- */
+
+static grpc_server *create_grpc_server(const struct rpc_server_options *options)
+{
+    int keepalive_ms =
+        1000 * (options->keepalive_seconds ? options->keepalive_seconds : DEFAULT_KEEPALIVE_SECONDS);
+    size_t max_bytes = options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
+    grpc_arg arguments[] = {
+        wire_integer_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes),
+        wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
+        wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
+        wire_integer_argument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        wire_integer_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+        wire_integer_argument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, LEAST_PING_INTERVAL_MS),
+    };
+    grpc_channel_args all = {sizeof arguments / sizeof *arguments, arguments};
+    return grpc_server_create(&all, NULL);
+}
+
+/* gRPC does not say why it could not listen, so the same is tried by hand. Returns errno's value, 0 for no
+ * reason found. */
+static int reason_not_to_listen(const char *address)
+{
+    char host[256];
+    const char *colon = strrchr(address, ':');
+    if (!colon || (size_t)(colon - address) >= sizeof host)
+        return EINVAL;
+    bool bracketed = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
+    snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * bracketed, address + bracketed);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    if (getaddrinfo(host, colon + 1, &hints, &found) || !found)
+        return EADDRNOTAVAIL;
+    int descriptor = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol);
+    int failed =
+        descriptor < 0 || bind(descriptor, found->ai_addr, found->ai_addrlen) || listen(descriptor, 1) ? errno
+                                                                                                       : 0;
+    if (descriptor >= 0)
+        close(descriptor);
+    freeaddrinfo(found);
+    return failed;
+}
+
+/* "host:port" with the port that was bound; an address of another kind stays as it is. */
+static char *bound_address(const char *address, int port)
+{
+    const char *colon = strrchr(address, ':');
+    char *bound = NULL;
+    if (!strncmp(address, "unix:", 5) || !colon)
+        return strdup(address);
+    if (asprintf(&bound, "%.*s:%d", (int)(colon - address), address, port) < 0)
+        return NULL;
+    return bound;
+}
+
+static enum status listen_on(struct rpc_server *server, const char *address, struct error *error)
+{
+    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    int port = grpc_server_add_http2_port(server->host.server, address, credentials);
+    grpc_server_credentials_release(credentials);
+    if (port > 0) {
+        server->address = bound_address(address, port);
+        return STATUS_OK;
+    }
+    int reason = strncmp(address, "unix:", 5) ? reason_not_to_listen(address) : EACCES;
+    return error_set(error, STATUS_UNAVAILABLE, "cannot listen on %s: %s%s", address,
+                     reason ? strerror(reason) : "not an address",
+                     reason == EADDRINUSE ? "; another program has this port, choose another or end that"
+                                          : "");
+}
+
+static struct rpc_service *copy_services(const struct rpc_service *services)
+{
+    size_t n = 1;
+    while (services[n - 1].name)
+        n++;
+    struct rpc_service *copy = calloc(n, sizeof *copy);
+    memcpy(copy, services, n * sizeof *copy);
+    return copy;
+}
+
+static void server_free(struct rpc_server *server)
+{
+    grpc_completion_queue_destroy(server->host.queue);
+    pthread_cond_destroy(&server->changed);
+    pthread_mutex_destroy(&server->mutex);
+    free(server->services);
+    free(server->address);
+    free(server);
+    grpc_shutdown();
+}
+
+static struct rpc_server *server_create(const struct rpc_server_options *options)
+{
+    struct rpc_server *server = calloc(1, sizeof *server);
+    wire_open();
+    pthread_mutex_init(&server->mutex, NULL);
+    wire_condition_init(&server->changed);
+    server->services = copy_services(options->services);
+    server->host = (struct call_host){
+        .queue = grpc_completion_queue_create_for_next(NULL),
+        .max_queued_bytes = options->max_queued_bytes ? options->max_queued_bytes : DEFAULT_MESSAGE_BYTES,
+        .find = find_method,
+        .arrived = post_slot,
+        .released = call_released,
+    };
+    return server;
+}
+
+static void start(struct rpc_server *server)
+{
+    grpc_server_start(server->host.server);
+    for (int i = 0; i < N_SLOTS; i++)
+        post_slot(&server->host);
+}
+
+enum status rpc_server_open(const struct rpc_server_options *options, struct rpc_server **opened,
+                            struct error *error)
+{
+    struct rpc_server *server = server_create(options);
+    if (pthread_create(&server->thread, NULL, serve, server)) {
+        grpc_completion_queue_shutdown(server->host.queue);
+        serve(server); /* takes the queue to its end */
+        server_free(server);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread for the server");
+    }
+    server->host.server = create_grpc_server(options);
+    grpc_server_register_completion_queue(server->host.server, server->host.queue, NULL);
+    enum status status = listen_on(server, options->address, error);
+    if (status != STATUS_OK) {
+        rpc_server_close(server, 0);
+        return status;
+    }
+    start(server);
+    *opened = server;
+    return STATUS_OK;
+}
+
+const char *rpc_server_address(const struct rpc_server *server)
+{
+    return server->address;
+}
+
+/* ---- closing ---- */
+
+/* Waits for gRPC's word that no call is left, at most grace_seconds; then cancels what is left, and waits for
+ * all of ours: gRPC's word comes when *its* calls are done, while our batches may still be on the queue. */
+static void wait_for_calls(struct rpc_server *server, double grace_seconds)
+{
+    struct timespec until = wire_wait_until(grace_seconds);
+    pthread_mutex_lock(&server->mutex);
+    int waited = 0;
+    while (!server->drained && !waited)
+        waited = pthread_cond_timedwait(&server->changed, &server->mutex, &until);
+    bool cancel = !server->drained;
+    pthread_mutex_unlock(&server->mutex);
+    if (cancel)
+        grpc_server_cancel_all_calls(server->host.server);
+    pthread_mutex_lock(&server->mutex);
+    while (!server->drained || server->n_calls > 0)
+        pthread_cond_wait(&server->changed, &server->mutex);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+void rpc_server_close(struct rpc_server *server, double grace_seconds)
+{
+    if (!server)
+        return;
+    pthread_mutex_lock(&server->mutex);
+    server->closing = true;
+    pthread_mutex_unlock(&server->mutex);
+    grpc_server_shutdown_and_notify(server->host.server, server->host.queue, server);
+    wait_for_calls(server, grace_seconds);
+    grpc_server_destroy(server->host.server);
+    grpc_completion_queue_shutdown(server->host.queue);
+    pthread_join(server->thread, NULL);
+    server_free(server);
+}

@@ -1,0 +1,40 @@
+#ifndef MILLRACE_COMMON_RPC_WIRE_H
+#define MILLRACE_COMMON_RPC_WIRE_H
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <protobuf-c/protobuf-c.h>
+#include <time.h>
+
+#include "common/status.h"
+
+/* Internal to common/rpc: what server and client both need of gRPC's C core (1.51). */
+
+/* Starts the library, and sends its own messages to the log at debug level: whatever matters to a person
+ * comes back from our functions as a sentence. Pair with grpc_shutdown. */
+void wire_open(void);
+
+/* The packed message; the caller destroys it. */
+grpc_byte_buffer *wire_pack(const ProtobufCMessage *message);
+/* NULL when the bytes are no message of that type. Freed with protobuf_c_message_free_unpacked(message,
+ * NULL). */
+ProtobufCMessage *wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type);
+
+/* Seconds from now, INFINITY for ever; and back. */
+gpr_timespec wire_deadline(double seconds);
+double wire_seconds_left(gpr_timespec deadline);
+
+/* A condition variable that waits by the monotonic clock, and the time on it in so many seconds. */
+void wire_condition_init(pthread_cond_t *condition);
+struct timespec wire_wait_until(double seconds);
+
+/* gRPC's number as ours: they are the same, but what comes over a wire may be any number. */
+enum status wire_status(grpc_status_code code);
+
+/* A NUL-terminated copy. Free with free. */
+char *wire_text(grpc_slice slice);
+
+/* Channel arguments are an array of these. */
+grpc_arg wire_integer_argument(const char *key, int value);
+
+#endif
