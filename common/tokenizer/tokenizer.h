@@ -13,25 +13,28 @@
  */
 struct tokenizer;
 
-/* Reads DIRECTORY/tokenizer.json. `n_ids` is the model's V: every id must be below it. Errors name file and reason. */
-enum status tokenizer_open(const char *directory, int n_ids, struct tokenizer **tokenizer, struct error *error);
+/* Reads DIRECTORY/tokenizer.json. `n_ids` is the model's V: every id must be below it. Errors name file and
+ * reason. */
+enum status tokenizer_open(const char *directory, int n_ids, struct tokenizer **tokenizer,
+                           struct error *error);
 enum status tokenizer_parse(const char *json, size_t size_bytes, int n_ids, const char *where,
                             struct tokenizer **tokenizer, struct error *error);
 void tokenizer_free(struct tokenizer *tokenizer); /* NULL is allowed */
 
 /*
  * Encodes `size_bytes` of valid UTF-8 (INVALID_ARGUMENT with the offset otherwise), in time linear in the
- * size up to a logarithm. Special tokens that stand in the text ("<|endoftext|>") become their ids, as tokenizer.json
- * says. *ids is malloc'ed, the caller frees it; never NULL on STATUS_OK.
+ * size up to a logarithm. Special tokens that stand in the text ("<|endoftext|>") become their ids, as
+ * tokenizer.json says. *ids is malloc'ed, the caller frees it; never NULL on STATUS_OK.
  */
-enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size_bytes, int32_t **ids,
-                             size_t *n_ids, struct error *error);
+enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
+                             int32_t **ids, size_t *n_ids, struct error *error);
 
 /* The same with special tokens treated as ordinary text. */
 enum status tokenizer_encode_ordinary(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
                                       int32_t **ids, size_t *n_ids, struct error *error);
 
-/* The bytes of one token; a piece may be part of a UTF-8 character. Empty for an id that has no bytes (a mask token, or out of range). */
+/* The bytes of one token; a piece may be part of a UTF-8 character. Empty for an id that has no bytes (a mask
+ * token, or out of range). */
 struct token_piece {
     const char *bytes; /* owned by the tokenizer; may hold NULs */
     size_t size_bytes;

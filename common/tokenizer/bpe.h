@@ -1,0 +1,37 @@
+#ifndef MILLRACE_COMMON_TOKENIZER_BPE_H
+#define MILLRACE_COMMON_TOKENIZER_BPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/status.h"
+#include "common/tokenizer/merges.h"
+
+/* Ids that are being collected. Starts as zeros; whoever has it frees ids. */
+struct id_buffer {
+    int32_t *ids;
+    size_t n, capacity;
+};
+
+/* Makes room for `more` ids. RESOURCE_EXHAUSTED without memory. */
+enum status id_buffer_reserve(struct id_buffer *buffer, size_t more, struct error *error);
+
+/* Working memory of bpe_encode, used again from piece to piece. Starts as zeros. */
+struct bpe_scratch {
+    struct bpe_symbol *symbols; /* [capacity] */
+    uint64_t *heap;             /* [2 * capacity] */
+    size_t capacity;            /* bytes of the longest piece so far */
+};
+void bpe_scratch_release(struct bpe_scratch *scratch);
+
+/*
+ * Appends the ids of one piece (1 byte to INT32_MAX bytes): starting from one symbol a byte, always merges
+ * the pair of least rank, the leftmost of equals, until no neighbours merge. O(n log n): the symbols are a
+ * linked list, and a heap holds the candidates; one whose symbols have changed since is found out when it
+ * comes up.
+ */
+enum status bpe_encode(const struct merge_table *merges, const int32_t byte_ids[256], const char *piece,
+                       size_t size_bytes, struct bpe_scratch *scratch, struct id_buffer *out,
+                       struct error *error);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * tokenizer.json describes a pipeline of which this is one: no normalizer, the byte-level pre-tokenizer, BPE,
+ * the byte-level decoder. A file that asks for anything else is refused by the name of the key: a tokenizer
+ * that is nearly right makes a model that is quietly wrong.
+ */
+#include <string.h>
+
+#include "common/tokenizer/parts.h"
+
+static enum status refuse(struct error *error, const char *path, const char *key, const char *what)
+{
+    return error_set(error, STATUS_INVALID_ARGUMENT, "%s%s: %s", path, key, what);
+}
+
+/* Every key must be in the list of known ones, which ends with NULL. */
+static enum status check_keys(json_t *object, const char *path, const char *const *known, struct error *error)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        const char *const *name = known;
+        while (*name && strcmp(*name, key) != 0)
+            name++;
+        if (!*name && !json_is_null(value))
+            return error_set(error, STATUS_INVALID_ARGUMENT, "%s%.60s: this key is not supported", path, key);
+    }
+    return STATUS_OK;
+}
+
+/* Absent and null are fine, false too, and so is what `type` says (NULL: nothing else). */
+static enum status check_absent_or_type(json_t *parent, const char *path, const char *key, const char *type,
+                                        struct error *error)
+{
+    json_t *value = json_object_get(parent, key);
+    if (!value || json_is_null(value))
+        return STATUS_OK;
+    const char *given = json_string_value(json_object_get(value, "type"));
+    if (type && given && !strcmp(given, type))
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT, "%s%s: %.60s is not supported, only null%s%s", path, key,
+                     given ? given : "this value", type ? " or " : "", type ? type : "");
+}
+
+static enum status read_boolean(json_t *object, const char *path, const char *key, int fallback, bool *out,
+                                struct error *error)
+{
+    json_t *value = json_object_get(object, key);
+    if (!value && fallback >= 0) {
+        *out = fallback;
+        return STATUS_OK;
+    }
+    if (!json_is_boolean(value))
+        return refuse(error, path, key, value ? "must be true or false" : "missing; must be true or false");
+    *out = json_is_true(value);
+    return STATUS_OK;
+}
+
+static enum status load_pre_tokenizer(struct tokenizer *tokenizer, json_t *root, struct error *error)
+{
+    static const char *const known[] = {"type", "add_prefix_space", "trim_offsets", "use_regex", NULL};
+    static const char path[] = "pre_tokenizer.";
+    json_t *value = json_object_get(root, "pre_tokenizer");
+    const char *type = json_string_value(json_object_get(value, "type"));
+    if (!type || strcmp(type, "ByteLevel") != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "pre_tokenizer.type: %.60s is not supported, only ByteLevel", type ? type : "none");
+    bool use_regex = false;
+    enum status status = check_keys(value, path, known, error);
+    if (status == STATUS_OK)
+        status = read_boolean(value, path, "add_prefix_space", -1, &tokenizer->add_prefix_space, error);
+    if (status == STATUS_OK)
+        status = read_boolean(value, path, "use_regex", true, &use_regex, error);
+    if (status == STATUS_OK && use_regex)
+        status = split_compile(&tokenizer->pattern, error);
+    return status;
+}
+
+/* Settings of the BPE model that must be absent, null, false, zero or empty: all of them change what comes
+ * out. */
+static enum status check_model(json_t *model, struct error *error)
+{
+    static const char *const known[] = {"type",
+                                        "vocab",
+                                        "merges",
+                                        "unk_token",
+                                        "fuse_unk",
+                                        "dropout",
+                                        "continuing_subword_prefix",
+                                        "end_of_word_suffix",
+                                        "byte_fallback",
+                                        "ignore_merges",
+                                        NULL};
+    static const char *const must_be_off[] = {
+        "dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges", NULL};
+    if (!json_is_object(model))
+        return refuse(error, "", "model", "missing, or no object");
+    const char *type = json_string_value(json_object_get(model, "type"));
+    if (!type || strcmp(type, "BPE") != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "model.type: %.60s is not supported, only BPE",
+                         type ? type : "none");
+    for (const char *const *key = must_be_off; *key; key++) {
+        json_t *value = json_object_get(model, *key);
+        bool off = !value || json_is_null(value) || json_is_false(value) ||
+                   (json_is_string(value) && json_string_length(value) == 0) ||
+                   (json_is_number(value) && json_number_value(value) == 0);
+        if (!off)
+            return refuse(error, "model.", *key, "is set, which is not supported");
+    }
+    return check_keys(model, "model.", known, error);
+}
+
+enum status settings_load(struct tokenizer *tokenizer, json_t *root, struct error *error)
+{
+    static const char *const known[] = {
+        "version",       "truncation",     "padding", "added_tokens", "normalizer",
+        "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
+    static const struct {
+        const char *key, *type;
+    } stages[] = {{"truncation", NULL},
+                  {"padding", NULL},
+                  {"normalizer", NULL},
+                  {"post_processor", "ByteLevel"},
+                  {"decoder", "ByteLevel"}};
+    enum status status = check_keys(root, "", known, error);
+    for (unsigned i = 0; status == STATUS_OK && i < sizeof stages / sizeof *stages; i++)
+        status = check_absent_or_type(root, "", stages[i].key, stages[i].type, error);
+    if (status == STATUS_OK)
+        status = check_model(json_object_get(root, "model"), error);
+    if (status == STATUS_OK)
+        status = load_pre_tokenizer(tokenizer, root, error);
+    return status;
+}

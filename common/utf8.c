@@ -1,0 +1,49 @@
+#include "common/utf8.h"
+
+int utf8_read(const char *text, size_t size_bytes, uint32_t *character)
+{
+    static const uint32_t least_of_size[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (size_bytes == 0)
+        return 0;
+    unsigned char first = (unsigned char)text[0];
+    if (first < 0x80) {
+        *character = first;
+        return 1;
+    }
+    int size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4 || size_bytes < (size_t)size)
+        return 0;
+    uint32_t value = first & (0x7Fu >> size);
+    for (int i = 1; i < size; i++) {
+        if (((unsigned char)text[i] & 0xC0) != 0x80)
+            return 0;
+        value = value << 6 | ((unsigned char)text[i] & 0x3Fu);
+    }
+    if (value < least_of_size[size] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+        return 0;
+    *character = value;
+    return size;
+}
+
+int utf8_write(uint32_t character, char out[4])
+{
+    int size = character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+    static const unsigned char marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    for (int i = size - 1; i > 0; i--, character >>= 6)
+        out[i] = (char)(0x80 | (character & 0x3F));
+    out[0] = (char)(marks[size] | character);
+    return size;
+}
+
+size_t utf8_valid_size(const char *text, size_t size_bytes)
+{
+    size_t at = 0;
+    uint32_t character;
+    while (at < size_bytes) {
+        int size = utf8_read(text + at, size_bytes - at, &character);
+        if (size == 0)
+            break;
+        at += (size_t)size;
+    }
+    return at;
+}

@@ -1,0 +1,41 @@
+/*
+ * One fuzz input: bytes that are read as a tokenizer.json. What is accepted must work: encode a text, get it
+ * back. libFuzzer's entry point, so that the same file runs under it and under the mutation driver beside it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/tokenizer/tokenizer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+bool fuzz_tokenizer(const uint8_t *data, size_t size);
+
+static const char sample[] = "hello aaaa <|end|>h\xC3\xA9ll!\n\n <|endoftext|>";
+
+/* True: the input was accepted. */
+bool fuzz_tokenizer(const uint8_t *data, size_t size)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct error error;
+    if (tokenizer_parse((const char *)data, size, 300, "fuzz", &tokenizer, &error) != STATUS_OK)
+        return false;
+    int32_t *ids = NULL;
+    char *text = NULL;
+    size_t n_ids = 0, text_size = 0;
+    if (tokenizer_encode(tokenizer, sample, sizeof sample - 1, &ids, &n_ids, &error) != STATUS_OK ||
+        tokenizer_decode(tokenizer, ids, n_ids, &text, &text_size, &error) != STATUS_OK ||
+        text_size < sizeof sample - 1)
+        abort();
+    free(ids);
+    free(text);
+    tokenizer_free(tokenizer);
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_tokenizer(data, size);
+    return 0;
+}
