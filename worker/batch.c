@@ -1,0 +1,256 @@
+#include "worker/batch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/philox.h"
+
+struct sequence {
+    uint64_t number, seed;
+    uint32_t line;
+    int length;
+    uint32_t step, n_steps;
+    float temperature;
+    int plan_index; /* in the plan at hand; -1: no row of it was needed */
+    int32_t *ids;   /* [max_length] */
+    uint8_t *editable;
+    uint32_t *changed, *changed_ids; /* [max_length] */
+};
+
+struct batch {
+    struct model_config config;
+    struct plan_limits limits;
+    int n, n_rows;
+    struct sequence *sequences; /* [max_sequences]; the first n, in the order of joining */
+    void *storage;              /* what their arrays point into */
+};
+
+/* Arrays of all sequences in one piece: sequences swap places, their arrays go with them. */
+static bool give_storage(struct batch *batch)
+{
+    size_t n = (size_t)batch->limits.max_sequences, length = (size_t)batch->config.max_length;
+    size_t each = length * (sizeof(int32_t) + 2 * sizeof(uint32_t) + sizeof(uint8_t));
+    batch->sequences = calloc(n, sizeof *batch->sequences);
+    batch->storage = calloc(n, each);
+    if (!batch->sequences || !batch->storage)
+        return false;
+    uint32_t *words = batch->storage;
+    uint8_t *bytes = (uint8_t *)(words + 3 * n * length);
+    for (size_t i = 0; i < n; i++) {
+        batch->sequences[i].ids = (int32_t *)(words + 3 * i * length);
+        batch->sequences[i].changed = words + (3 * i + 1) * length;
+        batch->sequences[i].changed_ids = words + (3 * i + 2) * length;
+        batch->sequences[i].editable = bytes + i * length;
+    }
+    return true;
+}
+
+enum status batch_create(const struct model_config *config, struct plan_limits limits, struct batch **batch,
+                         struct error *error)
+{
+    struct batch *made = calloc(1, sizeof *made);
+    if (made) {
+        made->config = *config;
+        made->limits = limits;
+    }
+    if (!made || !give_storage(made)) {
+        batch_free(made);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %d sequences of %d tokens",
+                         limits.max_sequences, config->max_length);
+    }
+    *batch = made;
+    return STATUS_OK;
+}
+
+void batch_free(struct batch *batch)
+{
+    if (!batch)
+        return;
+    free(batch->sequences);
+    free(batch->storage);
+    free(batch);
+}
+
+static enum status check_ids(const struct batch *batch, const struct sequence_input *input, struct error *error)
+{
+    for (size_t i = 0; i < input->length; i++)
+        if (input->ids[i] >= (uint32_t)batch->config.n_ids)
+            return error_set(error, STATUS_INVALID_ARGUMENT, "ids[%zu]: %u is not below the model's %d", i,
+                             input->ids[i], batch->config.n_ids);
+    return STATUS_OK;
+}
+
+static enum status check_input(const struct batch *batch, const struct sequence_input *input, struct error *error)
+{
+    const struct model_config *config = &batch->config;
+    if (input->length < 1 || input->length > (size_t)config->max_length)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "length: %zu is not in 1 ... %d", input->length,
+                         config->max_length);
+    if (input->n_steps < 1 || input->n_steps > (uint32_t)config->max_steps)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "steps: %u is not in 1 ... %d", input->n_steps,
+                         config->max_steps);
+    if (input->step >= input->n_steps)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "step: %u of %u are done already", input->step,
+                         input->n_steps);
+    if (!(input->temperature > 0) || !isfinite(1 / input->temperature))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "temperature: %g is not a positive number",
+                         (double)input->temperature);
+    return check_ids(batch, input, error);
+}
+
+enum status batch_add(struct batch *batch, const struct sequence_input *input, struct error *error)
+{
+    enum status status = check_input(batch, input, error);
+    if (status != STATUS_OK)
+        return status;
+    if (batch->n == batch->limits.max_sequences)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d sequences run already, the most there may be", batch->n);
+    if (batch->n_rows + (int)input->length > batch->limits.max_rows)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%zu tokens do not fit beside the %d that run: %d is the most",
+                         input->length, batch->n_rows, batch->limits.max_rows);
+    struct sequence *sequence = &batch->sequences[batch->n++];
+    sequence->number = input->number;
+    sequence->line = input->line;
+    sequence->seed = input->seed;
+    sequence->length = (int)input->length;
+    sequence->step = input->step;
+    sequence->n_steps = input->n_steps;
+    sequence->temperature = input->temperature;
+    sequence->plan_index = -1;
+    for (size_t i = 0; i < input->length; i++) {
+        sequence->ids[i] = (int32_t)input->ids[i];
+        sequence->editable[i] = input->editable[i] != 0;
+    }
+    batch->n_rows += sequence->length;
+    return STATUS_OK;
+}
+
+/* Keeps the others' order; the removed one's arrays go to the free end. */
+static void remove_at(struct batch *batch, int index)
+{
+    struct sequence removed = batch->sequences[index];
+    batch->n_rows -= removed.length;
+    batch->n--;
+    memmove(&batch->sequences[index], &batch->sequences[index + 1],
+            (size_t)(batch->n - index) * sizeof *batch->sequences);
+    batch->sequences[batch->n] = removed;
+}
+
+bool batch_remove(struct batch *batch, uint64_t number)
+{
+    for (int i = 0; i < batch->n; i++) {
+        if (batch->sequences[i].number == number) {
+            remove_at(batch, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+void batch_clear(struct batch *batch)
+{
+    batch->n = 0;
+    batch->n_rows = 0;
+}
+
+int batch_size(const struct batch *batch)
+{
+    return batch->n;
+}
+
+/* Lists the positions that this step can change, with their uniforms. Returns how many. */
+static int list_needed(const struct batch *batch, const struct sequence *sequence, const struct schedule_step *at,
+                       int first_row, struct plan *plan, int first_needed)
+{
+    double limit = schedule_jump_limit(at->bound);
+    bool last = at->bound < 0;
+    int n = first_needed;
+    for (int i = 0; i < sequence->length; i++) {
+        if (!sequence->editable[i])
+            continue;
+        /* a mask source writes once: what is revealed at the last step's beginning stays */
+        if (last && batch->config.source == SOURCE_MASK && sequence->ids[i] != batch->config.mask_token)
+            continue;
+        double u_jump = last ? 0 : philox_uniform(sequence->seed, sequence->step, (uint32_t)i, PHILOX_JUMP);
+        if (u_jump >= limit)
+            continue;
+        plan->needed[n] = first_row + i;
+        plan->u_jump[n] = u_jump;
+        plan->u_draw[n] = philox_uniform(sequence->seed, sequence->step, (uint32_t)i, PHILOX_DRAW);
+        n++;
+    }
+    return n - first_needed;
+}
+
+static void plan_sequence(const struct batch *batch, struct sequence *sequence, struct plan *plan)
+{
+    struct plan_header *header = plan->header;
+    struct schedule_step at =
+        schedule_step_at((int)sequence->step, (int)sequence->n_steps, batch->config.scheduler_exponent);
+    int n_needed = list_needed(batch, sequence, &at, header->n_rows, plan, header->n_needed);
+    sequence->plan_index = n_needed > 0 ? header->n_sequences : -1;
+    if (n_needed == 0)
+        return;
+    memcpy(plan->ids + header->n_rows, sequence->ids, (size_t)sequence->length * sizeof *plan->ids);
+    plan->sequences[header->n_sequences++] = (struct plan_sequence){
+        .at = at,
+        .first_row = header->n_rows,
+        .end_row = header->n_rows + sequence->length,
+        .first_needed = header->n_needed,
+        .end_needed = header->n_needed + n_needed,
+        .inverse_temperature = 1.0f / sequence->temperature,
+        .forbid_mask = batch->config.source == SOURCE_MASK,
+    };
+    header->n_rows += sequence->length;
+    header->n_needed += n_needed;
+}
+
+void batch_plan(struct batch *batch, struct plan *plan)
+{
+    *plan->header = (struct plan_header){.command = PLAN_STEP};
+    for (int i = 0; i < batch->n; i++)
+        plan_sequence(batch, &batch->sequences[i], plan);
+}
+
+/* Writes the drawn tokens into the sequence and its list of changes. */
+static void apply_sequence(struct sequence *sequence, const struct plan *plan, const struct sampled *sampled,
+                           struct sequence_report *report)
+{
+    sequence->step++;
+    *report = (struct sequence_report){.number = sequence->number,
+                                       .line = sequence->line,
+                                       .step = sequence->step,
+                                       .positions = sequence->changed,
+                                       .ids = sequence->changed_ids,
+                                       .done = sequence->step == sequence->n_steps};
+    if (sequence->plan_index < 0)
+        return;
+    const struct plan_sequence *planned = &plan->sequences[sequence->plan_index];
+    for (int i = planned->first_needed; i < planned->end_needed; i++) {
+        int position = plan->needed[i] - planned->first_row;
+        if (sampled[i].token < 0)
+            continue;
+        if (report->done) {
+            report->log_probability += (double)sampled[i].log_probability;
+            report->n_scored++;
+        }
+        if (sequence->ids[position] == sampled[i].token)
+            continue;
+        sequence->ids[position] = sampled[i].token;
+        sequence->changed[report->n_changed] = (uint32_t)position;
+        sequence->changed_ids[report->n_changed++] = (uint32_t)sampled[i].token;
+    }
+}
+
+int batch_apply(struct batch *batch, const struct plan *plan, const struct sampled *sampled,
+                struct sequence_report *reports)
+{
+    int n_reports = batch->n;
+    for (int i = 0; i < n_reports; i++)
+        apply_sequence(&batch->sequences[i], plan, sampled, &reports[i]);
+    for (int i = batch->n - 1; i >= 0; i--)
+        if (batch->sequences[i].step == batch->sequences[i].n_steps)
+            remove_at(batch, i);
+    return n_reports;
+}

@@ -1,0 +1,64 @@
+#ifndef MILLRACE_WORKER_BATCH_H
+#define MILLRACE_WORKER_BATCH_H
+
+#include <stdbool.h>
+
+#include "common/model/config.h"
+#include "worker/plan.h"
+#include "worker/sampler.h"
+
+/*
+ * The sequences that a replica is refining, on rank 0. They join and leave between steps; a step takes all of them.
+ *
+ * A sequence's state is (ids, step, seed) and nothing else: random numbers are functions of (seed, step,
+ * position), so a sequence that is taken up here after `step` steps elsewhere goes on as if it had always been here.
+ */
+struct sequence_input {
+    uint64_t number;         /* the coordinator's */
+    uint32_t line;           /* comes back in its reports; see attach.h */
+    const uint32_t *ids;     /* [length] */
+    const uint8_t *editable; /* [length]: 0 pinned, 1 editable */
+    size_t length;
+    uint32_t step, n_steps;
+    uint64_t seed;
+    float temperature;
+};
+
+/* How one step left one sequence. Pointers are the batch's, valid until the next batch_plan. */
+struct sequence_report {
+    uint64_t number;
+    uint32_t line;
+    uint32_t step; /* steps done */
+    const uint32_t *positions, *ids; /* [n_changed], ascending */
+    size_t n_changed;
+    bool done;
+    double log_probability; /* when done: summed over the positions that the last step drew */
+    uint32_t n_scored;      /* their number */
+};
+
+struct batch;
+
+enum status batch_create(const struct model_config *config, struct plan_limits limits, struct batch **batch,
+                         struct error *error);
+void batch_free(struct batch *batch); /* NULL is allowed */
+
+/* Copies the sequence in. INVALID_ARGUMENT names what is wrong with it; RESOURCE_EXHAUSTED: no room now. */
+enum status batch_add(struct batch *batch, const struct sequence_input *input, struct error *error);
+/* false: it is not here. */
+bool batch_remove(struct batch *batch, uint64_t number);
+void batch_clear(struct batch *batch);
+int batch_size(const struct batch *batch);
+
+/*
+ * Lays out the next step of every sequence. Rows whose jump uniform lies above what their step can reach are not
+ * needed (exact thinning); a sequence without a needed row is left out of the pass. n_needed may be 0: then there is nothing
+ * to compute, and batch_apply still moves everybody on.
+ */
+void batch_plan(struct batch *batch, struct plan *plan);
+
+/* Takes the outcome of that plan: `sampled` by entry of needed. Fills reports[batch_size] in the order of joining and
+ * removes the sequences that are done. Returns their number (of reports). */
+int batch_apply(struct batch *batch, const struct plan *plan, const struct sampled *sampled,
+                struct sequence_report *reports);
+
+#endif

@@ -1,0 +1,206 @@
+#include "worker/bench.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/philox.h"
+#include "worker/batch.h"
+#include "worker/clock.h"
+
+/* What one rank saw; exchanged as it is. */
+struct bench_figures {
+    double seconds, matmul, attention, head, communication;
+    double flop, ceiling_flops, peak_bytes;
+    uint64_t checksum;
+};
+
+static struct bench_figures counters_of(const struct model *model)
+{
+    struct bench_figures figures = {.matmul = model->forward.seconds.matmul,
+                                    .attention = model->forward.seconds.attention,
+                                    .head = model->sampler.seconds,
+                                    .communication = model->collective->seconds,
+                                    .flop = model->forward.flop + model->sampler.flop};
+    return figures;
+}
+
+static void subtract(struct bench_figures *after, const struct bench_figures *before)
+{
+    after->matmul -= before->matmul;
+    after->attention -= before->attention;
+    after->head -= before->head;
+    after->communication -= before->communication;
+    after->flop -= before->flop;
+}
+
+/* FNV-1a of the tokens: equal texts, equal sums. */
+static uint64_t checksum_of(const int32_t *ids, int n)
+{
+    uint64_t sum = 0xCBF29CE484222325u;
+    for (int i = 0; i < n; i++)
+        for (int byte = 0; byte < 4; byte++)
+            sum = (sum ^ ((uint32_t)ids[i] >> (8 * byte) & 0xFF)) * 0x100000001B3u;
+    return sum;
+}
+
+struct bench_text {
+    uint32_t *ids;
+    uint8_t *editable;
+    int32_t *final;
+};
+
+static enum status add_text(struct model *model, struct batch *batch, const struct bench_options *options,
+                            const struct bench_text *text, struct error *error)
+{
+    const struct model_config *config = &model->weights.config;
+    for (int i = 0; i < options->length; i++) {
+        double u = philox_uniform(1, 0, (uint32_t)i, PHILOX_INITIAL);
+        text->ids[i] = config->source == SOURCE_MASK ? (uint32_t)config->mask_token : (uint32_t)(u * config->vocabulary);
+        text->final[i] = (int32_t)text->ids[i];
+        text->editable[i] = 1;
+    }
+    const struct sequence_input input = {.ids = text->ids,
+                                         .editable = text->editable,
+                                         .length = (size_t)options->length,
+                                         .n_steps = (uint32_t)options->n_steps,
+                                         .seed = 1,
+                                         .temperature = 1};
+    return batch_add(batch, &input, error);
+}
+
+/* All ranks run the same batch: the plan is the same everywhere, nothing needs to be sent. */
+static enum status run_text(struct model *model, struct batch *batch, struct plan *plan,
+                            const struct bench_options *options, const struct bench_text *text,
+                            struct bench_figures *figures, struct error *error)
+{
+    enum status status = add_text(model, batch, options, text, error);
+    struct bench_figures before = counters_of(model);
+    double start = clock_seconds();
+    for (int i = 0; i < options->n_steps && status == STATUS_OK; i++) {
+        struct sequence_report report;
+        batch_plan(batch, plan);
+        status = model_step(model, plan, error);
+        if (status != STATUS_OK)
+            break;
+        batch_apply(batch, plan, model->sampler.sampled, &report);
+        for (size_t c = 0; c < report.n_changed; c++)
+            text->final[report.positions[c]] = (int32_t)report.ids[c];
+    }
+    *figures = counters_of(model);
+    figures->seconds = clock_seconds() - start;
+    subtract(figures, &before);
+    figures->checksum = checksum_of(text->final, options->length);
+    return status;
+}
+
+/* Multiply-adds per second, times 2, of a product that is large enough to be at its best. */
+static double measure_ceiling(struct model *model)
+{
+    enum { ROWS = 1024, WIDTH = 1024, REPEATS = 12 };
+    const struct backend *backend = model->backend;
+    float *w = calloc((size_t)WIDTH * WIDTH, sizeof *w);
+    float *x = backend->allocate(model->device, (size_t)ROWS * WIDTH * sizeof *x);
+    float *y = backend->allocate(model->device, (size_t)ROWS * WIDTH * sizeof *y);
+    const struct matrix_view view = {w, DTYPE_F32, WIDTH, WIDTH, WIDTH};
+    struct weight *weight = NULL;
+    double best = 0;
+    if (w && x && y && backend->weight_create(model->device, &view, 1, NULL, 1, &weight, NULL) == STATUS_OK) {
+        int rows = model->forward.limits.max_rows < ROWS ? model->forward.limits.max_rows : ROWS;
+        const struct matmul op = {.x = x, .ld_x = WIDTH, .rows = rows, .weight = weight, .y = y, .ld_y = WIDTH};
+        for (int i = 0; i < REPEATS; i++) {
+            double start = clock_seconds();
+            backend->matmul(model->device, &op);
+            backend->synchronize(model->device, NULL);
+            best = fmax(best, 2.0 * rows * WIDTH * WIDTH / (clock_seconds() - start));
+        }
+        backend->weight_free(model->device, weight);
+    }
+    backend->release(model->device, x);
+    backend->release(model->device, y);
+    free(w);
+    return best;
+}
+
+static double peak_bytes(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss * 1024;
+}
+
+static void print(const struct model *model, const struct bench_options *options, const struct bench_figures *all)
+{
+    const struct bench_figures *mine = &all[0];
+    double flop = 0, ceiling = 0, peak = 0;
+    for (int rank = 0; rank < model->collective->n_ranks; rank++) {
+        flop += all[rank].flop;
+        ceiling += all[rank].ceiling_flops;
+        peak += all[rank].peak_bytes;
+    }
+    double other = mine->seconds - mine->matmul - mine->attention - mine->head - mine->communication;
+    char checksum[17];
+    snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)mine->checksum);
+    json_t *line = json_pack(
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:f, s:s}",
+        "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
+        model->collective->n_ranks, "threads", options->n_threads, "length", options->length, "steps", options->n_steps,
+        "seconds", mine->seconds, "tokens_per_second", options->length / mine->seconds, "share", "matmul",
+        mine->matmul / mine->seconds, "attention", mine->attention / mine->seconds, "head", mine->head / mine->seconds,
+        "communication", mine->communication / mine->seconds, "other", other / mine->seconds, "gflop", flop * 1e-9,
+        "gflops", flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling",
+        flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576, "load_seconds", model->load_seconds,
+        "checksum", checksum);
+    json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(line);
+}
+
+static enum status measure(struct model *model, struct batch *batch, struct plan *plan,
+                           const struct bench_options *options, const struct bench_text *text,
+                           struct bench_figures *best, struct error *error)
+{
+    enum status status = STATUS_OK;
+    best->seconds = INFINITY;
+    for (int i = 0; i < options->repeats && status == STATUS_OK; i++) {
+        struct bench_figures figures;
+        status = run_text(model, batch, plan, options, text, &figures, error);
+        if (status == STATUS_OK && figures.seconds < best->seconds)
+            *best = figures;
+    }
+    best->ceiling_flops = measure_ceiling(model);
+    best->peak_bytes = peak_bytes();
+    return status;
+}
+
+enum status bench_run(struct model *model, const struct bench_options *options, struct error *error)
+{
+    struct plan_limits limits = {.max_sequences = 1, .max_rows = model->weights.config.max_length};
+    struct plan plan = {0};
+    struct batch *batch = NULL;
+    size_t length = (size_t)options->length;
+    struct bench_text text = {calloc(length, sizeof *text.ids), calloc(length, 1), calloc(length, sizeof *text.final)};
+    struct bench_figures mine, *all = calloc((size_t)model->collective->n_ranks, sizeof *all);
+    enum status status = plan_init(&plan, limits, error);
+    if (status == STATUS_OK)
+        status = batch_create(&model->weights.config, limits, &batch, error);
+    if (status == STATUS_OK && !(text.ids && text.editable && text.final && all))
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a text of %zu tokens", length);
+    if (status == STATUS_OK)
+        status = measure(model, batch, &plan, options, &text, &mine, error);
+    if (status == STATUS_OK) {
+        model->collective->table->exchange(model->collective, &mine, sizeof mine, all);
+        if (model->collective->rank == 0)
+            print(model, options, all);
+    }
+    free(text.ids);
+    free(text.editable);
+    free(text.final);
+    free(all);
+    batch_free(batch);
+    plan_release(&plan);
+    return status;
+}

@@ -1,0 +1,33 @@
+#include "worker/collective.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void collective_free(struct collective *collective)
+{
+    if (collective)
+        collective->table->free(collective);
+}
+
+enum status collective_agree(struct collective *collective, enum status mine, struct error *error)
+{
+    struct error own = {.status = mine};
+    if (mine != STATUS_OK)
+        memcpy(own.text, error->text, sizeof own.text);
+    struct error *all = calloc((size_t)collective->n_ranks, sizeof *all);
+    if (!all)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to compare the ranks' verdicts");
+    collective->table->exchange(collective, &own, sizeof own, all);
+    enum status verdict = STATUS_OK;
+    for (int rank = 0; rank < collective->n_ranks && verdict == STATUS_OK; rank++) {
+        if (all[rank].status == STATUS_OK)
+            continue;
+        verdict = all[rank].status;
+        if (collective->n_ranks == 1)
+            *error = all[rank];
+        else
+            error_set(error, verdict, "rank %d of %d: %s", rank, collective->n_ranks, all[rank].text);
+    }
+    free(all);
+    return verdict;
+}

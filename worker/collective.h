@@ -1,0 +1,56 @@
+#ifndef MILLRACE_WORKER_COLLECTIVE_H
+#define MILLRACE_WORKER_COLLECTIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/backend.h"
+
+/*
+ * What the ranks of a replica say to each other. One small table, an implementation per transport:
+ * `self` (one rank), `mpi`, and `nccl` with the CUDA backend.
+ *
+ * All ranks call the same functions in the same order. Device operations (all_reduce, gather) are ordered with the
+ * device's own: they read what was enqueued before them. A transport that fails takes the rank down: there is no way to go
+ * on without it, so these functions return nothing and report through collective_status.
+ */
+struct collective;
+
+struct collective_table {
+    const char *name;
+    /* Before the first all_reduce: the device whose memory is exchanged, and the largest n. false: no memory. Local. */
+    bool (*bind)(struct collective *collective, const struct backend *backend, struct device *device,
+                 int64_t max_elements);
+    void (*unbind)(struct collective *collective); /* before the device is closed */
+    /* x[n] = Σ over ranks, added as the balanced tree ((0+1)+(2+3))+... in rank order, the same bits on all ranks. */
+    void (*all_reduce)(struct collective *collective, float *x, int64_t n);
+    /* to = the ranks' parts one after another, in rank order; sizes_bytes[n_ranks] on every rank. */
+    void (*gather)(struct collective *collective, const void *part, const int *sizes_bytes, void *to);
+    /* Host memory of rank 0 to all. Waiting is patient: a rank that waits for work uses no CPU to speak of. */
+    void (*broadcast)(struct collective *collective, void *host, size_t size_bytes);
+    /* Host memory: every rank's `part` to all, blocking; for start-up and verdicts. */
+    void (*exchange)(struct collective *collective, const void *part, size_t size_bytes, void *to);
+    void (*free)(struct collective *collective);
+};
+
+struct collective {
+    const struct collective_table *table;
+    int rank, n_ranks;
+    double seconds; /* spent in all_reduce and gather since start, waiting for others included */
+    enum status status;
+};
+
+/* One rank. Never fails. */
+struct collective *collective_self_create(void);
+
+/* MPI_COMM_WORLD, which must be initialised. NULL without memory. */
+struct collective *collective_mpi_create(void);
+
+void collective_free(struct collective *collective); /* unbound; NULL is allowed */
+
+/* The verdict of all ranks about something each tried: the first rank that failed decides, and all ranks get its
+ * status and sentence ("rank 2: ..."). STATUS_OK where all succeeded. */
+enum status collective_agree(struct collective *collective, enum status mine, struct error *error);
+
+#endif

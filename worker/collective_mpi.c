@@ -1,0 +1,174 @@
+#include "worker/collective.h"
+
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "worker/clock.h"
+
+/*
+ * The all-reduce is a reduce-scatter and an all-gather: each rank receives everybody's copy of its own slice, adds them, and
+ * sends the sum to all. MPI moves the bytes; the additions are ours, because MPI_Allreduce may choose its order by
+ * size and number of ranks, and ours must be the same tree always (shard.h).
+ *
+ * MPI waits by spinning. That is right inside a step, where the others are at most microseconds behind, and wrong between
+ * requests: broadcast, which is how a rank waits for work, sleeps between looks once it has waited for a while.
+ *
+ * CPU device memory is host memory, so device operations need no copies here.
+ */
+struct collective_mpi {
+    struct collective base;
+    const struct backend *backend;
+    struct device *device;
+    float *scratch; /* [n_ranks, slice of max_elements] */
+    int *counts, *starts, *slice_counts, *slice_starts; /* [n_ranks] each */
+};
+
+enum { SPIN_US = 2000, NAP_LEAST_US = 50, NAP_MOST_US = 1000 };
+
+static void keep_first_error(struct collective_mpi *mpi, int code)
+{
+    if (code != MPI_SUCCESS && mpi->base.status == STATUS_OK)
+        mpi->base.status = STATUS_INTERNAL;
+}
+
+/* Sums parts[n_ranks][n] into parts[0] as a balanced tree: neighbours first, then neighbours of those. */
+static void add_tree(struct collective_mpi *mpi, int64_t n)
+{
+    int n_ranks = mpi->base.n_ranks;
+    for (int distance = 1; distance < n_ranks; distance *= 2) {
+        for (int at = 0; at + distance < n_ranks; at += 2 * distance) {
+            float *sum = mpi->scratch + at * n;
+            mpi->backend->add(mpi->device, sum, mpi->scratch + (at + distance) * n, n, sum);
+        }
+    }
+}
+
+static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    double start = clock_seconds();
+    int n_ranks = collective->n_ranks;
+    for (int rank = 0; rank < n_ranks; rank++) {
+        mpi->starts[rank] = (int)(n * rank / n_ranks);
+        mpi->counts[rank] = (int)(n * (rank + 1) / n_ranks) - mpi->starts[rank];
+    }
+    int mine = mpi->counts[collective->rank];
+    for (int rank = 0; rank < n_ranks; rank++) {
+        mpi->slice_counts[rank] = mine;
+        mpi->slice_starts[rank] = rank * mine;
+    }
+    keep_first_error(mpi, MPI_Alltoallv(x, mpi->counts, mpi->starts, MPI_FLOAT, mpi->scratch, mpi->slice_counts,
+                                        mpi->slice_starts, MPI_FLOAT, MPI_COMM_WORLD));
+    add_tree(mpi, mine);
+    keep_first_error(mpi, MPI_Allgatherv(mpi->scratch, mine, MPI_FLOAT, x, mpi->counts, mpi->starts, MPI_FLOAT,
+                                         MPI_COMM_WORLD));
+    collective->seconds += clock_seconds() - start;
+}
+
+static void mpi_gather(struct collective *collective, const void *part, const int *sizes_bytes, void *to)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    double start = clock_seconds();
+    int at = 0;
+    for (int rank = 0; rank < collective->n_ranks; rank++) {
+        mpi->starts[rank] = at;
+        at += sizes_bytes[rank];
+    }
+    keep_first_error(mpi, MPI_Allgatherv(part, sizes_bytes[collective->rank], MPI_BYTE, to, sizes_bytes, mpi->starts,
+                                         MPI_BYTE, MPI_COMM_WORLD));
+    collective->seconds += clock_seconds() - start;
+}
+
+/* Looks until the request is done: first without pause, then with naps that grow. */
+static int wait_patiently(MPI_Request *request)
+{
+    double start = clock_seconds();
+    long nap_us = NAP_LEAST_US;
+    for (;;) {
+        int done = 0;
+        int code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+        if (done || code != MPI_SUCCESS)
+            return code;
+        if (clock_seconds() - start < SPIN_US * 1e-6)
+            continue;
+        struct timespec nap = {.tv_nsec = nap_us * 1000};
+        nanosleep(&nap, NULL);
+        nap_us = nap_us * 2 < NAP_MOST_US ? nap_us * 2 : NAP_MOST_US;
+    }
+}
+
+static void mpi_broadcast(struct collective *collective, void *host, size_t size_bytes)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    MPI_Request request;
+    int code = MPI_Ibcast(host, (int)size_bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+    keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request) : code);
+}
+
+static void mpi_exchange(struct collective *collective, const void *part, size_t size_bytes, void *to)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    MPI_Request request;
+    int code = MPI_Iallgather(part, (int)size_bytes, MPI_BYTE, to, (int)size_bytes, MPI_BYTE, MPI_COMM_WORLD, &request);
+    keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request) : code);
+}
+
+static bool mpi_bind(struct collective *collective, const struct backend *backend, struct device *device,
+                     int64_t max_elements)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    int64_t n_ranks = collective->n_ranks; /* slices differ by one element: at most n_ranks more in all */
+    mpi->backend = backend;
+    mpi->device = device;
+    mpi->scratch = backend->allocate(device, (size_t)(max_elements + n_ranks) * sizeof *mpi->scratch);
+    return mpi->scratch != NULL;
+}
+
+static void mpi_unbind(struct collective *collective)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    if (mpi->scratch)
+        mpi->backend->release(mpi->device, mpi->scratch);
+    mpi->scratch = NULL;
+}
+
+static void mpi_free(struct collective *collective)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    free(mpi->counts);
+    free(mpi);
+}
+
+static const struct collective_table mpi_table = {
+    .name = "mpi",
+    .bind = mpi_bind,
+    .unbind = mpi_unbind,
+    .all_reduce = mpi_all_reduce,
+    .gather = mpi_gather,
+    .broadcast = mpi_broadcast,
+    .exchange = mpi_exchange,
+    .free = mpi_free,
+};
+
+struct collective *collective_mpi_create(void)
+{
+    struct collective_mpi *mpi = calloc(1, sizeof *mpi);
+    if (!mpi)
+        return NULL;
+    mpi->base.table = &mpi_table;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &mpi->base.rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &mpi->base.n_ranks);
+    size_t n_ranks = (size_t)mpi->base.n_ranks;
+    mpi->counts = calloc(4 * n_ranks, sizeof *mpi->counts);
+    if (!mpi->counts) {
+        mpi_free(&mpi->base);
+        return NULL;
+    }
+    mpi->starts = mpi->counts + n_ranks;
+    mpi->slice_counts = mpi->starts + n_ranks;
+    mpi->slice_starts = mpi->slice_counts + n_ranks;
+    return &mpi->base;
+}

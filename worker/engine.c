@@ -1,0 +1,166 @@
+#include "worker/engine.h"
+
+#include <stdlib.h>
+
+#include "worker/clock.h"
+#include "worker/submission.h"
+
+struct engine {
+    struct model *model;
+    struct plan plan;
+    struct batch *batch;             /* rank 0 */
+    struct sequence_report *reports; /* rank 0 [max_sequences] */
+    bool draining, stopping;
+};
+
+enum status engine_create(struct model *model, struct plan_limits limits, struct engine **engine, struct error *error)
+{
+    struct engine *made = calloc(1, sizeof *made);
+    if (!made)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
+    made->model = model;
+    enum status status = plan_init(&made->plan, limits, error);
+    if (status == STATUS_OK && model->collective->rank == 0) {
+        status = batch_create(&model->weights.config, limits, &made->batch, error);
+        made->reports = calloc((size_t)limits.max_sequences, sizeof *made->reports);
+        if (status == STATUS_OK && !made->reports)
+            status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
+    }
+    if (status != STATUS_OK) {
+        engine_free(made);
+        return status;
+    }
+    *engine = made;
+    return STATUS_OK;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    batch_free(engine->batch);
+    plan_release(&engine->plan);
+    free(engine->reports);
+    free(engine);
+}
+
+static void submit(struct engine *engine, const struct mail *mail, const struct engine_sink *sink)
+{
+    struct error error;
+    struct sequence_input input;
+    enum status status =
+        engine->draining
+            ? error_set(&error, STATUS_UNAVAILABLE, "this replica is draining; it takes no new sequences")
+            : submission_read(mail->submission, &input, &error);
+    if (status == STATUS_OK) {
+        input.line = mail->line;
+        status = batch_add(engine->batch, &input, &error);
+    }
+    if (status != STATUS_OK)
+        sink->rejected(sink->context, mail->number, mail->line, &error);
+}
+
+static void handle(struct engine *engine, const struct mail *mail, const struct engine_sink *sink)
+{
+    switch (mail->kind) {
+    case MAIL_SUBMIT:
+        submit(engine, mail, sink);
+        break;
+    case MAIL_CANCEL:
+        batch_remove(engine->batch, mail->number);
+        break;
+    case MAIL_CANCEL_ALL:
+        batch_clear(engine->batch);
+        break;
+    case MAIL_DRAIN:
+        engine->draining = true;
+        break;
+    case MAIL_STOP:
+        engine->stopping = true;
+        break;
+    }
+}
+
+/* Takes all mail that is there; waits for some when there is nothing to compute. */
+static void take_mail(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink)
+{
+    bool idle = batch_size(engine->batch) == 0 && !engine->draining;
+    for (struct mail *mail; (mail = mailbox_take(mailbox, idle));) {
+        handle(engine, mail, sink);
+        if (mail->submission)
+            submission_free(mail->submission);
+        free(mail);
+        idle = batch_size(engine->batch) == 0 && !engine->draining && !engine->stopping;
+    }
+}
+
+static void broadcast_plan(struct engine *engine)
+{
+    struct collective *collective = engine->model->collective;
+    collective->table->broadcast(collective, engine->plan.block, engine->plan.size_bytes);
+}
+
+/* One step of everything in the batch. */
+static enum status step(struct engine *engine, const struct engine_sink *sink, struct error *error)
+{
+    double start = clock_seconds();
+    batch_plan(engine->batch, &engine->plan);
+    if (engine->plan.header->n_needed > 0) {
+        broadcast_plan(engine);
+        enum status status = model_step(engine->model, &engine->plan, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    int n_reports = batch_apply(engine->batch, &engine->plan, engine->model->sampler.sampled, engine->reports);
+    double seconds = clock_seconds() - start;
+    for (int i = 0; i < n_reports && sink; i++)
+        sink->report(sink->context, &engine->reports[i], seconds);
+    return STATUS_OK;
+}
+
+enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink,
+                        struct error *error)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK) {
+        take_mail(engine, mailbox, sink);
+        if (engine->stopping || (engine->draining && batch_size(engine->batch) == 0))
+            break;
+        status = step(engine, sink, error);
+    }
+    if (status != STATUS_OK)
+        return status; /* the others wait for us in vain: the launcher ends them when we exit */
+    if (!engine->stopping)
+        sink->drained(sink->context);
+    engine->plan.header->command = PLAN_STOP;
+    broadcast_plan(engine);
+    return STATUS_OK;
+}
+
+enum status engine_follow(struct engine *engine, struct error *error)
+{
+    for (;;) {
+        broadcast_plan(engine);
+        if (engine->model->collective->status != STATUS_OK)
+            return error_set(error, engine->model->collective->status, "rank 0 of this replica is gone");
+        if (engine->plan.header->command == PLAN_STOP)
+            return STATUS_OK;
+        enum status status = model_step(engine->model, &engine->plan, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+enum status engine_warm_up(struct engine *engine, struct error *error)
+{
+    enum { LENGTH = 16 };
+    const uint32_t ids[LENGTH] = {0};
+    uint8_t editable[LENGTH];
+    for (int i = 0; i < LENGTH; i++)
+        editable[i] = 1;
+    int length = engine->model->weights.config.max_length < LENGTH ? engine->model->weights.config.max_length : LENGTH;
+    const struct sequence_input input = {
+        .ids = ids, .editable = editable, .length = (size_t)length, .n_steps = 1, .temperature = 1};
+    enum status status = batch_add(engine->batch, &input, error);
+    return status == STATUS_OK ? step(engine, NULL, error) : status;
+}

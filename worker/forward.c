@@ -1,0 +1,324 @@
+#include "worker/forward.h"
+
+#include <stdlib.h>
+
+#include "worker/clock.h"
+
+static void *allocate(struct forward *forward, size_t size_bytes)
+{
+    return forward->weights->backend->allocate(forward->weights->device, size_bytes ? size_bytes : 64);
+}
+
+static bool allocate_all(struct forward *forward)
+{
+    const struct shard *shard = &forward->weights->shard;
+    size_t rows = (size_t)forward->limits.max_rows, sequences = (size_t)forward->limits.max_sequences;
+    size_t hidden = (size_t)forward->weights->config.hidden;
+    size_t inner = (size_t)range_size(shard->heads) * (size_t)forward->weights->config.head_size;
+    size_t mlp = (size_t)range_size(shard->hidden);
+    const struct {
+        float **at;
+        size_t width;
+    } floats[] = {
+        {&forward->x, hidden},       {&forward->normed, hidden},   {&forward->query, inner},
+        {&forward->key_value, 2 * inner}, {&forward->attended, inner}, {&forward->mlp, mlp},
+        {&forward->sum, hidden},     {&forward->needed_x, hidden}, {&forward->needed_normed, hidden},
+    };
+    int32_t **const per_row[] = {&forward->ids,
+                                 &forward->needed,
+                                 &forward->condition_of_row,
+                                 &forward->condition_of_needed,
+                                 &forward->position_of_row,
+                                 &forward->position_of_needed};
+    bool all = true;
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        all &= (*floats[i].at = allocate(forward, rows * floats[i].width * sizeof(float))) != NULL;
+    for (size_t i = 0; i < sizeof per_row / sizeof *per_row; i++)
+        all &= (*per_row[i] = allocate(forward, rows * sizeof(int32_t))) != NULL;
+    all &= (forward->row_start = allocate(forward, (sequences + 1) * sizeof(int32_t))) != NULL;
+    all &= (forward->needed_start = allocate(forward, (sequences + 1) * sizeof(int32_t))) != NULL;
+    all &= (forward->spelled = calloc(rows, sizeof(int32_t))) != NULL;
+    all &= (forward->spelled_start = calloc(sequences + 1, sizeof(int32_t))) != NULL;
+    return all;
+}
+
+enum status forward_init(struct forward *forward, const struct model_weights *weights,
+                         struct conditioning *conditioning, struct collective *collective, struct plan_limits limits,
+                         struct error *error)
+{
+    *forward = (struct forward){
+        .weights = weights, .conditioning = conditioning, .collective = collective, .limits = limits};
+    if (allocate_all(forward))
+        return STATUS_OK;
+    forward_release(forward);
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                     "no memory for the activations of %d tokens; use a smaller --batch-tokens", limits.max_rows);
+}
+
+void forward_release(struct forward *forward)
+{
+    if (!forward->weights)
+        return;
+    void *const owned[] = {forward->x,
+                           forward->normed,
+                           forward->query,
+                           forward->key_value,
+                           forward->attended,
+                           forward->mlp,
+                           forward->sum,
+                           forward->needed_x,
+                           forward->needed_normed,
+                           forward->ids,
+                           forward->needed,
+                           forward->condition_of_row,
+                           forward->condition_of_needed,
+                           forward->position_of_row,
+                           forward->position_of_needed,
+                           forward->row_start,
+                           forward->needed_start};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        if (owned[i])
+            forward->weights->backend->release(forward->weights->device, owned[i]);
+    free(forward->spelled);
+    free(forward->spelled_start);
+    *forward = (struct forward){0};
+}
+
+/* Counts the time of what runs between start and stop. */
+static void stop_clock(double start, double *total)
+{
+    *total += clock_seconds() - start;
+}
+
+static void upload_ints(struct forward *forward, int32_t *to, const int32_t *from, int n)
+{
+    forward->weights->backend->upload(forward->weights->device, to, from, (size_t)n * sizeof *from);
+}
+
+/* What a row (or needed row) of sequence s holds: a number that its sequence decides, or its place in the sequence. */
+static void upload_positions(struct forward *forward, const struct plan *plan)
+{
+    int32_t *spelled = forward->spelled;
+    for (int s = 0; s < plan->header->n_sequences; s++) {
+        const struct plan_sequence *sequence = &plan->sequences[s];
+        for (int row = sequence->first_row; row < sequence->end_row; row++)
+            spelled[row] = row - sequence->first_row;
+    }
+    upload_ints(forward, forward->position_of_row, spelled, plan->header->n_rows);
+    for (int s = 0; s < plan->header->n_sequences; s++) {
+        const struct plan_sequence *sequence = &plan->sequences[s];
+        for (int i = sequence->first_needed; i < sequence->end_needed; i++)
+            spelled[i] = plan->needed[i] - sequence->first_row;
+    }
+    upload_ints(forward, forward->position_of_needed, spelled, plan->header->n_needed);
+}
+
+static void upload_conditions(struct forward *forward, const struct plan *plan)
+{
+    int n_sequences = plan->header->n_sequences;
+    int32_t *entry = forward->spelled_start, *spelled = forward->spelled;
+    for (int s = 0; s < n_sequences; s++)
+        entry[s] = conditioning_entry(forward->conditioning, plan->sequences[s].at.t, plan->sequences[s].at.h);
+    for (int s = 0; s < n_sequences; s++)
+        for (int row = plan->sequences[s].first_row; row < plan->sequences[s].end_row; row++)
+            spelled[row] = entry[s];
+    upload_ints(forward, forward->condition_of_row, spelled, plan->header->n_rows);
+    for (int s = 0; s < n_sequences; s++)
+        for (int i = plan->sequences[s].first_needed; i < plan->sequences[s].end_needed; i++)
+            spelled[i] = entry[s];
+    upload_ints(forward, forward->condition_of_needed, spelled, plan->header->n_needed);
+}
+
+static void upload_starts(struct forward *forward, const struct plan *plan)
+{
+    int n_sequences = plan->header->n_sequences;
+    int32_t *start = forward->spelled_start;
+    for (int s = 0; s < n_sequences; s++)
+        start[s] = plan->sequences[s].first_row;
+    start[n_sequences] = plan->header->n_rows;
+    upload_ints(forward, forward->row_start, start, n_sequences + 1);
+    for (int s = 0; s < n_sequences; s++)
+        start[s] = plan->sequences[s].first_needed;
+    start[n_sequences] = plan->header->n_needed;
+    upload_ints(forward, forward->needed_start, start, n_sequences + 1);
+}
+
+static void upload_plan(struct forward *forward, const struct plan *plan)
+{
+    upload_ints(forward, forward->ids, plan->ids, plan->header->n_rows);
+    upload_ints(forward, forward->needed, plan->needed, plan->header->n_needed);
+    upload_starts(forward, plan);
+    upload_positions(forward, plan);
+    upload_conditions(forward, plan);
+}
+
+/* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), dense */
+static void product(struct forward *forward, const float *x, int n_in, int rows, const struct weight *weight,
+                    const float *bias, enum activation activation, float *y, int n_out)
+{
+    double start = clock_seconds();
+    const struct matmul op = {.x = x,
+                              .ld_x = n_in,
+                              .rows = rows,
+                              .weight = weight,
+                              .bias = bias,
+                              .activation = activation,
+                              .y = y,
+                              .ld_y = n_out};
+    forward->weights->backend->matmul(forward->weights->device, &op);
+    forward->flop += 2.0 * rows * n_in * n_out;
+    stop_clock(start, &forward->seconds.matmul);
+}
+
+/* The rows of a pass through one block: all of them, or in the last block the needed ones. */
+struct rows {
+    int n;
+    float *x, *normed;
+    const int32_t *condition, *position, *start;
+};
+
+static void normalise(struct forward *forward, const float *x, int rows, const float *weight, const int32_t *condition,
+                      int64_t shift_offset, float *y)
+{
+    double start = clock_seconds();
+    int hidden = forward->weights->config.hidden;
+    const struct norm_modulate op = {.x = x,
+                                     .weight = weight,
+                                     .rows = rows,
+                                     .width = hidden,
+                                     .modulation = forward->conditioning->table,
+                                     .ld_modulation = forward->conditioning->width,
+                                     .shift_offset = shift_offset,
+                                     .scale_offset = shift_offset + hidden,
+                                     .condition_of_row = condition,
+                                     .y = y};
+    forward->weights->backend->norm_modulate(forward->weights->device, &op);
+    stop_clock(start, &forward->seconds.other);
+}
+
+/* x += gate ⊙ (all ranks' sum + bias) */
+static void add_gated(struct forward *forward, const struct rows *rows, const float *bias, int64_t gate_offset)
+{
+    int hidden = forward->weights->config.hidden;
+    forward->collective->table->all_reduce(forward->collective, forward->sum, (int64_t)rows->n * hidden);
+    double start = clock_seconds();
+    const struct gated_add op = {.x = rows->x,
+                                 .y = forward->sum,
+                                 .bias = bias,
+                                 .rows = rows->n,
+                                 .width = hidden,
+                                 .modulation = forward->conditioning->table,
+                                 .ld_modulation = forward->conditioning->width,
+                                 .gate_offset = gate_offset,
+                                 .condition_of_row = rows->condition};
+    forward->weights->backend->gated_add(forward->weights->device, &op);
+    stop_clock(start, &forward->seconds.other);
+}
+
+/* Queries of `rows` against the keys and values of every row. */
+static void attend(struct forward *forward, const struct plan *plan, const struct rows *rows)
+{
+    double start = clock_seconds();
+    const struct model_weights *weights = forward->weights;
+    int n_heads = range_size(weights->shard.heads), inner = n_heads * weights->config.head_size;
+    const struct attention op = {.q = forward->query,
+                                 .k = forward->key_value,
+                                 .v = forward->key_value + inner,
+                                 .ld_q = inner,
+                                 .ld_kv = 2 * inner,
+                                 .ld_o = inner,
+                                 .n_heads = n_heads,
+                                 .head_size = weights->config.head_size,
+                                 .rotary = weights->rotary,
+                                 .n_sequences = plan->header->n_sequences,
+                                 .key_start = forward->row_start,
+                                 .query_start = rows->start,
+                                 .query_position = rows->position,
+                                 .o = forward->attended};
+    weights->backend->attention(weights->device, &op);
+    for (int s = 0; s < plan->header->n_sequences; s++) {
+        const struct plan_sequence *sequence = &plan->sequences[s];
+        double keys = sequence->end_row - sequence->first_row;
+        double queries = rows->n == plan->header->n_rows ? keys : sequence->end_needed - sequence->first_needed;
+        forward->flop += 4.0 * queries * keys * inner;
+    }
+    stop_clock(start, &forward->seconds.attention);
+}
+
+static void attention_half(struct forward *forward, const struct plan *plan, int index, const struct rows *rows)
+{
+    const struct model_weights *weights = forward->weights;
+    const struct block_weights *block = &weights->blocks[index];
+    int hidden = weights->config.hidden, inner = range_size(weights->shard.heads) * weights->config.head_size;
+    int64_t offset = conditioning_block_offset(forward->conditioning, index);
+    product(forward, rows->normed, hidden, rows->n, block->query, NULL, ACTIVATION_NONE, forward->query, inner);
+    attend(forward, plan, rows);
+    product(forward, forward->attended, inner, rows->n, block->attention_out, NULL, ACTIVATION_NONE, forward->sum,
+            hidden);
+    add_gated(forward, rows, NULL, offset + 2 * hidden);
+}
+
+static void mlp_half(struct forward *forward, int index, const struct rows *rows)
+{
+    const struct model_weights *weights = forward->weights;
+    const struct block_weights *block = &weights->blocks[index];
+    int hidden = weights->config.hidden, mlp = range_size(weights->shard.hidden);
+    int64_t offset = conditioning_block_offset(forward->conditioning, index);
+    normalise(forward, rows->x, rows->n, block->norm2, rows->condition, offset + 3 * hidden, rows->normed);
+    product(forward, rows->normed, hidden, rows->n, block->up, block->up_bias, ACTIVATION_GELU_TANH, forward->mlp, mlp);
+    product(forward, forward->mlp, mlp, rows->n, block->down, NULL, ACTIVATION_NONE, forward->sum, hidden);
+    add_gated(forward, rows, block->down_bias, offset + 5 * hidden);
+}
+
+/* From here on only the needed rows go on. */
+static void keep_needed(struct forward *forward, const struct plan *plan)
+{
+    double start = clock_seconds();
+    const struct model_weights *weights = forward->weights;
+    int hidden = weights->config.hidden, n = plan->header->n_needed;
+    weights->backend->gather_rows(weights->device, forward->x, hidden, forward->needed, n, forward->needed_x);
+    weights->backend->gather_rows(weights->device, forward->normed, hidden, forward->needed, n, forward->needed_normed);
+    stop_clock(start, &forward->seconds.other);
+}
+
+static void embed(struct forward *forward, const struct plan *plan)
+{
+    double start = clock_seconds();
+    const struct model_weights *weights = forward->weights;
+    int hidden = weights->config.hidden;
+    weights->backend->embed(weights->device, weights->embedding, weights->shard.columns.first,
+                            range_size(weights->shard.columns), hidden, forward->ids, plan->header->n_rows, forward->x);
+    stop_clock(start, &forward->seconds.other);
+    forward->collective->table->all_reduce(forward->collective, forward->x, (int64_t)plan->header->n_rows * hidden);
+}
+
+const float *forward_run(struct forward *forward, const struct plan *plan)
+{
+    const struct model_weights *weights = forward->weights;
+    int n_rows = plan->header->n_rows, n_blocks = weights->config.n_blocks, hidden = weights->config.hidden;
+    int inner = range_size(weights->shard.heads) * weights->config.head_size;
+    const struct rows all = {n_rows, forward->x, forward->normed, forward->condition_of_row, forward->position_of_row,
+                             forward->row_start};
+    const struct rows needed = {plan->header->n_needed,      forward->needed_x,           forward->needed_normed,
+                                forward->condition_of_needed, forward->position_of_needed, forward->needed_start};
+    double start = clock_seconds();
+    upload_plan(forward, plan);
+    stop_clock(start, &forward->seconds.other);
+    embed(forward, plan);
+    for (int i = 0; i < n_blocks; i++) {
+        const struct rows *rows = &all;
+        normalise(forward, forward->x, n_rows, weights->blocks[i].norm1, forward->condition_of_row,
+                  conditioning_block_offset(forward->conditioning, i), forward->normed);
+        product(forward, forward->normed, hidden, n_rows, weights->blocks[i].key_value, NULL, ACTIVATION_NONE,
+                forward->key_value, 2 * inner);
+        if (i == n_blocks - 1) {
+            keep_needed(forward, plan);
+            rows = &needed;
+        }
+        attention_half(forward, plan, i, rows);
+        mlp_half(forward, i, rows);
+    }
+    normalise(forward, forward->needed_x, needed.n, weights->norm_final, forward->condition_of_needed,
+              conditioning_output_offset(forward->conditioning), forward->needed_normed);
+    return forward->needed_normed;
+}

@@ -1,0 +1,39 @@
+#ifndef MILLRACE_WORKER_MAILBOX_H
+#define MILLRACE_WORKER_MAILBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * What others ask of the engine's thread: a queue with one reader. Posting never blocks on the engine's work.
+ *
+ * The messages own their memory; whoever takes one frees it.
+ */
+enum mail_kind {
+    MAIL_SUBMIT,     /* take up this sequence */
+    MAIL_CANCEL,     /* drop one */
+    MAIL_CANCEL_ALL, /* the coordinator is gone, and its sequences with it */
+    MAIL_DRAIN,      /* finish what runs, then stop */
+    MAIL_STOP,       /* stop at the next step boundary */
+};
+
+struct mail {
+    enum mail_kind kind;
+    uint64_t number;  /* SUBMIT, CANCEL */
+    uint32_t line;    /* SUBMIT: the line to the coordinator by which it came (attach.h) */
+    void *submission; /* SUBMIT: a message of the wire, as it came (replica.proto, Submit) */
+    struct mail *next;
+};
+
+struct mailbox;
+
+struct mailbox *mailbox_create(void); /* NULL without memory */
+void mailbox_free(struct mailbox *mailbox, void (*free_submission)(void *submission));
+
+/* Any thread. false: no memory, and nothing was posted. */
+bool mailbox_post(struct mailbox *mailbox, struct mail mail);
+
+/* The reader: the oldest message, or NULL when there is none; with `wait` it waits for one. Free it with free(). */
+struct mail *mailbox_take(struct mailbox *mailbox, bool wait);
+
+#endif

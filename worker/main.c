@@ -1,0 +1,219 @@
+/*
+ * millrace-worker: one MPI rank of a replica.
+ *
+ *   mpirun -n 2 millrace-worker --model DIR --coordinator 127.0.0.1:7077
+ *
+ * Rank 0 attaches to the coordinator, forms the batch of each step and sends its plan to the others; every rank computes its
+ * shard. Exit codes: 0 drained or told to stop; 1 failed; 2 bad usage. A rank that fails takes the replica down: the
+ * launcher ends the job, the coordinator hands its sequences on.
+ */
+#include <mpi.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/options.h"
+#include "worker/attach.h"
+#include "worker/bench.h"
+#include "worker/submission.h"
+
+static struct {
+    const char *model, *coordinator, *replica, *backend;
+    int64_t threads, batch_tokens, max_sequences;
+    bool bench;
+    int64_t length, steps, repeats;
+} settings;
+
+static const struct option_row rows[] = {
+    {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0, "Directory of the model: config.json, model.safetensors.",
+     &settings.model},
+    {"coordinator", 'c', OPTION_TEXT, "ADDRESS", "MILLRACE_COORDINATOR", "127.0.0.1:7077", 0, 0,
+     "Where the coordinator listens.", &settings.coordinator},
+    {"replica", 0, OPTION_TEXT, "NAME", "MILLRACE_REPLICA", "r0", 0, 0, "Name of this replica, unique in the cluster.",
+     &settings.replica},
+    {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0, "cpu, cuda, or auto: the best that runs here.",
+     &settings.backend},
+    {"threads", 't', OPTION_INTEGER, "N", "MILLRACE_THREADS", "1", 1, 1024, "CPU threads of each rank.",
+     &settings.threads},
+    {"batch-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_BATCH_TOKENS", "4096", 1, 1 << 22,
+     "Tokens of all running sequences together; raised to the model's longest text.", &settings.batch_tokens},
+    {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "32", 1, 65536,
+     "Sequences that run at the same time.", &settings.max_sequences},
+    {"bench", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+     "Do not attach: write one text, measure, print a line of JSON.", &settings.bench},
+    {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20, "With --bench: tokens of the text.", &settings.length},
+    {"steps", 's', OPTION_INTEGER, "N", NULL, "8", 1, 1 << 16, "With --bench: refinement steps.", &settings.steps},
+    {"repeats", 0, OPTION_INTEGER, "N", NULL, "3", 1, 1000, "With --bench: texts to write; the fastest counts.",
+     &settings.repeats},
+    {0},
+};
+
+static const struct option_table options = {
+    .program = "millrace-worker",
+    .summary = "One rank of a replica: holds a shard of the model and refines texts. Usually started by the coordinator, "
+               "through mpirun; by hand, to attach a replica to a coordinator elsewhere or to measure one.",
+    .operands = "",
+    .examples = "mpirun -n 2 millrace-worker --model models/books-mini --coordinator 10.0.0.1:7077 --replica r1\n"
+                "mpirun -n 2 millrace-worker --model models/books-mini --bench --length 1024 --steps 8",
+    .rows = rows,
+};
+
+/* SIGTERM and SIGINT stop rank 0 at its next step boundary, and it the others. The mask is set before any thread starts. */
+static sigset_t stopping_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+static void *wait_for_signal(void *argument)
+{
+    sigset_t set = stopping_signals();
+    int signal_number;
+    sigwait(&set, &signal_number);
+    log_info("%s: stopping at the next step boundary", strsignal(signal_number));
+    mailbox_post(argument, (struct mail){.kind = MAIL_STOP});
+    return NULL;
+}
+
+static enum status lead(struct model *model, struct engine *engine, const struct attach_options *attach_options,
+                        struct error *error)
+{
+    struct mailbox *mailbox = mailbox_create();
+    struct attach *attach = NULL;
+    pthread_t signal_thread;
+    if (!mailbox)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the mailbox");
+    enum status status = engine_warm_up(engine, error);
+    if (status == STATUS_OK)
+        status = attach_start(attach_options, mailbox, &attach, error);
+    if (status == STATUS_OK && pthread_create(&signal_thread, NULL, wait_for_signal, mailbox) != 0)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
+    if (status == STATUS_OK) {
+        log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s", model->weights.config.name,
+                 model->backend->describe(model->device), model->collective->n_ranks,
+                 (double)model->weights.size_bytes / 1048576, model->load_seconds);
+        struct engine_sink sink = attach_sink(attach);
+        status = engine_lead(engine, mailbox, &sink, error);
+        pthread_cancel(signal_thread);
+        pthread_join(signal_thread, NULL);
+    }
+    attach_end(attach);
+    mailbox_free(mailbox, submission_free);
+    return status;
+}
+
+static enum status serve(struct model *model, struct plan_limits limits, struct error *error)
+{
+    const struct attach_options attach_options = {.coordinator = settings.coordinator,
+                                                  .replica = settings.replica,
+                                                  .fingerprint = model->fingerprint,
+                                                  .backend = model->backend->name,
+                                                  .n_ranks = model->collective->n_ranks,
+                                                  .limits = limits,
+                                                  .load_seconds = model->load_seconds};
+    struct engine *engine = NULL;
+    enum status status = engine_create(model, limits, &engine, error);
+    status = collective_agree(model->collective, status, error);
+    if (status == STATUS_OK)
+        status = model->collective->rank == 0 ? lead(model, engine, &attach_options, error)
+                                              : engine_follow(engine, error);
+    engine_free(engine);
+    return status;
+}
+
+static enum status bench(struct model *model, struct error *error)
+{
+    int max_length = model->weights.config.max_length;
+    if (settings.length > max_length)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--length %lld is more than this model's %d",
+                         (long long)settings.length, max_length);
+    const struct bench_options bench_options = {.model_name = model->weights.config.name,
+                                                .length = (int)settings.length,
+                                                .n_steps = (int)settings.steps,
+                                                .n_threads = (int)settings.threads,
+                                                .repeats = (int)settings.repeats};
+    return bench_run(model, &bench_options, error);
+}
+
+/* Rank 0 tells the coordinator why there will be no replica; only it is there to be told. */
+static void report_load_failure(const struct collective *collective, const struct error *error)
+{
+    const struct attach_options attach_options = {.coordinator = settings.coordinator,
+                                                  .replica = settings.replica,
+                                                  .fingerprint = "",
+                                                  .backend = settings.backend,
+                                                  .n_ranks = collective->n_ranks};
+    if (collective->rank == 0 && !settings.bench)
+        attach_report_failure(&attach_options, 0, error);
+}
+
+static enum status run(struct collective *collective, struct error *error)
+{
+    struct model model;
+    const struct model_options model_options = {
+        .directory = settings.model,
+        .backend = settings.backend,
+        .n_threads = (int)settings.threads,
+        .collective = collective,
+        .limits = {.max_sequences = (int)settings.max_sequences, .max_rows = (int)settings.batch_tokens}};
+    enum status status = model_open(&model, &model_options, error);
+    if (status != STATUS_OK) {
+        report_load_failure(collective, error);
+        return status;
+    }
+    status = settings.bench ? bench(&model, error) : serve(&model, model.forward.limits, error);
+    model_close(&model);
+    return status;
+}
+
+static int parse(int argc, char **argv)
+{
+    struct error error;
+    bool help = false;
+    char **operands;
+    int n_operands;
+    enum status status = options_parse(&options, argc, argv, &help, &operands, &n_operands, &error);
+    if (status == STATUS_OK && !help && !settings.model)
+        status = error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-worker --help");
+    if (status != STATUS_OK) {
+        fprintf(stderr, "millrace-worker: %s\n", error.text);
+        return 2;
+    }
+    if (help)
+        options_print_help(&options, stdout);
+    return help ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    int parsed = parse(argc, argv);
+    if (parsed >= 0)
+        return parsed;
+    sigset_t set = stopping_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    int provided;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+        return 1;
+    struct error error = {0};
+    struct collective *collective = collective_mpi_create();
+    char program[48] = "worker";
+    if (collective)
+        snprintf(program, sizeof program, "%s.%d", settings.replica, collective->rank);
+    log_open(program);
+    enum status status = collective ? run(collective, &error)
+                                    : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
+    if (status != STATUS_OK && (!collective || collective->rank == 0))
+        log_error("%s", error.text);
+    collective_free(collective);
+    if (status != STATUS_OK)
+        MPI_Abort(MPI_COMM_WORLD, 1); /* the others may wait for this rank for ever */
+    MPI_Finalize();
+    return 0;
+}

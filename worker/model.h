@@ -1,0 +1,39 @@
+#ifndef MILLRACE_WORKER_MODEL_H
+#define MILLRACE_WORKER_MODEL_H
+
+#include "worker/forward.h"
+#include "worker/sampler.h"
+
+/* A model that is ready to take steps: one rank's device, weights, buffers and its line to the other ranks. */
+struct model {
+    const struct backend *backend;
+    struct device *device;
+    struct tensors *tensors;
+    struct collective *collective; /* not owned */
+    struct model_weights weights;
+    struct conditioning conditioning;
+    struct forward forward;
+    struct sampler sampler;
+    char fingerprint[17];
+    double load_seconds;
+};
+
+struct model_options {
+    const char *directory;
+    const char *backend; /* "auto", "cpu", "cuda" */
+    int n_threads;
+    struct collective *collective; /* the ranks that share the model; not owned, outlives it */
+    struct plan_limits limits; /* max_rows: raised to the model's longest text where it is less */
+};
+
+/*
+ * Opens everything. All ranks call it together and get the same verdict: where one fails, all return its status and
+ * sentence. What was built is released then. The files are checked before they are touched.
+ */
+enum status model_open(struct model *model, const struct model_options *options, struct error *error);
+void model_close(struct model *model); /* zeroed models are allowed */
+
+/* One step of the batch that the plan describes (all ranks, the same plan); the outcome is in model->sampler.sampled. */
+enum status model_step(struct model *model, const struct plan *plan, struct error *error);
+
+#endif
