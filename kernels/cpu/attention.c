@@ -1,0 +1,212 @@
+#include <math.h>
+#include <string.h>
+
+#include "kernels/cpu/attention_scratch.h"
+#include "kernels/cpu/device.h"
+#include "kernels/cpu/elementary.h"
+#include "kernels/cpu/functions.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/cpu/tile.h"
+
+/*
+ * Attention of one sequence and head, a block of queries at a time, by the same tile as every product:
+ *
+ *   scores[key, query]  = K · Q^T    keys are the tile's rows, queries its lanes
+ *   softmax over keys                so each lane is a query: max, exp and sum need no step across lanes
+ *   o^T[dimension, query] = V^T · P  dimensions are the tile's rows, queries its lanes
+ *
+ * The scores of a block stay in the second-level cache; nothing of [length, length] exists. A query's sums
+ * go over its sequence's keys in order, whatever else is in its block. A part of the work is a sequence, a head and
+ * a run of query blocks; it packs the keys and values that it needs into its thread's scratch.
+ */
+enum { BLOCK = LANES * TILE_PANELS };
+
+struct heads {
+    const struct device *device;
+    const struct attention *op;
+    int n_runs; /* of query blocks, per sequence and head */
+};
+
+struct head_work {
+    const struct attention *op;
+    struct attention_scratch scratch;
+    int head, first_key, n_keys;
+};
+
+/* to[d] = rot(x)[d] * factor; rotary: head_size/2 cosines, then as many sines */
+static void rotate(const float *x, const float *rotary, int head_size, float factor, float *to)
+{
+    int half = head_size / 2;
+    for (int d = 0; d < half; d++) {
+        float a = x[d], b = x[d + half], cosine = rotary[d], sine = rotary[d + half];
+        to[d] = (a * cosine - b * sine) * factor;
+        to[d + half] = (b * cosine + a * sine) * factor;
+    }
+}
+
+static void pack_keys(const struct head_work *work)
+{
+    const struct attention *op = work->op;
+    int size = op->head_size;
+    for (int first = 0; first < work->n_keys; first += TILE_ROWS) {
+        int rows = least(TILE_ROWS, work->n_keys - first);
+        for (int r = 0; r < rows; r++) {
+            const float *key = op->k + (int64_t)(work->first_key + first + r) * op->ld_kv + work->head * size;
+            rotate(key, op->rotary + (int64_t)(first + r) * size, size, 1, work->scratch.rotated + r * size);
+        }
+        ISA(pack)(work->scratch.rotated, size, rows, size, work->scratch.keys + (int64_t)first * size, TILE_ROWS);
+    }
+}
+
+static void pack_values(const struct head_work *work)
+{
+    const struct attention *op = work->op;
+    int size = op->head_size;
+    float *to = work->scratch.values;
+    for (int first = 0; first < size; first += TILE_ROWS) {
+        size_t bytes = (size_t)least(TILE_ROWS, size - first) * sizeof(float);
+        const float *from = op->v + (int64_t)work->first_key * op->ld_kv + work->head * size + first;
+        for (int key = 0; key < work->n_keys; key++, to += TILE_ROWS)
+            memcpy(to, from + key * op->ld_kv, bytes);
+    }
+}
+
+/* Panels of queries first ... first + n - 1 (rows of q); lanes without a query are zeros. */
+static void pack_queries(const struct head_work *work, int first, int n)
+{
+    const struct attention *op = work->op;
+    int size = op->head_size;
+    float factor = 1.0f / sqrtf((float)size);
+    for (int i = 0; i < n; i++) {
+        const float *query = op->q + (int64_t)(first + i) * op->ld_q + work->head * size;
+        const float *rotary = op->rotary + (int64_t)op->query_position[first + i] * size;
+        rotate(query, rotary, size, factor, work->scratch.rotated + i * size);
+    }
+    for (int lane = 0; lane < n; lane += LANES)
+        ISA(pack)(work->scratch.rotated + lane * size, size, least(LANES, n - lane), size,
+                  work->scratch.queries + lane * size, LANES);
+}
+
+static void multiply_keys(const struct head_work *work, int panels)
+{
+    int size = work->op->head_size, n_keys = work->n_keys;
+    struct tile tile = {.b = work->scratch.queries,
+                        .a_step = TILE_ROWS,
+                        .b_panel = size * LANES,
+                        .out_row = LANES,
+                        .out_panel = (int64_t)n_keys * LANES,
+                        .n_k = size};
+    for (int first = 0; first < n_keys; first += TILE_ROWS) {
+        tile.a = work->scratch.keys + (int64_t)first * size;
+        tile.out = work->scratch.scores + first * LANES;
+        ISA(tile_multiply)(&tile, least(TILE_ROWS, n_keys - first), panels);
+    }
+}
+
+/* scores[key, lane] = exp(scores - max over keys); returns the sums over keys. */
+static struct vf exp_scores(float *scores, int n_keys)
+{
+    struct vf max = vf_load(scores), sum = vf_all(0);
+    for (int key = 1; key < n_keys; key++)
+        max = vf_max(max, vf_load(scores + key * LANES));
+    for (int key = 0; key < n_keys; key++) {
+        struct vf e = vf_exp(vf_sub(vf_load(scores + key * LANES), max));
+        vf_store(scores + key * LANES, e);
+        sum = vf_add(sum, e);
+    }
+    return sum;
+}
+
+static void multiply_values(const struct head_work *work, int panels)
+{
+    int size = work->op->head_size, n_keys = work->n_keys;
+    struct tile tile = {.b = work->scratch.scores,
+                        .a_step = TILE_ROWS,
+                        .b_panel = (int64_t)n_keys * LANES,
+                        .out_row = LANES,
+                        .out_panel = size * LANES,
+                        .n_k = n_keys};
+    for (int first = 0; first < size; first += TILE_ROWS) {
+        tile.a = work->scratch.values + (int64_t)first * n_keys;
+        tile.out = work->scratch.outputs + first * LANES;
+        ISA(tile_multiply)(&tile, least(TILE_ROWS, size - first), panels);
+    }
+}
+
+/* o[query, dimension] = outputs[dimension, query] / sum[query] for the n queries of one panel */
+static void write_outputs(const struct head_work *work, int panel, int first_query, int n, struct vf sum)
+{
+    const struct attention *op = work->op;
+    int size = op->head_size;
+    float *outputs = work->scratch.outputs + panel * size * LANES;
+    for (int d = 0; d < size; d++)
+        vf_store(outputs + d * LANES, vf_div(vf_load(outputs + d * LANES), sum));
+    for (int lane = 0; lane < n; lane++) {
+        float *o = op->o + (int64_t)(first_query + lane) * op->ld_o + work->head * size;
+        for (int d = 0; d < size; d++)
+            o[d] = outputs[d * LANES + lane];
+    }
+}
+
+static void attend_block(const struct head_work *work, int first_query, int n)
+{
+    int panels = divide_up(n, LANES);
+    struct vf sum[TILE_PANELS];
+    pack_queries(work, first_query, n);
+    multiply_keys(work, panels);
+    for (int p = 0; p < panels; p++)
+        sum[p] = exp_scores(work->scratch.scores + (int64_t)p * work->n_keys * LANES, work->n_keys);
+    multiply_values(work, panels);
+    for (int p = 0; p < panels; p++)
+        write_outputs(work, p, first_query + p * LANES, least(LANES, n - p * LANES), sum[p]);
+}
+
+static void attend_part(void *context, int part, int thread)
+{
+    const struct heads *heads = context;
+    const struct attention *op = heads->op;
+    int run = part % heads->n_runs, sequence = part / heads->n_runs / op->n_heads;
+    int first_query = op->query_start[sequence], n_queries = op->query_start[sequence + 1] - first_query;
+    int n_blocks = divide_up(n_queries, BLOCK), block = (int)((int64_t)run * n_blocks / heads->n_runs);
+    int end_block = (int)((int64_t)(run + 1) * n_blocks / heads->n_runs);
+    struct head_work work = {.op = op,
+                             .head = part / heads->n_runs % op->n_heads,
+                             .first_key = op->key_start[sequence],
+                             .n_keys = op->key_start[sequence + 1] - op->key_start[sequence]};
+    if (block == end_block || work.n_keys == 0)
+        return;
+    attention_scratch_cut(device_thread_scratch(heads->device, thread), heads->device->max_positions, &work.scratch);
+    pack_keys(&work);
+    pack_values(&work);
+    for (; block < end_block; block++)
+        attend_block(&work, first_query + block * BLOCK, least(BLOCK, n_queries - block * BLOCK));
+}
+
+static bool sizes_fit(struct device *device, const struct attention *op)
+{
+    if (op->head_size < 2 || op->head_size > HEAD_SIZE_MAX || op->head_size % 2 != 0) {
+        device_fail(device, STATUS_OUT_OF_RANGE, "attention with head size %d: it must be even and at most %d",
+                    op->head_size, HEAD_SIZE_MAX);
+        return false;
+    }
+    for (int i = 0; i < op->n_sequences; i++)
+        if (op->key_start[i + 1] - op->key_start[i] > device->max_positions) {
+            device_fail(device, STATUS_OUT_OF_RANGE,
+                        "attention over a sequence of %d positions: the device was opened for at most %d",
+                        op->key_start[i + 1] - op->key_start[i], device->max_positions);
+            return false;
+        }
+    return true;
+}
+
+void ISA(attention)(struct device *device, const struct attention *op)
+{
+    if (op->n_sequences == 0 ||
+        !device_accepts(device, "attention", op->query_start[op->n_sequences], op->n_heads * op->head_size) ||
+        !sizes_fit(device, op))
+        return;
+    int pairs = op->n_sequences * op->n_heads;
+    int wanted = device->n_threads > 1 ? divide_up(2 * device->n_threads, pairs) : 1;
+    struct heads heads = {device, op, wanted};
+    pool_run(device->pool, attend_part, &heads, pairs * heads.n_runs);
+}

@@ -1,0 +1,176 @@
+#include "kernels/cpu/device.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kernels/cpu/attention_scratch.h"
+
+/*
+ * Opening and closing: the copy of the arithmetic for this machine, the threads, and all scratch that
+ * operations will ever use.
+ */
+
+static bool machine_runs(const struct operations *operations)
+{
+#if defined(__x86_64__)
+    if (operations == &operations_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    if (operations == &operations_avx2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return operations == &operations_generic;
+}
+
+/* The best copy, or the one that MILLRACE_CPU names. */
+static enum status choose_operations(const struct operations **chosen, struct error *error)
+{
+    static const struct operations *const all[] = {
+#if defined(__x86_64__)
+        &operations_avx512,
+        &operations_avx2,
+#endif
+        &operations_generic,
+    };
+    const char *wanted = getenv("MILLRACE_CPU");
+    bool any = wanted == NULL || wanted[0] == '\0';
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (!any && strcmp(wanted, all[i]->name) != 0)
+            continue;
+        if (machine_runs(all[i])) {
+            *chosen = all[i];
+            return STATUS_OK;
+        }
+        if (!any)
+            return error_set(error, STATUS_UNAVAILABLE,
+                             "MILLRACE_CPU=%s: this machine does not have that instruction set; unset it", wanted);
+    }
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "MILLRACE_CPU=%.32s is unknown; use avx512, avx2 or generic, or unset it", wanted);
+}
+
+static size_t second_level_cache_bytes(void)
+{
+    long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? (size_t)bytes : 512 * 1024;
+}
+
+static enum status check_options(const struct device_options *options, struct error *error)
+{
+    const struct {
+        const char *name;
+        int value, most;
+    } fields[] = {
+        {"n_threads", options->n_threads, 4096},
+        {"max_rows", options->max_rows, 1 << 24},
+        {"max_positions", options->max_positions, 1 << 20},
+        {"max_columns", options->max_columns, 1 << 20},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (fields[i].value < 1 || fields[i].value > fields[i].most)
+            return error_set(error, STATUS_INVALID_ARGUMENT, "device option %s is %d; it must be 1 to %d",
+                             fields[i].name, fields[i].value, fields[i].most);
+    return STATUS_OK;
+}
+
+float *device_floats(size_t n)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    size_t bytes = (n * sizeof(float) + 63) / 64 * 64, alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
+    void *memory = NULL;
+    if (posix_memalign(&memory, alignment, bytes + 64) != 0)
+        return NULL;
+    if (alignment == HUGE_PAGE) /* fewer address translations; only a wish */
+        (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
+static enum status reserve_scratch(struct device *device, struct error *error)
+{
+    struct attention_scratch unused;
+    device->thread_scratch_floats = attention_scratch_cut(NULL, device->max_positions, &unused);
+    size_t packed = (size_t)(least(device->max_rows, ROW_BLOCK) + TILE_ROWS_MAX) * (size_t)device->max_columns;
+    size_t threads = (size_t)device->n_threads * device->thread_scratch_floats;
+    device->packed_rows = device_floats(packed);
+    device->thread_scratch = device_floats(threads);
+    if (device->packed_rows == NULL || device->thread_scratch == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                         "no memory for scratch of %zu bytes (%d rows, %d columns, %d positions, %d threads)",
+                         (packed + threads) * sizeof(float), device->max_rows, device->max_columns,
+                         device->max_positions, device->n_threads);
+    return STATUS_OK;
+}
+
+static enum status set_up(struct device *device, const struct device_options *options, struct error *error)
+{
+    device->n_threads = options->n_threads;
+    device->max_rows = options->max_rows;
+    device->max_positions = options->max_positions;
+    device->max_columns = options->max_columns;
+    device->cache_bytes = second_level_cache_bytes();
+    enum status status = choose_operations(&device->operations, error);
+    if (status == STATUS_OK)
+        status = reserve_scratch(device, error);
+    if (status == STATUS_OK)
+        status = pool_create(device->n_threads, &device->pool, error);
+    if (status == STATUS_OK)
+        snprintf(device->description, sizeof device->description, "cpu %s, %d thread%s", device->operations->name,
+                 device->n_threads, device->n_threads == 1 ? "" : "s");
+    return status;
+}
+
+enum status cpu_open(struct device **device, const struct device_options *options, struct error *error)
+{
+    enum status status = check_options(options, error);
+    if (status != STATUS_OK)
+        return status;
+    struct device *opened = calloc(1, sizeof *opened);
+    if (opened == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a device");
+    status = set_up(opened, options, error);
+    if (status != STATUS_OK) {
+        cpu_close(opened);
+        return status;
+    }
+    *device = opened;
+    return STATUS_OK;
+}
+
+void cpu_close(struct device *device)
+{
+    if (device == NULL)
+        return;
+    pool_free(device->pool);
+    free(device->packed_rows);
+    free(device->thread_scratch);
+    free(device);
+}
+
+void device_fail(struct device *device, enum status status, const char *format, ...)
+{
+    if (device->failure.status != STATUS_OK)
+        return;
+    char text[ERROR_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    error_set(&device->failure, status, "%s", text);
+}
+
+bool device_accepts(struct device *device, const char *operation, int rows, int columns)
+{
+    if (device->failure.status != STATUS_OK)
+        return false;
+    if (rows < 0 || rows > device->max_rows)
+        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %d rows: the device was opened for at most %d", operation,
+                    rows, device->max_rows);
+    else if (columns < 0 || columns > device->max_columns)
+        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %d columns: the device was opened for at most %d",
+                    operation, columns, device->max_columns);
+    return device->failure.status == STATUS_OK;
+}

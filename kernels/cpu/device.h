@@ -1,0 +1,75 @@
+#ifndef MILLRACE_KERNELS_CPU_DEVICE_H
+#define MILLRACE_KERNELS_CPU_DEVICE_H
+
+#include <stdbool.h>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/operations.h"
+#include "kernels/cpu/pool.h"
+
+/*
+ * Rows that a product handles at a time: enough that a weight's panel is used many times once it is in
+ * the cache, few enough that the packed rows stay small. A multiple of 14, 6 and 4.
+ */
+enum { ROW_BLOCK = 1008 };
+enum { HEAD_SIZE_MAX = 256 };
+enum { ROWS_PER_PART = 16 }; /* what a thread takes at a time of an operation that goes row by row */
+
+/* One open CPU device. Written by the thread that owns it; the pool's threads write only their own scratch. */
+struct device {
+    const struct operations *operations;
+    struct pool *pool;
+    int n_threads, max_rows, max_positions, max_columns;
+    size_t cache_bytes; /* the second-level cache of one core */
+
+    float *packed_rows;    /* [ROW_BLOCK, max_columns] in strips (strips.h), written by all threads */
+    float *thread_scratch; /* [n_threads, thread_scratch_floats] (attention_scratch.h) */
+    size_t thread_scratch_floats;
+
+    struct error failure; /* the first; status STATUS_OK: none */
+    char description[64];
+};
+
+/* A matrix w[n_out, n_in] in panels of 16 outputs: panel p is [n_in][16], zeros after the last output. */
+struct weight {
+    float *panels;
+    int n_in, n_out, n_panels;
+    int n_leaves;
+    int32_t *leaf_start; /* [n_leaves + 1] */
+};
+
+static inline int divide_up(int n, int by)
+{
+    return (n + by - 1) / by;
+}
+
+static inline int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline float *device_thread_scratch(const struct device *device, int thread)
+{
+    return device->thread_scratch + (size_t)thread * device->thread_scratch_floats;
+}
+
+/* Memory of n floats, aligned to 64 bytes (large blocks to huge pages), not cleared; NULL when there is none. */
+float *device_floats(size_t n);
+
+/* Keeps the first failure. */
+void device_fail(struct device *device, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Whether the operation may run: no failure so far and the sizes are within what the device was opened for. A size
+ * that is not becomes the device's failure. */
+bool device_accepts(struct device *device, const char *operation, int rows, int columns);
+
+enum status cpu_open(struct device **device, const struct device_options *options, struct error *error);
+void cpu_close(struct device *device);
+enum status cpu_weight_create(struct device *device, const struct matrix_view *parts, int n_parts,
+                              const int32_t *leaf_start, int n_leaves, struct weight **weight, struct error *error);
+void cpu_weight_free(struct device *device, struct weight *weight);
+size_t cpu_weight_bytes(const struct weight *weight);
+void cpu_head_choose(struct device *device, const struct head_choose *op);
+
+#endif

@@ -1,0 +1,45 @@
+#include <string.h>
+
+#include "kernels/cpu/device.h"
+#include "kernels/cpu/functions.h"
+
+/* Both operations copy rows of a table: by token id with zeros for ids of another rank, or by index. */
+struct row_copy {
+    const float *table;
+    int32_t first, n; /* the rows that are here */
+    int width;
+    const int32_t *ids;
+    int rows;
+    float *x;
+};
+
+static void copy_part(void *context, int part, int thread)
+{
+    (void)thread;
+    const struct row_copy *copy = context;
+    size_t bytes = (size_t)copy->width * sizeof(float);
+    int end = least(copy->rows, (part + 1) * ROWS_PER_PART);
+    for (int row = part * ROWS_PER_PART; row < end; row++) {
+        int64_t from = (int64_t)copy->ids[row] - copy->first;
+        float *to = copy->x + (int64_t)row * copy->width;
+        if (from >= 0 && from < copy->n)
+            memcpy(to, copy->table + from * copy->width, bytes);
+        else
+            memset(to, 0, bytes);
+    }
+}
+
+void ISA(embed)(struct device *device, const float *table, int32_t first, int32_t n, int width, const int32_t *ids,
+                int rows, float *x)
+{
+    struct row_copy copy = {table, first, n, width, ids, rows, x};
+    if (device_accepts(device, "embed", rows, width))
+        pool_run(device->pool, copy_part, &copy, divide_up(rows, ROWS_PER_PART));
+}
+
+void ISA(gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows, float *y)
+{
+    struct row_copy copy = {x, 0, INT32_MAX, width, index, rows, y};
+    if (device_accepts(device, "gather_rows", rows, width))
+        pool_run(device->pool, copy_part, &copy, divide_up(rows, ROWS_PER_PART));
+}

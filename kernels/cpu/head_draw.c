@@ -1,0 +1,85 @@
+#include "kernels/cpu/device.h"
+#include "kernels/cpu/functions.h"
+#include "kernels/cpu/head_tile.h"
+#include "kernels/cpu/precise.h"
+
+/*
+ * The draw: walk the tiles of the chosen group, then the columns of the tile in which the target falls, whose
+ * logits are computed once more. Running sums are double, in units of exp(the group's max). Where rounding lets a walk
+ * end before the target, the last tile or column with any mass is it, so nothing left out is ever drawn.
+ */
+
+/* The tile of first ... end - 1 in which the running sum passes *target; *target becomes what is left within it. -1: no mass. */
+static int walk_tiles(const struct exp_sum *tiles, int first, int end, float group_max, double *target)
+{
+    double before = 0, rest = 0;
+    int found = -1;
+    for (int tile = first; tile < end; tile++) {
+        double mass = tiles[tile].sum > 0 ? tiles[tile].sum * precise_exp((double)tiles[tile].max - group_max) : 0;
+        if (mass <= 0)
+            continue;
+        found = tile;
+        rest = *target - before;
+        before += mass;
+        if (before > *target)
+            break;
+    }
+    *target = rest;
+    return found;
+}
+
+/* The column in which the running sum of values * unit passes target. */
+static int walk_columns(const float *values, double unit, double target)
+{
+    double before = 0;
+    int found = 0;
+    for (int column = 0; column < VOCABULARY_TILE; column++) {
+        if (values[column] <= 0)
+            continue;
+        found = column;
+        before += values[column] * unit;
+        if (before > target)
+            break;
+    }
+    return found;
+}
+
+static struct drawn_token draw_row(const struct head_scan *scan, int row, int group, double target)
+{
+    const struct exp_sum *tiles = scan->tiles + (int64_t)row * head_tiles(scan);
+    float group_max = scan->groups[(int64_t)group * scan->rows + row].max;
+    int first = scan->group_column[group] / VOCABULARY_TILE;
+    int end = divide_up(scan->group_column[group + 1], VOCABULARY_TILE);
+    int tile = walk_tiles(tiles, first, end, group_max, &target);
+    if (tile < 0)
+        return (struct drawn_token){-1, 0};
+    _Alignas(64) float logits[VOCABULARY_TILE], values[VOCABULARY_TILE];
+    float unused;
+    ISA(head_multiply)(scan->weight, tile, scan->x + (int64_t)row * scan->weight->n_in, 1, 1, logits);
+    ISA(head_logits)(scan, tile, row, logits, logits, &unused);
+    struct exp_sum sum = ISA(head_exp)(logits, values);
+    int column = walk_columns(values, precise_exp((double)sum.max - group_max), target);
+    return (struct drawn_token){scan->first_column + tile * VOCABULARY_TILE + column, logits[column]};
+}
+
+static void draw_part(void *context, int part, int thread)
+{
+    (void)thread;
+    const struct head_draw *op = context;
+    int end = least(op->scan.rows, (part + 1) * ROWS_PER_PART);
+    for (int row = part * ROWS_PER_PART; row < end; row++) {
+        const struct row_choice *choice = &op->choice[row];
+        int group = choice->group - op->first_group;
+        if (choice->group < 0 || group < 0 || group >= op->scan.n_groups)
+            op->drawn[row] = (struct drawn_token){-1, 0};
+        else
+            op->drawn[row] = draw_row(&op->scan, row, group, choice->target);
+    }
+}
+
+void ISA(head_draw)(struct device *device, const struct head_draw *op)
+{
+    struct head_draw copy = *op;
+    if (device_accepts(device, "head_draw", op->scan.rows, op->scan.weight->n_in))
+        pool_run(device->pool, draw_part, &copy, divide_up(op->scan.rows, ROWS_PER_PART));
+}

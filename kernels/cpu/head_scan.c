@@ -1,0 +1,89 @@
+#include <math.h>
+
+#include "kernels/cpu/device.h"
+#include "kernels/cpu/elementary.h"
+#include "kernels/cpu/functions.h"
+#include "kernels/cpu/head_tile.h"
+#include "kernels/cpu/precise.h"
+#include "kernels/cpu/strips.h"
+
+/*
+ * The scan of the vocabulary: a part is one tile of columns x one run of strips. The tile's panels stay in the
+ * second-level cache; logits exist only for TILE_ROWS x VOCABULARY_TILE elements. A second pass combines each
+ * group from its tiles, in order.
+ */
+struct scan {
+    const struct head_scan *op;
+    struct strips strips;
+    int first_row, n_row_runs;
+};
+
+static void scan_strip(const struct scan *scan, int tile, int strip)
+{
+    const struct head_scan *op = scan->op;
+    _Alignas(64) float raw[TILE_ROWS * VOCABULARY_TILE];
+    int rows = strip_rows(&scan->strips, strip), first_row = scan->first_row + strip_begin(&scan->strips, strip);
+    ISA(head_multiply)(op->weight, tile, strip_data(&scan->strips, strip), TILE_ROWS, rows, raw);
+    for (int r = 0; r < rows; r++) {
+        float *logits = raw + r * VOCABULARY_TILE;
+        int row = first_row + r;
+        ISA(head_logits)(op, tile, row, logits, logits, &op->left_out_logit[row]);
+        op->tiles[(int64_t)row * head_tiles(op) + tile] = ISA(head_exp)(logits, logits);
+    }
+}
+
+static void scan_part(void *context, int part, int thread)
+{
+    (void)thread;
+    const struct scan *scan = context;
+    int tile = part / scan->n_row_runs, run = part % scan->n_row_runs, n_strips = scan->strips.n_strips;
+    int end = (int)((int64_t)(run + 1) * n_strips / scan->n_row_runs);
+    for (int strip = (int)((int64_t)run * n_strips / scan->n_row_runs); strip < end; strip++)
+        scan_strip(scan, tile, strip);
+}
+
+/* {max, Σ sum_i exp(max_i - max)} of n parts, in their order. What is not a number makes the sum not a number. */
+static struct exp_sum combine(const struct exp_sum *parts, int n)
+{
+    float max = -INFINITY;
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        if (!(parts[i].max <= max))
+            max = parts[i].max;
+    for (int i = 0; i < n; i++)
+        if (parts[i].max != -INFINITY)
+            sum += parts[i].sum * precise_exp((double)parts[i].max - max);
+    return (struct exp_sum){max, (float)sum};
+}
+
+static void combine_part(void *context, int part, int thread)
+{
+    (void)thread;
+    const struct head_scan *op = context;
+    int end = least(op->rows, (part + 1) * ROWS_PER_PART);
+    for (int row = part * ROWS_PER_PART; row < end; row++) {
+        const struct exp_sum *tiles = op->tiles + (int64_t)row * head_tiles(op);
+        for (int group = 0; group < op->n_groups; group++) {
+            int first = op->group_column[group] / VOCABULARY_TILE;
+            int n = divide_up(op->group_column[group + 1], VOCABULARY_TILE) - first;
+            op->groups[(int64_t)group * op->rows + row] = combine(tiles + first, n);
+        }
+    }
+}
+
+void ISA(head_scan)(struct device *device, const struct head_scan *op)
+{
+    struct head_scan copy = *op;
+    int n_in = op->weight->n_in, n_tiles = head_tiles(op);
+    if (!device_accepts(device, "head_scan", op->rows, n_in))
+        return;
+    for (int row = 0; row < op->rows; row++)
+        op->left_out_logit[row] = -INFINITY;
+    for (int row = 0; row < op->rows; row += ROW_BLOCK) {
+        struct scan scan = {.op = op, .first_row = row};
+        scan.strips = ISA(strips_pack)(device, op->x + (int64_t)row * n_in, n_in, least(ROW_BLOCK, op->rows - row), n_in);
+        scan.n_row_runs = least(divide_up(4 * device->n_threads, n_tiles), scan.strips.n_strips);
+        pool_run(device->pool, scan_part, &scan, n_tiles * scan.n_row_runs);
+    }
+    pool_run(device->pool, combine_part, &copy, divide_up(op->rows, ROWS_PER_PART));
+}

@@ -1,0 +1,70 @@
+#include "kernels/cpu/head_tile.h"
+
+#include <math.h>
+
+#include "kernels/cpu/elementary.h"
+#include "kernels/cpu/tile.h"
+
+enum { TILE_VECTORS = VOCABULARY_TILE / LANES };
+
+void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows, float *raw)
+{
+    int first = tile * TILE_VECTORS, end = least(first + TILE_VECTORS, weight->n_panels);
+    int64_t panel_floats = (int64_t)weight->n_in * LANES;
+    struct tile product = {.a = a,
+                           .a_step = a_step,
+                           .b_panel = panel_floats,
+                           .out_row = VOCABULARY_TILE,
+                           .out_panel = LANES,
+                           .n_k = weight->n_in};
+    for (int panel = first; panel < end; panel += TILE_PANELS) {
+        product.b = weight->panels + panel * panel_floats;
+        product.out = raw + (panel - first) * LANES;
+        ISA(tile_multiply)(&product, rows, least(TILE_PANELS, end - panel));
+    }
+}
+
+/* Takes the row's left-out token out of the sums when it is one of the tile's n columns; its logit goes to *taken. */
+static void take_out(const struct head_scan *op, int row, int first, int n, float *logits, float *taken)
+{
+    int64_t column = (int64_t)op->left_out[row] - op->first_column - first;
+    if (op->left_out[row] < 0 || column < 0 || column >= n)
+        return;
+    *taken = logits[column];
+    logits[column] = -INFINITY;
+}
+
+void ISA(head_logits)(const struct head_scan *op, int tile, int row, const float *raw, float *logits, float *left_out)
+{
+    const struct vf temperature = vf_all(op->inverse_temperature[row]), nothing = vf_all(-INFINITY);
+    int first = tile * VOCABULARY_TILE, n = least(VOCABULARY_TILE, op->weight->n_out - first);
+    for (int i = 0; i < VOCABULARY_TILE; i += LANES) {
+        int left = n - i < LANES ? n - i : LANES;
+        struct vf v = nothing;
+        if (left > 0) {
+            struct vf sum = vf_add(vf_load(raw + i), vf_load_first(op->bias + first + i, left));
+            v = vf_first(left, vf_mul(sum, temperature), nothing);
+        }
+        vf_store(logits + i, v);
+    }
+    take_out(op, row, first, n, logits, left_out);
+}
+
+struct exp_sum ISA(head_exp)(const float *logits, float *values)
+{
+    struct vf max = vf_load(logits), sum = vf_all(0);
+    for (int i = LANES; i < VOCABULARY_TILE; i += LANES)
+        max = vf_max(max, vf_load(logits + i));
+    float largest = vf_largest(max);
+    if (largest == -INFINITY) {
+        for (int i = 0; i < VOCABULARY_TILE; i++)
+            values[i] = 0;
+        return (struct exp_sum){-INFINITY, 0};
+    }
+    for (int i = 0; i < VOCABULARY_TILE; i += LANES) {
+        struct vf e = vf_exp(vf_sub(vf_load(logits + i), vf_all(largest)));
+        vf_store(values + i, e);
+        sum = vf_add(sum, e);
+    }
+    return (struct exp_sum){largest, vf_sum(sum)};
+}

@@ -1,0 +1,28 @@
+#ifndef MILLRACE_KERNELS_CPU_OPERATIONS_H
+#define MILLRACE_KERNELS_CPU_OPERATIONS_H
+
+#include "kernels/backend.h"
+
+/* The arithmetic for one instruction set (isa.h). Every member computes the same bits in every copy. */
+struct operations {
+    const char *name; /* "avx512" */
+    void (*pack)(const float *x, int64_t ld_x, int rows, int n, float *packed, int width);
+    void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
+                  const int32_t *ids, int rows, float *x);
+    void (*gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows, float *y);
+    void (*matmul)(struct device *device, const struct matmul *op);
+    void (*norm_modulate)(struct device *device, const struct norm_modulate *op);
+    void (*gated_add)(struct device *device, const struct gated_add *op);
+    void (*attention)(struct device *device, const struct attention *op);
+    void (*head_scan)(struct device *device, const struct head_scan *op);
+    void (*head_draw)(struct device *device, const struct head_draw *op);
+    void (*add)(struct device *device, const float *a, const float *b, int64_t n, float *y);
+};
+
+extern const struct operations operations_generic;
+#if defined(__x86_64__)
+extern const struct operations operations_avx2;
+extern const struct operations operations_avx512;
+#endif
+
+#endif

@@ -1,0 +1,109 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/device.h"
+
+/* The cpu backend's table: memory is the host's and an operation is done when its call returns, so the only
+ * thing that waits is the first failure. Operations go to the copy of the arithmetic that `open` chose. */
+
+static const char *describe(const struct device *device)
+{
+    return device->description;
+}
+
+static enum status synchronize(struct device *device, struct error *error)
+{
+    if (device->failure.status == STATUS_OK)
+        return STATUS_OK;
+    return error_set(error, device->failure.status, "%s", device->failure.text);
+}
+
+static void *allocate(struct device *device, size_t size_bytes)
+{
+    (void)device;
+    void *memory = device_floats((size_bytes + sizeof(float) - 1) / sizeof(float));
+    return memory != NULL ? memset(memory, 0, size_bytes) : NULL;
+}
+
+static void release(struct device *device, void *memory)
+{
+    (void)device;
+    free(memory);
+}
+
+static void copy(struct device *device, void *to, const void *from, size_t size_bytes)
+{
+    if (device->failure.status == STATUS_OK && size_bytes > 0)
+        memcpy(to, from, size_bytes);
+}
+
+static void embed(struct device *device, const float *table, int32_t first, int32_t n, int width, const int32_t *ids,
+                  int rows, float *x)
+{
+    device->operations->embed(device, table, first, n, width, ids, rows, x);
+}
+
+static void gather_rows(struct device *device, const float *x, int width, const int32_t *index, int rows, float *y)
+{
+    device->operations->gather_rows(device, x, width, index, rows, y);
+}
+
+static void matmul(struct device *device, const struct matmul *op)
+{
+    device->operations->matmul(device, op);
+}
+
+static void norm_modulate(struct device *device, const struct norm_modulate *op)
+{
+    device->operations->norm_modulate(device, op);
+}
+
+static void gated_add(struct device *device, const struct gated_add *op)
+{
+    device->operations->gated_add(device, op);
+}
+
+static void attention(struct device *device, const struct attention *op)
+{
+    device->operations->attention(device, op);
+}
+
+static void head_scan(struct device *device, const struct head_scan *op)
+{
+    device->operations->head_scan(device, op);
+}
+
+static void head_draw(struct device *device, const struct head_draw *op)
+{
+    device->operations->head_draw(device, op);
+}
+
+static void add(struct device *device, const float *a, const float *b, int64_t n, float *y)
+{
+    device->operations->add(device, a, b, n, y);
+}
+
+const struct backend backend_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = describe,
+    .synchronize = synchronize,
+    .allocate = allocate,
+    .release = release,
+    .upload = copy,
+    .download = copy,
+    .weight_create = cpu_weight_create,
+    .weight_free = cpu_weight_free,
+    .weight_bytes = cpu_weight_bytes,
+    .embed = embed,
+    .gather_rows = gather_rows,
+    .matmul = matmul,
+    .norm_modulate = norm_modulate,
+    .gated_add = gated_add,
+    .attention = attention,
+    .head_scan = head_scan,
+    .head_choose = cpu_head_choose,
+    .head_draw = head_draw,
+    .add = add,
+};
