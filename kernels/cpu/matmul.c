@@ -117,7 +117,7 @@ static void multiply_part(void *context, int part, int thread)
 static void plan(const struct device *device, struct product *product)
 {
     const struct weight *weight = product->op->weight;
-    size_t panel_bytes = (size_t)weight->n_in * LANES * sizeof(float);
+    size_t panel_bytes = ((size_t)weight->n_in + 1) * LANES * sizeof(float);
     int pairs = divide_up(weight->n_panels, TILE_PANELS);
     int pairs_that_fit = (int)(device->cache_bytes / 2 / (panel_bytes * TILE_PANELS));
     int blocks = divide_up(pairs, pairs_that_fit > 0 ? pairs_that_fit : 1);
@@ -129,7 +129,7 @@ static void plan(const struct device *device, struct product *product)
 
 void ISA(matmul)(struct device *device, const struct matmul *op)
 {
-    if (!device_accepts(device, "matmul", op->rows, op->weight->n_in))
+    if (!device_accepts(device, "matmul", op->rows, op->weight->n_in) || op->weight->n_panels == 0)
         return;
     for (int row = 0; row < op->rows; row += ROW_BLOCK) {
         struct product product = {.op = op, .first_row = row};

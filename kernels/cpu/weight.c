@@ -60,12 +60,12 @@ static enum status check_parts(const struct matrix_view *parts, int n_parts, int
         if (part->columns != parts[0].columns)
             return error_set(error, STATUS_INVALID_ARGUMENT, "part %d of a weight has %lld columns, part 0 has %lld", i,
                              (long long)part->columns, (long long)parts[0].columns);
-        if (part->rows < 0 || part->columns < 1 || part->columns > INT32_MAX / LANES)
+        if (part->rows < 0 || part->columns < 0 || part->columns > INT32_MAX / LANES)
             return error_set(error, STATUS_INVALID_ARGUMENT, "part %d of a weight is [%lld, %lld]", i,
                              (long long)part->rows, (long long)part->columns);
         *n_out += part->rows;
     }
-    if (*n_out < 1 || *n_out > INT32_MAX - LANES)
+    if (*n_out > INT32_MAX - LANES)
         return error_set(error, STATUS_INVALID_ARGUMENT, "a weight of %lld rows", (long long)*n_out);
     return STATUS_OK;
 }
@@ -99,7 +99,8 @@ static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_s
     weight->n_panels = divide_up(n_out, LANES);
     weight->n_leaves = n_leaves;
     weight->leaf_start = calloc((size_t)n_leaves + 1, sizeof *weight->leaf_start);
-    weight->panels = device_floats((size_t)weight->n_panels * (size_t)n_in * LANES);
+    /* a rank may hold no head, no unit or no column: such a weight is empty, and its product zeros or nothing */
+    weight->panels = device_floats(((size_t)weight->n_panels * (size_t)n_in + 1) * LANES);
     if (weight->leaf_start == NULL || weight->panels == NULL) {
         cpu_weight_free(NULL, weight);
         return NULL;

@@ -1,0 +1,14 @@
+#ifndef MILLRACE_TESTS_WORKER_MPI_MAIN_H
+#define MILLRACE_TESTS_WORKER_MPI_MAIN_H
+
+#include <check.h>
+
+#include "worker/collective.h"
+
+/* The ranks of this test program; made by main before the suite runs. */
+extern struct collective *ranks;
+
+/* Each test program with MPI gives its suite here; mpi_main.c has main. Check must not fork (CK_FORK=no). */
+Suite *mpi_suite(void);
+
+#endif
