@@ -60,12 +60,14 @@ static struct rpc_call *call_create(struct call_host *host)
     struct rpc_call *call = calloc(1, sizeof *call);
     call->host = host;
     call->references = 1;
-    for (int kind = 0; kind < N_CALL_EVENTS; kind++)
-        call->events[kind] = (struct call_event){call, kind};
     grpc_call_details_init(&call->details);
     grpc_metadata_array_init(&call->metadata);
     pthread_mutex_init(&call->mutex, NULL);
     call->status_text = grpc_empty_slice();
+    for (int kind = 0; kind < N_CALL_EVENTS; kind++) {
+        call->events[kind].kind = kind;
+        atomic_store(&call->events[kind].call, call);
+    }
     return call;
 }
 
@@ -353,7 +355,7 @@ static void on_closed(struct rpc_call *call)
 
 void call_complete(struct call_event *event, bool ok)
 {
-    struct rpc_call *call = event->call;
+    struct rpc_call *call = atomic_load(&event->call);
     switch (event->kind) {
     case CALL_ARRIVED:
         on_arrived(call, ok);

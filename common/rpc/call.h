@@ -19,8 +19,9 @@ enum call_event_kind {
 };
 
 struct call_event {
-    struct rpc_call *call;
     enum call_event_kind kind;
+    /* Stored last and loaded first: gRPC orders the two threads, but a race detector cannot see into it. */
+    _Atomic(struct rpc_call *) call;
 };
 
 /* Where a call finds its server again. */

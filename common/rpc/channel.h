@@ -25,8 +25,9 @@ enum stream_event_kind {
 };
 
 struct stream_event {
-    struct rpc_stream *stream;
     enum stream_event_kind kind;
+    /* Stored last and loaded first: gRPC orders the two threads, but a race detector cannot see into it. */
+    _Atomic(struct rpc_stream *) stream;
 };
 
 /* Takes note of a completion; on the channel's thread. */

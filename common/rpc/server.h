@@ -70,9 +70,9 @@ enum status rpc_server_open(const struct rpc_server_options *options, struct rpc
 const char *rpc_server_address(const struct rpc_server *server);
 
 /*
- * Stops: new calls are refused (UNAVAILABLE), running ones may go on for grace_seconds, then they are
- * cancelled; waits until every call has had its on_close, and frees the server. Not from a callback. NULL is
- * allowed.
+ * Stops: new calls are refused (UNAVAILABLE; CANCELLED for one that is on its way just now), running ones may
+ * go on for grace_seconds, then they are cancelled; waits until every call has had its on_close, and frees
+ * the server. Not from a callback. NULL is allowed.
  */
 void rpc_server_close(struct rpc_server *server, double grace_seconds);
 

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/rpc/channel.h"
@@ -124,7 +125,7 @@ static void note_ended(struct rpc_stream *stream)
 
 void stream_complete(struct stream_event *event, bool ok)
 {
-    struct rpc_stream *stream = event->stream;
+    struct rpc_stream *stream = atomic_load(&event->stream);
     pthread_mutex_lock(&stream->mutex);
     if (event->kind == STREAM_READ)
         note_read(stream);
@@ -143,13 +144,15 @@ static struct rpc_stream *stream_create(const ProtobufCMessageDescriptor *respon
 {
     struct rpc_stream *stream = calloc(1, sizeof *stream);
     stream->response_type = response_type;
-    for (int kind = 0; kind < N_STREAM_EVENTS; kind++)
-        stream->events[kind] = (struct stream_event){stream, kind};
     grpc_metadata_array_init(&stream->initial_metadata);
     grpc_metadata_array_init(&stream->trailing_metadata);
     stream->text = grpc_empty_slice();
     pthread_mutex_init(&stream->mutex, NULL);
     wire_condition_init(&stream->changed);
+    for (int kind = 0; kind < N_STREAM_EVENTS; kind++) {
+        stream->events[kind].kind = kind;
+        atomic_store(&stream->events[kind].stream, stream);
+    }
     return stream;
 }
 
