@@ -316,6 +316,17 @@ static void print_row(FILE *out, const struct option_row *row, int column)
     print_wrapped(out, text, column);
 }
 
+/* Every line two columns in, whether the table has indented it or not. */
+static void print_examples(const char *examples, FILE *out)
+{
+    fputs("\nExamples:\n", out);
+    for (const char *line = examples; *line;) {
+        size_t size = strcspn(line, "\n");
+        fprintf(out, "%s%.*s\n", *line == ' ' || size == 0 ? "" : "  ", (int)size, line);
+        line += size + (line[size] == '\n');
+    }
+}
+
 void options_print_help(const struct option_table *table, FILE *out)
 {
     static const struct option_row help_row = {.name = "help", .letter = 'h', .help = "Print this page."};
@@ -335,5 +346,5 @@ void options_print_help(const struct option_table *table, FILE *out)
         print_row(out, row, column);
     print_row(out, &help_row, column);
     if (table->examples)
-        fprintf(out, "\nExamples:\n%s\n", table->examples);
+        print_examples(table->examples, out);
 }

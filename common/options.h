@@ -30,7 +30,7 @@ struct option_table {
     const char *program;           /* "millrace generate" */
     const char *summary;           /* what it does, a paragraph */
     const char *operands;          /* "[PROMPT]", or "" */
-    const char *examples;          /* lines to type, indented by two, joined with "\n"; or NULL */
+    const char *examples;          /* lines to type, joined with "\n"; or NULL */
     const struct option_row *rows; /* ends with .name = NULL */
     int max_operands;
 };

@@ -26,7 +26,7 @@ static const struct option_table table = {
     .program = "millrace test",
     .summary = "Tests the options.",
     .operands = "[A] [B]",
-    .examples = "  millrace test -l 3",
+    .examples = "millrace test -l 3\nmillrace test a",
     .rows = rows,
     .max_operands = 2,
 };
@@ -182,7 +182,8 @@ START_TEST(help_page)
                      "  -h, --help            Print this page.\n"
                      "\n"
                      "Examples:\n"
-                     "  millrace test -l 3\n");
+                     "  millrace test -l 3\n"
+                     "  millrace test a\n");
     free(page);
 }
 END_TEST
