@@ -143,6 +143,16 @@ void model_layout_at(const struct model_config *config, int index, struct model_
     fill(config, row, tensor);
 }
 
+const char *shape_text(const int64_t *shape, int n_dimensions, char *text, size_t room)
+{
+    size_t used = (size_t)snprintf(text, room, "[");
+    for (int i = 0; i < n_dimensions && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    if (used < room)
+        snprintf(text + used, room - used, "]");
+    return text;
+}
+
 int64_t model_tensor_elements(const struct model_tensor *tensor)
 {
     return tensor->shape[0] * (tensor->n_dimensions == 2 ? tensor->shape[1] : 1);

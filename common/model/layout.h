@@ -2,6 +2,7 @@
 #define MILLRACE_COMMON_MODEL_LAYOUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/model/config.h"
@@ -42,6 +43,9 @@ int model_layout_count(const struct model_config *config);
 
 /* The tensor at `index` in [0, count). */
 void model_layout_at(const struct model_config *config, int index, struct model_tensor *tensor);
+
+/* "[2048, 192]", cut where `room` bytes do not suffice; returns `text`. */
+const char *shape_text(const int64_t *shape, int n_dimensions, char *text, size_t room);
 
 /* Elements of it. */
 int64_t model_tensor_elements(const struct model_tensor *tensor);

@@ -1,19 +1,7 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "common/model/layout.h"
 #include "common/model/tensors.h"
-
-/* "[2048, 192]" */
-static const char *shape_text(const int64_t *shape, int n_dimensions, char *text, size_t room)
-{
-    size_t used = (size_t)snprintf(text, room, "[");
-    for (int i = 0; i < n_dimensions && used < room; i++)
-        used += (size_t)snprintf(text + used, room - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
-    if (used < room)
-        snprintf(text + used, room - used, "]");
-    return text;
-}
 
 static enum status check_tensor(const struct tensor *found, const struct model_tensor *wanted,
                                 struct error *error)

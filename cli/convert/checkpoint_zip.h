@@ -1,0 +1,38 @@
+#ifndef MILLRACE_CLI_CONVERT_CHECKPOINT_ZIP_H
+#define MILLRACE_CLI_CONVERT_CHECKPOINT_ZIP_H
+
+#include <zip.h>
+
+#include "cli/convert/checkpoint.h"
+
+/* The archive under a checkpoint; used by the checkpoint_*.c files only. */
+struct checkpoint {
+    zip_t *zip;
+    uint64_t file_bytes;
+    char *folder; /* X of X/data.pkl */
+    char *pickle_bytes;
+    struct pickle *pickle;
+};
+
+/* A record that is being read. */
+struct record {
+    zip_file_t *file;
+    uint64_t size_bytes;
+    char name[96]; /* within the folder, for messages */
+};
+
+/* Opens X/NAME. NOT_FOUND where there is none; INVALID_ARGUMENT for one that is compressed, or larger than
+ * the file. */
+enum status record_open(struct checkpoint *checkpoint, const char *name, struct record *record,
+                        struct error *error);
+void record_close(struct record *record);
+
+/* The next n bytes; DATA_LOSS where they cannot be had. */
+enum status record_read(struct record *record, void *bytes, size_t n, struct error *error);
+enum status record_skip_to(struct record *record, uint64_t offset_bytes, struct error *error);
+
+/* A whole record of at most `most_bytes`, malloc'ed. */
+enum status checkpoint_load_record(struct checkpoint *checkpoint, const char *name, uint64_t most_bytes,
+                                   char **bytes, size_t *size_bytes, struct error *error);
+
+#endif

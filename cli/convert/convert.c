@@ -1,0 +1,264 @@
+#include "cli/convert/convert.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/convert/checkpoint.h"
+#include "cli/convert/convert_weights.h"
+#include "cli/convert/state_dict.h"
+#include "common/model/file.h"
+#include "common/model/tensors.h"
+#include "common/tokenizer/tokenizer.h"
+
+enum { TOKENIZER_BYTES_MAX = 64 << 20 };
+
+/* The networks that a checkpoint may hold, the better ones first: the average of the student's weights
+ * samples better than its last state; the last two are the plain DFM, of distillation and of pre-training. */
+static const struct {
+    const char *option, *entry;
+} networks[] = {
+    {"ema", "student_ema_model"},
+    {"student", "student_model"},
+    {"teacher", "teacher_model"},
+    {"model", "model"},
+};
+enum { N_NETWORKS = sizeof networks / sizeof *networks };
+
+struct convert_options convert_defaults(void)
+{
+    return (struct convert_options){.exponent = 1,
+                                    .trained_length = 1024,
+                                    .max_length = 1024,
+                                    .default_steps = 8,
+                                    .max_steps = 1024,
+                                    .dtype = DTYPE_F32};
+}
+
+static void list_offered(const struct pickle_value *root, struct convert_report *report)
+{
+    size_t used = 0;
+    report->offered[0] = '\0';
+    for (int i = 0; i < N_NETWORKS; i++)
+        if (pickle_get(root, networks[i].entry))
+            used += (size_t)snprintf(report->offered + used, sizeof report->offered - used, "%s%s",
+                                     used ? ", " : "", networks[i].entry);
+}
+
+/* The state dict that is asked for, or the best. */
+static enum status choose(const struct pickle_value *root, const char *weights, struct convert_report *report,
+                          const struct pickle_value **dict, struct error *error)
+{
+    for (int i = 0; i < N_NETWORKS; i++) {
+        if (weights && strcmp(weights, networks[i].option) != 0)
+            continue;
+        const struct pickle_value *found = pickle_get(root, networks[i].entry);
+        if (!found && !weights)
+            continue;
+        if (!found)
+            return error_set(error, STATUS_NOT_FOUND, "has no %s; it offers: %s", networks[i].entry,
+                             report->offered[0] ? report->offered : "no network at all");
+        snprintf(report->entry, sizeof report->entry, "%s", networks[i].entry);
+        *dict = found;
+        return STATUS_OK;
+    }
+    if (weights)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "weights \"%.32s\" are unknown: ema, student, teacher or model", weights);
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "has none of student_ema_model, student_model, teacher_model and model");
+}
+
+/* The name that was given, or the directory's last part. */
+static enum status set_name(const struct convert_options *options, char name[MODEL_NAME_MAX], struct error *error)
+{
+    const char *begin = options->name ? options->name : options->directory;
+    size_t end = strlen(begin);
+    if (!options->name) {
+        while (end > 1 && begin[end - 1] == '/')
+            end--;
+        const char *slash = memrchr(begin, '/', end);
+        if (slash && slash + 1 < begin + end) {
+            end -= (size_t)(slash + 1 - begin);
+            begin = slash + 1;
+        }
+    }
+    if (end >= MODEL_NAME_MAX)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "the model's name has %zu characters; at most %d (--name)", end,
+                         MODEL_NAME_MAX - 1);
+    memcpy(name, begin, end);
+    name[end] = '\0';
+    return STATUS_OK;
+}
+
+static enum status fill_config(const struct convert_options *options, const struct state_dict *state,
+                               struct model_config *config, struct error *error)
+{
+    const struct shape_hints hints = {options->source_given, options->source, options->n_heads};
+    *config = (struct model_config){.scheduler_exponent = options->exponent,
+                                    .trained_length = options->trained_length,
+                                    .max_length = options->max_length,
+                                    .default_steps = options->default_steps,
+                                    .max_steps = options->max_steps};
+    enum status status = set_name(options, config->name, error);
+    if (!status)
+        status = state_dict_config(state, &hints, config, error);
+    if (!status)
+        status = model_config_complete(config, error);
+    return status ? status : state_dict_check(state, config, error);
+}
+
+/* What people will want to know later: what was taken, from where, and what else there was. malloc'ed. */
+static char *origin_json(const struct convert_options *options, const struct convert_report *report)
+{
+    const char *slash = strrchr(options->checkpoint, '/');
+    json_t *origin = json_pack("{s:s, s:s, s:s, s:s}", "made_by", "millrace convert " MILLRACE_VERSION,
+                               "file", slash ? slash + 1 : options->checkpoint, "entry", report->entry,
+                               "offered", report->offered);
+    if (report->step >= 0)
+        json_object_set_new(origin, "step", json_integer(report->step));
+    char *text = origin ? json_dumps(origin, 0) : NULL;
+    json_decref(origin);
+    return text;
+}
+
+static enum status make_directory(const char *directory, struct error *error)
+{
+    if (mkdir(directory, 0777) != 0 && errno != EEXIST)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s: cannot make the directory: %m", directory);
+    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = model_path(directory, names[i]);
+        const bool there = path && access(path, F_OK) == 0;
+        free(path);
+        if (there)
+            return error_set(error, STATUS_ALREADY_EXISTS,
+                             "%s: already has a %s; remove the old model or give another directory",
+                             directory, names[i]);
+    }
+    return STATUS_OK;
+}
+
+static enum status write_tokenizer(const char *directory, const char *json, size_t size_bytes,
+                                   struct error *error)
+{
+    struct new_file *file;
+    char *path = model_path(directory, "tokenizer.json");
+    if (!path)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
+    enum status status = new_file_create(path, &file, error);
+    free(path);
+    if (status)
+        return status;
+    status = new_file_write(file, json, size_bytes, error);
+    if (!status)
+        return new_file_commit(file, error);
+    new_file_abandon(file);
+    return status;
+}
+
+/* Checks the tokenizer against the model before anything is written, and copies it. */
+static enum status copy_tokenizer(const struct convert_options *options, const struct model_config *config,
+                                  struct error *error)
+{
+    char *json;
+    size_t size_bytes;
+    struct tokenizer *tokenizer;
+    if (!options->tokenizer)
+        return STATUS_OK;
+    enum status status = file_read(options->tokenizer, TOKENIZER_BYTES_MAX, &json, &size_bytes, error);
+    if (status)
+        return status;
+    status = tokenizer_parse(json, size_bytes, config->vocabulary, options->tokenizer, &tokenizer, error);
+    if (!status) {
+        tokenizer_free(tokenizer);
+        status = write_tokenizer(options->directory, json, size_bytes, error);
+    }
+    free(json);
+    return status;
+}
+
+/* Opens what was written as a worker would. */
+static enum status verify(const char *path, struct convert_report *report, struct error *error)
+{
+    struct tensors *tensors;
+    enum status status = tensors_open_file(path, &tensors, error);
+    if (status)
+        return status;
+    status = tensors_check_model(tensors, &report->config, error);
+    tensors_fingerprint(tensors, &report->config, report->fingerprint);
+    report->file_bytes = tensors_file_bytes(tensors);
+    tensors_close(tensors);
+    return status;
+}
+
+static enum status write_model(const struct convert_options *options, struct checkpoint *checkpoint,
+                               const struct state_dict *state, struct convert_report *report,
+                               struct error *error)
+{
+    enum status status = make_directory(options->directory, error);
+    if (!status)
+        status = copy_tokenizer(options, &report->config, error);
+    if (status)
+        return status;
+    char *path = model_path(options->directory, "model.safetensors"), *origin = origin_json(options, report);
+    if (!path || !origin)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
+    if (!status) {
+        status = convert_weights(options, &report->config, checkpoint, state, path, error);
+        if (status)
+            error_prefix(error, "%s: %s", options->checkpoint, report->entry);
+    }
+    if (!status) {
+        status = verify(path, report, error);
+        if (!status)
+            status = model_config_write(options->directory, &report->config, origin, error);
+        if (status)
+            unlink(path);
+    }
+    free(origin);
+    free(path);
+    return status;
+}
+
+/* Finds the network, its shapes and its step. */
+static enum status read_network(const struct convert_options *options, const struct checkpoint *checkpoint,
+                                struct state_dict *state, struct convert_report *report, struct error *error)
+{
+    const struct pickle_value *root = checkpoint_root(checkpoint), *step = pickle_get(root, "step"), *dict;
+    report->step = step && step->kind == PICKLE_INTEGER ? step->integer : -1;
+    list_offered(root, report);
+    enum status status = choose(root, options->weights, report, &dict, error);
+    if (status) {
+        error_prefix(error, "%s", options->checkpoint);
+        return status;
+    }
+    status = state_dict_read(dict, state, error);
+    if (!status)
+        status = fill_config(options, state, &report->config, error);
+    if (status)
+        error_prefix(error, "%s: %s", options->checkpoint, report->entry);
+    return status;
+}
+
+enum status convert_checkpoint(const struct convert_options *options, struct convert_report *report,
+                               struct error *error)
+{
+    struct checkpoint *checkpoint = NULL;
+    struct state_dict state = {0};
+    struct convert_report made = {0};
+    enum status status = checkpoint_open(options->checkpoint, &checkpoint, error);
+    if (!status)
+        status = read_network(options, checkpoint, &state, &made, error);
+    if (!status)
+        status = write_model(options, checkpoint, &state, &made, error);
+    if (!status)
+        *report = made;
+    state_dict_release(&state);
+    checkpoint_close(checkpoint);
+    return status;
+}

@@ -1,0 +1,58 @@
+#ifndef MILLRACE_CLI_CONVERT_CONVERT_H
+#define MILLRACE_CLI_CONVERT_CONVERT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/dtype.h"
+#include "common/model/config.h"
+#include "common/status.h"
+
+/* Turns a checkpoint of the reference implementation (.pth) into a model directory. */
+struct convert_options {
+    const char *checkpoint; /* the .pth */
+    const char *directory;  /* made if it is not there; must not hold a model */
+    const char
+        *weights; /* "ema", "student", "teacher", "model"; NULL: the first of these that the file has */
+    const char *tokenizer; /* a tokenizer.json to copy, or NULL */
+    const char *name;      /* the model's; NULL: the directory's own */
+    bool source_given;     /* else told from the number of rows: 50258 is a mask source */
+    enum source source;
+    int n_heads;        /* 0: told from rotary_emb.inv_freq */
+    double exponent;    /* of the scheduler; is not in the file */
+    int trained_length; /* is not in the file either */
+    int max_length, default_steps, max_steps;
+    enum dtype dtype; /* of the matrices: DTYPE_F32 or DTYPE_BF16. Vectors (biases, norms) stay F32 */
+
+    /* Called now and then while numbers are copied; may be NULL. */
+    void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
+    void *progress_context;
+};
+
+/* What is not in the file, as the reference trains: exponent 1, length 1024, 8 steps of at most 1024;
+ * float32. */
+struct convert_options convert_defaults(void);
+
+struct convert_report {
+    struct model_config config;
+    char entry[32];      /* "student_ema_model": which of the checkpoint's networks was taken */
+    char offered[128];   /* all that it has, separated by ", " */
+    int64_t step;        /* of training; -1: not in the file */
+    uint64_t file_bytes; /* of model.safetensors */
+    char fingerprint[17];
+};
+
+/*
+ * Writes model.safetensors, tokenizer.json (if given) and, last, config.json with what was taken from where
+ * as "origin". The checkpoint is untrusted: nothing in it is executed, memory stays small whatever its size
+ * (checkpoint.h). INVALID_ARGUMENT names the file, the entry, the tensor and the reason; ALREADY_EXISTS for a
+ * directory with a model in it. On failure no config.json is left, so that no half-made directory passes for
+ * a model.
+ */
+enum status convert_checkpoint(const struct convert_options *options, struct convert_report *report,
+                               struct error *error);
+
+/* `millrace convert`: returns the exit status. */
+int convert_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,200 @@
+#include "cli/convert/pickle.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/convert/pickle_machine.h"
+
+enum { ARENA_BYTES_PER_BYTE = 64, ARENA_BYTES_FREE = 64 << 10, CHUNK_BYTES = 64 << 10 };
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t used, room;
+    max_align_t memory[];
+};
+
+enum status machine_fail(struct machine *machine, const char *format, ...)
+{
+    char reason[320];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return error_set(machine->error, STATUS_INVALID_ARGUMENT, "pickle, byte %zu: %s", machine->opcode_at,
+                     reason);
+}
+
+static enum status no_memory(struct machine *machine)
+{
+    return error_set(machine->error, STATUS_RESOURCE_EXHAUSTED, "pickle, byte %zu: no memory",
+                     machine->opcode_at);
+}
+
+enum status machine_take(struct machine *machine, uint64_t n, const unsigned char **bytes)
+{
+    if (n > machine->size_bytes - machine->at)
+        return machine_fail(machine,
+                            "%llu bytes should follow, only %zu are left: the file is cut off or damaged",
+                            (unsigned long long)n, machine->size_bytes - machine->at);
+    *bytes = machine->bytes + machine->at;
+    machine->at += n;
+    return STATUS_OK;
+}
+
+static struct arena_chunk *add_chunk(struct pickle *pickle, size_t size_bytes)
+{
+    const size_t room = size_bytes > CHUNK_BYTES ? size_bytes : CHUNK_BYTES;
+    struct arena_chunk *chunk = calloc(1, sizeof *chunk + room);
+    if (!chunk)
+        return NULL;
+    chunk->room = room;
+    chunk->next = pickle->chunks;
+    pickle->chunks = chunk;
+    return chunk;
+}
+
+enum status machine_allocate(struct machine *machine, size_t size_bytes, void **memory)
+{
+    struct pickle *pickle = machine->pickle;
+    size_bytes = (size_bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    if (size_bytes > pickle->most_bytes - pickle->used_bytes)
+        return machine_fail(machine, "more than %zu bytes of values; no checkpoint needs that",
+                            pickle->most_bytes);
+    struct arena_chunk *chunk = pickle->chunks;
+    if (!chunk || chunk->room - chunk->used < size_bytes)
+        chunk = add_chunk(pickle, size_bytes);
+    if (!chunk)
+        return no_memory(machine);
+    *memory = (char *)chunk->memory + chunk->used;
+    chunk->used += size_bytes;
+    pickle->used_bytes += size_bytes;
+    return STATUS_OK;
+}
+
+enum status value_array_append(struct machine *machine, struct value_array *array, struct pickle_value *value)
+{
+    if (array->n == array->room) {
+        size_t room = array->room ? 2 * array->room : 64;
+        struct pickle_value **values = realloc(array->values, room * sizeof *values);
+        if (!values)
+            return no_memory(machine);
+        array->values = values;
+        array->room = room;
+    }
+    array->values[array->n++] = value;
+    return STATUS_OK;
+}
+
+enum status machine_push_same(struct machine *machine, struct pickle_value *value)
+{
+    return value_array_append(machine, &machine->stack, value);
+}
+
+enum status machine_push(struct machine *machine, struct pickle_value value)
+{
+    void *memory;
+    enum status status = machine_allocate(machine, sizeof value, &memory);
+    if (status)
+        return status;
+    memcpy(memory, &value, sizeof value);
+    return machine_push_same(machine, memory);
+}
+
+enum status machine_top(struct machine *machine, struct pickle_value **value)
+{
+    const size_t bottom = machine->n_marks ? machine->marks[machine->n_marks - 1] : 0;
+    if (machine->stack.n == bottom)
+        return machine_fail(machine, "the stack is empty");
+    *value = machine->stack.values[machine->stack.n - 1];
+    return STATUS_OK;
+}
+
+enum status machine_pop(struct machine *machine, struct pickle_value **value)
+{
+    enum status status = machine_top(machine, value);
+    if (!status)
+        machine->stack.n--;
+    return status;
+}
+
+enum status machine_pop_mark(struct machine *machine, size_t *first)
+{
+    if (machine->n_marks == 0)
+        return machine_fail(machine, "no mark on the stack");
+    *first = machine->marks[--machine->n_marks];
+    return STATUS_OK;
+}
+
+/* Runs to the STOP, which must be the last byte and leave one value. */
+static enum status run(struct machine *machine)
+{
+    const unsigned char *opcode;
+    while (!machine->stopped) {
+        machine->opcode_at = machine->at;
+        enum status status = machine_take(machine, 1, &opcode);
+        if (!status)
+            status = machine_operate(machine, *opcode);
+        if (status)
+            return status;
+    }
+    if (machine->at != machine->size_bytes)
+        return machine_fail(machine, "%zu bytes behind the end of the pickle",
+                            machine->size_bytes - machine->at);
+    if (machine->n_marks || machine->stack.n != 1)
+        return machine_fail(machine, "the pickle must leave one value, not %zu", machine->stack.n);
+    machine->pickle->root = machine->stack.values[0];
+    return STATUS_OK;
+}
+
+enum status pickle_parse(const void *bytes, size_t size_bytes, struct pickle **pickle, struct error *error)
+{
+    struct machine *machine = calloc(1, sizeof *machine);
+    struct pickle *made = calloc(1, sizeof *made);
+    if (!machine || !made) {
+        free(machine);
+        free(made);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "pickle: no memory");
+    }
+    made->most_bytes = size_bytes * ARENA_BYTES_PER_BYTE + ARENA_BYTES_FREE;
+    machine->bytes = bytes;
+    machine->size_bytes = size_bytes;
+    machine->pickle = made;
+    machine->error = error;
+    enum status status = run(machine);
+    free(machine->stack.values);
+    free(machine->memo.values);
+    free(machine);
+    if (status)
+        pickle_free(made);
+    else
+        *pickle = made;
+    return status;
+}
+
+void pickle_free(struct pickle *pickle)
+{
+    if (!pickle)
+        return;
+    for (struct arena_chunk *chunk = pickle->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
+    free(pickle);
+}
+
+const struct pickle_value *pickle_root(const struct pickle *pickle)
+{
+    return pickle->root;
+}
+
+const struct pickle_value *pickle_get(const struct pickle_value *dict, const char *key)
+{
+    if (dict->kind != PICKLE_DICT)
+        return NULL;
+    for (size_t i = dict->items.n; i >= 2; i -= 2)
+        if (pickle_text_equals(dict->items.items[i - 2], key))
+            return dict->items.items[i - 1];
+    return NULL;
+}

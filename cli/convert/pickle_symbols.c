@@ -1,0 +1,111 @@
+#include "cli/convert/pickle_symbols.h"
+
+#include <string.h>
+
+enum { STORAGE_KEY_MAX = 32 };
+
+static const struct pickle_symbol symbols[] = {
+    {"collections", "OrderedDict", MAKES_DICT, DTYPE_F32},
+    {"torch._utils", "_rebuild_tensor_v2", MAKES_TENSOR, DTYPE_F32},
+    {"torch._utils", "_rebuild_parameter", PASSES_TENSOR, DTYPE_F32},
+    {"torch", "FloatStorage", NAMES_STORAGE, DTYPE_F32},
+    {"torch", "BFloat16Storage", NAMES_STORAGE, DTYPE_BF16},
+    {"torch", "HalfStorage", NAMES_STORAGE, DTYPE_F16},
+    {"torch", "DoubleStorage", NAMES_STORAGE, DTYPE_F64},
+    {"torch", "LongStorage", NAMES_STORAGE, DTYPE_I64},
+    {"torch", "IntStorage", NAMES_STORAGE, DTYPE_I32},
+    {"torch", "ByteStorage", NAMES_STORAGE, DTYPE_U8},
+    {"torch", "BoolStorage", NAMES_STORAGE, DTYPE_BOOL},
+};
+
+static bool equals(struct pickle_text text, const char *other)
+{
+    return text.size_bytes == strlen(other) && memcmp(text.bytes, other, text.size_bytes) == 0;
+}
+
+bool pickle_text_equals(const struct pickle_value *value, const char *text)
+{
+    return value->kind == PICKLE_TEXT && equals(value->text, text);
+}
+
+const struct pickle_symbol *pickle_symbol_find(struct pickle_text module, struct pickle_text name)
+{
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
+        if (equals(module, symbols[i].module) && equals(name, symbols[i].name))
+            return &symbols[i];
+    return NULL;
+}
+
+static bool plain_key(struct pickle_text key)
+{
+    static const char allowed[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    for (size_t i = 0; i < key.size_bytes; i++)
+        if (!memchr(allowed, key.bytes[i], sizeof allowed - 1))
+            return false;
+    return key.size_bytes > 0 && key.size_bytes <= STORAGE_KEY_MAX;
+}
+
+const char *pickle_make_storage(const struct pickle_items *arguments, struct pickle_value *made)
+{
+    if (arguments->n != 5 || !pickle_text_equals(arguments->items[0], "storage"))
+        return "a persistent id must be ('storage', type, key, location, number of elements)";
+    const struct pickle_value *type = arguments->items[1], *key = arguments->items[2],
+                              *n = arguments->items[4];
+    if (type->kind != PICKLE_SYMBOL || type->symbol->meaning != NAMES_STORAGE)
+        return "a storage must have one of torch's storage types";
+    if (key->kind != PICKLE_TEXT || !plain_key(key->text))
+        return "a storage's key must be 1 to 32 letters, digits or underscores";
+    if (n->kind != PICKLE_INTEGER || n->integer < 0)
+        return "a storage's number of elements must be a whole number, 0 or more";
+    made->kind = PICKLE_STORAGE;
+    made->storage = (struct pickle_storage){key->text, n->integer, type->symbol->dtype};
+    return NULL;
+}
+
+static bool whole_numbers(const struct pickle_value *value)
+{
+    if (value->kind != PICKLE_TUPLE)
+        return false;
+    for (size_t i = 0; i < value->items.n; i++)
+        if (value->items.items[i]->kind != PICKLE_INTEGER || value->items.items[i]->integer < 0)
+            return false;
+    return true;
+}
+
+const char *pickle_make_tensor(const struct pickle_items *arguments, struct pickle_value *made)
+{
+    if (arguments->n < 4)
+        return "_rebuild_tensor_v2 needs a storage, an offset, a shape and strides";
+    const struct pickle_value *storage = arguments->items[0], *offset = arguments->items[1];
+    const struct pickle_value *shape = arguments->items[2], *strides = arguments->items[3];
+    if (storage->kind != PICKLE_STORAGE)
+        return "a tensor's first argument must be a storage";
+    if (offset->kind != PICKLE_INTEGER || offset->integer < 0)
+        return "a tensor's offset must be a whole number, 0 or more";
+    if (!whole_numbers(shape) || !whole_numbers(strides) || shape->items.n != strides->items.n)
+        return "a tensor's shape and strides must be tuples of as many whole numbers, 0 or more";
+    made->kind = PICKLE_TENSOR;
+    made->tensor = (struct pickle_tensor){&storage->storage, &shape->items, &strides->items, offset->integer};
+    return NULL;
+}
+
+const char *pickle_call(const struct pickle_symbol *symbol, const struct pickle_items *arguments,
+                        struct pickle_value *made)
+{
+    switch (symbol->meaning) {
+    case MAKES_DICT:
+        made->kind = PICKLE_DICT;
+        made->items = (struct pickle_items){0};
+        return arguments->n == 0 ? NULL : "OrderedDict is made empty and filled afterwards";
+    case MAKES_TENSOR:
+        return pickle_make_tensor(arguments, made);
+    case PASSES_TENSOR:
+        if (arguments->n < 1 || arguments->items[0]->kind != PICKLE_TENSOR)
+            return "_rebuild_parameter needs a tensor";
+        *made = *arguments->items[0];
+        return NULL;
+    case NAMES_STORAGE:
+        break;
+    }
+    return "a storage type cannot be called";
+}
