@@ -187,7 +187,7 @@ struct backend {
 
     /* Start-up only. Zeroed, aligned to 64 bytes; NULL when there is not enough memory. */
     void *(*allocate)(struct device *device, size_t size_bytes);
-    void (*release)(struct device *device, void *memory);
+    void (*release)(struct device *device, void *memory); /* NULL is allowed */
 
     /* Between host and device; enqueued. Host memory of `upload` may be used again when it returns. */
     void (*upload)(struct device *device, void *to, const void *from, size_t size_bytes);

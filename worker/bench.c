@@ -97,32 +97,53 @@ static enum status run_text(struct model *model, struct batch *batch, struct pla
     return status;
 }
 
-/* Multiply-adds per second, times 2, of a product that is large enough to be at its best. */
-static double measure_ceiling(struct model *model)
+enum { CEILING_WIDTH = 1024 };
+
+/* The best rate of y = x w^T, [1024, 1024] each. */
+static enum status time_product(const struct backend *backend, struct device *device, float *x, float *y,
+                                const struct weight *weight, double *flops, struct error *error)
 {
-    enum { ROWS = 1024, WIDTH = 1024, REPEATS = 12 };
-    const struct backend *backend = model->backend;
-    float *w = calloc((size_t)WIDTH * WIDTH, sizeof *w);
-    float *x = backend->allocate(model->device, (size_t)ROWS * WIDTH * sizeof *x);
-    float *y = backend->allocate(model->device, (size_t)ROWS * WIDTH * sizeof *y);
-    const struct matrix_view view = {w, DTYPE_F32, WIDTH, WIDTH, WIDTH};
-    struct weight *weight = NULL;
-    double best = 0;
-    if (w && x && y && backend->weight_create(model->device, &view, 1, NULL, 1, &weight, NULL) == STATUS_OK) {
-        int rows = model->forward.limits.max_rows < ROWS ? model->forward.limits.max_rows : ROWS;
-        const struct matmul op = {.x = x, .ld_x = WIDTH, .rows = rows, .weight = weight, .y = y, .ld_y = WIDTH};
-        for (int i = 0; i < REPEATS; i++) {
-            double start = clock_seconds();
-            backend->matmul(model->device, &op);
-            backend->synchronize(model->device, NULL);
-            best = fmax(best, 2.0 * rows * WIDTH * WIDTH / (clock_seconds() - start));
-        }
-        backend->weight_free(model->device, weight);
+    enum { REPEATS = 15 };
+    const struct matmul op = {
+        .x = x, .ld_x = CEILING_WIDTH, .rows = CEILING_WIDTH, .weight = weight, .y = y, .ld_y = CEILING_WIDTH};
+    *flops = 0;
+    for (int i = 0; i < REPEATS; i++) {
+        double start = clock_seconds();
+        backend->matmul(device, &op);
+        enum status status = backend->synchronize(device, error);
+        if (status != STATUS_OK)
+            return status;
+        *flops = fmax(*flops, 2.0 * CEILING_WIDTH * CEILING_WIDTH * CEILING_WIDTH / (clock_seconds() - start));
     }
-    backend->release(model->device, x);
-    backend->release(model->device, y);
+    return STATUS_OK;
+}
+
+/* Operations per second of a matrix product that is large enough to be at its best; on a device of its own, whose scratch fits it. */
+static enum status measure_ceiling(const struct backend *backend, int n_threads, double *flops, struct error *error)
+{
+    const struct device_options options = {
+        .n_threads = n_threads, .max_rows = CEILING_WIDTH, .max_positions = 1, .max_columns = CEILING_WIDTH};
+    size_t size = (size_t)CEILING_WIDTH * CEILING_WIDTH * sizeof(float);
+    struct device *device;
+    enum status status = backend->open(&device, &options, error);
+    if (status != STATUS_OK)
+        return status;
+    float *w = calloc(1, size), *x = backend->allocate(device, size), *y = backend->allocate(device, size);
+    struct weight *weight = NULL;
+    const struct matrix_view view = {w, DTYPE_F32, CEILING_WIDTH, CEILING_WIDTH, CEILING_WIDTH};
+    if (!w || !x || !y)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to measure the ceiling");
+    if (status == STATUS_OK)
+        status = backend->weight_create(device, &view, 1, NULL, 1, &weight, error);
+    if (status == STATUS_OK) {
+        status = time_product(backend, device, x, y, weight, flops, error);
+        backend->weight_free(device, weight);
+    }
+    backend->release(device, x);
+    backend->release(device, y);
     free(w);
-    return best;
+    backend->close(device);
+    return status;
 }
 
 static double peak_bytes(void)
@@ -171,9 +192,8 @@ static enum status measure(struct model *model, struct batch *batch, struct plan
         if (status == STATUS_OK && figures.seconds < best->seconds)
             *best = figures;
     }
-    best->ceiling_flops = measure_ceiling(model);
     best->peak_bytes = peak_bytes();
-    return status;
+    return status == STATUS_OK ? measure_ceiling(model->backend, options->n_threads, &best->ceiling_flops, error) : status;
 }
 
 enum status bench_run(struct model *model, const struct bench_options *options, struct error *error)
