@@ -1,15 +1,14 @@
 #include "cli/convert/convert.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/convert/checkpoint.h"
 #include "cli/convert/convert_weights.h"
+#include "cli/convert/model_directory.h"
 #include "cli/convert/state_dict.h"
 #include "common/model/file.h"
 #include "common/model/tensors.h"
@@ -74,7 +73,8 @@ static enum status choose(const struct pickle_value *root, const char *weights, 
 }
 
 /* The name that was given, or the directory's last part. */
-static enum status set_name(const struct convert_options *options, char name[MODEL_NAME_MAX], struct error *error)
+static enum status set_name(const struct convert_options *options, char name[MODEL_NAME_MAX],
+                            struct error *error)
 {
     const char *begin = options->name ? options->name : options->directory;
     size_t end = strlen(begin);
@@ -88,8 +88,8 @@ static enum status set_name(const struct convert_options *options, char name[MOD
         }
     }
     if (end >= MODEL_NAME_MAX)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "the model's name has %zu characters; at most %d (--name)", end,
-                         MODEL_NAME_MAX - 1);
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "the model's name has %zu characters; at most %d (--name)", end, MODEL_NAME_MAX - 1);
     memcpy(name, begin, end);
     name[end] = '\0';
     return STATUS_OK;
@@ -124,23 +124,6 @@ static char *origin_json(const struct convert_options *options, const struct con
     char *text = origin ? json_dumps(origin, 0) : NULL;
     json_decref(origin);
     return text;
-}
-
-static enum status make_directory(const char *directory, struct error *error)
-{
-    if (mkdir(directory, 0777) != 0 && errno != EEXIST)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "%s: cannot make the directory: %m", directory);
-    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = model_path(directory, names[i]);
-        const bool there = path && access(path, F_OK) == 0;
-        free(path);
-        if (there)
-            return error_set(error, STATUS_ALREADY_EXISTS,
-                             "%s: already has a %s; remove the old model or give another directory",
-                             directory, names[i]);
-    }
-    return STATUS_OK;
 }
 
 static enum status write_tokenizer(const char *directory, const char *json, size_t size_bytes,
@@ -200,7 +183,7 @@ static enum status write_model(const struct convert_options *options, struct che
                                const struct state_dict *state, struct convert_report *report,
                                struct error *error)
 {
-    enum status status = make_directory(options->directory, error);
+    enum status status = model_directory_make(options->directory, error);
     if (!status)
         status = copy_tokenizer(options, &report->config, error);
     if (status)
@@ -229,7 +212,8 @@ static enum status write_model(const struct convert_options *options, struct che
 static enum status read_network(const struct convert_options *options, const struct checkpoint *checkpoint,
                                 struct state_dict *state, struct convert_report *report, struct error *error)
 {
-    const struct pickle_value *root = checkpoint_root(checkpoint), *step = pickle_get(root, "step"), *dict;
+    const struct pickle_value *root = checkpoint_root(checkpoint), *step = pickle_get(root, "step");
+    const struct pickle_value *dict = NULL;
     report->step = step && step->kind == PICKLE_INTEGER ? step->integer : -1;
     list_offered(root, report);
     enum status status = choose(root, options->weights, report, &dict, error);

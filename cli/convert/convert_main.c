@@ -43,9 +43,9 @@ static enum status parse(struct typed *typed, int argc, char **argv, bool *help,
     const struct option_row rows[] = {
         {"weights", 'w', OPTION_TEXT, "WHICH", NULL, NULL, 0, 0,
          "which network: ema, student, teacher or model.\nDefault: the first of these that the file has",
-         &typed->weights},
+         &typed->weights, NULL},
         {"tokenizer", 't', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
-         "the tokenizer.json to copy beside the weights", &typed->tokenizer},
+         "the tokenizer.json to copy beside the weights", &typed->tokenizer, NULL},
         {"name", 'n', OPTION_TEXT, "NAME", NULL, NULL, 0, 0, "the model's name. Default: the directory's",
          &typed->name},
         {"source", 0, OPTION_TEXT, "KIND", NULL, NULL, 0, 0,
@@ -71,8 +71,8 @@ static enum status parse(struct typed *typed, int argc, char **argv, bool *help,
         "(config.json, model.safetensors, tokenizer.json). The checkpoint is read as data: nothing in it "
         "runs.",
         "CHECKPOINT.pth DIRECTORY",
-        "  millrace convert checkpoint.pth fs-dfm-0.17b --tokenizer gpt2/tokenizer.json\n"
-        "  millrace convert checkpoint.pth teacher --weights teacher --tokenizer gpt2/tokenizer.json",
+        "millrace convert checkpoint.pth fs-dfm-0.17b --tokenizer gpt2/tokenizer.json\n"
+        "millrace convert checkpoint.pth teacher --weights teacher --tokenizer gpt2/tokenizer.json",
         rows,
         2,
     };

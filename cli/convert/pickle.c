@@ -130,7 +130,7 @@ enum status machine_pop_mark(struct machine *machine, size_t *first)
 /* Runs to the STOP, which must be the last byte and leave one value. */
 static enum status run(struct machine *machine)
 {
-    const unsigned char *opcode;
+    const unsigned char *opcode = NULL;
     while (!machine->stopped) {
         machine->opcode_at = machine->at;
         enum status status = machine_take(machine, 1, &opcode);

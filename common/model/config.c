@@ -136,7 +136,7 @@ static enum status read_integers(json_t *object, struct model_config *config, st
 {
     for (int i = 0; i < N_INTEGER_KEYS; i++) {
         const struct integer_key *key = &integer_keys[i];
-        json_t *value;
+        json_t *value = NULL;
         enum status status = get(object, key->key, is_integer, "a whole number", &value, error);
         if (!status)
             status = check_integer(key, json_integer_value(value), error);
@@ -151,7 +151,7 @@ static enum status read_integers(json_t *object, struct model_config *config, st
 static enum status read_choice(json_t *object, const char *key, const char *const names[2], int *choice,
                                struct error *error)
 {
-    json_t *value;
+    json_t *value = NULL;
     enum status status = get(object, key, is_string, "a string", &value, error);
     if (status)
         return status;
@@ -164,7 +164,7 @@ static enum status read_choice(json_t *object, const char *key, const char *cons
 
 static enum status read_name(json_t *object, struct model_config *config, struct error *error)
 {
-    json_t *value;
+    json_t *value = NULL;
     enum status status = get(object, "name", is_string, "a string", &value, error);
     if (!status)
         status = check_name(json_string_value(value), error);
@@ -196,7 +196,7 @@ static enum status check_keys(json_t *object, const char *const *known, const ch
 static enum status read_scheduler(json_t *object, struct model_config *config, struct error *error)
 {
     static const char *const known[] = {"type", "exponent", NULL};
-    json_t *scheduler, *type, *exponent;
+    json_t *scheduler = NULL, *type = NULL, *exponent = NULL;
     enum status status = get(object, "scheduler", is_object, "an object", &scheduler, error);
     if (!status)
         status = check_keys(scheduler, known, "\"scheduler\"", error);
@@ -216,7 +216,7 @@ static enum status read_scheduler(json_t *object, struct model_config *config, s
 
 static enum status read_format(json_t *object, struct error *error)
 {
-    json_t *value;
+    json_t *value = NULL;
     enum status status = get(object, "format", is_string, "a string", &value, error);
     if (!status && strcmp(json_string_value(value), format_name) != 0)
         return error_set(error, STATUS_INVALID_ARGUMENT,

@@ -85,7 +85,7 @@ enum status tensors_write_open(const char *path, const struct tensor_output *out
                                struct tensors_writer **writer, struct error *error)
 {
     char *header = NULL;
-    size_t header_bytes;
+    size_t header_bytes = 0;
     struct tensors_writer *made = calloc(1, sizeof *made);
     if (!made || !(made->path = strdup(path))) {
         free(made);
