@@ -34,7 +34,8 @@ struct head_work {
 };
 
 /* to[d] = rot(x)[d] * factor; rotary: head_size/2 cosines, then as many sines */
-static void rotate(const float *x, const float *rotary, int head_size, float factor, float *to)
+static void rotate(const float *restrict x, const float *restrict rotary, int head_size, float factor,
+                   float *restrict to)
 {
     int half = head_size / 2;
     for (int d = 0; d < half; d++) {
@@ -54,7 +55,8 @@ static void pack_keys(const struct head_work *work)
             const float *key = op->k + (int64_t)(work->first_key + first + r) * op->ld_kv + work->head * size;
             rotate(key, op->rotary + (int64_t)(first + r) * size, size, 1, work->scratch.rotated + r * size);
         }
-        ISA(pack)(work->scratch.rotated, size, rows, size, work->scratch.keys + (int64_t)first * size, TILE_ROWS);
+        ISA(pack)(work->scratch.rotated, size, rows, size, work->scratch.keys + (int64_t)first * size, TILE_ROWS,
+                  rows);
     }
 }
 
@@ -84,7 +86,7 @@ static void pack_queries(const struct head_work *work, int first, int n)
     }
     for (int lane = 0; lane < n; lane += LANES)
         ISA(pack)(work->scratch.rotated + lane * size, size, least(LANES, n - lane), size,
-                  work->scratch.queries + lane * size, LANES);
+                  work->scratch.queries + lane * size, LANES, LANES);
 }
 
 static void multiply_keys(const struct head_work *work, int panels)
@@ -139,13 +141,10 @@ static void write_outputs(const struct head_work *work, int panel, int first_que
     const struct attention *op = work->op;
     int size = op->head_size;
     float *outputs = work->scratch.outputs + panel * size * LANES;
+    struct vf factor = vf_div(vf_all(1), sum);
     for (int d = 0; d < size; d++)
-        vf_store(outputs + d * LANES, vf_div(vf_load(outputs + d * LANES), sum));
-    for (int lane = 0; lane < n; lane++) {
-        float *o = op->o + (int64_t)(first_query + lane) * op->ld_o + work->head * size;
-        for (int d = 0; d < size; d++)
-            o[d] = outputs[d * LANES + lane];
-    }
+        vf_store(outputs + d * LANES, vf_mul(vf_load(outputs + d * LANES), factor));
+    ISA(pack)(outputs, LANES, size, n, op->o + first_query * op->ld_o + work->head * size, op->ld_o, size);
 }
 
 static void attend_block(const struct head_work *work, int first_query, int n)

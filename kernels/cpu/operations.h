@@ -6,7 +6,7 @@
 /* The arithmetic for one instruction set (isa.h). Every member computes the same bits in every copy. */
 struct operations {
     const char *name; /* "avx512" */
-    void (*pack)(const float *x, int64_t ld_x, int rows, int n, float *packed, int width);
+    void (*pack)(const float *x, int64_t ld_x, int rows, int n, float *to, int64_t ld_to, int width);
     void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x);
     void (*gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows, float *y);

@@ -43,7 +43,7 @@ static void pack_panel(void *context, int panel, int thread)
             dtype_to_float(dtype, from, (size_t)n, square + r * SQUARE);
         }
         float *to = weight->panels + ((int64_t)panel * weight->n_in + column) * LANES;
-        packing->device->operations->pack(square, SQUARE, rows, n, to, LANES);
+        packing->device->operations->pack(square, SQUARE, rows, n, to, LANES, LANES);
     }
 }
 
