@@ -267,7 +267,7 @@ static void print_wrapped(FILE *out, const char *text, int column)
 {
     int at = column;
     while (*text) {
-        size_t word = strcspn(text, " \n");
+        size_t word = *text == '[' ? strcspn(text, "\n") : strcspn(text, " \n"); /* facts stay together */
         if (at > column && at + 1 + (int)word > PAGE_WIDTH) {
             fprintf(out, "\n%*s", column, "");
             at = column;

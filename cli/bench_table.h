@@ -1,0 +1,10 @@
+#ifndef MILLRACE_CLI_BENCH_TABLE_H
+#define MILLRACE_CLI_BENCH_TABLE_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* The page of `millrace bench`: `rows` is a list of the objects that `millrace-worker --bench` prints. */
+void bench_table_print(json_t *rows, FILE *out);
+
+#endif

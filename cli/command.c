@@ -1,0 +1,53 @@
+#include "cli/command.h"
+
+#include <stdio.h>
+
+int command_refuse(const char *program, const struct error *error)
+{
+    fprintf(stderr, "%s: %s\n", program, error->text);
+    return EXIT_CODE_USAGE;
+}
+
+int command_options(const struct option_table *table, int argc, char **argv, char ***operands,
+                    int *n_operands)
+{
+    bool help = false;
+    struct error error;
+    if (options_parse(table, argc, argv, &help, operands, n_operands, &error) != STATUS_OK)
+        return command_refuse(table->program, &error);
+    if (!help)
+        return -1;
+    options_print_help(table, stdout);
+    return EXIT_CODE_OK;
+}
+
+/* What to do next, for the failures that have a usual remedy; NULL for the others, whose sentence says it. */
+static const char *remedy(enum status status)
+{
+    switch (status) {
+    case STATUS_UNAVAILABLE:
+        return "is a cluster running there? `millrace serve` starts one; `millrace generate` without "
+               "--endpoint "
+               "starts one for itself";
+    case STATUS_RESOURCE_EXHAUSTED:
+        return "it may work in a moment; `millrace status` shows how busy the cluster is";
+    case STATUS_DEADLINE_EXCEEDED:
+        return "the cluster did not answer in time; `millrace status` shows what it is doing";
+    case STATUS_UNIMPLEMENTED:
+        return "what answers there is no Millrace coordinator, or one of another version";
+    default:
+        return NULL;
+    }
+}
+
+int command_fail(const char *program, const struct error *error)
+{
+    if (error->status == STATUS_CANCELLED) {
+        fprintf(stderr, "%s: interrupted\n", program);
+        return EXIT_CODE_INTERRUPTED;
+    }
+    fprintf(stderr, "%s: %s: %s\n", program, status_name(error->status), error->text);
+    if (remedy(error->status))
+        fprintf(stderr, "  %s\n", remedy(error->status));
+    return EXIT_CODE_FAILED;
+}

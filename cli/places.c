@@ -1,0 +1,73 @@
+#include "cli/places.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The directory of this executable. */
+static enum status own_directory(char path[PATH_MAX], struct error *error)
+{
+    ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    if (size <= 0)
+        return error_set(error, STATUS_UNKNOWN, "cannot find this executable through /proc/self/exe");
+    path[size] = '\0';
+    *strrchr(path, '/') = '\0';
+    return STATUS_OK;
+}
+
+static bool join(char out[PATH_MAX], const char *directory, const char *name)
+{
+    return snprintf(out, PATH_MAX, "%s/%s", directory, name) < PATH_MAX;
+}
+
+enum status place_of_program(const char *name, char path[PATH_MAX], struct error *error)
+{
+    char here[PATH_MAX];
+    enum status status = own_directory(here, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!join(path, here, name) || access(path, X_OK) != 0)
+        return error_set(error, STATUS_NOT_FOUND,
+                         "%s is not in %s, beside millrace; build or install it there", name, here);
+    return STATUS_OK;
+}
+
+static bool has_config(const char *directory)
+{
+    char path[PATH_MAX];
+    return join(path, directory, "config.json") && access(path, R_OK) == 0;
+}
+
+/* Beside the source tree of the build, in an installation, in the source tree that it was built from. */
+static bool find_demonstration(const char *here, char path[PATH_MAX])
+{
+    static const char *const relative[] = {"../../../models/books-mini",
+                                           "../share/millrace/models/books-mini"};
+    for (unsigned i = 0; i < sizeof relative / sizeof *relative; i++) {
+        char candidate[PATH_MAX];
+        if (join(candidate, here, relative[i]) && has_config(candidate) && realpath(candidate, path))
+            return true;
+    }
+    snprintf(path, PATH_MAX, "%s/models/books-mini", MILLRACE_SOURCE_DIRECTORY);
+    return has_config(path);
+}
+
+enum status place_of_model(const char *given, char path[PATH_MAX], struct error *error)
+{
+    char here[PATH_MAX];
+    if (given) {
+        if (!has_config(given) || !realpath(given, path))
+            return error_set(error, STATUS_NOT_FOUND,
+                             "%s is no model directory: it has no readable config.json", given);
+        return STATUS_OK;
+    }
+    enum status status = own_directory(here, error);
+    if (status == STATUS_OK && !find_demonstration(here, path))
+        status = error_set(
+            error, STATUS_NOT_FOUND,
+            "no model: name a directory with --model-dir DIR or MILLRACE_MODEL=DIR "
+            "(`millrace convert` makes one from a checkpoint, `millrace random` one to try things with)");
+    return status;
+}

@@ -1,0 +1,19 @@
+#ifndef MILLRACE_CLI_PLACES_H
+#define MILLRACE_CLI_PLACES_H
+
+#include <limits.h>
+#include <stddef.h>
+
+#include "common/status.h"
+
+/* Where the other programs and the models are, seen from this executable: build/NAME/bin/millrace or
+ * PREFIX/bin/millrace. */
+
+/* The path of a program beside this one. NOT_FOUND names where it was looked for. */
+enum status place_of_program(const char *name, char path[PATH_MAX], struct error *error);
+
+/* The model directory: `given` (an option or the environment) or, when that is NULL, the demonstration model.
+ * It must hold a config.json; NOT_FOUND says how to name one. */
+enum status place_of_model(const char *given, char path[PATH_MAX], struct error *error);
+
+#endif

@@ -1,0 +1,89 @@
+#include "cli/status_table.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/view.h"
+
+/* "45 s", "12 min", "3 h 12 min", "2 d 5 h" */
+static void print_duration(double seconds, FILE *out)
+{
+    uint64_t s = seconds > 0 ? (uint64_t)seconds : 0;
+    if (s < 60)
+        fprintf(out, "%" PRIu64 " s", s);
+    else if (s < 3600)
+        fprintf(out, "%" PRIu64 " min", s / 60);
+    else if (s < 86400)
+        fprintf(out, "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
+    else
+        fprintf(out, "%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
+}
+
+/* "3.0 million", "1.3 billion" */
+static void print_count(uint64_t count, FILE *out)
+{
+    if (count >= 1000000000)
+        fprintf(out, "%.1f billion", (double)count * 1e-9);
+    else if (count >= 1000000)
+        fprintf(out, "%.1f million", (double)count * 1e-6);
+    else
+        fprintf(out, "%" PRIu64, count);
+}
+
+static void print_model(const Millrace__V1__Model *model, FILE *out)
+{
+    fprintf(out, "model     %s: %s, %s source, ", model->name, model->architecture, model->source);
+    print_count(model->parameters, out);
+    fprintf(out, " parameters, vocabulary %" PRIu32 "\n", model->vocabulary);
+    fprintf(out,
+            "          %" PRIu32 " tokens a text (trained length; at most %" PRIu32 "), %" PRIu32
+            " steps (at most %" PRIu32 ")\n",
+            model->trained_length, model->max_length, model->default_steps, model->max_steps);
+}
+
+static int width_of(const char *text, int width)
+{
+    int size = (int)strlen(text);
+    return size > width ? size : width;
+}
+
+static void print_replicas(const Millrace__V1__StatusResponse *status, FILE *out)
+{
+    int name_width = 7, state_width = 8, backend_width = 7;
+    for (size_t i = 0; i < status->n_replicas; i++) {
+        name_width = width_of(status->replicas[i]->name, name_width);
+        state_width = width_of(status->replicas[i]->state, state_width);
+        backend_width = width_of(status->replicas[i]->backend, backend_width);
+    }
+    fprintf(out, "\n%-*s  %-*s  %5s  %-*s  %9s  %9s  %8s\n", name_width, "REPLICA", state_width, "STATE",
+            "RANKS", backend_width, "BACKEND", "SEQUENCES", "STEPS", "RESTARTS");
+    for (size_t i = 0; i < status->n_replicas; i++) {
+        const Millrace__V1__ReplicaStatus *replica = status->replicas[i];
+        fprintf(out, "%-*s  %-*s  %5" PRIu32 "  %-*s  %9" PRIu32 "  %9" PRIu64 "  %8" PRIu32 "\n", name_width,
+                replica->name, state_width, replica->state, replica->ranks, backend_width, replica->backend,
+                replica->sequences, replica->steps, replica->restarts);
+        if (*replica->last_error) {
+            fprintf(out, "%-*s  last error: ", name_width, "");
+            view_print_plain(replica->last_error, strlen(replica->last_error), out);
+            fputc('\n', out);
+        }
+    }
+}
+
+void status_table_print(const char *endpoint, const Millrace__V1__StatusResponse *status,
+                        const Millrace__V1__Model *model, FILE *out)
+{
+    fprintf(out, "cluster   %s, version %s, up ", endpoint, status->version);
+    print_duration(status->uptime_seconds, out);
+    fputc('\n', out);
+    print_model(model, out);
+    fprintf(out,
+            "requests  %" PRIu32 " running, %" PRIu32 " queued; of %" PRIu64 " accepted %" PRIu64
+            " finished, %" PRIu64 " cancelled, %" PRIu64 " failed\n",
+            status->running, status->queued, status->accepted, status->finished, status->cancelled,
+            status->failed);
+    if (status->n_replicas == 0)
+        fputs("\nno replica has attached yet: requests wait\n", out);
+    else
+        print_replicas(status, out);
+}
