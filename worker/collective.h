@@ -44,7 +44,7 @@ struct collective {
 /* One rank. Never fails. */
 struct collective *collective_self_create(void);
 
-/* MPI_COMM_WORLD, which must be initialised. NULL without memory. */
+/* MPI_COMM_WORLD, which must be initialised; `self` where it has one rank. NULL without memory. */
 struct collective *collective_mpi_create(void);
 
 void collective_free(struct collective *collective); /* unbound; NULL is allowed */

@@ -154,14 +154,18 @@ static const struct collective_table mpi_table = {
 
 struct collective *collective_mpi_create(void)
 {
+    int n;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_size(MPI_COMM_WORLD, &n);
+    if (n == 1)
+        return collective_self_create();
     struct collective_mpi *mpi = calloc(1, sizeof *mpi);
     if (!mpi)
         return NULL;
     mpi->base.table = &mpi_table;
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    mpi->base.n_ranks = n;
     MPI_Comm_rank(MPI_COMM_WORLD, &mpi->base.rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &mpi->base.n_ranks);
-    size_t n_ranks = (size_t)mpi->base.n_ranks;
+    size_t n_ranks = (size_t)n;
     mpi->counts = calloc(4 * n_ranks, sizeof *mpi->counts);
     if (!mpi->counts) {
         mpi_free(&mpi->base);
