@@ -55,17 +55,24 @@ static const char *formats_text(const struct tensors *tensors, char text[32])
     return text;
 }
 
+static void print_source(const struct model_config *config, FILE *out)
+{
+    fprintf(out, "  source        %s", source_name(config->source));
+    if (config->source == SOURCE_MASK)
+        fprintf(out, " (token %d)", config->mask_token);
+    if (config->scheduler_exponent == 1)
+        fprintf(out, ", κ(t) = t\n");
+    else
+        fprintf(out, ", κ(t) = t^%g\n", config->scheduler_exponent);
+}
+
 static void print_config(const struct model_config *config, FILE *out)
 {
     fprintf(out, "  architecture  %s\n",
             config->architecture == ARCHITECTURE_FS_DFM
                 ? "fs-dfm: the few-step student, told the time and the step size"
                 : "dfm: the teacher, told the time only");
-    if (config->source == SOURCE_MASK)
-        fprintf(out, "  source        mask (token %d), κ(t) = t^%g\n", config->mask_token,
-                config->scheduler_exponent);
-    else
-        fprintf(out, "  source        uniform, κ(t) = t^%g\n", config->scheduler_exponent);
+    print_source(config, out);
     fprintf(out, "  shape         vocabulary %d, width %d, %d heads of %d, %d blocks, condition %d\n",
             config->vocabulary, config->hidden, config->n_heads, config->head_size, config->n_blocks,
             config->condition);
@@ -89,9 +96,11 @@ static void print_ranks(const struct inspection *inspection, FILE *out)
     char largest[32], smallest[32], replicated[32];
     if (inspection->n_ranks == 1)
         return;
-    fprintf(out, "  %2d ranks      %s to %s of weights each, of which %s are the same on every rank\n",
-            inspection->n_ranks, bytes_text(inspection->smallest_rank_bytes, smallest),
-            bytes_text(inspection->largest_rank_bytes, largest),
+    bytes_text(inspection->smallest_rank_bytes, smallest);
+    bytes_text(inspection->largest_rank_bytes, largest);
+    const bool equal = strcmp(smallest, largest) == 0;
+    fprintf(out, "  %2d ranks      %s%s%s of weights each, of which %s are the same on every rank\n",
+            inspection->n_ranks, equal ? "" : smallest, equal ? "" : " to ", largest,
             bytes_text(inspection->replicated_bytes, replicated));
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,17 +13,18 @@
 enum status model_directory_check(const char *directory, struct error *error)
 {
     struct stat found;
-    if (stat(directory, &found) != 0 && (errno == ENOENT || errno == ENOTDIR))
+    const bool failed = stat(directory, &found) != 0;
+    if (failed && (errno == ENOENT || errno == ENOTDIR))
         return error_set(
             error, STATUS_NOT_FOUND,
             "%s: no such model directory; give one that `millrace convert` or `millrace random` wrote",
             directory);
-    if (access(directory, R_OK | X_OK) != 0)
-        return error_set(error, STATUS_PERMISSION_DENIED, "%s: cannot read the model directory: %m",
-                         directory);
-    if (!S_ISDIR(found.st_mode))
+    if (!failed && !S_ISDIR(found.st_mode))
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "%s: not a directory; a model is a directory with config.json and model.safetensors",
+                         directory);
+    if (failed || access(directory, R_OK | X_OK) != 0)
+        return error_set(error, STATUS_PERMISSION_DENIED, "%s: cannot read the model directory: %m",
                          directory);
     return STATUS_OK;
 }

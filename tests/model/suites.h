@@ -1,0 +1,11 @@
+#ifndef MILLRACE_TESTS_MODEL_SUITES_H
+#define MILLRACE_TESTS_MODEL_SUITES_H
+
+#include <check.h>
+
+Suite *config_suite(void);
+Suite *safetensors_suite(void);
+Suite *shards_suite(void);
+Suite *model_suite(void);
+
+#endif
