@@ -1,0 +1,74 @@
+#ifndef MILLRACE_COORDINATOR_REPLICA_H
+#define MILLRACE_COORDINATOR_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coordinator/sequence.h"
+
+enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
+
+/*
+ *   (none)   → starting [replica_set_get: a supervisor or a Hello names it]
+ *   starting → ready    [scheduler_ready]
+ *   ready    → draining [scheduler_drain_replicas; a Rejected that says UNAVAILABLE]
+ *   any      → failed   [scheduler_load_failed, scheduler_give_up]     it may still become ready later
+ *   any but failed → starting [the line ended; somebody starts it again]
+ */
+enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_FAILED };
+
+/* The coordinator's side of the stream to a replica. Called under the scheduler's lock: must not block nor
+ * call the scheduler. A line that is broken drops what it is told; its end comes as scheduler_detach. */
+struct replica_line {
+    void (*submit)(void *line, const struct sequence *sequence);
+    void (*cancel)(void *line, uint64_t number);
+    void (*drain)(void *line);
+    void (*hang_up)(void *line, enum status status, const char *text);
+};
+
+/* What is known of a replica, attached or not. Guarded by the scheduler's lock. */
+struct replica {
+    struct replica *next;
+    char name[REPLICA_NAME_MAX + 1];
+    enum replica_state state;
+    bool supervised; /* we start it ourselves, and start it again */
+
+    const struct replica_line *operations; /* NULL: not attached */
+    void *line;
+    uint32_t n_ranks;
+    char backend[REPLICA_BACKEND_MAX];
+    int max_sequences;
+    int64_t max_batch_tokens;
+    double heard_at; /* of its last message; seconds, monotonic */
+
+    struct sequence_list running;
+    uint64_t steps; /* since it attached */
+    uint32_t restarts;
+    bool was_attached;
+    char last_error[256];
+};
+
+struct replica_set {
+    struct replica *first;
+};
+
+/* "r0": letters, digits, '.', '_' and '-', at most REPLICA_NAME_MAX. */
+bool replica_name_is_valid(const char *name);
+/* Finds it or makes it (starting). NULL without memory. */
+struct replica *replica_set_get(struct replica_set *set, const char *name);
+/* NULL: never heard of. */
+struct replica *replica_set_find(const struct replica_set *set, const char *name);
+/* Takes it out and frees it; it is not attached. */
+void replica_set_remove(struct replica_set *set, struct replica *replica);
+void replica_set_free(struct replica_set *set);
+
+/* The ready replica with room for `length` positions that runs the fewest, or NULL. */
+struct replica *replica_set_choose(const struct replica_set *set, int length);
+/* The longest text that a ready replica takes; -1: none is ready. */
+int64_t replica_set_longest(const struct replica_set *set);
+/* Is any in that state? */
+bool replica_set_any(const struct replica_set *set, enum replica_state state);
+
+const char *replica_state_name(enum replica_state state);
+
+#endif

@@ -1,0 +1,50 @@
+#ifndef MILLRACE_COORDINATOR_REQUEST_H
+#define MILLRACE_COORDINATOR_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/model/config.h"
+#include "common/status.h"
+#include "common/tokenizer/tokenizer.h"
+#include "proto/millrace.pb-c.h"
+
+/* What a client may ask for; the model's own limits are in its config. */
+#define LEAST_TEMPERATURE 0.01f
+#define MOST_TEMPERATURE 100.0f
+
+/* A request that can run: every field is checked, every default is filled in. */
+struct request {
+    int length;   /* positions */
+    int n_pinned; /* of them never change */
+    int steps;
+    uint64_t seed;
+    float temperature;
+    int32_t *ids;      /* [length]: the starting state; below the model's n_ids */
+    uint8_t *editable; /* [length]: 1 where it may change; at least one is */
+};
+
+/* The model that is served, as far as text is concerned. Immutable. */
+struct served_model {
+    struct model_config config;
+    struct tokenizer *tokenizer;
+    char fingerprint[17];
+};
+
+/*
+ * Checks a message and makes a request of it. INVALID_ARGUMENT (NOT_FOUND for the model) names the field, its
+ * value and the limit. Without a seed in the message the operating system draws one. request_release frees
+ * what it holds.
+ */
+enum status request_from_wire(const Millrace__V1__GenerateRequest *wire, const struct served_model *model,
+                              struct request *request, struct error *error);
+void request_release(struct request *request);
+
+/* Is it the model that is served? "" means that. NOT_FOUND otherwise. */
+enum status request_check_model(const char *name, const struct served_model *model, struct error *error);
+
+/* The ids of a text; INVALID_ARGUMENT names `field`. *ids is the caller's to free. */
+enum status request_encode(const struct served_model *model, const char *field, const char *text,
+                           int32_t **ids, size_t *n_ids, struct error *error);
+
+#endif

@@ -1,0 +1,104 @@
+#ifndef MILLRACE_COORDINATOR_SCHEDULER_H
+#define MILLRACE_COORDINATOR_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/status.h"
+#include "coordinator/replica.h"
+#include "coordinator/sequence.h"
+
+/* Who runs what: accepted requests, their queue, and the replicas (the essay is in scheduler.c). Thread-safe.
+ */
+struct scheduler;
+
+struct scheduler_options {
+    int max_queue;          /* requests that wait */
+    int n_ids;              /* of the model: every id that a replica reports is below */
+    double silence_seconds; /* a replica that has work and says nothing for so long is lost */
+    /* Something changed that the process may care about: readiness, or the last request ended. Called under
+     * the lock. May be NULL. */
+    void (*changed)(void *context);
+    void *context;
+};
+
+struct scheduler *scheduler_create(const struct scheduler_options *options);
+/* No request and no line may be left. NULL is allowed. */
+void scheduler_free(struct scheduler *scheduler);
+
+/* ---- clients ---- */
+
+/*
+ * Accepts a request (and takes it over): sink->accepted is called at once, sink->ended exactly once later. Or
+ * refuses it, and calls nothing: RESOURCE_EXHAUSTED with a hint when the queue is full, UNAVAILABLE when the
+ * coordinator drains or every replica has failed (with the reason of the last).
+ */
+enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
+                             const struct client_sink *sink, void *client, uint64_t *number,
+                             struct error *error);
+
+/* The client is gone. Nothing happens when the request has ended already. */
+void scheduler_cancel(struct scheduler *scheduler, uint64_t number);
+
+/* ---- replicas; `line` is the identity of one stream ---- */
+
+struct replica_hello {
+    const char *name, *backend;
+    uint32_t n_ranks;
+};
+
+/* ALREADY_EXISTS when a replica of that name is attached, INVALID_ARGUMENT for a bad name. */
+enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
+                             const struct replica_line *operations, void *line, struct error *error);
+void scheduler_ready(struct scheduler *scheduler, void *line, int max_sequences, int64_t max_batch_tokens);
+void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason);
+/* An error means that the replica cannot be trusted: hang up. A report of a sequence that has ended or moved
+ * is nothing. */
+enum status scheduler_report(struct scheduler *scheduler, void *line, const struct step_report *report,
+                             struct error *error);
+void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t number, enum status status,
+                        const char *reason);
+void scheduler_heard(struct scheduler *scheduler, void *line); /* any message: it lives */
+/* The line is gone: its sequences go back to the front of the queue, with their last frames. `clean`: the
+ * replica said so. */
+void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason);
+
+/* ---- who starts replicas ---- */
+
+/* A replica that we start: it counts as starting until it is given up. */
+void scheduler_expect(struct scheduler *scheduler, const char *name);
+/* It died and will be started again. */
+void scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason);
+/* It keeps dying. When no other is left, those who wait are told so; it may still come back. */
+void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason);
+
+/* ---- the process ---- */
+
+/* Hangs up on replicas that have work and are silent. Call about once a second. */
+void scheduler_check_silence(struct scheduler *scheduler);
+
+void scheduler_refuse_new(struct scheduler *scheduler);
+/* No request is left. */
+bool scheduler_is_idle(struct scheduler *scheduler);
+/* Ends every request with UNAVAILABLE. */
+void scheduler_end_all(struct scheduler *scheduler, const char *reason);
+void scheduler_drain_replicas(struct scheduler *scheduler);
+
+enum outlook { OUTLOOK_WAITING, OUTLOOK_READY, OUTLOOK_HOPELESS };
+/* READY: a replica is. HOPELESS: there were replicas and all have failed; `reason` (of `size` bytes) says why
+ * the last did. */
+enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t size);
+
+struct scheduler_totals {
+    uint32_t queued, running;
+    uint64_t accepted, finished, cancelled, failed;
+};
+void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals);
+/* Visits every replica under the lock. */
+void scheduler_each_replica(struct scheduler *scheduler, void (*visit)(void *context, const struct replica *),
+                            void *context);
+
+/* Seconds of the monotonic clock, as all times of sequences and replicas are. */
+double monotonic_seconds(void);
+
+#endif

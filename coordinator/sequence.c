@@ -1,0 +1,122 @@
+#include "coordinator/sequence.h"
+
+#include <stdlib.h>
+
+struct sequence *sequence_create(uint64_t number, struct request *request)
+{
+    struct sequence *sequence = calloc(1, sizeof *sequence);
+    uint32_t *changed_step = calloc((size_t)request->length, sizeof *changed_step);
+    if (!sequence || !changed_step) {
+        free(sequence);
+        free(changed_step);
+        return NULL;
+    }
+    sequence->number = number;
+    sequence->request = *request;
+    sequence->changed_step = changed_step;
+    *request = (struct request){0};
+    return sequence;
+}
+
+void sequence_free(struct sequence *sequence)
+{
+    if (!sequence)
+        return;
+    request_release(&sequence->request);
+    free(sequence->changed_step);
+    free(sequence);
+}
+
+static enum status check_change(const struct sequence *sequence, const struct step_report *report, size_t i,
+                                int n_ids, struct error *error)
+{
+    uint32_t position = report->positions[i];
+    if (position >= (uint32_t)sequence->request.length || (i > 0 && position <= report->positions[i - 1]))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "report of sequence %llu: position %u is out of order or not below %d",
+                         (unsigned long long)report->number, position, sequence->request.length);
+    if (!sequence->request.editable[position])
+        return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: position %u is pinned",
+                         (unsigned long long)report->number, position);
+    if (report->ids[i] >= (uint32_t)n_ids)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: id %u is not below %d",
+                         (unsigned long long)report->number, report->ids[i], n_ids);
+    return STATUS_OK;
+}
+
+static enum status check_report(const struct sequence *sequence, const struct step_report *report, int n_ids,
+                                struct error *error)
+{
+    bool last = report->step == (uint32_t)sequence->request.steps;
+    if (report->step != sequence->step + 1 || report->done != last)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "report of sequence %llu: step %u%s does not follow step %u of %d",
+                         (unsigned long long)report->number, report->step, report->done ? " (done)" : "",
+                         sequence->step, sequence->request.steps);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < report->n_changed && status == STATUS_OK; i++)
+        status = check_change(sequence, report, i, n_ids, error);
+    return status;
+}
+
+enum status sequence_advance(struct sequence *sequence, const struct step_report *report, int n_ids,
+                             struct error *error)
+{
+    enum status status = check_report(sequence, report, n_ids, error);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t i = 0; i < report->n_changed; i++) {
+        sequence->request.ids[report->positions[i]] = (int32_t)report->ids[i];
+        sequence->changed_step[report->positions[i]] = report->step;
+    }
+    sequence->step = report->step;
+    sequence->n_losses = 0;
+    sequence->compute_ms += report->step_ms;
+    sequence->log_probability = report->log_probability;
+    sequence->scored = report->scored;
+    return STATUS_OK;
+}
+
+static void list_count(struct sequence_list *list, const struct sequence *sequence, int sign)
+{
+    list->n += sign;
+    list->n_tokens += sign * sequence->request.length;
+}
+
+void sequence_list_append(struct sequence_list *list, struct sequence *sequence)
+{
+    sequence->previous = list->last;
+    sequence->next = NULL;
+    if (list->last)
+        list->last->next = sequence;
+    else
+        list->first = sequence;
+    list->last = sequence;
+    list_count(list, sequence, 1);
+}
+
+void sequence_list_prepend(struct sequence_list *list, struct sequence *sequence)
+{
+    sequence->previous = NULL;
+    sequence->next = list->first;
+    if (list->first)
+        list->first->previous = sequence;
+    else
+        list->last = sequence;
+    list->first = sequence;
+    list_count(list, sequence, 1);
+}
+
+void sequence_list_remove(struct sequence_list *list, struct sequence *sequence)
+{
+    if (sequence->previous)
+        sequence->previous->next = sequence->next;
+    else
+        list->first = sequence->next;
+    if (sequence->next)
+        sequence->next->previous = sequence->previous;
+    else
+        list->last = sequence->previous;
+    sequence->previous = sequence->next = NULL;
+    list_count(list, sequence, -1);
+}

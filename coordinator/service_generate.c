@@ -1,0 +1,95 @@
+/* Millrace.Generate: a call becomes a request of the scheduler, and the scheduler's sink becomes events of
+ * the call. */
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "coordinator/events.h"
+#include "coordinator/services.h"
+
+/* One accepted call: what the sink needs. Lives until `ended`. */
+struct client {
+    struct rpc_call *call; /* referenced */
+    const struct served_model *model;
+};
+
+static void client_free(struct client *client)
+{
+    rpc_call_unref(client->call);
+    free(client);
+}
+
+static void sink_accepted(void *context, const struct sequence *sequence)
+{
+    struct client *client = context;
+    event_send_accepted(client->call, client->model, sequence);
+    event_send_first_frame(client->call, client->model, sequence);
+}
+
+static void sink_frame(void *context, const struct sequence *sequence, const uint32_t *positions,
+                       const uint32_t *ids, size_t n)
+{
+    struct client *client = context;
+    event_send_frame(client->call, client->model, sequence, positions, ids, n);
+}
+
+static void sink_ended(void *context, const struct sequence *sequence, const struct ending *ending)
+{
+    struct client *client = context;
+    if (ending->status == STATUS_OK)
+        event_send_finished(client->call, client->model, sequence, ending);
+    else
+        rpc_finish(client->call, ending->status, ending->text);
+    log_debug("request %llu ended: %s after %u of %d steps", (unsigned long long)sequence->number,
+              status_name(ending->status), sequence->step, sequence->request.steps);
+    client_free(client);
+}
+
+static const struct client_sink sink = {sink_accepted, sink_frame, sink_ended};
+
+/* The call remembers its request's number; 0, which is none, until it has one. */
+static uint64_t *number_of(struct rpc_call *call)
+{
+    return rpc_call_user(call);
+}
+
+static enum status accept_request(struct rpc_call *call, struct coordinator *coordinator,
+                                  struct request *request, struct error *error)
+{
+    uint64_t *number = calloc(1, sizeof *number);
+    struct client *client = calloc(1, sizeof *client);
+    if (!number || !client) {
+        free(number);
+        free(client);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+    }
+    *client = (struct client){rpc_call_ref(call), coordinator->model};
+    rpc_call_set_user(call, number);
+    enum status status = scheduler_accept(coordinator->scheduler, request, &sink, client, number, error);
+    if (status != STATUS_OK)
+        client_free(client);
+    return status;
+}
+
+void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    struct coordinator *coordinator = context;
+    struct request request = {0};
+    struct error error;
+    enum status status = request_from_wire((const Millrace__V1__GenerateRequest *)message, coordinator->model,
+                                           &request, &error);
+    if (status == STATUS_OK)
+        status = accept_request(call, coordinator, &request, &error);
+    request_release(&request); /* what was not taken over */
+    if (status != STATUS_OK)
+        rpc_fail(call, &error);
+}
+
+void generate_on_close(struct rpc_call *call, bool cancelled, void *context)
+{
+    struct coordinator *coordinator = context;
+    (void)cancelled; /* a request that has ended is not found */
+    if (number_of(call) && *number_of(call))
+        scheduler_cancel(coordinator->scheduler, *number_of(call));
+    free(number_of(call));
+    rpc_call_set_user(call, NULL);
+}
