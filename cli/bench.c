@@ -118,9 +118,9 @@ static enum status bench(const struct bench_settings *settings, const int *ranks
                          struct error *error)
 {
     char worker[PATH_MAX], model[PATH_MAX];
-    enum status status = place_of_program("millrace-worker", worker, error);
+    enum status status = place_of_model(settings->model_directory, model, error);
     if (status == STATUS_OK)
-        status = place_of_model(settings->model_directory, model, error);
+        status = place_of_program("millrace-worker", worker, error);
     json_t *rows = json_array();
     interrupt_block();
     allow_any_launch();

@@ -203,8 +203,8 @@ static enum status draw_progress(struct view *view, const struct canvas *canvas,
     char rate[48] = "";
     if (progress.tokens_per_second > 0)
         snprintf(rate, sizeof rate, "  %.0f tokens/s", progress.tokens_per_second);
-    snprintf(text, sizeof text, "step %u/%u %s  %zu changed%s", canvas->step, canvas->steps, bar,
-             canvas->n_changed, rate);
+    snprintf(text, sizeof text, "step %u/%u%s%s  %zu changed%s", canvas->step, canvas->steps,
+             width ? " " : "", bar, canvas->n_changed, rate);
     struct glyph_text glyphs = {0};
     enum status status = glyph_text_append(&glyphs, text, strlen(text), STYLE_PLAIN);
     int drawn = 0;

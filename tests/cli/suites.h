@@ -1,0 +1,12 @@
+#ifndef MILLRACE_TESTS_CLI_SUITES_H
+#define MILLRACE_TESTS_CLI_SUITES_H
+
+#include <check.h>
+
+Suite *infill_suite(void);
+Suite *glyphs_suite(void);
+Suite *view_suite(void);
+Suite *output_suite(void);
+Suite *table_suite(void);
+
+#endif

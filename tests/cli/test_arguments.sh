@@ -1,0 +1,78 @@
+#!/bin/bash
+# What `millrace` says to a command line that is wrong, or that needs no cluster: exit code and sentence.
+set -u
+millrace=$MILLRACE_BIN/millrace
+unset MILLRACE_ENDPOINT MILLRACE_MODEL
+failures=0
+
+# expect CODE PATTERN command...: the exit code, and a line of output or errors that matches (grep -E)
+expect() {
+    local code=$1 pattern=$2 output actual
+    shift 2
+    output=$("$@" 2>&1 </dev/null)
+    actual=$?
+    if [ "$actual" != "$code" ] || ! grep -qE -- "$pattern" <<<"$output"; then
+        echo "FAILED: $* gave $actual, not $code, or no line matches '$pattern':"
+        sed 's/^/    /' <<<"$output"
+        failures=$((failures + 1))
+    fi
+}
+
+expect 0 'millrace generate "Once upon a time"' "$millrace"
+expect 0 '^  generate ' "$millrace" --help
+expect 0 '^millrace [0-9]+\.[0-9]+\.[0-9]+$' "$millrace" version
+expect 0 '^millrace [0-9]+\.[0-9]+\.[0-9]+$' "$millrace" --version
+for command in generate serve status tokenize convert random inspect bench; do
+    expect 0 "^Usage: millrace $command" "$millrace" "$command" --help
+    expect 0 "^Usage: millrace $command" "$millrace" help "$command"
+done
+expect 2 "there is no command 'genrate'; did you mean .millrace generate.\?" "$millrace" genrate
+expect 2 "there is no command 'xyzzy'; .millrace help. lists them" "$millrace" xyzzy
+expect 2 "there is no command 'serv'; did you mean .millrace serve" "$millrace" help serv
+
+expect 2 'unknown option --lenght; did you mean --length\?' "$millrace" generate --lenght 5
+expect 2 '--steps is 0; it must be from 1 to' "$millrace" generate --steps 0
+expect 2 '--temperature is 0; it must be from 0.01 to 100' "$millrace" generate --temperature 0
+expect 2 "--seed needs a whole number from 0 to 2\^64 - 1, not '-1'" "$millrace" generate --seed -1 x
+expect 2 "not '18446744073709551616'" "$millrace" generate --seed 18446744073709551616 x
+expect 2 'one too many' "$millrace" generate once upon
+expect 2 'the text has no gap' "$millrace" generate --infill 'no gap'
+expect 2 'the gap ___0___ must have' "$millrace" generate --infill 'a ___0___ b'
+expect 2 'takes no prompt beside it' "$millrace" generate --infill '___' prompt
+expect 2 'only one of them' "$millrace" generate --file x prompt
+expect 2 '--json or --json-frames' "$millrace" generate --json --json-frames x
+expect 2 '/nowhere/x cannot be opened' "$millrace" generate --file /nowhere/x
+expect 2 'is not valid UTF-8: byte 0xFF at offset 1' "$millrace" generate $'a\xff'
+expect 2 '--ranks 1,x: must be' "$millrace" bench --ranks 1,x
+expect 2 '--ranks 0: must be' "$millrace" bench --ranks 0
+
+# Nobody listens at port 1.
+expect 1 'UNAVAILABLE' "$millrace" status --endpoint 127.0.0.1:1
+expect 1 'millrace serve' "$millrace" status --endpoint 127.0.0.1:1
+expect 1 'UNAVAILABLE' "$millrace" generate --endpoint 127.0.0.1:1 x
+expect 1 'UNAVAILABLE' env MILLRACE_ENDPOINT=127.0.0.1:1 "$millrace" generate x
+expect 1 'UNAVAILABLE' "$millrace" tokenize --endpoint 127.0.0.1:1 x
+expect 1 '/nowhere is no model directory' "$millrace" generate --model-dir /nowhere x
+expect 1 '/nowhere is no model directory' "$millrace" tokenize --model-dir /nowhere x
+expect 1 '/nowhere is no model directory' "$millrace" bench --model-dir /nowhere
+
+# Tokenizing without a cluster: a directory with a config and a tokenizer is enough.
+model=$(mktemp -d)
+trap 'rm -r "$model"' EXIT
+cp "$MILLRACE_SHARED/models/books-mini/tokenizer.json" "$model"
+cat >"$model/config.json" <<'END'
+{ "format": "millrace-1", "name": "words", "architecture": "fs-dfm", "vocabulary": 2048, "hidden": 192, "heads": 4,
+  "blocks": 4, "condition": 64, "source": "uniform", "scheduler": {"type": "polynomial", "exponent": 1},
+  "trained_length": 128, "max_length": 1024, "default_steps": 8, "max_steps": 1024 }
+END
+expect 0 '^ *[0-9]+  "Once"$|^ *[0-9]+  "O' "$millrace" tokenize --model-dir "$model" 'Once upon'
+expect 0 '^2047$' "$millrace" tokenize --ids --model-dir "$model" '<|endoftext|>'
+expect 0 '"\\n"$' "$millrace" tokenize --model-dir "$model" $'\n'
+expect 0 '"ids": \[' "$millrace" tokenize --json --model-dir "$model" 'é'
+expect 0 '^$' "$millrace" tokenize --ids --model-dir "$model"
+piped=$(printf 'Once upon\n' | "$millrace" tokenize --ids --model-dir "$model")
+typed=$("$millrace" tokenize --ids --model-dir "$model" 'Once upon')
+[ -n "$piped" ] && [ "$piped" = "$typed" ] || { echo "FAILED: piped '$piped', typed '$typed'"; failures=$((failures + 1)); }
+
+[ "$failures" = 0 ] && echo "all command lines answered as they should"
+exit $((failures > 0))
