@@ -1,5 +1,4 @@
 #include <math.h>
-#include <string.h>
 
 #include "kernels/cpu/attention_scratch.h"
 #include "kernels/cpu/device.h"
@@ -66,10 +65,10 @@ static void pack_values(const struct head_work *work)
     int size = op->head_size;
     float *to = work->scratch.values;
     for (int first = 0; first < size; first += TILE_ROWS) {
-        size_t bytes = (size_t)least(TILE_ROWS, size - first) * sizeof(float);
+        int n = least(TILE_ROWS, size - first);
         const float *from = op->v + (int64_t)work->first_key * op->ld_kv + work->head * size + first;
         for (int key = 0; key < work->n_keys; key++, to += TILE_ROWS)
-            memcpy(to, from + key * op->ld_kv, bytes);
+            vf_store_first(to, n, vf_load_first(from + key * op->ld_kv, n));
     }
 }
 
@@ -105,12 +104,25 @@ static void multiply_keys(const struct head_work *work, int panels)
     }
 }
 
+/* Largest of each lane; in four chains, since one would wait for itself at every step. */
+static struct vf max_score(const float *scores, int n_keys)
+{
+    struct vf max[4];
+    for (int i = 0; i < 4; i++)
+        max[i] = vf_load(scores);
+    int key = 1;
+    for (; key + 4 <= n_keys; key += 4)
+        for (int i = 0; i < 4; i++)
+            max[i] = vf_max(max[i], vf_load(scores + (key + i) * LANES));
+    for (; key < n_keys; key++)
+        max[0] = vf_max(max[0], vf_load(scores + key * LANES));
+    return vf_max(vf_max(max[0], max[1]), vf_max(max[2], max[3]));
+}
+
 /* scores[key, lane] = exp(scores - max over keys); returns the sums over keys. */
 static struct vf exp_scores(float *scores, int n_keys)
 {
-    struct vf max = vf_load(scores), sum = vf_all(0);
-    for (int key = 1; key < n_keys; key++)
-        max = vf_max(max, vf_load(scores + key * LANES));
+    struct vf max = max_score(scores, n_keys), sum = vf_all(0);
     for (int key = 0; key < n_keys; key++) {
         struct vf e = vf_exp(vf_sub(vf_load(scores + key * LANES), max));
         vf_store(scores + key * LANES, e);

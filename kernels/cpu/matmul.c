@@ -39,9 +39,10 @@ static void sum_leaves(const struct weight *weight, struct tile tile, int rows, 
         tile.a = a + start * tile.a_step;
         tile.b = b + (int64_t)start * LANES;
         tile.n_k = weight->leaf_start[leaf + 1] - start;
-        tile.out = stack[depth++];
+        tile.accumulate = leaf % 2 == 1; /* the first addition of the tree costs no store of its own */
+        tile.out = tile.accumulate ? stack[depth - 1] : stack[depth++];
         ISA(tile_multiply)(&tile, rows, panels);
-        for (int done = leaf + 1; done % 2 == 0; done /= 2, depth--)
+        for (int pairs = leaf / 2 + 1; tile.accumulate && pairs % 2 == 0; pairs /= 2, depth--)
             add_tile(stack[depth - 2], stack[depth - 1], rows);
     }
 }

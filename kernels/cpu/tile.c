@@ -27,11 +27,19 @@ static inline __attribute__((always_inline)) void multiply(const struct tile *ti
         a += a_step;
         b += LANES;
     }
+    float *out = tile->out;
+    const int64_t out_row = tile->out_row, out_panel = tile->out_panel;
+    if (tile->accumulate)
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+            for (int p = 0; p < panels; p++)
+                sum[r][p] = vf_add(vf_load(out + r * out_row + p * out_panel), sum[r][p]);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int p = 0; p < panels; p++)
-            vf_store(tile->out + r * tile->out_row + p * tile->out_panel, sum[r][p]);
+            vf_store(out + r * out_row + p * out_panel, sum[r][p]);
 }
 
 #define FOR_ROWS_TO_4(VARIANT, panels) VARIANT(1, panels) VARIANT(2, panels) VARIANT(3, panels) VARIANT(4, panels)

@@ -1,6 +1,7 @@
 #ifndef MILLRACE_KERNELS_CPU_TILE_H
 #define MILLRACE_KERNELS_CPU_TILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernels/cpu/isa.h"
@@ -20,6 +21,7 @@ struct tile {
     float *out;
     int64_t a_step, b_panel, out_row, out_panel; /* floats */
     int n_k;
+    bool accumulate; /* out += the sum instead of out = */
 };
 
 void ISA(tile_multiply)(const struct tile *tile, int rows, int panels);
