@@ -1,0 +1,200 @@
+"""A real cluster for a test: coordinator, mpirun, ranks; and a client that is not ours (grpcio).
+
+Environment, as CTest sets it: MILLRACE_BIN, MILLRACE_SOURCE. Exits 77 (skipped) where grpcio is missing.
+"""
+import glob
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+try:
+    import grpc
+except ImportError as missing:
+    print("skipped:", missing)
+    sys.exit(77)
+
+BIN = os.environ["MILLRACE_BIN"]
+SOURCE = os.environ["MILLRACE_SOURCE"]
+DEMO = os.path.join(SOURCE, "models/books-mini")
+PATIENCE = 60  # seconds; only a defect takes as long
+
+
+def _messages():
+    directory = tempfile.mkdtemp()
+    names = ["millrace", "replica", "health", "reflection"]
+    subprocess.run(["protoc", f"--python_out={directory}", f"--proto_path={SOURCE}/proto",
+                    *[f"{name}.proto" for name in names]], check=True)
+    sys.path.insert(0, directory)
+    return [__import__(f"{name}_pb2") for name in names]
+
+
+api, replica_api, health_api, _ = _messages()
+
+
+def wait_until(condition, what, patience=PATIENCE):
+    """Looks again and again; the condition is another process's, which nothing here can wait on."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {patience} s: {what}")
+
+
+def children_of(pid):
+    """All descendants of a process: [(pid, command line)]."""
+    parent_of, commands = {}, {}
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+            child = int(path.split("/")[2])
+            with open(f"/proc/{child}/cmdline") as line:
+                commands[child] = line.read().replace("\0", " ").strip()
+            if fields[0] != "Z":
+                parent_of[child] = int(fields[1])
+        except (OSError, ValueError):
+            continue
+    found, known = [], {pid}
+    while True:
+        new = [c for c, p in parent_of.items() if p in known and c not in known]
+        if not new:
+            return found
+        known.update(new)
+        found += [(c, commands[c]) for c in new]
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Cluster:
+    """millrace-coordinator with one replica; `with Cluster(ranks=2) as cluster`."""
+
+    def __init__(self, *options, ranks=2, model=DEMO, ready=True, environment=None, listen="127.0.0.1:0"):
+        read_end, write_end = os.pipe()
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [f"{BIN}/millrace-coordinator", "--listen", listen, "--model", model, "--spawn", "1", "--ranks",
+             str(ranks), "--ready-fd", str(write_end), *options],
+            pass_fds=[write_end], stdout=self.log, stderr=self.log, env={**os.environ, **(environment or {})})
+        os.close(write_end)
+        self.ready_end = read_end
+        self.address = self._read_address() if ready else None
+        if self.address:
+            self.connect(self.address)
+
+    def connect(self, address):
+        self.channel = grpc.insecure_channel(address, options=[("grpc.max_send_message_length", -1)])
+
+    def _read_address(self):
+        text = b""
+        end = time.monotonic() + PATIENCE
+        while not text.endswith(b"\n"):
+            readable, _, _ = select.select([self.ready_end], [], [], max(0, end - time.monotonic()))
+            piece = os.read(self.ready_end, 4096) if readable else b""
+            if not piece:
+                raise AssertionError("the cluster did not start:\n" + self.text_of_log())
+            text += piece
+        return text.decode().strip()
+
+    def text_of_log(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError("the coordinator did not end after SIGTERM:\n" + self.text_of_log())
+        finally:
+            os.close(self.ready_end) if self.ready_end >= 0 else None
+            self.ready_end = -1
+        return code
+
+    # The processes of the replica
+
+    def workers(self):
+        """Pids of the ranks."""
+        return sorted(pid for pid, command in children_of(self.process.pid) if command.startswith(f"{BIN}/millrace-worker"))
+
+    def launcher(self):
+        return [pid for pid, command in children_of(self.process.pid) if os.path.basename(command.split(" ")[0]) in
+                ("mpirun", "orterun")]
+
+    # Calls
+
+    def generate(self, request, timeout=PATIENCE):
+        call = self.channel.unary_stream("/millrace.v1.Millrace/Generate",
+                                         request_serializer=lambda m: m if isinstance(m, bytes) else m.SerializeToString(),
+                                         response_deserializer=api.GenerateEvent.FromString)
+        return call(request, timeout=timeout)
+
+    def text(self, timeout=PATIENCE, **fields):
+        """The whole stream of one request, checked: its Finished."""
+        return check_stream(list(self.generate(api.GenerateRequest(**fields), timeout)))
+
+    def unary(self, name, request, answer, timeout=PATIENCE):
+        call = self.channel.unary_unary(f"/millrace.v1.Millrace/{name}", request_serializer=lambda m: m.SerializeToString(),
+                                        response_deserializer=answer.FromString)
+        return call(request, timeout=timeout)
+
+    def status(self):
+        return self.unary("Status", api.StatusRequest(), api.StatusResponse)
+
+
+def check_stream(events):
+    """What every stream of Generate must be, whatever was asked."""
+    kinds = [event.WhichOneof("kind") for event in events]
+    assert kinds[0] == "accepted" and kinds[-1] == "finished", kinds
+    assert kinds[1:-1] == ["frame"] * (len(kinds) - 2), kinds
+    accepted, finished = events[0].accepted, events[-1].finished
+    frames = [event.frame for event in events[1:-1]]
+    steps = [frame.step for frame in frames]
+    assert steps[0] == 0 and steps[-1] == accepted.steps and steps == sorted(set(steps)), steps
+    assert [frame.final for frame in frames] == [False] * (len(frames) - 1) + [True]
+    assert list(frames[0].positions) == list(range(accepted.length))
+    ids, changed = {}, {}
+    for frame in frames:
+        assert len(frame.positions) == len(frame.ids) == len(frame.pieces)
+        assert list(frame.positions) == sorted(set(frame.positions))
+        for position, token in zip(frame.positions, frame.ids):
+            ids[position], changed[position] = token, frame.step
+    assert list(finished.ids) == [ids[i] for i in range(accepted.length)]
+    assert finished.prompt_tokens == accepted.pinned
+    assert finished.prompt_tokens + finished.generated_tokens == accepted.length
+    assert finished.seed == accepted.seed
+    if steps == list(range(accepted.steps + 1)):
+        assert list(finished.changed_step) == [changed[i] for i in range(accepted.length)]
+    return finished
+
+
+def expect_failure(call, code, *words):
+    """The call ends with `code`, and its sentence has the words."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        assert error.code() == code, f"{error.code()}: {error.details()}"
+        for word in words:
+            assert word in error.details(), error.details()
+        return error
+    raise AssertionError(f"succeeded, expected {code}")

@@ -1,0 +1,81 @@
+"""The millrace command as a person or a script uses it."""
+import json
+import os
+import subprocess
+import unittest
+
+from cluster import BIN, DEMO, Cluster
+
+
+def millrace(*arguments, text_in="", code=0, environment=None):
+    done = subprocess.run([f"{BIN}/millrace", *arguments], input=text_in, capture_output=True, text=True, timeout=100,
+                          env={**os.environ, **(environment or {})})
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+class Alone(unittest.TestCase):
+    """Without a cluster: the command starts one for itself."""
+
+    def test_one_command_writes_a_text(self):
+        environment = {"MILLRACE_MODEL": DEMO}
+        done = millrace("generate", "--length", "40", "--steps", "4", "--seed", "3", "Once upon a time",
+                        environment=environment)
+        self.assertTrue(done.stdout.startswith("Once upon a time"), done.stdout)
+        self.assertIn("cluster", done.stderr)
+        again = millrace("generate", "--length", "40", "--steps", "4", "--seed", "3", "Once upon a time",
+                         environment=environment)
+        self.assertEqual(done.stdout, again.stdout)
+
+    def test_an_endpoint_where_nobody_answers(self):
+        done = millrace("generate", "--endpoint", "127.0.0.1:1", "x", code=1)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("127.0.0.1:1", done.stderr)
+        self.assertIn("millrace serve", done.stderr)
+
+    def test_a_model_that_is_not_there(self):
+        done = millrace("generate", "--model-dir", "/nonexistent", "x", code=1)
+        self.assertIn("/nonexistent", done.stderr)
+
+
+class Served(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(ranks=2)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.stop()
+
+    def millrace(self, *arguments, **named):
+        return millrace(*arguments, environment={"MILLRACE_ENDPOINT": self.cluster.address}, **named)
+
+    def test_prompt_from_standard_input(self):
+        done = self.millrace("generate", "--length", "30", "--steps", "2", "--seed", "1", text_in="It was late\n")
+        self.assertTrue(done.stdout.startswith("It was late"), done.stdout)
+
+    def test_json(self):
+        done = self.millrace("generate", "--json", "--length", "30", "--steps", "2", "--seed", "1", "It was")
+        answer = json.loads(done.stdout)
+        self.assertTrue(answer["text"].startswith("It was"))
+        self.assertEqual(answer["seed"], 1)
+
+    def test_infill(self):
+        done = self.millrace("generate", "--steps", "2", "--seed", "1", "--infill", "The ___3___ and the ___5___.")
+        self.assertTrue(done.stdout.startswith("The"), done.stdout)
+        self.assertIn(" and the", done.stdout)
+
+    def test_errors_name_what_is_wrong(self):
+        self.assertIn("length", self.millrace("generate", "--length", "5000", "x", code=1).stderr)
+        self.assertIn("steps", self.millrace("generate", "--steps", "5000", "x", code=1).stderr)
+        self.assertIn("gap", self.millrace("generate", "--infill", "no gap", code=2).stderr)
+        self.assertIn("--length", self.millrace("generate", "--lenght", "5", "x", code=2).stderr)
+
+    def test_status_and_tokenize(self):
+        self.assertIn("books-mini", self.millrace("status").stdout)
+        self.assertEqual(json.loads(self.millrace("status", "--json").stdout)["model"]["name"], "books-mini")
+        self.assertIn("Once", self.millrace("tokenize", "Once upon").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

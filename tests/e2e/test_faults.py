@@ -1,0 +1,119 @@
+"""What is killed, and what the client sees."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import grpc
+
+from cluster import BIN, DEMO, Cluster, alive, api, check_stream, children_of, expect_failure, wait_until
+
+REQUEST = dict(length=512, steps=40, seed=21)
+
+
+class Faults(unittest.TestCase):
+    def expected(self):
+        if not hasattr(Faults, "text_without_fault"):
+            with Cluster(ranks=2) as cluster:
+                Faults.text_without_fault = list(cluster.text(**REQUEST).ids)
+        return Faults.text_without_fault
+
+    def check_recovery(self, choose_victim):
+        """Kills something in the middle of a request: it finishes, with the bytes that it would have had."""
+        with Cluster(ranks=2) as cluster:
+            events = []
+            for event in cluster.generate(api.GenerateRequest(**REQUEST)):
+                events.append(event)
+                if event.WhichOneof("kind") == "frame" and event.frame.step == 5:
+                    os.kill(choose_victim(cluster), signal.SIGKILL)
+            self.assertEqual(list(check_stream(events).ids), self.expected())
+            wait_until(lambda: cluster.status().replicas[0].restarts == 1, "the restart is counted")
+            cluster.text(length=8, steps=1, seed=1)
+            self.assertEqual(cluster.stop(), 0)
+
+    def test_a_rank_is_killed(self):
+        self.check_recovery(lambda cluster: cluster.workers()[1])
+
+    def test_the_leader_is_killed(self):
+        self.check_recovery(lambda cluster: cluster.workers()[0])
+
+    def test_mpirun_is_killed(self):
+        self.check_recovery(lambda cluster: cluster.launcher()[0])
+
+    def test_the_coordinator_is_killed(self):
+        cluster = Cluster(ranks=2)
+        family = [pid for pid, _ in children_of(cluster.process.pid)]
+        self.assertGreaterEqual(len(family), 3)
+        cluster.process.kill()
+        wait_until(lambda: not any(alive(pid) for pid in family), "no process is left over")
+        cluster.stop()
+
+    def test_sigterm_lets_requests_finish(self):
+        cluster = Cluster(ranks=2)
+        events = []
+        for event in cluster.generate(api.GenerateRequest(**REQUEST)):
+            events.append(event)
+            if event.WhichOneof("kind") == "frame" and event.frame.step == 2:
+                cluster.process.send_signal(signal.SIGTERM)
+        self.assertEqual(list(check_stream(events).ids), self.expected())
+        family = [pid for pid, _ in children_of(cluster.process.pid)]
+        self.assertEqual(cluster.stop(), 0)
+        self.assertFalse([pid for pid in family if alive(pid)])
+
+    def test_two_coordinators_on_one_port(self):
+        with Cluster(ranks=1) as first:
+            second = subprocess.run([f"{BIN}/millrace-coordinator", "--listen", first.address, "--model", DEMO],
+                                    capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(second.returncode, 0)
+            self.assertIn(first.address, second.stderr)
+            first.text(length=8, steps=1, seed=1)
+
+
+class Starting(unittest.TestCase):
+    """Replicas that cannot start. The coordinator serves, and says why it cannot."""
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def start(self, environment=None, model=DEMO):
+        """A coordinator without a ready replica; its port is chosen by asking for one first."""
+        address = f"unix:{self.directory}/socket"
+        cluster = Cluster(ranks=2, model=model, ready=False, listen=address, environment=environment)
+        self.addCleanup(cluster.stop)
+        wait_until(lambda: os.path.exists(f"{self.directory}/socket") or cluster.process.poll() is not None, "it listens")
+        self.assertIsNone(cluster.process.poll(), cluster.text_of_log())
+        cluster.connect(address)
+        return cluster
+
+    def test_a_rank_that_dies_at_start(self):
+        mpirun = os.path.join(self.directory, "mpirun")
+        with open(mpirun, "w") as script:
+            script.write("#!/bin/sh\nexit 7\n")
+        os.chmod(mpirun, 0o755)
+        cluster = self.start(environment={"MILLRACE_MPIRUN": mpirun})
+        expect_failure(lambda: cluster.text(length=8, steps=1), grpc.StatusCode.UNAVAILABLE, "7")
+        self.assertGreaterEqual(cluster.status().failed, 1)
+
+    def test_a_shard_that_cannot_be_loaded(self):
+        model = os.path.join(self.directory, "model")
+        shutil.copytree(DEMO, model)
+        cluster = self.start(model=model)
+        wait_until(lambda: cluster.status().replicas[0].state == "ready", "the replica is ready")
+        size = os.path.getsize(f"{model}/model.safetensors")
+        with open(f"{model}/broken", "wb") as broken, open(f"{model}/model.safetensors", "rb") as whole:
+            broken.write(whole.read(size - 1000))
+        os.rename(f"{model}/broken", f"{model}/model.safetensors")  # the running replica keeps its mapping
+        os.kill(cluster.workers()[0], signal.SIGKILL)
+        wait_until(lambda: cluster.status().replicas[0].state != "ready", "the death is noticed")
+        expect_failure(lambda: cluster.text(length=8, steps=1), grpc.StatusCode.UNAVAILABLE, "model.safetensors")
+        shutil.copy(f"{DEMO}/model.safetensors", f"{model}/whole")
+        os.rename(f"{model}/whole", f"{model}/model.safetensors")
+        wait_until(lambda: cluster.status().replicas[0].state == "ready", "the mended model is loaded")
+        cluster.text(length=8, steps=1, seed=1)
+
+
+if __name__ == "__main__":
+    unittest.main()
