@@ -93,6 +93,7 @@ static void multiply_keys(const struct head_work *work, int panels)
     int size = work->op->head_size, n_keys = work->n_keys;
     struct tile tile = {.b = work->scratch.queries,
                         .a_step = TILE_ROWS,
+                        .next = work->scratch.queries,
                         .b_panel = size * LANES,
                         .out_row = LANES,
                         .out_panel = (int64_t)n_keys * LANES,
@@ -135,6 +136,7 @@ static void multiply_values(const struct head_work *work, int panels)
 {
     int size = work->op->head_size, n_keys = work->n_keys;
     struct tile tile = {.b = work->scratch.scores,
+                        .next = work->scratch.scores,
                         .a_step = TILE_ROWS,
                         .b_panel = (int64_t)n_keys * LANES,
                         .out_row = LANES,

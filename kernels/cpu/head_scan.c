@@ -15,15 +15,16 @@
 struct scan {
     const struct head_scan *op;
     struct strips strips;
-    int first_row, n_row_runs;
+    int first_row, n_row_runs, n_threads;
 };
 
-static void scan_strip(const struct scan *scan, int tile, int strip)
+static void scan_strip(const struct scan *scan, int tile, int strip, const float *next)
 {
     const struct head_scan *op = scan->op;
     _Alignas(64) float raw[TILE_ROWS * VOCABULARY_TILE];
     int rows = strip_rows(&scan->strips, strip), first_row = scan->first_row + strip_begin(&scan->strips, strip);
-    ISA(head_multiply)(op->weight, tile, strip_data(&scan->strips, strip), TILE_ROWS, rows, raw);
+    ISA(head_multiply)(op->weight, tile, strip_data(&scan->strips, strip), TILE_ROWS, rows,
+                       next, raw);
     for (int r = 0; r < rows; r++) {
         float *logits = raw + r * VOCABULARY_TILE;
         int row = first_row + r;
@@ -32,14 +33,29 @@ static void scan_strip(const struct scan *scan, int tile, int strip)
     }
 }
 
+/*
+ * Where few rows share a tile, waiting for its panels would cost more than multiplying them: the first TILE_PANELS
+ * strips ask for the panels of the tile that this thread probably takes next, a share each.
+ */
+static const float *next_panels(const struct scan *scan, int tile, int strip)
+{
+    const struct weight *weight = scan->op->weight;
+    int next = tile + scan->n_threads;
+    if (strip >= TILE_PANELS || scan->n_row_runs > 1 || next >= head_tiles(scan->op))
+        return NULL;
+    int panels = VOCABULARY_TILE / LANES, share = panels / TILE_PANELS;
+    return weight->panels + ((int64_t)next * panels + strip * share) * weight->n_in * LANES;
+}
+
 static void scan_part(void *context, int part, int thread)
 {
     (void)thread;
     const struct scan *scan = context;
     int tile = part / scan->n_row_runs, run = part % scan->n_row_runs, n_strips = scan->strips.n_strips;
+    int first = (int)((int64_t)run * n_strips / scan->n_row_runs);
     int end = (int)((int64_t)(run + 1) * n_strips / scan->n_row_runs);
-    for (int strip = (int)((int64_t)run * n_strips / scan->n_row_runs); strip < end; strip++)
-        scan_strip(scan, tile, strip);
+    for (int strip = first; strip < end; strip++)
+        scan_strip(scan, tile, strip, next_panels(scan, tile, strip - first));
 }
 
 /* {max, Σ sum_i exp(max_i - max)} of n parts, in their order. What is not a number makes the sum not a number. */
@@ -80,7 +96,7 @@ void ISA(head_scan)(struct device *device, const struct head_scan *op)
     for (int row = 0; row < op->rows; row++)
         op->left_out_logit[row] = -INFINITY;
     for (int row = 0; row < op->rows && n_tiles > 0; row += ROW_BLOCK) {
-        struct scan scan = {.op = op, .first_row = row};
+        struct scan scan = {.op = op, .first_row = row, .n_threads = device->n_threads};
         scan.strips = ISA(strips_pack)(device, op->x + (int64_t)row * n_in, n_in, least(ROW_BLOCK, op->rows - row), n_in);
         scan.n_row_runs = least(divide_up(4 * device->n_threads, n_tiles), scan.strips.n_strips);
         pool_run(device->pool, scan_part, &scan, n_tiles * scan.n_row_runs);

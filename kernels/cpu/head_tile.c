@@ -7,7 +7,8 @@
 
 enum { TILE_VECTORS = VOCABULARY_TILE / LANES };
 
-void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows, float *raw)
+void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows,
+                        const float *next, float *raw)
 {
     int first = tile * TILE_VECTORS, end = least(first + TILE_VECTORS, weight->n_panels);
     int64_t panel_floats = (int64_t)weight->n_in * LANES;
@@ -19,6 +20,7 @@ void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, i
                            .n_k = weight->n_in};
     for (int panel = first; panel < end; panel += TILE_PANELS) {
         product.b = weight->panels + panel * panel_floats;
+        product.next = next != NULL ? next + (panel - first) / TILE_PANELS * panel_floats : product.b;
         product.out = raw + (panel - first) * LANES;
         ISA(tile_multiply)(&product, rows, least(TILE_PANELS, end - panel));
     }

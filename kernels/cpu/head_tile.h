@@ -11,8 +11,10 @@ static inline int head_tiles(const struct head_scan *op)
     return divide_up(op->weight->n_out, VOCABULARY_TILE);
 }
 
-/* raw[r, VOCABULARY_TILE] = x[r, :] · w^T for the columns of the tile; a[k * a_step + r] is the packed x. */
-void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows, float *raw);
+/* raw[r, VOCABULARY_TILE] = x[r, :] · w^T for the columns of the tile; a[k * a_step + r] is the packed x. Meanwhile the panels
+ * from `next` on, as many as were read, are asked for; NULL: none. */
+void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows,
+                        const float *next, float *raw);
 
 /*
  * logits[VOCABULARY_TILE] = (raw + bias) * inverse_temperature of `row`, and -INFINITY where the row's sums leave a column

@@ -37,7 +37,7 @@ static void sum_leaves(const struct weight *weight, struct tile tile, int rows, 
     for (int leaf = 0; leaf < weight->n_leaves; leaf++) {
         int32_t start = weight->leaf_start[leaf];
         tile.a = a + start * tile.a_step;
-        tile.b = b + (int64_t)start * LANES;
+        tile.b = tile.next = b + (int64_t)start * LANES;
         tile.n_k = weight->leaf_start[leaf + 1] - start;
         tile.accumulate = leaf % 2 == 1; /* the first addition of the tree costs no store of its own */
         tile.out = tile.accumulate ? stack[depth - 1] : stack[depth++];

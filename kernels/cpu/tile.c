@@ -6,7 +6,7 @@
 static inline __attribute__((always_inline)) void multiply(const struct tile *tile, const int rows, const int panels)
 {
     struct vf sum[TILE_ROWS][TILE_PANELS], column[TILE_PANELS];
-    const float *a = tile->a, *b = tile->b;
+    const float *a = tile->a, *b = tile->b, *next = tile->next;
     const int64_t a_step = tile->a_step, b_panel = tile->b_panel;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
@@ -24,8 +24,10 @@ static inline __attribute__((always_inline)) void multiply(const struct tile *ti
             for (int p = 0; p < panels; p++)
                 sum[r][p] = vf_fma(element, column[p], sum[r][p]);
         }
+        __builtin_prefetch(next, 0, 2);
         a += a_step;
         b += LANES;
+        next += LANES;
     }
     float *out = tile->out;
     const int64_t out_row = tile->out_row, out_panel = tile->out_panel;

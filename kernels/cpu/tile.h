@@ -19,6 +19,7 @@ struct tile {
     const float *a;
     const float *b;
     float *out;
+    const float *next; /* n_k cache lines that will be read soon: asked for, one a step; b where there is nothing to ask for */
     int64_t a_step, b_panel, out_row, out_panel; /* floats */
     int n_k;
     bool accumulate; /* out += the sum instead of out = */
