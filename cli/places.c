@@ -9,11 +9,13 @@
 /* The directory of this executable. */
 static enum status own_directory(char path[PATH_MAX], struct error *error)
 {
-    ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    if (size <= 0)
+    char executable[PATH_MAX] = "";
+    ssize_t size = readlink("/proc/self/exe", executable, sizeof executable - 1);
+    char *name = strrchr(executable, '/');
+    if (size <= 0 || !name)
         return error_set(error, STATUS_UNKNOWN, "cannot find this executable through /proc/self/exe");
-    path[size] = '\0';
-    *strrchr(path, '/') = '\0';
+    *name = '\0';
+    strcpy(path, executable);
     return STATUS_OK;
 }
 
