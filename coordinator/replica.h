@@ -45,6 +45,7 @@ struct replica {
     uint64_t steps; /* since it attached */
     uint32_t restarts;
     bool was_attached;
+    bool was_ready; /* since its supervisor last started it */
     char last_error[256];
 };
 

@@ -366,6 +366,7 @@ void scheduler_ready(struct scheduler *scheduler, void *line, int max_sequences,
     struct replica *replica = replica_of_line(scheduler, line);
     if (replica) {
         replica->state = REPLICA_READY;
+        replica->was_ready = true;
         replica->max_sequences = max_sequences;
         replica->max_batch_tokens = max_batch_tokens;
         log_info("replica %s is ready: %s, %u ranks, %d sequences, %lld tokens at a time", replica->name,
@@ -502,13 +503,19 @@ void scheduler_expect(struct scheduler *scheduler, const char *name)
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-void scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason)
+bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason)
 {
+    bool was_ready = false;
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
-    if (replica && replica->state != REPLICA_FAILED)
-        set_error(replica, reason);
+    if (replica) {
+        was_ready = replica->was_ready;
+        replica->was_ready = false;
+        if (replica->state != REPLICA_FAILED) /* whose own reason says more */
+            set_error(replica, reason);
+    }
     pthread_mutex_unlock(&scheduler->mutex);
+    return was_ready;
 }
 
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason)

@@ -67,8 +67,8 @@ void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const
 
 /* A replica that we start: it counts as starting until it is given up. */
 void scheduler_expect(struct scheduler *scheduler, const char *name);
-/* It died and will be started again. */
-void scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason);
+/* It died and will be started again. Returns whether it had been ready since it was last started. */
+bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason);
 /* It keeps dying. When no other is left, those who wait are told so; it may still come back. */
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason);
 

@@ -1,0 +1,35 @@
+#ifndef MILLRACE_COORDINATOR_LAUNCH_H
+#define MILLRACE_COORDINATOR_LAUNCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/status.h"
+
+/* One replica = one MPI job: how its command line and its process are made. */
+struct launch_options {
+    const char *mpirun;  /* program, looked up in PATH */
+    const char *worker;  /* program */
+    const char *model;   /* directory */
+    const char *address; /* of the coordinator */
+    const char *backend;
+    int n_ranks, n_threads; /* of each rank */
+    int batch_tokens, max_sequences;
+    bool bind_to_core;  /* each rank to a core of its own */
+    bool oversubscribe; /* more ranks than cores */
+    int grace_seconds;  /* ranks that are told to end get so long */
+};
+
+/* This program's cores; and the path of PROGRAM beside this program's own file. */
+int launch_cores(void);
+enum status launch_find_beside(const char *program, char *path, size_t size, struct error *error);
+
+/*
+ * Starts replica NAME in a process group of its own, its standard error ours. It gets SIGTERM when the
+ * calling thread ends, however that happens. `shm_directory` may be "".
+ */
+enum status launch_replica(const struct launch_options *options, const char *name, const char *shm_directory,
+                           pid_t *pid, struct error *error);
+
+#endif

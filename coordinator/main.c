@@ -1,0 +1,285 @@
+/*
+ * millrace-coordinator: the front door of a cluster.
+ *
+ *   millrace-coordinator --model models/books-mini
+ *
+ * Exit codes: 0 ended by a signal; 1 could not start; 2 bad usage.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/options.h"
+#include "common/rpc/health.h"
+#include "common/rpc/reflection.h"
+#include "coordinator/lifecycle.h"
+#include "coordinator/served_model.h"
+#include "coordinator/services.h"
+#include "proto/descriptors.h"
+
+enum {
+    MAX_MESSAGE_BYTES = 1 << 20, /* of requests and reports; the longest text is far below */
+    GRACE_SECONDS = 5,           /* between SIGTERM and SIGKILL for the ranks */
+    CLOSE_SECONDS = 2,           /* for streams that are ending when the server closes */
+};
+
+static struct {
+    const char *listen, *model, *backend, *ready_file;
+    int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd;
+    double drain_seconds, replica_timeout;
+} settings;
+
+static const struct option_row rows[] = {
+    {"listen", 'l', OPTION_TEXT, "ADDRESS", "MILLRACE_LISTEN", "127.0.0.1:7077", 0, 0,
+     "Where clients and replicas connect: HOST:PORT (port 0: any free one) or unix:PATH.", &settings.listen},
+    {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
+     "Directory of the model: config.json, model.safetensors, tokenizer.json.", &settings.model},
+    {"spawn", 0, OPTION_INTEGER, "N", "MILLRACE_SPAWN", "1", 0, 64,
+     "Replicas to start on this machine; 0: they attach from elsewhere.", &settings.spawn},
+    {"ranks", 'n', OPTION_INTEGER, "N", "MILLRACE_RANKS", "0", 0, 256,
+     "Ranks (shards) of each replica that is started; 0: one for each core, at most 2.", &settings.ranks},
+    {"threads", 't', OPTION_INTEGER, "N", "MILLRACE_THREADS", "0", 0, 1024,
+     "CPU threads of each rank; 0: the cores divided among all ranks.", &settings.threads},
+    {"batch-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_BATCH_TOKENS", "4096", 1, 1 << 22,
+     "Tokens of all texts that one replica refines together; raised to the model's longest text.",
+     &settings.batch_tokens},
+    {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "32", 1, 65536,
+     "Texts that one replica refines together.", &settings.max_sequences},
+    {"max-queue", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_QUEUE", "256", 0, 1000000,
+     "Requests that may wait; more are refused with RESOURCE_EXHAUSTED.", &settings.max_queue},
+    {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
+     "What the ranks compute on: cpu, cuda, or auto, the best that runs here.", &settings.backend},
+    {"replica-timeout", 0, OPTION_REAL, "SECONDS", "MILLRACE_REPLICA_TIMEOUT", "120", 1, 86400,
+     "A replica that has work and reports nothing for so long is given up.", &settings.replica_timeout},
+    {"drain-seconds", 0, OPTION_REAL, "SECONDS", "MILLRACE_DRAIN_SECONDS", "30", 0, 86400,
+     "After SIGTERM, how long accepted requests may take to finish.", &settings.drain_seconds},
+    {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
+     "When the first replica is ready, write the address that is listened on to this file.",
+     &settings.ready_file},
+    {"ready-fd", 0, OPTION_INTEGER, "N", NULL, "-1", -1, 1 << 20,
+     "The same to an open descriptor. With either, a start that cannot succeed ends the program.",
+     &settings.ready_fd},
+    {0},
+};
+
+static const struct option_table options = {
+    .program = "millrace-coordinator",
+    .summary = "Serves a model: takes requests, hands them to replicas, and streams their frames back. "
+               "Starts its own "
+               "replicas unless told otherwise.",
+    .operands = "",
+    .examples = "millrace-coordinator --model models/books-mini\n"
+                "millrace-coordinator --model models/books-mini --listen 0.0.0.0:7077 --spawn 0",
+    .rows = rows,
+};
+
+/* Names for health and reflection. */
+static const char *const service_names[] = {"millrace.v1.Millrace", "millrace.replica.v1.Replicas",
+                                            "grpc.health.v1.Health",
+                                            "grpc.reflection.v1alpha.ServerReflection", NULL};
+
+/* Everything that lives as long as the process. */
+struct process {
+    struct served_model model;
+    struct coordinator coordinator;
+    struct health *health;
+    struct reflection *reflection;
+    struct rpc_server *server;
+    struct launch_options launch;
+    char worker[PATH_MAX];
+    struct lifecycle lifecycle;
+};
+
+/* ---- starting ---- */
+
+/* Before any thread: all inherit the mask, and the main thread reads the signals from a file. */
+static enum status take_signals(struct lifecycle *lifecycle, struct error *error)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* ranks whose launcher dies become our children (spawn.c) */
+    lifecycle->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    lifecycle->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (lifecycle->signals < 0 || lifecycle->wake < 0)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no descriptors for signals: %s", strerror(errno));
+    return STATUS_OK;
+}
+
+/* Whoever waits at the other end must see it close when we end, not when our children do. */
+static enum status take_readiness(struct readiness *readiness, struct error *error)
+{
+    *readiness = (struct readiness){.file = settings.ready_file, .descriptor = (int)settings.ready_fd};
+    if (readiness->descriptor >= 0 && fcntl(readiness->descriptor, F_SETFD, FD_CLOEXEC))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--ready-fd %d: %s", readiness->descriptor,
+                         strerror(errno));
+    return STATUS_OK;
+}
+
+static enum status create_scheduler(struct process *process, struct error *error)
+{
+    const struct scheduler_options scheduler_options = {
+        .max_queue = (int)settings.max_queue,
+        .n_ids = process->model.config.n_ids,
+        .silence_seconds = settings.replica_timeout,
+        .changed = lifecycle_wake,
+        .context = &process->lifecycle.wake,
+    };
+    process->lifecycle.scheduler = scheduler_create(&scheduler_options);
+    process->coordinator = (struct coordinator){.model = &process->model,
+                                                .scheduler = process->lifecycle.scheduler,
+                                                .started_at = monotonic_seconds()};
+    if (process->lifecycle.scheduler)
+        return STATUS_OK;
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the scheduler");
+}
+
+static enum status open_server(struct process *process, struct error *error)
+{
+    process->health = health_create(service_names);
+    enum status status = reflection_create(proto_descriptors, proto_descriptors_size, service_names,
+                                           &process->reflection, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct rpc_service services[] = {
+        millrace_service(&process->coordinator),
+        replicas_service(&process->coordinator),
+        health_service(process->health),
+        reflection_service(process->reflection),
+        {0},
+    };
+    const struct rpc_server_options server_options = {
+        .address = settings.listen, .services = services, .max_message_bytes = MAX_MESSAGE_BYTES};
+    status = rpc_server_open(&server_options, &process->server, error);
+    if (status == STATUS_OK)
+        log_info("serving %s on %s", process->model.config.name, rpc_server_address(process->server));
+    return status;
+}
+
+static int choose_ranks(int cores)
+{
+    return settings.ranks ? (int)settings.ranks : cores < 2 ? cores : 2;
+}
+
+static struct launch_options choose_launch(const struct process *process)
+{
+    const char *mpirun = getenv("MILLRACE_MPIRUN");
+    int cores = launch_cores(), n_ranks = choose_ranks(cores), all_ranks = n_ranks * (int)settings.spawn;
+    int n_threads = settings.threads ? (int)settings.threads : cores / all_ranks;
+    int longest = process->model.config.max_length;
+    return (struct launch_options){
+        .mpirun = mpirun && *mpirun ? mpirun : "mpirun",
+        .worker = process->worker,
+        .model = settings.model,
+        .address = rpc_server_address(process->server),
+        .backend = settings.backend,
+        .n_ranks = n_ranks,
+        .n_threads = n_threads > 0 ? n_threads : 1,
+        .batch_tokens = settings.batch_tokens > longest ? (int)settings.batch_tokens : longest,
+        .max_sequences = (int)settings.max_sequences,
+        /* several replicas would all be bound to the same first cores, and several threads to one */
+        .bind_to_core = settings.spawn == 1 && n_threads == 1 && n_ranks <= cores,
+        .oversubscribe = n_ranks > cores,
+        .grace_seconds = GRACE_SECONDS,
+    };
+}
+
+static enum status prepare_spawn(struct process *process, struct error *error)
+{
+    if (!settings.spawn)
+        return STATUS_OK;
+    enum status status =
+        launch_find_beside("millrace-worker", process->worker, sizeof process->worker, error);
+    if (status != STATUS_OK)
+        return status;
+    process->launch = choose_launch(process);
+    process->lifecycle.spawn =
+        spawn_create(&process->launch, (int)settings.spawn, process->lifecycle.scheduler);
+    if (process->lifecycle.spawn)
+        return STATUS_OK;
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %d replicas", (int)settings.spawn);
+}
+
+static enum status start(struct process *process, struct error *error)
+{
+    enum status status = take_signals(&process->lifecycle, error);
+    if (status == STATUS_OK)
+        status = take_readiness(&process->lifecycle.readiness, error);
+    if (status == STATUS_OK)
+        status = served_model_open(settings.model, &process->model, error);
+    if (status == STATUS_OK)
+        status = create_scheduler(process, error);
+    if (status == STATUS_OK)
+        status = open_server(process, error);
+    return status == STATUS_OK ? prepare_spawn(process, error) : status;
+}
+
+static int run(struct process *process)
+{
+    struct lifecycle *lifecycle = &process->lifecycle;
+    lifecycle->health = process->health;
+    lifecycle->address = rpc_server_address(process->server);
+    lifecycle->drain_seconds = settings.drain_seconds;
+    lifecycle->grace_seconds = GRACE_SECONDS;
+    return lifecycle_run(lifecycle);
+}
+
+static void stop(struct process *process)
+{
+    rpc_server_close(process->server, CLOSE_SECONDS);
+    health_free(process->health);
+    reflection_free(process->reflection);
+    spawn_free(process->lifecycle.spawn);
+    scheduler_free(process->lifecycle.scheduler);
+    served_model_close(&process->model);
+}
+
+static int parse(int argc, char **argv)
+{
+    struct error error;
+    bool help = false;
+    char **operands;
+    int n_operands;
+    enum status status = options_parse(&options, argc, argv, &help, &operands, &n_operands, &error);
+    if (status == STATUS_OK && !help && !settings.model)
+        status =
+            error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-coordinator --help");
+    if (status != STATUS_OK) {
+        fprintf(stderr, "millrace-coordinator: %s\n", error.text);
+        return 2;
+    }
+    if (help)
+        options_print_help(&options, stdout);
+    return help ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct process process;
+    struct error error;
+    int parsed = parse(argc, argv);
+    if (parsed >= 0)
+        return parsed;
+    log_open("coordinator");
+    int code = 1;
+    if (start(&process, &error) == STATUS_OK)
+        code = run(&process);
+    else
+        log_error("%s", error.text);
+    stop(&process);
+    log_info("ended");
+    return code;
+}
