@@ -17,7 +17,7 @@ struct checkpoint {
 /* A record that is being read. */
 struct record {
     zip_file_t *file;
-    uint64_t size_bytes;
+    uint64_t size_bytes, at;
     char name[96]; /* within the folder, for messages */
 };
 
@@ -27,7 +27,8 @@ enum status record_open(struct checkpoint *checkpoint, const char *name, struct 
                         struct error *error);
 void record_close(struct record *record);
 
-/* The next n bytes; DATA_LOSS where they cannot be had. */
+/* The next n bytes; DATA_LOSS where they cannot be had, or were the last of a record read in one go and its
+ * CRC-32 is another. */
 enum status record_read(struct record *record, void *bytes, size_t n, struct error *error);
 enum status record_skip_to(struct record *record, uint64_t offset_bytes, struct error *error);
 

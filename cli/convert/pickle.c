@@ -8,11 +8,12 @@
 #include "cli/convert/pickle_machine.h"
 
 enum { ARENA_BYTES_PER_BYTE = 64, ARENA_BYTES_FREE = 64 << 10, CHUNK_BYTES = 64 << 10 };
+enum { ARENA_ALIGNMENT = _Alignof(struct pickle_value) };
 
 struct arena_chunk {
     struct arena_chunk *next;
     size_t used, room;
-    max_align_t memory[];
+    struct pickle_value memory[]; /* as bytes; pickle values and arrays of pointers live here */
 };
 
 enum status machine_fail(struct machine *machine, const char *format, ...)
@@ -58,7 +59,7 @@ static struct arena_chunk *add_chunk(struct pickle *pickle, size_t size_bytes)
 enum status machine_allocate(struct machine *machine, size_t size_bytes, void **memory)
 {
     struct pickle *pickle = machine->pickle;
-    size_bytes = (size_bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    size_bytes = (size_bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
     if (size_bytes > pickle->most_bytes - pickle->used_bytes)
         return machine_fail(machine, "more than %zu bytes of values; no checkpoint needs that",
                             pickle->most_bytes);

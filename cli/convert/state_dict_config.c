@@ -63,12 +63,14 @@ static enum status find_heads(const struct state_dict *state, int hidden, int *n
 enum status state_dict_config(const struct state_dict *state, const struct shape_hints *hints,
                               struct model_config *config, struct error *error)
 {
-    int rows, hidden, condition, n_heads = hints->n_heads;
+    int rows = 0, hidden = 0, condition = 0, norm = 0, n_heads = hints->n_heads;
     enum status status = extent(state, "vocab_embed.weight", 2, 0, &rows, error);
     if (!status)
         status = extent(state, "vocab_embed.weight", 2, 1, &hidden, error);
     if (!status)
         status = extent(state, "time_embedding.mlp.2.weight", 2, 0, &condition, error);
+    if (!status) /* there is a first block at all */
+        status = extent(state, "blocks.0.norm1.weight", 1, 0, &norm, error);
     if (!status)
         status = find_heads(state, hidden, &n_heads, error);
     if (status)
