@@ -19,7 +19,8 @@ static void add_part(void *context, int part, int thread)
         vf_store(op->y + i, vf_add(vf_load(op->a + i), vf_load(op->b + i)));
     int left = (int)(end - i);
     if (left > 0)
-        vf_store_first(op->y + i, left, vf_add(vf_load_first(op->a + i, left), vf_load_first(op->b + i, left)));
+        vf_store_first(op->y + i, left,
+                       vf_add(vf_load_first(op->a + i, left), vf_load_first(op->b + i, left)));
 }
 
 void ISA(add)(struct device *device, const float *a, const float *b, int64_t n, float *y)

@@ -15,8 +15,8 @@
  *   o^T[dimension, query] = V^T · P  dimensions are the tile's rows, queries its lanes
  *
  * The scores of a block stay in the second-level cache; nothing of [length, length] exists. A query's sums
- * go over its sequence's keys in order, whatever else is in its block. A part of the work is a sequence, a head and
- * a run of query blocks; it packs the keys and values that it needs into its thread's scratch.
+ * go over its sequence's keys in order, whatever else is in its block. A part of the work is a sequence, a
+ * head and a run of query blocks; it packs the keys and values that it needs into its thread's scratch.
  */
 enum { BLOCK = LANES * TILE_PANELS };
 
@@ -54,8 +54,9 @@ static void pack_keys(const struct head_work *work)
             const float *key = op->k + (int64_t)(work->first_key + first + r) * op->ld_kv + work->head * size;
             rotate(key, op->rotary + (int64_t)(first + r) * size, size, 1, work->scratch.rotated + r * size);
         }
-        ISA(pack)(work->scratch.rotated, size, rows, size, work->scratch.keys + (int64_t)first * size, TILE_ROWS,
-                  rows);
+        ISA(pack)
+        (work->scratch.rotated, size, rows, size, work->scratch.keys + (int64_t)first * size, TILE_ROWS,
+         rows);
     }
 }
 
@@ -84,8 +85,9 @@ static void pack_queries(const struct head_work *work, int first, int n)
         rotate(query, rotary, size, factor, work->scratch.rotated + i * size);
     }
     for (int lane = 0; lane < n; lane += LANES)
-        ISA(pack)(work->scratch.rotated + lane * size, size, least(LANES, n - lane), size,
-                  work->scratch.queries + lane * size, LANES, LANES);
+        ISA(pack)
+        (work->scratch.rotated + lane * size, size, least(LANES, n - lane), size,
+         work->scratch.queries + lane * size, LANES, LANES);
 }
 
 static void multiply_keys(const struct head_work *work, int panels)
@@ -188,7 +190,8 @@ static void attend_part(void *context, int part, int thread)
                              .n_keys = op->key_start[sequence + 1] - op->key_start[sequence]};
     if (block == end_block || work.n_keys == 0)
         return;
-    attention_scratch_cut(device_thread_scratch(heads->device, thread), heads->device->max_positions, &work.scratch);
+    attention_scratch_cut(device_thread_scratch(heads->device, thread), heads->device->max_positions,
+                          &work.scratch);
     pack_keys(&work);
     pack_values(&work);
     for (; block < end_block; block++)
@@ -198,8 +201,9 @@ static void attend_part(void *context, int part, int thread)
 static bool sizes_fit(struct device *device, const struct attention *op)
 {
     if (op->head_size < 2 || op->head_size > HEAD_SIZE_MAX || op->head_size % 2 != 0) {
-        device_fail(device, STATUS_OUT_OF_RANGE, "attention with head size %d: it must be even and at most %d",
-                    op->head_size, HEAD_SIZE_MAX);
+        device_fail(device, STATUS_OUT_OF_RANGE,
+                    "attention with head size %d: it must be even and at most %d", op->head_size,
+                    HEAD_SIZE_MAX);
         return false;
     }
     for (int i = 0; i < op->n_sequences; i++)

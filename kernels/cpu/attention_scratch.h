@@ -16,13 +16,14 @@ struct attention_scratch {
     float *rotated; /* [QUERY_BLOCK][head_size], rows on their way into strips and panels */
 };
 
-/* Cuts the scratch that begins at `memory` for sequences of max_positions; returns its length in floats. With NULL
- * only the length has a meaning. Every part begins on a cache line. */
-static inline size_t attention_scratch_cut(float *memory, int max_positions, struct attention_scratch *scratch)
+/* Cuts the scratch that begins at `memory` for sequences of max_positions; returns its length in floats. With
+ * NULL only the length has a meaning. Every part begins on a cache line. */
+static inline size_t attention_scratch_cut(float *memory, int max_positions,
+                                           struct attention_scratch *scratch)
 {
     size_t positions = (size_t)max_positions + TILE_ROWS_MAX, head = HEAD_SIZE_MAX + TILE_ROWS_MAX;
-    const size_t sizes[] = {positions * HEAD_SIZE_MAX,     positions * head,     QUERY_BLOCK * head,
-                            positions * QUERY_BLOCK, QUERY_BLOCK * head, QUERY_BLOCK * head};
+    const size_t sizes[] = {positions * HEAD_SIZE_MAX, positions * head,   QUERY_BLOCK * head,
+                            positions * QUERY_BLOCK,   QUERY_BLOCK * head, QUERY_BLOCK * head};
     float **parts[] = {&scratch->keys,   &scratch->values,  &scratch->queries,
                        &scratch->scores, &scratch->outputs, &scratch->rotated};
     size_t length = 0;

@@ -47,7 +47,8 @@ static enum status choose_operations(const struct operations **chosen, struct er
         }
         if (!any)
             return error_set(error, STATUS_UNAVAILABLE,
-                             "MILLRACE_CPU=%s: this machine does not have that instruction set; unset it", wanted);
+                             "MILLRACE_CPU=%s: this machine does not have that instruction set; unset it",
+                             wanted);
     }
     return error_set(error, STATUS_INVALID_ARGUMENT,
                      "MILLRACE_CPU=%.32s is unknown; use avx512, avx2 or generic, or unset it", wanted);
@@ -93,7 +94,8 @@ static enum status reserve_scratch(struct device *device, struct error *error)
 {
     struct attention_scratch unused;
     device->thread_scratch_floats = attention_scratch_cut(NULL, device->max_positions, &unused);
-    size_t packed = (size_t)(least(device->max_rows, ROW_BLOCK) + TILE_ROWS_MAX) * (size_t)device->max_columns;
+    size_t packed =
+        (size_t)(least(device->max_rows, ROW_BLOCK) + TILE_ROWS_MAX) * (size_t)device->max_columns;
     size_t threads = (size_t)device->n_threads * device->thread_scratch_floats;
     device->packed_rows = device_floats(packed);
     device->thread_scratch = device_floats(threads);
@@ -118,8 +120,8 @@ static enum status set_up(struct device *device, const struct device_options *op
     if (status == STATUS_OK)
         status = pool_create(device->n_threads, &device->pool, error);
     if (status == STATUS_OK)
-        snprintf(device->description, sizeof device->description, "cpu %s, %d thread%s", device->operations->name,
-                 device->n_threads, device->n_threads == 1 ? "" : "s");
+        snprintf(device->description, sizeof device->description, "cpu %s, %d thread%s",
+                 device->operations->name, device->n_threads, device->n_threads == 1 ? "" : "s");
     return status;
 }
 
@@ -167,8 +169,8 @@ bool device_accepts(struct device *device, const char *operation, int rows, int 
     if (device->failure.status != STATUS_OK)
         return false;
     if (rows < 0 || rows > device->max_rows)
-        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %d rows: the device was opened for at most %d", operation,
-                    rows, device->max_rows);
+        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %d rows: the device was opened for at most %d",
+                    operation, rows, device->max_rows);
     else if (columns < 0 || columns > device->max_columns)
         device_fail(device, STATUS_OUT_OF_RANGE, "%s of %d columns: the device was opened for at most %d",
                     operation, columns, device->max_columns);

@@ -15,7 +15,8 @@ enum { ROW_BLOCK = 1008 };
 enum { HEAD_SIZE_MAX = 256 };
 enum { ROWS_PER_PART = 16 }; /* what a thread takes at a time of an operation that goes row by row */
 
-/* One open CPU device. Written by the thread that owns it; the pool's threads write only their own scratch. */
+/* One open CPU device. Written by the thread that owns it; the pool's threads write only their own scratch.
+ */
 struct device {
     const struct operations *operations;
     struct pool *pool;
@@ -53,21 +54,23 @@ static inline float *device_thread_scratch(const struct device *device, int thre
     return device->thread_scratch + (size_t)thread * device->thread_scratch_floats;
 }
 
-/* Memory of n floats, aligned to 64 bytes (large blocks to huge pages), not cleared; NULL when there is none. */
+/* Memory of n floats, aligned to 64 bytes (large blocks to huge pages), not cleared; NULL when there is none.
+ */
 float *device_floats(size_t n);
 
 /* Keeps the first failure. */
 void device_fail(struct device *device, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Whether the operation may run: no failure so far and the sizes are within what the device was opened for. A size
- * that is not becomes the device's failure. */
+/* Whether the operation may run: no failure so far and the sizes are within what the device was opened for. A
+ * size that is not becomes the device's failure. */
 bool device_accepts(struct device *device, const char *operation, int rows, int columns);
 
 enum status cpu_open(struct device **device, const struct device_options *options, struct error *error);
 void cpu_close(struct device *device);
 enum status cpu_weight_create(struct device *device, const struct matrix_view *parts, int n_parts,
-                              const int32_t *leaf_start, int n_leaves, struct weight **weight, struct error *error);
+                              const int32_t *leaf_start, int n_leaves, struct weight **weight,
+                              struct error *error);
 void cpu_weight_free(struct device *device, struct weight *weight);
 size_t cpu_weight_bytes(const struct weight *weight);
 void cpu_head_choose(struct device *device, const struct head_choose *op);

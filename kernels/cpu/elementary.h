@@ -10,9 +10,9 @@
 
 /*
  * e^x within 2 ulp for -87 <= x <= 88; 0 below, e^88 (1.65e38) above; NaN stays NaN.
- * x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r. Adding 1.5 * 2^23 rounds to an integer and leaves n in the
- * low bits. ln 2 is subtracted in two parts (Cody and Waite). e^r: Taylor's series to r^7, whose rest is below
- * 5.3e-9 there; the argument of min and of the comparison stands where a NaN comes through.
+ * x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r. Adding 1.5 * 2^23 rounds to an integer and leaves n in
+ * the low bits. ln 2 is subtracted in two parts (Cody and Waite). e^r: Taylor's series to r^7, whose rest is
+ * below 5.3e-9 there; the argument of min and of the comparison stands where a NaN comes through.
  */
 static inline struct vf vf_exp(struct vf x)
 {

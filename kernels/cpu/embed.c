@@ -29,15 +29,16 @@ static void copy_part(void *context, int part, int thread)
     }
 }
 
-void ISA(embed)(struct device *device, const float *table, int32_t first, int32_t n, int width, const int32_t *ids,
-                int rows, float *x)
+void ISA(embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
+                const int32_t *ids, int rows, float *x)
 {
     struct row_copy copy = {table, first, n, width, ids, rows, x};
     if (device_accepts(device, "embed", rows, width))
         pool_run(device->pool, copy_part, &copy, divide_up(rows, ROWS_PER_PART));
 }
 
-void ISA(gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows, float *y)
+void ISA(gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows,
+                      float *y)
 {
     struct row_copy copy = {x, 0, INT32_MAX, width, index, rows, y};
     if (device_accepts(device, "gather_rows", rows, width))

@@ -47,9 +47,10 @@ static struct row_mass weigh(const struct head_choose *op, int row)
     return mass;
 }
 
-/* The group in which the running sum passes u * S, and what is left of that within it. Where rounding lets the sum end
- * before, the last group with any mass, to its end. */
-static void choose_group(const struct head_choose *op, int row, const struct row_mass *mass, struct row_choice *choice)
+/* The group in which the running sum passes u * S, and what is left of that within it. Where rounding lets
+ * the sum end before, the last group with any mass, to its end. */
+static void choose_group(const struct head_choose *op, int row, const struct row_mass *mass,
+                         struct row_choice *choice)
 {
     double target = op->u_draw[row] * mass->others, before = 0;
     for (int i = 0; i < op->n_groups; i++) {
@@ -74,7 +75,8 @@ static void choose_row(struct device *device, const struct head_choose *op, int 
     *choice = (struct row_choice){.group = -1, .max = (float)mass.max};
     op->jump_probability[row] = 0;
     if (!(total > 0 && isfinite(total) && isfinite(mass.max))) {
-        device_fail(device, STATUS_INTERNAL, "row %d of the head has no finite logits; is the model damaged?", row);
+        device_fail(device, STATUS_INTERNAL, "row %d of the head has no finite logits; is the model damaged?",
+                    row);
         return;
     }
     choice->log_total = mass.max + precise_log(total);

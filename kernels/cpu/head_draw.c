@@ -5,17 +5,20 @@
 
 /*
  * The draw: walk the tiles of the chosen group, then the columns of the tile in which the target falls, whose
- * logits are computed once more. Running sums are double, in units of exp(the group's max). Where rounding lets a walk
- * end before the target, the last tile or column with any mass is it, so nothing left out is ever drawn.
+ * logits are computed once more. Running sums are double, in units of exp(the group's max). Where rounding
+ * lets a walk end before the target, the last tile or column with any mass is it, so nothing left out is ever
+ * drawn.
  */
 
-/* The tile of first ... end - 1 in which the running sum passes *target; *target becomes what is left within it. -1: no mass. */
+/* The tile of first ... end - 1 in which the running sum passes *target; *target becomes what is left within
+ * it. -1: no mass. */
 static int walk_tiles(const struct exp_sum *tiles, int first, int end, float group_max, double *target)
 {
     double before = 0, rest = 0;
     int found = -1;
     for (int tile = first; tile < end; tile++) {
-        double mass = tiles[tile].sum > 0 ? tiles[tile].sum * precise_exp((double)tiles[tile].max - group_max) : 0;
+        double mass =
+            tiles[tile].sum > 0 ? tiles[tile].sum * precise_exp((double)tiles[tile].max - group_max) : 0;
         if (mass <= 0)
             continue;
         found = tile;

@@ -8,9 +8,9 @@
 #include "kernels/cpu/strips.h"
 
 /*
- * The scan of the vocabulary: a part is one tile of columns x one run of strips. The tile's panels stay in the
- * second-level cache; logits exist only for TILE_ROWS x VOCABULARY_TILE elements. A second pass combines each
- * group from its tiles, in order.
+ * The scan of the vocabulary: a part is one tile of columns x one run of strips. The tile's panels stay in
+ * the second-level cache; logits exist only for TILE_ROWS x VOCABULARY_TILE elements. A second pass combines
+ * each group from its tiles, in order.
  */
 struct scan {
     const struct head_scan *op;
@@ -22,9 +22,9 @@ static void scan_strip(const struct scan *scan, int tile, int strip, const float
 {
     const struct head_scan *op = scan->op;
     _Alignas(64) float raw[TILE_ROWS * VOCABULARY_TILE];
-    int rows = strip_rows(&scan->strips, strip), first_row = scan->first_row + strip_begin(&scan->strips, strip);
-    ISA(head_multiply)(op->weight, tile, strip_data(&scan->strips, strip), TILE_ROWS, rows,
-                       next, raw);
+    int rows = strip_rows(&scan->strips, strip),
+        first_row = scan->first_row + strip_begin(&scan->strips, strip);
+    ISA(head_multiply)(op->weight, tile, strip_data(&scan->strips, strip), TILE_ROWS, rows, next, raw);
     for (int r = 0; r < rows; r++) {
         float *logits = raw + r * VOCABULARY_TILE;
         int row = first_row + r;
@@ -34,8 +34,8 @@ static void scan_strip(const struct scan *scan, int tile, int strip, const float
 }
 
 /*
- * Where few rows share a tile, waiting for its panels would cost more than multiplying them: the first TILE_PANELS
- * strips ask for the panels of the tile that this thread probably takes next, a share each.
+ * Where few rows share a tile, waiting for its panels would cost more than multiplying them: the first
+ * TILE_PANELS strips ask for the panels of the tile that this thread probably takes next, a share each.
  */
 static const float *next_panels(const struct scan *scan, int tile, int strip)
 {
@@ -58,7 +58,8 @@ static void scan_part(void *context, int part, int thread)
         scan_strip(scan, tile, strip, next_panels(scan, tile, strip - first));
 }
 
-/* {max, Σ sum_i exp(max_i - max)} of n parts, in their order. What is not a number makes the sum not a number. */
+/* {max, Σ sum_i exp(max_i - max)} of n parts, in their order. What is not a number makes the sum not a
+ * number. */
 static struct exp_sum combine(const struct exp_sum *parts, int n)
 {
     float max = -INFINITY;
@@ -97,7 +98,8 @@ void ISA(head_scan)(struct device *device, const struct head_scan *op)
         op->left_out_logit[row] = -INFINITY;
     for (int row = 0; row < op->rows && n_tiles > 0; row += ROW_BLOCK) {
         struct scan scan = {.op = op, .first_row = row, .n_threads = device->n_threads};
-        scan.strips = ISA(strips_pack)(device, op->x + (int64_t)row * n_in, n_in, least(ROW_BLOCK, op->rows - row), n_in);
+        scan.strips = ISA(strips_pack)(device, op->x + (int64_t)row * n_in, n_in,
+                                       least(ROW_BLOCK, op->rows - row), n_in);
         scan.n_row_runs = least(divide_up(4 * device->n_threads, n_tiles), scan.strips.n_strips);
         pool_run(device->pool, scan_part, &scan, n_tiles * scan.n_row_runs);
     }

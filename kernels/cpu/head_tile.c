@@ -26,7 +26,8 @@ void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, i
     }
 }
 
-/* Takes the row's left-out token out of the sums when it is one of the tile's n columns; its logit goes to *taken. */
+/* Takes the row's left-out token out of the sums when it is one of the tile's n columns; its logit goes to
+ * *taken. */
 static void take_out(const struct head_scan *op, int row, int first, int n, float *logits, float *taken)
 {
     int64_t column = (int64_t)op->left_out[row] - op->first_column - first;
@@ -36,7 +37,8 @@ static void take_out(const struct head_scan *op, int row, int first, int n, floa
     logits[column] = -INFINITY;
 }
 
-void ISA(head_logits)(const struct head_scan *op, int tile, int row, const float *raw, float *logits, float *left_out)
+void ISA(head_logits)(const struct head_scan *op, int tile, int row, const float *raw, float *logits,
+                      float *left_out)
 {
     const struct vf temperature = vf_all(op->inverse_temperature[row]), nothing = vf_all(-INFINITY);
     int first = tile * VOCABULARY_TILE, n = least(VOCABULARY_TILE, op->weight->n_out - first);

@@ -7,11 +7,12 @@
 /*
  * y[rows, n_out] = activation(x[rows, n_in] · w^T + bias)
  *
- * Rows go ROW_BLOCK at a time, packed in strips (strips.h). Columns are cut into blocks whose panels fill about
- * half of the second-level cache; a part of the work is one column block x one run of strips. Within it every
- * strip passes over every panel, so a panel comes from memory once per part. A tile's sum runs over the whole of n_in
- * before it leaves the first-level cache: leaf by leaf, the leaves added in the order of a binary counter, which is
- * the balanced tree; bias and activation follow at once and y is written once.
+ * Rows go ROW_BLOCK at a time, packed in strips (strips.h). Columns are cut into blocks whose panels fill
+ * about half of the second-level cache; a part of the work is one column block x one run of strips. Within it
+ * every strip passes over every panel, so a panel comes from memory once per part; the other half of the
+ * cache takes the panels of the thread's next part, which are asked for meanwhile. A tile's sum runs over the
+ * whole of n_in before it leaves the first-level cache: leaf by leaf, the leaves added in the order of a
+ * binary counter, which is the balanced tree; bias and activation follow at once and y is written once.
  */
 enum { LEAF_DEPTH = 7, TILE_FLOATS = TILE_ROWS * TILE_PANELS * LANES }; /* 64 leaves */
 
@@ -19,7 +20,7 @@ struct product {
     const struct matmul *op;
     struct strips strips;
     int first_row; /* of the block of rows */
-    int panels_per_block, n_column_blocks, n_row_runs;
+    int panels_per_block, n_column_blocks, n_row_runs, n_threads;
 };
 
 static void add_tile(float *to, const float *from, int rows)
@@ -32,12 +33,13 @@ static void add_tile(float *to, const float *from, int rows)
 static void sum_leaves(const struct weight *weight, struct tile tile, int rows, int panels,
                        float stack[LEAF_DEPTH][TILE_FLOATS])
 {
-    const float *a = tile.a, *b = tile.b;
+    const float *a = tile.a, *b = tile.b, *next = tile.next;
     int depth = 0;
     for (int leaf = 0; leaf < weight->n_leaves; leaf++) {
         int32_t start = weight->leaf_start[leaf];
         tile.a = a + start * tile.a_step;
-        tile.b = tile.next = b + (int64_t)start * LANES;
+        tile.b = b + (int64_t)start * LANES;
+        tile.next = next + (int64_t)start * LANES;
         tile.n_k = weight->leaf_start[leaf + 1] - start;
         tile.accumulate = leaf % 2 == 1; /* the first addition of the tree costs no store of its own */
         tile.out = tile.accumulate ? stack[depth - 1] : stack[depth++];
@@ -55,8 +57,9 @@ static inline struct vf activate(struct vf v, enum activation activation)
 }
 
 /* y = activation(sum + bias) for one tile; y points at its first row and column, n columns are left in y. */
-static inline __attribute__((always_inline)) void finish_tile(const float *sum, int rows, const float *bias, int n,
-                                                              enum activation activation, float *y, int64_t ld_y)
+static inline __attribute__((always_inline)) void finish_tile(const float *sum, int rows, const float *bias,
+                                                              int n, enum activation activation, float *y,
+                                                              int64_t ld_y)
 {
     for (int start = 0; start < n && start < TILE_PANELS * LANES; start += LANES) {
         int width = least(LANES, n - start);
@@ -83,15 +86,20 @@ static void finish(const struct matmul *op, const float *sum, int rows, int row,
         finish_tile(sum, rows, bias, n, ACTIVATION_GELU_TANH, y, op->ld_y);
 }
 
-static void multiply_strip(const struct product *product, int strip, int first_panel, int end_panel)
+/* `next`: panels to ask for, as many as go through one call for each tile; NULL: none. */
+static void multiply_strip(const struct product *product, int strip, int first_panel, int end_panel,
+                           const float *next)
 {
     const struct weight *weight = product->op->weight;
-    int rows = strip_rows(&product->strips, strip), row = product->first_row + strip_begin(&product->strips, strip);
+    int rows = strip_rows(&product->strips, strip),
+        row = product->first_row + strip_begin(&product->strips, strip);
     int64_t panel_floats = (int64_t)weight->n_in * LANES;
     _Alignas(64) float stack[LEAF_DEPTH][TILE_FLOATS];
     for (int panel = first_panel; panel < end_panel; panel += TILE_PANELS) {
         struct tile tile = {.a = strip_data(&product->strips, strip),
                             .b = weight->panels + panel * panel_floats,
+                            .next = next != NULL ? next + (panel - first_panel) / TILE_PANELS * panel_floats
+                                                 : weight->panels + panel * panel_floats,
                             .a_step = TILE_ROWS,
                             .b_panel = panel_floats,
                             .out_row = TILE_PANELS * LANES,
@@ -101,20 +109,36 @@ static void multiply_strip(const struct product *product, int strip, int first_p
     }
 }
 
+/* What strip `strip` of a part asks for: its share of the panels of the part that this thread probably takes
+ * next. The first TILE_PANELS strips ask for all of them. */
+static const float *next_panels(const struct product *product, int part, int strip)
+{
+    const struct weight *weight = product->op->weight;
+    int block = part / product->n_row_runs, next = (part + product->n_threads) / product->n_row_runs;
+    if (strip >= TILE_PANELS || next == block || next >= product->n_column_blocks)
+        return NULL;
+    int share = product->panels_per_block / TILE_PANELS;
+    return weight->panels +
+           ((int64_t)next * product->panels_per_block + strip * share) * weight->n_in * LANES;
+}
+
 static void multiply_part(void *context, int part, int thread)
 {
     (void)thread;
     const struct product *product = context;
-    int block = part / product->n_row_runs, run = part % product->n_row_runs;
+    int block = part / product->n_row_runs, run = part % product->n_row_runs,
+        n_strips = product->strips.n_strips;
     int first_panel = block * product->panels_per_block;
     int end_panel = least(first_panel + product->panels_per_block, product->op->weight->n_panels);
-    int n_strips = product->strips.n_strips;
+    int first_strip = (int)((int64_t)run * n_strips / product->n_row_runs);
     int end_strip = (int)((int64_t)(run + 1) * n_strips / product->n_row_runs);
-    for (int strip = (int)((int64_t)run * n_strips / product->n_row_runs); strip < end_strip; strip++)
-        multiply_strip(product, strip, first_panel, end_panel);
+    for (int strip = first_strip; strip < end_strip; strip++)
+        multiply_strip(product, strip, first_panel, end_panel,
+                       next_panels(product, part, strip - first_strip));
 }
 
-/* Column blocks that fit the cache, nearly equal; several runs of rows each where that gives the threads an even load. */
+/* Column blocks that fit the cache, nearly equal, as many for each thread; several runs of rows each where
+ * the blocks are too few to share out evenly. */
 static void plan(const struct device *device, struct product *product)
 {
     const struct weight *weight = product->op->weight;
@@ -122,6 +146,8 @@ static void plan(const struct device *device, struct product *product)
     int pairs = divide_up(weight->n_panels, TILE_PANELS);
     int pairs_that_fit = (int)(device->cache_bytes / 2 / (panel_bytes * TILE_PANELS));
     int blocks = divide_up(pairs, pairs_that_fit > 0 ? pairs_that_fit : 1);
+    if (pairs >= 2 * device->n_threads)
+        blocks = divide_up(blocks, device->n_threads) * device->n_threads;
     product->panels_per_block = divide_up(pairs, blocks) * TILE_PANELS;
     product->n_column_blocks = divide_up(weight->n_panels, product->panels_per_block);
     int wanted = device->n_threads > 1 ? divide_up(4 * device->n_threads, product->n_column_blocks) : 1;
@@ -133,9 +159,9 @@ void ISA(matmul)(struct device *device, const struct matmul *op)
     if (!device_accepts(device, "matmul", op->rows, op->weight->n_in) || op->weight->n_panels == 0)
         return;
     for (int row = 0; row < op->rows; row += ROW_BLOCK) {
-        struct product product = {.op = op, .first_row = row};
-        product.strips = ISA(strips_pack)(device, op->x + row * op->ld_x, op->ld_x, least(ROW_BLOCK, op->rows - row),
-                                          op->weight->n_in);
+        struct product product = {.op = op, .first_row = row, .n_threads = device->n_threads};
+        product.strips = ISA(strips_pack)(device, op->x + row * op->ld_x, op->ld_x,
+                                          least(ROW_BLOCK, op->rows - row), op->weight->n_in);
         plan(device, &product);
         pool_run(device->pool, multiply_part, &product, product.n_column_blocks * product.n_row_runs);
     }

@@ -5,8 +5,8 @@
 #include "kernels/cpu/simd.h"
 
 /*
- * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale) + shift: mean first, then the variance of what is left, then one
- * pass that writes. Lane j of a sum takes the elements i ≡ j mod 16; the lanes are added in one tree.
+ * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale) + shift: mean first, then the variance of what is left, then
+ * one pass that writes. Lane j of a sum takes the elements i ≡ j mod 16; the lanes are added in one tree.
  */
 static const float norm_epsilon = 1e-5f;
 

@@ -3,13 +3,12 @@
 #include <string.h>
 
 /*
- * Goes in squares of 4 x 4, which every machine transposes in registers, over columns COLUMNS at a time, so that
- * each cache line of x is read while it is near. What is left at the edges goes one by one.
+ * Goes in squares of 4 x 4, which every machine transposes in registers, over columns COLUMNS at a time, so
+ * that each cache line of x is read while it is near. What is left at the edges goes one by one.
  */
 enum { COLUMNS = 16 };
 
 typedef float quad __attribute__((vector_size(16)));
-typedef int32_t quad_index __attribute__((vector_size(16)));
 
 static inline quad load_quad(const float *p)
 {
@@ -21,14 +20,14 @@ static inline quad load_quad(const float *p)
 static inline void transpose_square(const float *x, int64_t ld_x, float *to, int64_t ld_to)
 {
     quad a = load_quad(x), b = load_quad(x + ld_x), c = load_quad(x + 2 * ld_x), d = load_quad(x + 3 * ld_x);
-    quad ac_low = __builtin_shuffle(a, c, (quad_index){0, 4, 1, 5});
-    quad ac_high = __builtin_shuffle(a, c, (quad_index){2, 6, 3, 7});
-    quad bd_low = __builtin_shuffle(b, d, (quad_index){0, 4, 1, 5});
-    quad bd_high = __builtin_shuffle(b, d, (quad_index){2, 6, 3, 7});
-    const quad columns[4] = {__builtin_shuffle(ac_low, bd_low, (quad_index){0, 4, 1, 5}),
-                             __builtin_shuffle(ac_low, bd_low, (quad_index){2, 6, 3, 7}),
-                             __builtin_shuffle(ac_high, bd_high, (quad_index){0, 4, 1, 5}),
-                             __builtin_shuffle(ac_high, bd_high, (quad_index){2, 6, 3, 7})};
+    quad ac_low = __builtin_shufflevector(a, c, 0, 4, 1, 5);
+    quad ac_high = __builtin_shufflevector(a, c, 2, 6, 3, 7);
+    quad bd_low = __builtin_shufflevector(b, d, 0, 4, 1, 5);
+    quad bd_high = __builtin_shufflevector(b, d, 2, 6, 3, 7);
+    const quad columns[4] = {__builtin_shufflevector(ac_low, bd_low, 0, 4, 1, 5),
+                             __builtin_shufflevector(ac_low, bd_low, 2, 6, 3, 7),
+                             __builtin_shufflevector(ac_high, bd_high, 0, 4, 1, 5),
+                             __builtin_shufflevector(ac_high, bd_high, 2, 6, 3, 7)};
     for (int k = 0; k < 4; k++)
         memcpy(to + k * ld_to, &columns[k], sizeof columns[k]);
 }

@@ -12,9 +12,9 @@
  * round rise reads them, takes parts from `next_part`, and counts `n_busy` down. The caller returns when
  * n_busy is 0, so the fields are never written while somebody may read them.
  *
- * Sleeping: both sides look at their condition for SPIN_NS, then wait under `mutex`. Who changes a condition looks at
- * the count of sleepers after the change, who goes to sleep raises the count before the last look (both
- * sequentially consistent), so one of them always sees the other.
+ * Sleeping: both sides look at their condition for SPIN_NS, then wait under `mutex`. Who changes a condition
+ * looks at the count of sleepers after the change, who goes to sleep raises the count before the last look
+ * (both sequentially consistent), so one of them always sees the other.
  */
 enum { SPIN_NS = 30000 };
 
@@ -162,7 +162,8 @@ void pool_free(struct pool *pool)
     free(pool);
 }
 
-void pool_run(struct pool *pool, void (*function)(void *context, int part, int thread), void *context, int n_parts)
+void pool_run(struct pool *pool, void (*function)(void *context, int part, int thread), void *context,
+              int n_parts)
 {
     if (pool->n_started == 0 || n_parts <= 1) {
         for (int part = 0; part < n_parts; part++)

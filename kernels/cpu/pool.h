@@ -5,8 +5,8 @@
 
 /*
  * Threads that share one loop: the caller and n_threads - 1 workers take the parts 0 ... n_parts - 1 in
- * order, whoever is free. Which thread computes a part never shows in a result; `thread` only names its scratch.
- * Between loops the workers spin for some microseconds, then sleep: an idle replica uses no CPU.
+ * order, whoever is free. Which thread computes a part never shows in a result; `thread` only names its
+ * scratch. Between loops the workers spin for some microseconds, then sleep: an idle replica uses no CPU.
  */
 struct pool;
 
@@ -14,7 +14,9 @@ struct pool;
 enum status pool_create(int n_threads, struct pool **pool, struct error *error);
 void pool_free(struct pool *pool); /* NULL is allowed */
 
-/* Calls function(context, part, thread) once for every part, 0 <= thread < n_threads; returns when all are done. */
-void pool_run(struct pool *pool, void (*function)(void *context, int part, int thread), void *context, int n_parts);
+/* Calls function(context, part, thread) once for every part, 0 <= thread < n_threads; returns when all are
+ * done. */
+void pool_run(struct pool *pool, void (*function)(void *context, int part, int thread), void *context,
+              int n_parts);
 
 #endif

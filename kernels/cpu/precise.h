@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * exp and ln in double precision for the few numbers per row that decide a draw. Made of additions and products only, so
- * that every machine gets the same bits (a library picks other code on other CPUs).
+ * exp and ln in double precision for the few numbers per row that decide a draw. Made of additions and
+ * products only, so that every machine gets the same bits (a library picks other code on other CPUs).
  */
 
 /* 2^n, -1022 <= n <= 1023 */
@@ -19,7 +19,8 @@ static inline double power_of_two(int n)
     return power;
 }
 
-/* e^x, relative error below 1e-15, for x <= 700; 0 below -700. x = n ln 2 + r, Taylor's series of e^r to r^13. */
+/* e^x, relative error below 1e-15, for x <= 700; 0 below -700. x = n ln 2 + r, Taylor's series of e^r to
+ * r^13. */
 static inline double precise_exp(double x)
 {
     if (!(x >= -700))
@@ -31,8 +32,8 @@ static inline double precise_exp(double x)
     return sum * power_of_two(n);
 }
 
-/* ln x, absolute error below 1e-15 (relative, for large results), for normal x > 0. x = 2^n m with √½ <= m < √2;
- * ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172: its series to s^21. */
+/* ln x, absolute error below 1e-15 (relative, for large results), for normal x > 0. x = 2^n m with √½ <= m <
+ * √2; ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172: its series to s^21. */
 static inline double precise_log(double x)
 {
     int n;

@@ -12,8 +12,9 @@
  * copy in an array of lanes. Every operation is exactly rounded lane by lane (fma: one rounding), and the
  * reductions follow one fixed tree, so that all three give the same bits.
  *
- * vf_first(n, a, b): the lanes below n from a, the others from b. load_first and store_first touch only n floats.
- * max(a, b) is a > b ? a : b and min(a, b) is a < b ? a : b: b where either is not a number, as x86 does it.
+ * vf_first(n, a, b): the lanes below n from a, the others from b. load_first and store_first touch only n
+ * floats. max(a, b) is a > b ? a : b and min(a, b) is a < b ? a : b: b where either is not a number, as x86
+ * does it.
  */
 #if defined(__AVX2__)
 #include <immintrin.h>

@@ -18,7 +18,8 @@ static void pack_strip(void *context, int strip, int thread)
     const float *x = packing->x + strip_begin(strips, strip) * packing->ld_x;
     float *to = packing->to + strip * strips->strip_floats;
     int rows = strip_rows(strips, strip);
-    ISA(pack)(x, packing->ld_x, rows, packing->n_in, to, TILE_ROWS, rows); /* lanes after the rows are never read */
+    ISA(pack)
+    (x, packing->ld_x, rows, packing->n_in, to, TILE_ROWS, rows); /* lanes after the rows are never read */
 }
 
 struct strips ISA(strips_pack)(struct device *device, const float *x, int64_t ld_x, int rows, int n_in)

@@ -29,7 +29,8 @@ static inline const float *strip_data(const struct strips *strips, int strip)
     return strips->data + strip * strips->strip_floats;
 }
 
-/* Packs x[rows, n_in], 1 <= rows <= ROW_BLOCK, into the device's scratch with all threads; good until the next call. */
+/* Packs x[rows, n_in], 1 <= rows <= ROW_BLOCK, into the device's scratch with all threads; good until the
+ * next call. */
 struct strips ISA(strips_pack)(struct device *device, const float *x, int64_t ld_x, int rows, int n_in);
 
 #endif

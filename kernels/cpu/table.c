@@ -37,13 +37,14 @@ static void copy(struct device *device, void *to, const void *from, size_t size_
         memcpy(to, from, size_bytes);
 }
 
-static void embed(struct device *device, const float *table, int32_t first, int32_t n, int width, const int32_t *ids,
-                  int rows, float *x)
+static void embed(struct device *device, const float *table, int32_t first, int32_t n, int width,
+                  const int32_t *ids, int rows, float *x)
 {
     device->operations->embed(device, table, first, n, width, ids, rows, x);
 }
 
-static void gather_rows(struct device *device, const float *x, int width, const int32_t *index, int rows, float *y)
+static void gather_rows(struct device *device, const float *x, int width, const int32_t *index, int rows,
+                        float *y)
 {
     device->operations->gather_rows(device, x, width, index, rows, y);
 }

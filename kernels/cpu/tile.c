@@ -3,7 +3,8 @@
 #include "kernels/cpu/simd.h"
 
 /* With `rows` and `panels` constant the loops over them disappear and every sum is a register. */
-static inline __attribute__((always_inline)) void multiply(const struct tile *tile, const int rows, const int panels)
+static inline __attribute__((always_inline)) void multiply(const struct tile *tile, const int rows,
+                                                           const int panels)
 {
     struct vf sum[TILE_ROWS][TILE_PANELS], column[TILE_PANELS];
     const float *a = tile->a, *b = tile->b, *next = tile->next;
@@ -44,20 +45,21 @@ static inline __attribute__((always_inline)) void multiply(const struct tile *ti
             vf_store(out + r * out_row + p * out_panel, sum[r][p]);
 }
 
-#define FOR_ROWS_TO_4(VARIANT, panels) VARIANT(1, panels) VARIANT(2, panels) VARIANT(3, panels) VARIANT(4, panels)
+#define FOR_ROWS_TO_4(VARIANT, panels) \
+    VARIANT(1, panels) VARIANT(2, panels) VARIANT(3, panels) VARIANT(4, panels)
 #define FOR_ROWS_TO_6(VARIANT, panels) FOR_ROWS_TO_4(VARIANT, panels) VARIANT(5, panels) VARIANT(6, panels)
-#define FOR_ROWS_TO_14(VARIANT, panels)                                                                              \
-    FOR_ROWS_TO_6(VARIANT, panels)                                                                                   \
-    VARIANT(7, panels)                                                                                               \
-    VARIANT(8, panels)                                                                                               \
-    VARIANT(9, panels)                                                                                               \
-    VARIANT(10, panels)                                                                                              \
+#define FOR_ROWS_TO_14(VARIANT, panels) \
+    FOR_ROWS_TO_6(VARIANT, panels)      \
+    VARIANT(7, panels)                  \
+    VARIANT(8, panels)                  \
+    VARIANT(9, panels)                  \
+    VARIANT(10, panels)                 \
     VARIANT(11, panels) VARIANT(12, panels) VARIANT(13, panels) VARIANT(14, panels)
 
-#define DEFINE(rows, panels)                                                                                         \
-    static void multiply_##rows##_##panels(const struct tile *tile)                                                  \
-    {                                                                                                                \
-        multiply(tile, rows, panels);                                                                                \
+#define DEFINE(rows, panels)                                        \
+    static void multiply_##rows##_##panels(const struct tile *tile) \
+    {                                                               \
+        multiply(tile, rows, panels);                               \
     }
 #define NAME(rows, panels) multiply_##rows##_##panels,
 

@@ -5,8 +5,9 @@
 #include "kernels/cpu/isa.h"
 
 /*
- * A weight is packed once, into panels: what the innermost loop reads, in the order in which it reads it. Elements
- * are converted in squares of 16 rows x SQUARE columns, so that the file is read in runs and nothing large is held twice.
+ * A weight is packed once, into panels: what the innermost loop reads, in the order in which it reads it.
+ * Elements are converted in squares of 16 rows x SQUARE columns, so that the file is read in runs and nothing
+ * large is held twice.
  */
 enum { SQUARE = 256, LEAVES_MAX = 64 };
 
@@ -47,7 +48,8 @@ static void pack_panel(void *context, int panel, int thread)
     }
 }
 
-static enum status check_parts(const struct matrix_view *parts, int n_parts, int64_t *n_out, struct error *error)
+static enum status check_parts(const struct matrix_view *parts, int n_parts, int64_t *n_out,
+                               struct error *error)
 {
     if (n_parts < 1)
         return error_set(error, STATUS_INVALID_ARGUMENT, "a weight needs at least one part");
@@ -55,10 +57,12 @@ static enum status check_parts(const struct matrix_view *parts, int n_parts, int
     for (int i = 0; i < n_parts; i++) {
         const struct matrix_view *part = &parts[i];
         if (part->dtype != DTYPE_F32 && part->dtype != DTYPE_BF16 && part->dtype != DTYPE_F16)
-            return error_set(error, STATUS_INVALID_ARGUMENT, "part %d of a weight is %s; it must be F32, BF16 or F16",
-                             i, dtype_name(part->dtype));
+            return error_set(error, STATUS_INVALID_ARGUMENT,
+                             "part %d of a weight is %s; it must be F32, BF16 or F16", i,
+                             dtype_name(part->dtype));
         if (part->columns != parts[0].columns)
-            return error_set(error, STATUS_INVALID_ARGUMENT, "part %d of a weight has %lld columns, part 0 has %lld", i,
+            return error_set(error, STATUS_INVALID_ARGUMENT,
+                             "part %d of a weight has %lld columns, part 0 has %lld", i,
                              (long long)part->columns, (long long)parts[0].columns);
         if (part->rows < 0 || part->columns < 0 || part->columns > INT32_MAX / LANES)
             return error_set(error, STATUS_INVALID_ARGUMENT, "part %d of a weight is [%lld, %lld]", i,
@@ -73,8 +77,8 @@ static enum status check_parts(const struct matrix_view *parts, int n_parts, int
 static enum status check_leaves(const int32_t *leaf_start, int n_leaves, int64_t n_in, struct error *error)
 {
     if (n_leaves < 1 || n_leaves > LEAVES_MAX || (n_leaves & (n_leaves - 1)) != 0)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "a weight of %d leaves; it must be a power of two up to %d",
-                         n_leaves, LEAVES_MAX);
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "a weight of %d leaves; it must be a power of two up to %d", n_leaves, LEAVES_MAX);
     if (leaf_start == NULL) {
         if (n_leaves != 1)
             return error_set(error, STATUS_INVALID_ARGUMENT, "%d leaves without their borders", n_leaves);
@@ -99,7 +103,8 @@ static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_s
     weight->n_panels = divide_up(n_out, LANES);
     weight->n_leaves = n_leaves;
     weight->leaf_start = calloc((size_t)n_leaves + 1, sizeof *weight->leaf_start);
-    /* a rank may hold no head, no unit or no column: such a weight is empty, and its product zeros or nothing */
+    /* a rank may hold no head, no unit or no column: such a weight is empty, and its product zeros or nothing
+     */
     weight->panels = device_floats(((size_t)weight->n_panels * (size_t)n_in + 1) * LANES);
     if (weight->leaf_start == NULL || weight->panels == NULL) {
         cpu_weight_free(NULL, weight);
@@ -112,7 +117,8 @@ static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_s
 }
 
 enum status cpu_weight_create(struct device *device, const struct matrix_view *parts, int n_parts,
-                              const int32_t *leaf_start, int n_leaves, struct weight **weight, struct error *error)
+                              const int32_t *leaf_start, int n_leaves, struct weight **weight,
+                              struct error *error)
 {
     int64_t n_out;
     enum status status = check_parts(parts, n_parts, &n_out, error);

@@ -12,10 +12,10 @@
 /*
  * bench_kernels [THREADS [SECONDS_PER_ROW [FILTER]]]
  *
- * One row of tab-separated values per operation and shape: what, device, shape, best and median time, GFLOP/s of the best,
- * the best peak, and the share of the peak. The peak is timed anew beside every repetition, on as many threads, since a
- * shared machine's clock and load change; the share is the median of the repetitions' own. Sampled results are checked
- * against double precision.
+ * One row of tab-separated values per operation and shape: what, device, shape, best and median time, GFLOP/s
+ * of the best, the best peak, and the share of the peak. The peak is timed anew beside every repetition, on
+ * as many threads, since a shared machine's clock and load change; the share is the median of the
+ * repetitions' own. Sampled results are checked against double precision.
  */
 enum { REPETITIONS_MAX = 400, SAMPLES = 200 };
 
@@ -31,7 +31,7 @@ struct bench {
 struct timing {
     double best_s, median_s;
     double peak;              /* flop per second */
-    double median_peak_flops;   /* of time * peak: the operations that the peak would have done meanwhile */
+    double median_peak_flops; /* of time * peak: the operations that the peak would have done meanwhile */
 };
 
 static double now_s(void)
@@ -85,7 +85,8 @@ static struct timing measure(const struct bench *bench, void (*operation)(const 
     return timing;
 }
 
-static void report(const struct bench *bench, const char *what, const char *shape, double flops, struct timing timing)
+static void report(const struct bench *bench, const char *what, const char *shape, double flops,
+                   struct timing timing)
 {
     printf("%s\t%s\t%s\t%.3f ms\t%.3f ms\t%.1f GFLOP/s\tpeak %.1f\t%.1f%%\n", what,
            bench->backend->describe(bench->device), shape, timing.best_s * 1e3, timing.median_s * 1e3,
@@ -111,7 +112,8 @@ static float *floats(const struct bench *bench, size_t n, uint32_t seed)
     return values;
 }
 
-static struct weight *make_weight(const struct bench *bench, const float *w, int n_out, int n_in, int n_leaves)
+static struct weight *make_weight(const struct bench *bench, const float *w, int n_out, int n_in,
+                                  int n_leaves)
 {
     struct matrix_view view = {w, DTYPE_F32, n_out, n_in, n_in};
     int32_t leaves[MATMUL_LEAVES + 1];
@@ -119,7 +121,8 @@ static struct weight *make_weight(const struct bench *bench, const float *w, int
     struct error error;
     for (int i = 0; i <= n_leaves; i++)
         leaves[i] = n_in * i / n_leaves;
-    if (bench->backend->weight_create(bench->device, &view, 1, leaves, n_leaves, &weight, &error) != STATUS_OK)
+    if (bench->backend->weight_create(bench->device, &view, 1, leaves, n_leaves, &weight, &error) !=
+        STATUS_OK)
         fail(error.text);
     return weight;
 }
@@ -132,9 +135,18 @@ static double dot(const float *a, const float *b, int n)
     return sum;
 }
 
-static void run_matmul(const struct bench *bench, const void *op)
+/* The same product with WEIGHTS copies of the weight in turn: in a model no layer finds its weight in a near
+ * cache. */
+enum { WEIGHTS = 8 };
+struct layers {
+    struct matmul op[WEIGHTS];
+    int *turn;
+};
+
+static void run_matmul(const struct bench *bench, const void *argument)
 {
-    bench->backend->matmul(bench->device, op);
+    const struct layers *layers = argument;
+    bench->backend->matmul(bench->device, &layers->op[(*layers->turn)++ % WEIGHTS]);
 }
 
 static void bench_matmul(const struct bench *bench, int rows, int n_out, int n_in, int n_leaves)
@@ -143,20 +155,28 @@ static void bench_matmul(const struct bench *bench, int rows, int n_out, int n_i
     snprintf(shape, sizeof shape, "M=%d N=%d K=%d leaves=%d", rows, n_out, n_in, n_leaves);
     if (strstr("matmul", bench->filter) == NULL)
         return;
-    float *x = floats(bench, (size_t)rows * (size_t)n_in, 1), *w = floats(bench, (size_t)n_out * (size_t)n_in, 2);
+    float *x = floats(bench, (size_t)rows * (size_t)n_in, 1),
+          *w = floats(bench, (size_t)n_out * (size_t)n_in, 2);
     float *y = floats(bench, (size_t)rows * (size_t)n_out, 0);
     struct matmul op = {.x = x, .ld_x = n_in, .rows = rows, .y = y, .ld_y = n_out};
-    struct weight *weight = make_weight(bench, w, n_out, n_in, n_leaves);
-    op.weight = weight;
-    struct timing timing = measure(bench, run_matmul, &op);
+    struct weight *weights[WEIGHTS];
+    int turn = 0, n_weights = n_out > 10000 ? 1 : WEIGHTS;
+    struct layers layers = {.turn = &turn};
+    for (int i = 0; i < WEIGHTS; i++) {
+        op.weight = weights[i] = i < n_weights ? make_weight(bench, w, n_out, n_in, n_leaves) : weights[0];
+        layers.op[i] = op;
+    }
+    struct timing timing = measure(bench, run_matmul, &layers);
     for (uint32_t i = 0; i < SAMPLES; i++) {
-        int row = (int)(philox_uniform(1, i, 0, 0) * rows), column = (int)(philox_uniform(1, i, 1, 0) * n_out);
+        int row = (int)(philox_uniform(1, i, 0, 0) * rows),
+            column = (int)(philox_uniform(1, i, 1, 0) * n_out);
         double expected = dot(x + (int64_t)row * n_in, w + (int64_t)column * n_in, n_in);
         if (!(fabs(y[(int64_t)row * n_out + column] - expected) < 1e-5 * (1 + sqrt(n_in))))
             fail("matmul: a wrong result");
     }
     report(bench, "matmul", shape, 2.0 * rows * n_out * n_in, timing);
-    bench->backend->weight_free(bench->device, weight);
+    for (int i = 0; i < n_weights; i++)
+        bench->backend->weight_free(bench->device, weights[i]);
     bench->backend->release(bench->device, x);
     bench->backend->release(bench->device, y);
     bench->backend->release(bench->device, w);
@@ -184,24 +204,36 @@ static void check_attention(const struct bench *bench, struct attention op, int 
     bench->backend->release(bench->device, zeros);
 }
 
-static void bench_attention(const struct bench *bench, int n_sequences, int length, int n_heads, int head_size)
+static void bench_attention(const struct bench *bench, int n_sequences, int length, int n_heads,
+                            int head_size)
 {
     if (strstr("attention", bench->filter) == NULL)
         return;
     int rows = n_sequences * length, width = n_heads * head_size;
     char shape[80];
     snprintf(shape, sizeof shape, "%d x L=%d heads=%d size=%d", n_sequences, length, n_heads, head_size);
-    float *qkv = floats(bench, (size_t)rows * 3 * (size_t)width, 3), *o = floats(bench, (size_t)(rows * width), 0);
+    float *qkv = floats(bench, (size_t)rows * 3 * (size_t)width, 3),
+          *o = floats(bench, (size_t)(rows * width), 0);
     float *rotary = floats(bench, (size_t)(length * head_size), 4);
     int32_t start[65], *position = bench->backend->allocate(bench->device, (size_t)rows * sizeof *position);
     for (int i = 0; i <= n_sequences; i++)
         start[i] = i * length;
     for (int i = 0; i < rows; i++)
         position[i] = i % length;
-    struct attention op = {.q = qkv, .k = qkv + width, .v = qkv + 2 * width, .ld_q = 3 * width, .ld_kv = 3 * width,
-                           .ld_o = width, .n_heads = n_heads, .head_size = head_size, .rotary = rotary,
-                           .n_sequences = n_sequences, .key_start = start, .query_start = start,
-                           .query_position = position, .o = o};
+    struct attention op = {.q = qkv,
+                           .k = qkv + width,
+                           .v = qkv + 2 * width,
+                           .ld_q = 3 * width,
+                           .ld_kv = 3 * width,
+                           .ld_o = width,
+                           .n_heads = n_heads,
+                           .head_size = head_size,
+                           .rotary = rotary,
+                           .n_sequences = n_sequences,
+                           .key_start = start,
+                           .query_start = start,
+                           .query_position = position,
+                           .o = o};
     struct timing timing = measure(bench, run_attention, &op);
     check_attention(bench, op, length);
     report(bench, "attention", shape, 4.0 * rows * length * width, timing);
@@ -231,12 +263,15 @@ static void bench_head(const struct bench *bench, int rows, int n_out, int n_in)
         return;
     char shape[64];
     snprintf(shape, sizeof shape, "M=%d N=%d K=%d", rows, n_out, n_in);
-    float *x = floats(bench, (size_t)rows * (size_t)n_in, 5), *w = floats(bench, (size_t)n_out * (size_t)n_in, 6);
+    float *x = floats(bench, (size_t)rows * (size_t)n_in, 5),
+          *w = floats(bench, (size_t)n_out * (size_t)n_in, 6);
     float *bias = floats(bench, (size_t)n_out, 7), *one = floats(bench, (size_t)rows, 0);
     float *left_out_logit = floats(bench, (size_t)rows, 0);
     int n_tiles = (n_out + VOCABULARY_TILE - 1) / VOCABULARY_TILE;
-    int32_t *none = bench->backend->allocate(bench->device, (size_t)rows * sizeof *none), columns[] = {0, n_out};
-    struct exp_sum *tiles = bench->backend->allocate(bench->device, sizeof *tiles * (size_t)rows * (size_t)n_tiles);
+    int32_t *none = bench->backend->allocate(bench->device, (size_t)rows * sizeof *none),
+            columns[] = {0, n_out};
+    struct exp_sum *tiles =
+        bench->backend->allocate(bench->device, sizeof *tiles * (size_t)rows * (size_t)n_tiles);
     struct exp_sum *groups = bench->backend->allocate(bench->device, sizeof *groups * (size_t)rows);
     for (int i = 0; i < rows; i++) {
         one[i] = 1;
@@ -256,12 +291,13 @@ static void bench_head(const struct bench *bench, int rows, int n_out, int n_in)
 
 static void bench_all(const struct bench *bench)
 {
-    static const int outs_ins_leaves[][3] = {{3072, 768, 1}, {768, 3072, 8},  {768, 768, 8},    {2304, 768, 1},
+    static const int outs_ins_leaves[][3] = {{3072, 768, 1}, {768, 3072, 8}, {768, 768, 8},  {2304, 768, 1},
                                              {1536, 768, 1}, {768, 1536, 4}, {1152, 768, 1}, {768, 384, 4}};
     static const int row_counts[] = {1024, 128, 16, 1};
     for (size_t r = 0; r < sizeof row_counts / sizeof row_counts[0]; r++)
         for (size_t i = 0; i < sizeof outs_ins_leaves / sizeof outs_ins_leaves[0]; i++)
-            bench_matmul(bench, row_counts[r], outs_ins_leaves[i][0], outs_ins_leaves[i][1], outs_ins_leaves[i][2]);
+            bench_matmul(bench, row_counts[r], outs_ins_leaves[i][0], outs_ins_leaves[i][1],
+                         outs_ins_leaves[i][2]);
     bench_matmul(bench, 1024, 50257, 768, 1);
     bench_attention(bench, 1, 1024, 12, 64);
     bench_attention(bench, 8, 128, 12, 64);

@@ -20,8 +20,10 @@ const char *const *machine_isas(void)
 
 struct device *open_device(const char *isa, int n_threads)
 {
-    const struct device_options options = {
-        .n_threads = n_threads, .max_rows = TEST_ROWS, .max_positions = TEST_POSITIONS, .max_columns = TEST_COLUMNS};
+    const struct device_options options = {.n_threads = n_threads,
+                                           .max_rows = TEST_ROWS,
+                                           .max_positions = TEST_POSITIONS,
+                                           .max_columns = TEST_COLUMNS};
     struct device *device = NULL;
     struct error error = {0};
     setenv("MILLRACE_CPU", isa, 1);
@@ -72,8 +74,8 @@ int32_t *random_ids(size_t n, uint32_t seed, int32_t below)
     return values;
 }
 
-struct weight *weight_slice(struct device *device, const float *w, int n_in, int first_row, int n_rows, int first_column,
-                            int n_columns, const int32_t *leaves, int n_leaves)
+struct weight *weight_slice(struct device *device, const float *w, int n_in, int first_row, int n_rows,
+                            int first_column, int n_columns, const int32_t *leaves, int n_leaves)
 {
     const struct matrix_view view = {.data = w + (int64_t)first_row * n_in + first_column,
                                      .dtype = DTYPE_F32,
@@ -87,7 +89,8 @@ struct weight *weight_slice(struct device *device, const float *w, int n_in, int
     return weight;
 }
 
-struct weight *weight_of(struct device *device, const float *w, int n_out, int n_in, const int32_t *leaves, int n_leaves)
+struct weight *weight_of(struct device *device, const float *w, int n_out, int n_in, const int32_t *leaves,
+                         int n_leaves)
 {
     return weight_slice(device, w, n_in, 0, n_out, 0, n_in, leaves, n_leaves);
 }

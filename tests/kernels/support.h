@@ -21,10 +21,11 @@ int32_t *random_ids(size_t n, uint32_t seed, int32_t below);
 void *cleared(size_t n, size_t size);
 
 /* A weight of the cpu backend from dense w[n_out, n_in]; leaves NULL: one. */
-struct weight *weight_of(struct device *device, const float *w, int n_out, int n_in, const int32_t *leaves, int n_leaves);
+struct weight *weight_of(struct device *device, const float *w, int n_out, int n_in, const int32_t *leaves,
+                         int n_leaves);
 /* Rows first_row ..., columns first_column ... of w[., n_in]. */
-struct weight *weight_slice(struct device *device, const float *w, int n_in, int first_row, int n_rows, int first_column,
-                            int n_columns, const int32_t *leaves, int n_leaves);
+struct weight *weight_slice(struct device *device, const float *w, int n_in, int first_row, int n_rows,
+                            int first_column, int n_columns, const int32_t *leaves, int n_leaves);
 
 /* max |y - expected| <= tolerance * (1 + |expected|), and y is a number */
 void check_close(const float *y, const double *expected, size_t n, double tolerance, const char *what);

@@ -14,15 +14,11 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    {1, 2, 1, {1}, 1},
-    {3, 16, 2, {5, 33}, 1},
-    {2, 48, 3, {17, 1, 64}, 2},
-    {4, 64, 4, {100, 15, 16, 130}, 3},
-    {2, 80, 2, {31, 70}, 1},
-    {1, 128, 2, {200, 37}, 1},
-    {2, 64, 1, {600}, 50},
-    {2, 16, 3, {8, 0, 9}, 1}, /* an empty sequence */
-    {2, 16, 2, {3, 20}, 7},   /* the first has one query */
+    {1, 2, 1, {1}, 1},          {3, 16, 2, {5, 33}, 1},
+    {2, 48, 3, {17, 1, 64}, 2}, {4, 64, 4, {100, 15, 16, 130}, 3},
+    {2, 80, 2, {31, 70}, 1},    {1, 128, 2, {200, 37}, 1},
+    {2, 64, 1, {600}, 50},      {2, 16, 3, {8, 0, 9}, 1}, /* an empty sequence */
+    {2, 16, 2, {3, 20}, 7},                               /* the first has one query */
     {2, 16, 0, {0}, 1},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
@@ -101,8 +97,8 @@ START_TEST(test_attention_is_the_reference)
             backend_cpu.attention(device, &problem.op);
             finish_device(device);
             for (int i = 0; i < problem.n_queries; i++)
-                check_close(problem.o + i * (problem.width + 1), expected + i * problem.width, (size_t)problem.width, 4e-6,
-                            *isa);
+                check_close(problem.o + i * (problem.width + 1), expected + i * problem.width,
+                            (size_t)problem.width, 4e-6, *isa);
             if (isa == machine_isas() && n_threads == 1)
                 memcpy(best, problem.o, o_bytes);
             check_same_bits(problem.o, best, o_bytes, *isa);
@@ -112,7 +108,8 @@ START_TEST(test_attention_is_the_reference)
 }
 END_TEST
 
-/* A query's row is the same alone and among others: all queries at once, then each sequence's last query alone. */
+/* A query's row is the same alone and among others: all queries at once, then each sequence's last query
+ * alone. */
 START_TEST(test_a_query_does_not_depend_on_others)
 {
     static const struct shape shape = {2, 64, 3, {90, 40, 61}, 1};
@@ -170,7 +167,8 @@ START_TEST(test_attention_says_what_does_not_fit)
     problem.key_start[1] = TEST_POSITIONS + 1;
     backend_cpu.attention(device, &problem.op);
     ck_assert_int_eq(backend_cpu.synchronize(device, &error), STATUS_OUT_OF_RANGE);
-    ck_assert_str_eq(error.text, "attention over a sequence of 641 positions: the device was opened for at most 640");
+    ck_assert_str_eq(error.text,
+                     "attention over a sequence of 641 positions: the device was opened for at most 640");
     backend_cpu.close(device);
     problem_release(&problem);
 }

@@ -124,12 +124,14 @@ END_TEST
 START_TEST(test_operations_do_not_allocate)
 {
     struct device *device = open_device(machine_isas()[0], 2);
-    float *w = random_floats(64 * TEST_COLUMNS, 60, 1), *x = random_floats((size_t)TEST_ROWS * TEST_COLUMNS, 61, 1);
+    float *w = random_floats(64 * TEST_COLUMNS, 60, 1),
+          *x = random_floats((size_t)TEST_ROWS * TEST_COLUMNS, 61, 1);
     float *y = cleared(TEST_ROWS * 64, sizeof *y), *one = cleared(TEST_ROWS, sizeof *one);
     int32_t *none = cleared(TEST_ROWS, sizeof *none), starts[] = {0, TEST_POSITIONS}, columns[] = {0, 64};
     struct exp_sum *sums = cleared(TEST_ROWS, sizeof *sums);
     struct weight *weight = weight_of(device, w, 64, TEST_COLUMNS, NULL, 1);
-    struct matmul product = {.x = x, .ld_x = TEST_COLUMNS, .rows = TEST_ROWS, .weight = weight, .y = y, .ld_y = 64};
+    struct matmul product = {
+        .x = x, .ld_x = TEST_COLUMNS, .rows = TEST_ROWS, .weight = weight, .y = y, .ld_y = 64};
     struct attention attention = {x, x, x, 64, 64, 64, 1, 64, x, 1, starts, starts, none, y};
     struct head_scan scan = {x, TEST_ROWS, weight, w, 0, 1, columns, one, none, sums, sums, y};
     int before = atomic_load(&n_allocations);

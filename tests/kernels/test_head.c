@@ -7,13 +7,14 @@
 #include "tests/reference/reference.h"
 
 /*
- * The head: scan, choose and draw, by one rank and by several, against the plain law: the first id whose running sum
- * passes u · total. Draws within 1e-6 of a border of that law may fall on either side of it.
+ * The head: scan, choose and draw, by one rank and by several, against the plain law: the first id whose
+ * running sum passes u · total. Draws within 1e-6 of a border of that law may fall on either side of it.
  */
 struct shape {
     int rows, n_out, n_in;
 };
-static const struct shape shapes[] = {{1, 40, 8}, {37, 129, 30}, {15, 389, 64}, {50, 2048, 16}, {6, 50257, 8}, {1013, 300, 5}};
+static const struct shape shapes[] = {{1, 40, 8},     {37, 129, 30}, {15, 389, 64},
+                                      {50, 2048, 16}, {6, 50257, 8}, {1013, 300, 5}};
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
 struct problem {
@@ -75,7 +76,8 @@ static void outcome_release(struct outcome *outcome)
     free(outcome->jump_probability), free(outcome->drawn);
 }
 
-/* Column at which group `group` begins: whole tiles, nearly equal; some groups are empty in a small vocabulary. */
+/* Column at which group `group` begins: whole tiles, nearly equal; some groups are empty in a small
+ * vocabulary. */
 static int group_begin(int n_out, int group)
 {
     int n_tiles = (n_out + VOCABULARY_TILE - 1) / VOCABULARY_TILE;
@@ -90,12 +92,13 @@ struct rank {
     struct head_scan scan;
 };
 
-static void rank_scan(struct device *device, const struct problem *problem, int index, int n_ranks, struct outcome *outcome,
-                      struct rank *rank)
+static void rank_scan(struct device *device, const struct problem *problem, int index, int n_ranks,
+                      struct outcome *outcome, struct rank *rank)
 {
     const struct shape *shape = problem->shape;
     int n_groups = VOCABULARY_GROUPS / n_ranks, first_group = index * n_groups;
-    int first = group_begin(shape->n_out, first_group), n = group_begin(shape->n_out, first_group + n_groups) - first;
+    int first = group_begin(shape->n_out, first_group),
+        n = group_begin(shape->n_out, first_group + n_groups) - first;
     memset(rank, 0, sizeof *rank);
     if (n == 0) { /* a rank without columns says so itself */
         for (int i = 0; i < n_groups * shape->rows; i++)
@@ -129,7 +132,8 @@ static void rank_draw(struct device *device, int first_group, struct outcome *ou
         return;
     int rows = rank->scan.rows;
     struct drawn_token *own = cleared(rows, sizeof *own);
-    struct head_draw draw = {.scan = rank->scan, .first_group = first_group, .choice = outcome->choice, .drawn = own};
+    struct head_draw draw = {
+        .scan = rank->scan, .first_group = first_group, .choice = outcome->choice, .drawn = own};
     backend_cpu.head_draw(device, &draw);
     for (int i = 0; i < rows; i++)
         if (own[i].token >= 0) {
@@ -164,7 +168,8 @@ static void run(struct device *device, const struct problem *problem, int n_rank
         rank_draw(device, i * VOCABULARY_GROUPS / n_ranks, outcome, &ranks[i]);
 }
 
-static void check_row(const struct problem *problem, const struct outcome *outcome, int row, const double *logits)
+static void check_row(const struct problem *problem, const struct outcome *outcome, int row,
+                      const double *logits)
 {
     struct reference_choice expected =
         reference_choose(logits, problem->shape->n_out, problem->left_out[row], problem->bound[row],
@@ -173,7 +178,8 @@ static void check_row(const struct problem *problem, const struct outcome *outco
     ck_assert_double_le(fabs(outcome->jump_probability[row] - expected.jump_probability), 1e-6);
     if (expected.margin < 1e-6)
         return;
-    ck_assert_msg(drawn->token == expected.token, "row %d drew %d, expected %d", row, drawn->token, expected.token);
+    ck_assert_msg(drawn->token == expected.token, "row %d drew %d, expected %d", row, drawn->token,
+                  expected.token);
     if (drawn->token < 0)
         return;
     ck_assert_double_le(fabs(drawn->logit - logits[drawn->token]), 1e-5);
@@ -189,8 +195,10 @@ START_TEST(test_draws_follow_the_law)
     double *logits = cleared((size_t)rows * n_out, sizeof *logits);
     struct outcome first, other;
     outcome_init(&first, rows), outcome_init(&other, rows);
-    struct head_scan scan = {
-        .x = problem.x, .rows = rows, .bias = problem.bias, .inverse_temperature = problem.inverse_temperature};
+    struct head_scan scan = {.x = problem.x,
+                             .rows = rows,
+                             .bias = problem.bias,
+                             .inverse_temperature = problem.inverse_temperature};
     reference_logits(&scan, problem.w, n_out, shapes[_i].n_in, logits);
     struct device *device = open_device(machine_isas()[0], 1);
     run(device, &problem, 1, &first);
@@ -202,7 +210,8 @@ START_TEST(test_draws_follow_the_law)
             device = open_device(*isa, n_ranks % 3 + 1);
             run(device, &problem, n_ranks, &other);
             finish_device(device);
-            check_same_bits(first.groups, other.groups, sizeof *first.groups * VOCABULARY_GROUPS * rows, *isa);
+            check_same_bits(first.groups, other.groups, sizeof *first.groups * VOCABULARY_GROUPS * rows,
+                            *isa);
             check_same_bits(first.jump_probability, other.jump_probability, sizeof(double) * rows, *isa);
             check_same_bits(first.drawn, other.drawn, sizeof *first.drawn * rows, *isa);
         }
@@ -212,7 +221,8 @@ START_TEST(test_draws_follow_the_law)
 }
 END_TEST
 
-/* Many uniforms on one law, u over a grid and at its ends: every token by its exact share, the left-out one never. */
+/* Many uniforms on one law, u over a grid and at its ends: every token by its exact share, the left-out one
+ * never. */
 START_TEST(test_every_uniform_finds_its_token)
 {
     enum { ROWS = 1000, N_OUT = 300, N_IN = 4, LEFT_OUT = 131 };
@@ -231,8 +241,10 @@ START_TEST(test_every_uniform_finds_its_token)
         problem.u_jump[i] = 0;
         problem.u_draw[i] = i == ROWS - 1 ? 1 - 0x1p-53 : (double)i / ROWS;
     }
-    struct head_scan scan = {
-        .x = problem.x, .rows = ROWS, .bias = problem.bias, .inverse_temperature = problem.inverse_temperature};
+    struct head_scan scan = {.x = problem.x,
+                             .rows = ROWS,
+                             .bias = problem.bias,
+                             .inverse_temperature = problem.inverse_temperature};
     reference_logits(&scan, problem.w, N_OUT, N_IN, logits);
     struct device *device = open_device(machine_isas()[0], 2);
     run(device, &problem, 2, &outcome);

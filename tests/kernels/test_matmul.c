@@ -14,12 +14,12 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    {1, 1, 1, 1, ACTIVATION_NONE, 0},       {1, 768, 96, 1, ACTIVATION_NONE, 1},
-    {2, 15, 33, 1, ACTIVATION_SILU, 1},     {3, 16, 64, 8, ACTIVATION_NONE, 0},
+    {1, 1, 1, 1, ACTIVATION_NONE, 0},         {1, 768, 96, 1, ACTIVATION_NONE, 1},
+    {2, 15, 33, 1, ACTIVATION_SILU, 1},       {3, 16, 64, 8, ACTIVATION_NONE, 0},
     {5, 17, 100, 8, ACTIVATION_GELU_TANH, 1}, {13, 31, 77, 2, ACTIVATION_NONE, 1},
-    {14, 32, 128, 4, ACTIVATION_SILU, 0},   {15, 33, 129, 1, ACTIVATION_GELU_TANH, 0},
-    {29, 200, 1024, 8, ACTIVATION_NONE, 1}, {128, 97, 50, 16, ACTIVATION_GELU_TANH, 1},
-    {1009, 40, 30, 1, ACTIVATION_NONE, 1},  {1100, 18, 7, 8, ACTIVATION_SILU, 1},
+    {14, 32, 128, 4, ACTIVATION_SILU, 0},     {15, 33, 129, 1, ACTIVATION_GELU_TANH, 0},
+    {29, 200, 1024, 8, ACTIVATION_NONE, 1},   {128, 97, 50, 16, ACTIVATION_GELU_TANH, 1},
+    {1009, 40, 30, 1, ACTIVATION_NONE, 1},    {1100, 18, 7, 8, ACTIVATION_SILU, 1},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -30,8 +30,8 @@ static void cut_leaves(int n_in, int n_leaves, int32_t *start)
         start[i] = (int32_t)((int64_t)n_in * i * (i + n_leaves) / (2 * (int64_t)n_leaves * n_leaves));
 }
 
-static void multiply(struct device *device, const struct shape *shape, const float *x, int64_t ld_x, const float *w,
-                     const float *bias, float *y, int64_t ld_y)
+static void multiply(struct device *device, const struct shape *shape, const float *x, int64_t ld_x,
+                     const float *w, const float *bias, float *y, int64_t ld_y)
 {
     int32_t leaves[65];
     cut_leaves(shape->n_in, shape->n_leaves, leaves);
@@ -65,7 +65,8 @@ START_TEST(test_matmul_is_the_reference)
         multiply(device, shape, x, ld_x, w, bias, y, ld_y);
         finish_device(device);
         for (int i = 0; i < shape->rows; i++) {
-            check_close(y + i * ld_y, expected + (int64_t)i * shape->n_out, (size_t)shape->n_out, tolerance, *isa);
+            check_close(y + i * ld_y, expected + (int64_t)i * shape->n_out, (size_t)shape->n_out, tolerance,
+                        *isa);
             for (int j = shape->n_out; j < ld_y; j++)
                 ck_assert_float_eq(y[i * ld_y + j], 77);
         }
@@ -77,7 +78,8 @@ END_TEST
 START_TEST(test_rows_do_not_depend_on_rows_threads_or_machine)
 {
     enum { ROWS = 1100, N_OUT = 150, N_IN = 200 };
-    static const int counts[] = {1, 2, 3, 5, 6, 7, 13, 14, 15, 27, 28, 29, 100, 127, 500, 1000, 1008, 1009, 1100};
+    static const int counts[] = {1,  2,  3,   5,   6,   7,    13,   14,   15,  27,
+                                 28, 29, 100, 127, 500, 1000, 1008, 1009, 1100};
     struct shape shape = {ROWS, N_OUT, N_IN, 8, ACTIVATION_GELU_TANH, 1};
     float *x = random_floats(ROWS * N_IN, 4, 1), *w = random_floats(N_OUT * N_IN, 5, 0.3f);
     float *bias = random_floats(N_OUT, 6, 1), *y = cleared(ROWS * N_OUT, sizeof *y);
@@ -153,7 +155,8 @@ START_TEST(test_split_by_leaves_gives_the_same_bits)
     }
     for (int distance = 1; distance < n_ranks; distance *= 2)
         for (int rank = 0; rank < n_ranks; rank += 2 * distance)
-            backend_cpu.add(device, parts + rank * SIZE, parts + (rank + distance) * SIZE, SIZE, parts + rank * SIZE);
+            backend_cpu.add(device, parts + rank * SIZE, parts + (rank + distance) * SIZE, SIZE,
+                            parts + rank * SIZE);
     check_same_bits(whole, parts, SIZE * sizeof *whole, "leaves");
     finish_device(device);
     free(x), free(w), free(whole), free(parts);
@@ -176,9 +179,8 @@ START_TEST(test_weight_of_several_parts_and_formats)
     dtype_to_float(DTYPE_BF16, bf16, 3 * N_IN, dense);
     dtype_to_float(DTYPE_F16, f16, 2 * N_IN, dense + 3 * N_IN);
     memcpy(dense + 5 * N_IN, f32, sizeof f32);
-    const struct matrix_view parts[] = {{bf16, DTYPE_BF16, 3, N_IN, N_IN},
-                                        {f16, DTYPE_F16, 2, N_IN, N_IN},
-                                        {f32, DTYPE_F32, 4, N_IN, N_IN}};
+    const struct matrix_view parts[] = {
+        {bf16, DTYPE_BF16, 3, N_IN, N_IN}, {f16, DTYPE_F16, 2, N_IN, N_IN}, {f32, DTYPE_F32, 4, N_IN, N_IN}};
     struct device *device = open_device(machine_isas()[0], 1);
     struct weight *weight;
     ck_assert_int_eq(backend_cpu.weight_create(device, parts, 3, NULL, 1, &weight, NULL), STATUS_OK);
@@ -202,12 +204,17 @@ START_TEST(test_weight_refuses_what_it_cannot_hold)
     struct device *device = open_device("generic", 1);
     struct weight *weight;
     struct error error;
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 2, NULL, 1, &weight, &error), STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(backend_cpu.weight_create(device, good, 2, NULL, 1, &weight, &error),
+                     STATUS_INVALID_ARGUMENT);
     ck_assert_str_eq(error.text, "part 1 of a weight has 3 columns, part 0 has 4");
-    ck_assert_int_eq(backend_cpu.weight_create(device, &wrong, 1, NULL, 1, &weight, &error), STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 0, NULL, 1, &weight, &error), STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, NULL, 2, &weight, &error), STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, fine, 3, &weight, &error), STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(backend_cpu.weight_create(device, &wrong, 1, NULL, 1, &weight, &error),
+                     STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(backend_cpu.weight_create(device, good, 0, NULL, 1, &weight, &error),
+                     STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, NULL, 2, &weight, &error),
+                     STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, fine, 3, &weight, &error),
+                     STATUS_INVALID_ARGUMENT);
     ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, short_of, 2, &weight, &error),
                      STATUS_INVALID_ARGUMENT);
     ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, falls, 2, &weight, &error), STATUS_OK);

@@ -52,7 +52,8 @@ START_TEST(test_activations)
         float x = (float)at, silu[LANES], gelu[LANES];
         vf_store(silu, vf_silu(vf_all(x)));
         vf_store(gelu, vf_gelu_tanh(vf_all(x)));
-        double e_silu = reference_activation(ACTIVATION_SILU, x), e_gelu = reference_activation(ACTIVATION_GELU_TANH, x);
+        double e_silu = reference_activation(ACTIVATION_SILU, x),
+               e_gelu = reference_activation(ACTIVATION_GELU_TANH, x);
         check_close(&silu[3], &e_silu, 1, 4e-7, "silu");
         check_close(&gelu[7], &e_gelu, 1, 3e-7, "gelu");
     }
@@ -77,7 +78,8 @@ END_TEST
 struct row_shape {
     int rows, width;
 };
-static const struct row_shape shapes[] = {{1, 2}, {3, 15}, {17, 16}, {16, 17}, {33, 192}, {5, 768}, {100, 331}};
+static const struct row_shape shapes[] = {{1, 2},    {3, 15},  {17, 16},  {16, 17},
+                                          {33, 192}, {5, 768}, {100, 331}};
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0], CONDITIONS = 3 };
 
 START_TEST(test_norm_modulate)
@@ -85,12 +87,14 @@ START_TEST(test_norm_modulate)
     int rows = shapes[_i].rows, width = shapes[_i].width;
     size_t n = (size_t)rows * width;
     float *x = random_floats(n, 20, 3), *weight = random_floats(width, 21, 1), *y = cleared(n, sizeof *y);
-    float *modulation = random_floats((size_t)CONDITIONS * 6 * width, 22, 0.5f), *best = cleared(n, sizeof *best);
+    float *modulation = random_floats((size_t)CONDITIONS * 6 * width, 22, 0.5f),
+          *best = cleared(n, sizeof *best);
     int32_t *condition = random_ids(rows, 23, CONDITIONS);
     double *expected = cleared(n, sizeof *expected);
     for (size_t i = 0; i < n; i++)
         x[i] += 5; /* a mean that is not nothing */
-    struct norm_modulate op = {x, weight, rows, width, modulation, 6 * width, 3 * width, 4 * width, condition, y};
+    struct norm_modulate op = {x,         weight,    rows,      width,     modulation,
+                               6 * width, 3 * width, 4 * width, condition, y};
     reference_norm_modulate(&op, expected);
     for (const char *const *isa = machine_isas(); *isa != NULL; isa++) {
         struct device *device = open_device(*isa, 2);
@@ -110,13 +114,15 @@ START_TEST(test_gated_add)
     int rows = shapes[_i].rows, width = shapes[_i].width;
     size_t n = (size_t)rows * width;
     float *before = random_floats(n, 24, 1), *y = random_floats(n, 25, 1), *x = cleared(n, sizeof *x);
-    float *modulation = random_floats((size_t)CONDITIONS * 6 * width, 26, 1), *bias = random_floats(width, 28, 1);
+    float *modulation = random_floats((size_t)CONDITIONS * 6 * width, 26, 1),
+          *bias = random_floats(width, 28, 1);
     int32_t *condition = random_ids(rows, 27, CONDITIONS);
     double *expected = cleared(n, sizeof *expected);
     float *best = cleared(n, sizeof *best);
     for (int with_bias = 0; with_bias < 2; with_bias++)
         for (const char *const *isa = machine_isas(); *isa != NULL; isa++) {
-            struct gated_add op = {x, y, with_bias ? bias : NULL, rows, width, modulation, 6 * width, 2 * width, condition};
+            struct gated_add op = {
+                x, y, with_bias ? bias : NULL, rows, width, modulation, 6 * width, 2 * width, condition};
             struct device *device = open_device(*isa, 2);
             memcpy(x, before, n * sizeof *x);
             reference_gated_add(&op, expected);

@@ -20,8 +20,8 @@ static double dot(const float *a, const float *b, int n)
     return sum;
 }
 
-void reference_matmul(const float *x, int64_t ld_x, int rows, const float *w, int n_out, int n_in, const float *bias,
-                      enum activation activation, double *y)
+void reference_matmul(const float *x, int64_t ld_x, int rows, const float *w, int n_out, int n_in,
+                      const float *bias, enum activation activation, double *y)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < n_out; j++) {
@@ -95,7 +95,8 @@ void reference_attention(const struct attention *op, double *o)
         double *weights = malloc(sizeof *weights * (size_t)(op->key_start[s + 1] - op->key_start[s] + 1));
         for (int query = op->query_start[s]; query < op->query_start[s + 1]; query++)
             for (int head = 0; head < op->n_heads; head++)
-                attend(op, s, query, head, weights, o + ((int64_t)query * op->n_heads + head) * op->head_size);
+                attend(op, s, query, head, weights,
+                       o + ((int64_t)query * op->n_heads + head) * op->head_size);
         free(weights);
     }
 }
@@ -114,7 +115,8 @@ static double mass(const double *logits, int i, double max)
     return exp(logits[i] - max);
 }
 
-static int32_t invert(const double *logits, int n, int32_t left_out, double max, double total, double u, double *margin)
+static int32_t invert(const double *logits, int n, int32_t left_out, double max, double total, double u,
+                      double *margin)
 {
     double sum = 0;
     int32_t last = -1;
@@ -133,8 +135,8 @@ static int32_t invert(const double *logits, int n, int32_t left_out, double max,
     return last;
 }
 
-struct reference_choice reference_choose(const double *logits, int n, int32_t left_out, double bound, double u_jump,
-                                         double u_draw)
+struct reference_choice reference_choose(const double *logits, int n, int32_t left_out, double bound,
+                                         double u_jump, double u_draw)
 {
     double max = -INFINITY, total = 0, own = 0, margin = 1;
     for (int i = 0; i < n; i++)
