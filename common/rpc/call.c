@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "common/rpc/outbox.h"
+#include "common/rpc/unpack.h"
 #include "common/rpc/wire.h"
 
 struct rpc_call {
@@ -292,14 +293,16 @@ static void on_read(struct rpc_call *call, bool ok)
         on_read_end(call, ok && !grpc_call_failed_before_recv_message(call->call));
         return;
     }
-    ProtobufCMessage *message = wire_unpack(buffer, call->method->request);
+    ProtobufCMessage *message;
+    struct error error;
+    enum status status = wire_unpack_checked(buffer, call->method->request, &message, &error);
     grpc_byte_buffer_destroy(buffer);
-    if (!message) {
-        rpc_finish(call, STATUS_INVALID_ARGUMENT, "the message does not have the form that proto/ says");
+    if (status != STATUS_OK) {
+        rpc_fail(call, &error);
         return;
     }
     deliver(call, message);
-    protobuf_c_message_free_unpacked(message, NULL);
+    unpack_free(message);
     if (call->method->kind == RPC_BIDI)
         read_next(call);
 }

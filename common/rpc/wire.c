@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/rpc/unpack.h"
 
 static void log_from_grpc(gpr_log_func_args *line)
 {
@@ -29,17 +30,34 @@ grpc_byte_buffer *wire_pack(const ProtobufCMessage *message)
     return buffer;
 }
 
-ProtobufCMessage *wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type)
+/* All bytes of the buffer as one slice; empty when they cannot be read. */
+static grpc_slice read_all(grpc_byte_buffer *buffer)
 {
     grpc_byte_buffer_reader reader;
     if (!grpc_byte_buffer_reader_init(&reader, buffer))
-        return NULL;
+        return grpc_empty_slice();
     grpc_slice slice = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+    return slice;
+}
+
+ProtobufCMessage *wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type)
+{
+    grpc_slice slice = read_all(buffer);
     ProtobufCMessage *message =
         protobuf_c_message_unpack(type, NULL, GRPC_SLICE_LENGTH(slice), GRPC_SLICE_START_PTR(slice));
     grpc_slice_unref(slice);
-    grpc_byte_buffer_reader_destroy(&reader);
     return message;
+}
+
+enum status wire_unpack_checked(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type,
+                                ProtobufCMessage **message, struct error *error)
+{
+    grpc_slice slice = read_all(buffer);
+    enum status status =
+        unpack_message(type, GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice), message, error);
+    grpc_slice_unref(slice);
+    return status;
 }
 
 gpr_timespec wire_deadline(double seconds)

@@ -20,6 +20,10 @@ grpc_byte_buffer *wire_pack(const ProtobufCMessage *message);
  * NULL). */
 ProtobufCMessage *wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type);
 
+/* The same for bytes of strangers (unpack.h); freed with unpack_free. */
+enum status wire_unpack_checked(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type,
+                                ProtobufCMessage **message, struct error *error);
+
 /* Seconds from now, INFINITY for ever; and back. */
 gpr_timespec wire_deadline(double seconds);
 double wire_seconds_left(gpr_timespec deadline);

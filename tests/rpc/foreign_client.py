@@ -55,7 +55,7 @@ def check_unary(client):
                    grpc.StatusCode.FAILED_PRECONDITION, "so it is")
     expect_failure(lambda: client.test("unary_unary", "Nothing")(b"", timeout=10), grpc.StatusCode.UNIMPLEMENTED)
     expect_failure(lambda: client.test("unary_unary", "Hold")(b"", timeout=0.2), grpc.StatusCode.DEADLINE_EXCEEDED)
-    for bad in (b"\xff", b"\x12\x05ab", b"\x0b", b"\x12\xff\xff\xff\xff\x0f"):
+    for bad in (b"\xff", b"\x12\x05ab", b"\x0b", b"\x12\xff\xff\xff\xff\x0f", b"\x12\x01\xff", b"\x12\x01\x00"):
         expect_failure(lambda: echo(bad, timeout=10), grpc.StatusCode.INVALID_ARGUMENT)
     expect_failure(lambda: echo(client.request(text="a" * (5 << 20)), timeout=10),
                    grpc.StatusCode.RESOURCE_EXHAUSTED)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/rpc/client.h"
+#include "common/rpc/unpack.h"
 #include "proto/health.pb-c.h"
 #include "proto/millrace.pb-c.h"
 #include "proto/reflection.pb-c.h"
@@ -475,6 +476,7 @@ START_TEST(unpacking_random_bytes_is_safe)
         &millrace__v1__generate_request__descriptor, &millrace__v1__generate_event__descriptor,
         &grpc__reflection__v1alpha__server_reflection_request__descriptor};
     unsigned state = 1;
+    int n_good = 0;
     for (int i = 0; i < 20000; i++) {
         uint8_t bytes[64];
         size_t size = (size_t)(i % (int)sizeof bytes);
@@ -482,9 +484,60 @@ START_TEST(unpacking_random_bytes_is_safe)
             state = state * 1664525u + 1013904223u;
             bytes[j] = (uint8_t)(j % 3 ? state >> 24 : (state >> 24) & 0x3A); /* likely tags */
         }
-        for (size_t t = 0; t < sizeof types / sizeof *types; t++)
-            protobuf_c_message_free_unpacked(protobuf_c_message_unpack(types[t], NULL, size, bytes), NULL);
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+            ProtobufCMessage *message = NULL;
+            n_good += unpack_message(types[t], bytes, size, &message, NULL) == STATUS_OK;
+            unpack_free(message);
+        }
     }
+    ck_assert_int_gt(n_good, 1000); /* or they were too wild to test anything */
+}
+END_TEST
+
+static void assert_refused(const void *bytes, size_t size, enum status expected, const char *words)
+{
+    ProtobufCMessage *message = NULL;
+    struct error error = {0};
+    ck_assert_int_eq(
+        unpack_message(&millrace__v1__generate_request__descriptor, bytes, size, &message, &error), expected);
+    ck_assert_msg(strstr(error.text, words) != NULL, "%s", error.text);
+}
+
+START_TEST(strings_are_utf8_without_a_nul)
+{
+    assert_refused("\x12\x03"
+                   "a\0b",
+                   5, STATUS_INVALID_ARGUMENT, "prompt: byte 1 is a NUL");
+    assert_refused("\x12\x02"
+                   "a\xff",
+                   4, STATUS_INVALID_ARGUMENT, "prompt: byte 1 is not UTF-8");
+    assert_refused("\x12\x02\xc0\x80", 4, STATUS_INVALID_ARGUMENT, "prompt: byte 0 is not UTF-8");
+    assert_refused("\x0a\x03\xed\xa0\x80", 5, STATUS_INVALID_ARGUMENT, "model: byte 0 is not UTF-8");
+    assert_refused("\x1a\x06\x0a\x04\x0a\x02"
+                   "a",
+                   8, STATUS_INVALID_ARGUMENT, "text: byte 1 is a NUL"); /* nested */
+    ProtobufCMessage *message;
+    ck_assert_int_eq(unpack_message(&millrace__v1__generate_request__descriptor, "\x12\x03\xe2\x82\xac", 5,
+                                    &message, NULL),
+                     STATUS_OK);
+    ck_assert_str_eq(((Millrace__V1__GenerateRequest *)message)->prompt, "\xe2\x82\xac");
+    unpack_free(message);
+}
+END_TEST
+
+/* A message of nothing but empty segments, two bytes each, would take fifty times its size. */
+START_TEST(many_parts_in_few_bytes_are_bounded)
+{
+    enum { N = 1 << 20 };
+    uint8_t *bytes = malloc(2 * N + 5);
+    size_t size = 2 * N;
+    memcpy(bytes, (uint8_t[]){0x1a, size & 0x7f, 0, 0, 0}, 5);
+    for (int i = 0; i < 4; i++) /* the length as a varint of four bytes */
+        bytes[1 + i] = (uint8_t)((size >> 7 * i & 0x7f) | (i < 3 ? 0x80 : 0));
+    for (size_t i = 0; i < N; i++)
+        memcpy(bytes + 5 + 2 * i, (uint8_t[]){0x0a, 0}, 2);
+    assert_refused(bytes, size + 5, STATUS_RESOURCE_EXHAUSTED, "too many parts");
+    free(bytes);
 }
 END_TEST
 
@@ -517,6 +570,8 @@ int main(void)
     tcase_add_test(calls, close_under_fire);
     tcase_add_test(calls, health_check_and_watch);
     tcase_add_test(calls, unpacking_random_bytes_is_safe);
+    tcase_add_test(calls, strings_are_utf8_without_a_nul);
+    tcase_add_test(calls, many_parts_in_few_bytes_are_bounded);
     suite_add_tcase(suite, calls);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
