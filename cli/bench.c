@@ -1,8 +1,8 @@
 /* `millrace bench`: one text on this machine with different numbers of ranks, without a coordinator. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/bench_table.h"
 #include "cli/command.h"
@@ -11,7 +11,7 @@
 #include "cli/places.h"
 #include "cli/process.h"
 
-enum { RUNS_MAX = 16, RANKS_MAX = 256, LOOK_EVERY_MS = 100, STOP_GRACE_MS = 3000 };
+enum { RUNS_MAX = 16, RANKS_MAX = 256, LOOK_EVERY_MS = 100, STOP_GRACE_MS = 3000, ARGUMENTS_MAX = 32 };
 
 struct bench_settings {
     const char *model_directory, *ranks;
@@ -38,36 +38,75 @@ static enum status parse_ranks(const char *text, int ranks[RUNS_MAX], int *n, st
                      RANKS_MAX);
 }
 
-static int threads_for(const struct bench_settings *settings, int n_ranks)
+/* Cores that this process may use: a container often has fewer than the machine. */
+static int usable_cores(void)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (settings->threads > 0)
-        return (int)settings->threads;
-    return cores > n_ranks ? (int)(cores / n_ranks) : 1;
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/* Open MPI wants to be told that root, and more ranks than cores, are meant. */
-static void allow_any_launch(void)
+static int threads_for(const struct bench_settings *settings, int n_ranks)
 {
-    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 0);
-    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 0);
-    setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
+    int cores = usable_cores();
+    if (settings->threads > 0)
+        return (int)settings->threads;
+    return cores > n_ranks ? cores / n_ranks : 1;
+}
+
+/* A command line that grows; the numbers in it live here. */
+struct arguments {
+    const char *words[ARGUMENTS_MAX + 1];
+    char numbers[8][24];
+    int n, n_numbers;
+};
+
+static void add(struct arguments *arguments, const char *name, const char *value)
+{
+    arguments->words[arguments->n++] = name;
+    if (value)
+        arguments->words[arguments->n++] = value;
+}
+
+static void add_number(struct arguments *arguments, const char *name, int64_t value)
+{
+    char *number = arguments->numbers[arguments->n_numbers++];
+    snprintf(number, sizeof arguments->numbers[0], "%lld", (long long)value);
+    add(arguments, name, number);
+}
+
+/* As the coordinator starts a replica: each rank on a core of its own where there are enough, and polite to
+ * the others where there are not. */
+static void add_launcher(struct arguments *arguments, int n_ranks, int n_threads)
+{
+    int cores = usable_cores();
+    add(arguments, "mpirun", NULL);
+    add_number(arguments, "-n", n_ranks);
+    add(arguments, "--bind-to", n_threads == 1 && n_ranks <= cores ? "core" : "none");
+    add(arguments, "--mca", "btl");
+    add(arguments, "self,vader", NULL);
+    if (n_ranks > cores) {
+        add(arguments, "--oversubscribe", NULL);
+        add(arguments, "--mca", "mpi_yield_when_idle");
+        add(arguments, "1", NULL);
+    }
 }
 
 static enum status launch(const struct bench_settings *settings, const char *worker, const char *model,
                           int n_ranks, int output, struct process *process, struct error *error)
 {
-    char ranks[16], threads[16], length[24], steps[24], repeats[24];
-    snprintf(ranks, sizeof ranks, "%d", n_ranks);
-    snprintf(threads, sizeof threads, "%d", threads_for(settings, n_ranks));
-    snprintf(length, sizeof length, "%lld", (long long)settings->length);
-    snprintf(steps, sizeof steps, "%lld", (long long)settings->steps);
-    snprintf(repeats, sizeof repeats, "%lld", (long long)settings->repeats);
-    const char *const argv[] = {"mpirun",  "-n",        ranks,     "--bind-to", "none",  worker,
-                                "--model", model,       "--bench", "--length",  length,  "--steps",
-                                steps,     "--threads", threads,   "--repeats", repeats, NULL};
+    struct arguments arguments = {0};
+    int n_threads = threads_for(settings, n_ranks);
+    add_launcher(&arguments, n_ranks, n_threads);
+    add(&arguments, worker, "--bench");
+    add(&arguments, "--model", model);
+    add_number(&arguments, "--length", settings->length);
+    add_number(&arguments, "--steps", settings->steps);
+    add_number(&arguments, "--threads", n_threads);
+    add_number(&arguments, "--repeats", settings->repeats);
+    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 0); /* containers run as root; mpirun wants both */
+    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 0);
     struct process_files files = {.output = output, .errors = -1, .kept = -1};
-    return process_start((char *const *)(uintptr_t)argv, files, process, error);
+    return process_start((char *const *)(uintptr_t)arguments.words, files, process, error);
 }
 
 static enum status wait_for_end(struct process *process, struct error *error)
@@ -123,7 +162,6 @@ static enum status bench(const struct bench_settings *settings, const int *ranks
         status = place_of_program("millrace-worker", worker, error);
     json_t *rows = json_array();
     interrupt_block();
-    allow_any_launch();
     for (int i = 0; status == STATUS_OK && i < n_runs; i++) {
         json_t *result = NULL;
         fprintf(stderr, "%d rank%s of %d thread%s ...\n", ranks[i], ranks[i] == 1 ? "" : "s",

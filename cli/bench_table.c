@@ -21,14 +21,14 @@ static const char *text_at(json_t *row, const char *key)
 static void print_row(json_t *row, double first_seconds, FILE *out)
 {
     double seconds = number_at(row, "seconds");
-    fprintf(
-        out,
-        "%5.0f %7.0f %9.3f %9.0f %7.2fx %6.0f%% %9.0f%% %4.0f%% %13.0f%% %5.0f%% %8.1f %8.1f %7.0f%% %9.0f\n",
-        number_at(row, "ranks"), number_at(row, "threads"), seconds, number_at(row, "tokens_per_second"),
-        seconds > 0 ? first_seconds / seconds : 0, percent_of(row, "matmul"), percent_of(row, "attention"),
-        percent_of(row, "head"), percent_of(row, "communication"), percent_of(row, "other"),
-        number_at(row, "gflops"), number_at(row, "ceiling_gflops"),
-        100 * number_at(row, "fraction_of_ceiling"), number_at(row, "peak_memory_mib"));
+    fprintf(out,
+            "%5.0f %7.0f %8.3f %8.0f %5.2fx | %5.0f%% %8.0f%% %4.0f%% %12.0f%% %4.0f%% | %7.1f %7.1f %4.0f%% "
+            "| %5.0f\n",
+            number_at(row, "ranks"), number_at(row, "threads"), seconds, number_at(row, "tokens_per_second"),
+            seconds > 0 ? first_seconds / seconds : 0, percent_of(row, "matmul"),
+            percent_of(row, "attention"), percent_of(row, "head"), percent_of(row, "communication"),
+            percent_of(row, "other"), number_at(row, "gflops"), number_at(row, "ceiling_gflops"),
+            100 * number_at(row, "fraction_of_ceiling"), number_at(row, "peak_memory_mib"));
 }
 
 /* The same model, seed and text must come out whatever the number of ranks. */
@@ -54,9 +54,10 @@ void bench_table_print(json_t *rows, FILE *out)
     size_t index;
     fprintf(out, "%s: one text of %.0f tokens in %.0f steps\n\n", text_at(first, "model"),
             number_at(first, "length"), number_at(first, "steps"));
-    fputs("                                     |  share of the time                             |\n"
-          "ranks threads   seconds  tokens/s  faster matmul attention head communication other  GFLOP/s  "
-          "ceiling of that    MiB a rank\n",
+    fputs("                                       |             share of the time              "
+          "|        GFLOP/s        |\n"
+          "ranks threads  seconds tokens/s  speed | matmul attention  head communication other "
+          "|    done ceiling  used |   MiB\n",
           out);
     json_array_foreach(rows, index, row) print_row(row, number_at(first, "seconds"), out);
     print_agreement(rows, out);

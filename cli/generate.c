@@ -209,7 +209,8 @@ static enum status generate(const struct generate_settings *settings, const stru
     if (status != STATUS_OK)
         return status;
     struct output output;
-    output_init(&output, kind, wants_colour(), stdout, with_summary ? stderr : NULL);
+    output_init(&output, kind, wants_colour(), settings->infill ? &request->infill : NULL, stdout,
+                with_summary ? stderr : NULL);
     status = run_request(settings, request, &connection, &output, error);
     output_release(&output);
     if (status != STATUS_OK && status != STATUS_CANCELLED && status != STATUS_INVALID_ARGUMENT)

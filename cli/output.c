@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/json_output.h"
+#include "cli/pins.h"
 
 static double seconds_now(void)
 {
@@ -29,9 +30,11 @@ static bool has_view(const struct output *output)
     return output->kind == OUTPUT_VIEW;
 }
 
-void output_init(struct output *output, enum output_kind kind, bool with_colour, FILE *out, FILE *remarks)
+void output_init(struct output *output, enum output_kind kind, bool with_colour, const struct infill *infill,
+                 FILE *out, FILE *remarks)
 {
-    *output = (struct output){.kind = kind, .out = out, .remarks = remarks, .started = seconds_now()};
+    *output = (struct output){
+        .kind = kind, .infill = infill, .out = out, .remarks = remarks, .started = seconds_now()};
     view_init(&output->view, with_colour);
 }
 
@@ -77,8 +80,8 @@ static enum status take_accepted(struct output *output, Millrace__V1__GenerateEv
     if (output->kind == OUTPUT_FRAMES)
         return print_event(output, "accepted", json_of_accepted(output->accepted), error);
     if (has_view(output))
-        return canvas_init(&output->canvas, output->accepted->length, output->accepted->pinned,
-                           output->accepted->steps, error);
+        return canvas_init(&output->canvas, output->accepted->length,
+                           output->infill ? 0 : output->accepted->pinned, output->accepted->steps, error);
     return STATUS_OK;
 }
 
@@ -115,6 +118,8 @@ static enum status take_frame(struct output *output, const Millrace__V1__Frame *
     enum status status = fill_canvas(&output->canvas, frame, error);
     if (status != STATUS_OK)
         return status;
+    if (output->infill && frame->step == 0)
+        pins_mark(&output->canvas, output->infill, output->accepted->pinned);
     struct view_progress progress = {tokens_per_second(output, frame->step)};
     if (view_draw(&output->view, &output->canvas, progress, terminal_size(output->out), output->out) !=
         STATUS_OK)
@@ -165,7 +170,7 @@ static enum status take_finished(struct output *output, const Millrace__V1__Fini
     if (output->kind == OUTPUT_FRAMES)
         return print_event(output, "finished", json_of_finished(finished), error);
     if (output->kind == OUTPUT_JSON)
-        return json_print(json_of_result(output, finished), 2, output->out, error);
+        return json_print(json_of_result(output, finished), 0, output->out, error);
     print_text(output, finished->text);
     enum status status = flush(output, error);
     if (status == STATUS_OK && output->remarks)

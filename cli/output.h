@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "cli/infill.h"
 #include "cli/view.h"
 #include "common/status.h"
 #include "proto/millrace.pb-c.h"
@@ -19,6 +20,7 @@ enum output_kind {
 struct output {
     enum output_kind kind;
     FILE *out;                        /* the terminal, with a view */
+    const struct infill *infill;      /* what was asked for, if it has gaps; else NULL. Not owned */
     FILE *remarks;                    /* one line about the finished text, or NULL */
     double started;                   /* seconds of the monotonic clock: when the request was accepted */
     Millrace__V1__Accepted *accepted; /* owned */
@@ -27,7 +29,9 @@ struct output {
     bool is_finished;
 };
 
-void output_init(struct output *output, enum output_kind kind, bool with_colour, FILE *out, FILE *remarks);
+/* `infill`, `remarks`: see above; both may be NULL and must outlive the output. */
+void output_init(struct output *output, enum output_kind kind, bool with_colour, const struct infill *infill,
+                 FILE *out, FILE *remarks);
 
 /* Takes the event. DATA_LOSS when it cannot be right: not accepted first, or a position that is not there. */
 enum status output_event(struct output *output, Millrace__V1__GenerateEvent *event, struct error *error);

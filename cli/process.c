@@ -91,7 +91,7 @@ void process_stop(struct process *process, int grace_ms)
     int code;
     if (process->pid == 0)
         return;
-    kill(-process->pid, SIGTERM);
+    kill(process->pid, SIGTERM); /* it ends its own children */
     if (process_wait(process, grace_ms, &code))
         return;
     kill(-process->pid, SIGKILL);

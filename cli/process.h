@@ -29,7 +29,8 @@ enum status process_start(char *const argv[], struct process_files files, struct
  * timeout. */
 bool process_wait(struct process *process, int timeout_ms, int *code);
 
-/* SIGTERM to the group, SIGKILL after grace_ms; returns when the child is gone. Nothing when there is none.
+/* SIGTERM, and after grace_ms SIGKILL to its whole group; returns when the child is gone. Nothing when there
+ * is none.
  */
 void process_stop(struct process *process, int grace_ms);
 

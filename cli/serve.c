@@ -27,8 +27,7 @@ static void print_help(void)
          "Starts a cluster of this machine and keeps it running: a coordinator at " DEFAULT_ENDPOINT "\n"
          "and one replica. It runs the program millrace-coordinator, to which all options go;\n"
          "`millrace-coordinator --help` explains them. Without --model (or MILLRACE_MODEL): the\n"
-         "demonstration model. Without --spawn: --spawn 1, which starts the replica; --spawn 0 waits\n"
-         "for replicas that attach from elsewhere.\n\n"
+         "demonstration model.\n\n"
          "Examples:\n"
          "  millrace serve\n"
          "  millrace serve --model models/mine --ranks 4 --listen 0.0.0.0:7077\n"
@@ -45,10 +44,6 @@ static enum status complete_arguments(int argc, char **argv, char model[PATH_MAX
         *arguments++ = "--model";
         *arguments++ = model;
     }
-    if (!has_option(argc, argv, "--spawn", NULL)) {
-        *arguments++ = "--spawn";
-        *arguments++ = "1";
-    }
     for (int i = 1; i < argc; i++)
         *arguments++ = argv[i];
     return status;
@@ -62,7 +57,7 @@ int serve_main(int argc, char **argv)
         print_help();
         return EXIT_CODE_OK;
     }
-    const char **arguments = calloc((size_t)argc + 6, sizeof *arguments);
+    const char **arguments = calloc((size_t)argc + 4, sizeof *arguments);
     enum status status = arguments
                              ? place_of_program("millrace-coordinator", program, &error)
                              : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory for the arguments");
