@@ -83,9 +83,10 @@ class Cluster:
     def __init__(self, *options, ranks=2, model=DEMO, ready=True, environment=None, listen="127.0.0.1:0"):
         read_end, write_end = os.pipe()
         self.log = tempfile.TemporaryFile()
+        say_ready = ["--ready-fd", str(write_end)] if ready else []  # with it, a start that fails ends the program
         self.process = subprocess.Popen(
             [f"{BIN}/millrace-coordinator", "--listen", listen, "--model", model, "--spawn", "1", "--ranks",
-             str(ranks), "--ready-fd", str(write_end), *options],
+             str(ranks), *say_ready, *options],
             pass_fds=[write_end], stdout=self.log, stderr=self.log, env={**os.environ, **(environment or {})})
         os.close(write_end)
         self.ready_end = read_end
@@ -108,6 +109,8 @@ class Cluster:
         return text.decode().strip()
 
     def text_of_log(self):
+        if self.log.closed:
+            return self.log_text
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 
@@ -125,9 +128,13 @@ class Cluster:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             raise AssertionError("the coordinator did not end after SIGTERM:\n" + self.text_of_log())
         finally:
-            os.close(self.ready_end) if self.ready_end >= 0 else None
+            if self.ready_end >= 0:
+                os.close(self.ready_end)
+                self.log_text = self.text_of_log()
+                self.log.close()
             self.ready_end = -1
         return code
 

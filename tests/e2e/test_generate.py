@@ -100,7 +100,7 @@ class Generate(unittest.TestCase):
             (dict(temperature=-1), INVALID, "temperature"),
             (dict(prompt="word " * 3000), INVALID, "prompt"),
             (dict(prompt="one two three four five six", length=3), INVALID, "prompt", "length"),
-            (dict(tokens=api.TokenInput(ids=[1, 2048], editable=b"\1\1")), INVALID, "ids", "2048"),
+            (dict(tokens=api.TokenInput(ids=[2048, 1], editable=b"\0\1")), INVALID, "ids", "2048"),
             (dict(tokens=api.TokenInput(ids=[1, 2, 3], editable=b"\1\1")), INVALID, "editable"),
             (dict(tokens=api.TokenInput(ids=[1, 2], editable=b"\0\0")), INVALID, "editable"),
             (dict(tokens=api.TokenInput()), INVALID, "tokens"),
