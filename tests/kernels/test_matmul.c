@@ -1,4 +1,4 @@
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +99,35 @@ START_TEST(test_rows_do_not_depend_on_rows_threads_or_machine)
             finish_device(device);
         }
     free(x), free(w), free(bias), free(y), free(all);
+}
+END_TEST
+
+/* The definition, bit for bit: a chain of fused multiply-adds for each leaf, leaves added two by two, then
+ * the bias. */
+START_TEST(test_every_bit_is_defined)
+{
+    enum { ROWS = 5, N_OUT = 19, N_IN = 205 };
+    int32_t leaves[MATMUL_LEAVES + 1];
+    cut_leaves(N_IN, MATMUL_LEAVES, leaves);
+    float *x = random_floats(ROWS * N_IN, 13, 1), *w = random_floats(N_OUT * N_IN, 14, 0.3f);
+    float *bias = random_floats(N_OUT, 15, 1), y[ROWS * N_OUT], expected[ROWS * N_OUT];
+    for (int i = 0; i < ROWS * N_OUT; i++) {
+        const float *a = x + i / N_OUT * N_IN, *b = w + i % N_OUT * N_IN;
+        float sum[MATMUL_LEAVES] = {0};
+        for (int leaf = 0; leaf < MATMUL_LEAVES; leaf++)
+            for (int k = leaves[leaf]; k < leaves[leaf + 1]; k++)
+                sum[leaf] = fmaf(a[k], b[k], sum[leaf]);
+        float tree = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+        expected[i] = tree + bias[i % N_OUT];
+    }
+    const struct shape shape = {ROWS, N_OUT, N_IN, MATMUL_LEAVES, ACTIVATION_NONE, 1};
+    for (const char *const *isa = machine_isas(); *isa != NULL; isa++) {
+        struct device *device = open_device(*isa, 2);
+        multiply(device, &shape, x, N_IN, w, bias, y, N_OUT);
+        finish_device(device);
+        check_same_bits(y, expected, sizeof y, *isa);
+    }
+    free(x), free(w), free(bias);
 }
 END_TEST
 
@@ -229,6 +258,7 @@ Suite *matmul_suite(void)
     TCase *tests = tcase_create("matmul");
     tcase_add_loop_test(tests, test_matmul_is_the_reference, 0, N_SHAPES);
     tcase_add_test(tests, test_rows_do_not_depend_on_rows_threads_or_machine);
+    tcase_add_test(tests, test_every_bit_is_defined);
     tcase_add_test(tests, test_split_by_output_gives_the_same_bits);
     tcase_add_loop_test(tests, test_split_by_leaves_gives_the_same_bits, 0, 3);
     tcase_add_test(tests, test_weight_of_several_parts_and_formats);
