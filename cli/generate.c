@@ -219,6 +219,7 @@ static enum status generate(const struct generate_settings *settings, const stru
     return status;
 }
 
+static const char program[] = "millrace generate";
 static const char summary[] = "Writes a text. All its tokens are there from the start and are refined "
                               "together in a few steps; on a terminal you "
                               "see it happen, through a pipe only the finished text comes out. The prompt is "
@@ -235,70 +236,80 @@ static const char examples[] =
     "millrace generate --json \"It was\" | jq -r .text\n"
     "millrace generate --endpoint 10.0.0.1:7077 \"Far away\"";
 
-int generate_main(int argc, char **argv)
+/* Fills the settings and the prompt (NULL: none on the command line). Returns -1 to go on, else the exit
+ * code. */
+static int parse_settings(int argc, char **argv, struct generate_settings *s, const char **prompt)
 {
-    struct generate_settings s;
     const struct option_row rows[] = {
         {"length", 'l', OPTION_INTEGER, "N", NULL, NULL, 1, 1 << 20,
          "Tokens in all, the prompt's included. Without it: the length that the model was trained with.",
-         &s.length, &s.length_given},
+         &s->length, &s->length_given},
         {"steps", 's', OPTION_INTEGER, "N", NULL, NULL, 1, 65536,
-         "Refinement steps: fewer are faster, more are better. Without it: the model's default.", &s.steps,
-         &s.steps_given},
+         "Refinement steps: fewer are faster, more are better. Without it: the model's default.", &s->steps,
+         &s->steps_given},
         {"seed", 0, OPTION_TEXT, "N", NULL, NULL, 0, 0,
-         "The same model, request and seed give the same text. Without it: a new one each time.", &s.seed,
+         "The same model, request and seed give the same text. Without it: a new one each time.", &s->seed,
          NULL},
         {"temperature", 't', OPTION_REAL, "T", NULL, NULL, 0.01, 100,
-         "Below 1: more predictable; above 1: more varied. Without it: 1.", &s.temperature,
-         &s.temperature_given},
+         "Below 1: more predictable; above 1: more varied. Without it: 1.", &s->temperature,
+         &s->temperature_given},
         {"infill", 0, OPTION_TEXT, "TEXT", NULL, NULL, 0, 0,
          "Fill the gaps of TEXT: ___ (exactly three underscores) is a gap, ___12___ one of 12 tokens.",
-         &s.infill, NULL},
+         &s->infill, NULL},
         {"gap", 0, OPTION_INTEGER, "N", NULL, NULL, 1, GAP_TOKENS_MAX,
-         "Tokens of a gap without a size. Without it: the gaps share what --length leaves.", &s.gap, NULL},
+         "Tokens of a gap without a size. Without it: the gaps share what --length leaves.", &s->gap, NULL},
         {"file", 'f', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
-         "Read the prompt from FILE. A final line break, here and on standard input, is left out.", &s.file,
+         "Read the prompt from FILE. A final line break, here and on standard input, is left out.", &s->file,
          NULL},
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object about the finished text.",
-         &s.json, NULL},
+         &s->json, NULL},
         {"json-frames", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
-         "Print one JSON object a line for every event.", &s.json_frames, NULL},
+         "Print one JSON object a line for every event.", &s->json_frames, NULL},
         {"no-view", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Do not draw the text while it is refined.",
-         &s.no_view, NULL},
+         &s->no_view, NULL},
         {"model", 'm', OPTION_TEXT, "NAME", NULL, NULL, 0, 0,
-         "Refuse to be served by another model than NAME.", &s.model, NULL},
+         "Refuse to be served by another model than NAME.", &s->model, NULL},
         {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
-         "The coordinator of a running cluster.", &s.endpoint, &s.endpoint_given},
+         "The coordinator of a running cluster.", &s->endpoint, &s->endpoint_given},
         {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
          "Start a cluster for this command with the model in DIR, even where one is running. MILLRACE_MODEL "
-         "names the "
-         "model only for when none is.",
-         &s.model_directory, &s.model_directory_given},
+         "names the model only for when none is.",
+         &s->model_directory, &s->model_directory_given},
         {"ranks", 0, OPTION_INTEGER, "N", NULL, "2", 1, 64,
-         "Ranks of a cluster that is started for this command.", &s.ranks, NULL},
-        {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "600", 1, 86400, "Give up after so long.", &s.timeout,
-         NULL},
+         "Ranks of a cluster that is started for this command.", &s->ranks, NULL},
+        {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "600", 1, 86400, "Give up after so long.",
+         &s->timeout, NULL},
         {NULL},
     };
-    const struct option_table table = {.program = "millrace generate",
+    const struct option_table table = {.program = program,
                                        .summary = summary,
                                        .operands = "[PROMPT]",
                                        .examples = examples,
                                        .rows = rows,
                                        .max_operands = 1};
     char **operands;
-    int n_operands;
-    struct error error;
-    int code = command_options(&table, argc, argv, &operands, &n_operands);
+    int n_operands, code = command_options(&table, argc, argv, &operands, &n_operands);
     if (code >= 0)
         return code;
-    if (!s.model_directory)
-        s.model_directory = getenv("MILLRACE_MODEL");
+    *prompt = n_operands ? operands[0] : NULL;
+    if (!s->model_directory)
+        s->model_directory = getenv("MILLRACE_MODEL");
+    return -1;
+}
+
+int generate_main(int argc, char **argv)
+{
+    struct generate_settings settings;
     struct generate_request request;
-    if (build_request(&s, n_operands ? operands[0] : NULL, &request, &error) != STATUS_OK)
-        code = command_refuse(table.program, &error);
-    else if (generate(&s, &request, &error) != STATUS_OK)
-        code = command_fail(table.program, &error);
+    struct error error;
+    const char *prompt;
+    int code = parse_settings(argc, argv, &settings, &prompt);
+    if (code >= 0)
+        return code;
+    if (build_request(&settings, prompt, &request, &error) != STATUS_OK)
+        code = command_refuse(program, &error);
+    else if (generate(&settings, &request, &error) != STATUS_OK)
+        code = command_fail(program, &error);
     else
         code = EXIT_CODE_OK;
     release_request(&request);
