@@ -7,7 +7,7 @@
 
 #include "cli/convert/pickle_machine.h"
 
-enum { ARENA_BYTES_PER_BYTE = 64, ARENA_BYTES_FREE = 64 << 10, CHUNK_BYTES = 64 << 10 };
+enum { ARENA_BYTES_PER_BYTE = 40, ARENA_BYTES_FREE = 64 << 10, CHUNK_BYTES = 64 << 10 };
 enum { ARENA_ALIGNMENT = _Alignof(struct pickle_value) };
 
 struct arena_chunk {

@@ -19,9 +19,9 @@
  * The language: https://github.com/python/cpython/blob/main/Lib/pickletools.py (protocols 2 to 5, the opcodes
  * that torch.save writes for state dicts and optimizers).
  *
- * Bounds. Values come from an arena of at most 64 bytes for each byte of the pickle (and 64 KiB); the stack
- * and the memo take at most 16 more each. Values are never walked recursively here, so nesting and cycles
- * cost nothing; open marks are limited to 1000. Time is linear in the size of the pickle.
+ * Bounds. Values come from an arena of at most 40 bytes for each byte of the pickle (checkpoints need about
+ * 15) and 64 KiB; the stack and the memo take at most 16 more each. Values are never walked recursively, so
+ * nesting and cycles cost nothing; open marks are limited to 1000. Time is linear in the size of the pickle.
  */
 enum pickle_kind {
     PICKLE_NONE,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/convert/convert.h"
+#include "common/model/layout.h"
 #include "tests/model/convert_suites.h"
 #include "tests/model/support.h"
 #include "tests/model/zips.h"
@@ -260,6 +261,89 @@ START_TEST(checks_and_copies_the_tokenizer)
 }
 END_TEST
 
+/* Bytes that are being put together. */
+struct program {
+    char bytes[1 << 16];
+    size_t n;
+};
+
+static void put(struct program *program, const void *bytes, size_t n)
+{
+    ck_assert_uint_le(program->n + n, sizeof program->bytes);
+    memcpy(program->bytes + program->n, bytes, n);
+    program->n += n;
+}
+
+static void put_text(struct program *program, const char *text)
+{
+    const uint32_t length = (uint32_t)strlen(text);
+    put(program, "X", 1);
+    put(program, &length, sizeof length);
+    put(program, text, length);
+}
+
+static void put_integer(struct program *program, int32_t number)
+{
+    put(program, "J", 1);
+    put(program, &number, sizeof number);
+}
+
+/* A tensor of the wanted shape in which every element is the one element of storage "0". */
+static void put_expanded(struct program *program, const struct model_tensor *tensor)
+{
+    put_text(program, tensor->name);
+    put(program, "ctorch._utils\n_rebuild_tensor_v2\n((", strlen("ctorch._utils\n_rebuild_tensor_v2\n(("));
+    put_text(program, "storage");
+    put(program, "ctorch\nFloatStorage\n", strlen("ctorch\nFloatStorage\n"));
+    put_text(program, "0");
+    put_text(program, "cpu");
+    put(program, "K\1tQK\0(", 7);
+    for (int i = 0; i < tensor->n_dimensions; i++)
+        put_integer(program, (int32_t)tensor->shape[i]);
+    put(program, "t(", 2);
+    for (int i = 0; i < tensor->n_dimensions; i++)
+        put(program, "K\0", 2);
+    put(program, "ttR", 3);
+}
+
+/* {"model": the layout's tensors, expanded} and one float. */
+static void make_expanded(const struct model_config *config)
+{
+    static const float one = 1;
+    struct program *program = calloc(1, sizeof *program);
+    struct model_tensor tensor;
+    put(program, "\x80\2}", 3);
+    put_text(program, "model");
+    put(program, "}(", 2);
+    for (int i = 0; i < model_layout_count(config); i++) {
+        model_layout_at(config, i, &tensor);
+        put_expanded(program, &tensor);
+    }
+    put(program, "us.", 3);
+    const struct zip_record records[] = {
+        {"X/data.pkl", program->bytes, program->n, 0}, {"X/data/0", &one, sizeof one, 0}, {NULL, NULL, 0, 0}};
+    zip_make(made, records);
+    free(program);
+}
+
+/* A view may repeat one number without end; a disk must not be filled with it. */
+START_TEST(refuses_to_blow_up_a_small_file)
+{
+    struct convert_options options = options_for("ckpt_nano_full.pth", NULL);
+    struct model_config config = golden_config("teacher");
+    struct convert_report report;
+    make_expanded(&config);
+    options.checkpoint = made;
+    assert_not_converted(&options, STATUS_INVALID_ARGUMENT, "the file cannot hold them");
+    ck_assert(!file_exists(model, "model.safetensors"));
+    config.hidden = 8, config.n_heads = 1, config.n_blocks = 1, config.condition = 1, config.vocabulary = 8;
+    ck_assert_int_eq(model_config_complete(&config, NULL), STATUS_OK);
+    make_expanded(&config);
+    assert_converted(&options, &report); /* a few kilobytes out of a few */
+    ck_assert_int_eq(report.config.hidden, 8);
+}
+END_TEST
+
 START_TEST(names_must_be_names)
 {
     struct convert_options options = options_for("ckpt_nano_full.pth", NULL);
@@ -285,6 +369,7 @@ Suite *convert_suite(void)
     tcase_add_test(tests, takes_the_heads_from_the_option);
     tcase_add_test(tests, refuses_values_that_are_not_finite);
     tcase_add_test(tests, checks_and_copies_the_tokenizer);
+    tcase_add_test(tests, refuses_to_blow_up_a_small_file);
     tcase_add_test(tests, names_must_be_names);
     suite_add_tcase(suite, tests);
     return suite;

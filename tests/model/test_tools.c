@@ -30,18 +30,21 @@ START_TEST(normal_numbers_are_normal)
     struct normal_table *table = malloc(sizeof *table);
     float *x = malloc(N * sizeof *x);
     double sum = 0, squares = 0, fourth = 0;
-    int within = 0;
+    int within = 0, n_repeated = 0;
     normal_table_init(table);
     normal_fill(table, 7, 1, 0, N, 2, x);
     for (int i = 0; i < N; i++) {
         const double z = (double)x[i] / 2;
         sum += z, squares += z * z, fourth += z * z * z * z;
         within += fabs(z) < 1;
+        for (int j = 1; j <= 8 && j <= i; j++)
+            n_repeated += x[i] == x[i - j];
     }
     ck_assert_double_lt(fabs(sum / N), 5 / sqrt(N));
     ck_assert_double_lt(fabs(squares / N - 1), 5 * sqrt(2.0 / N));
     ck_assert_double_lt(fabs(fourth / N - 3), 5 * sqrt(96.0 / N));
     ck_assert_double_lt(fabs((double)within / N - erf(M_SQRT1_2)), 5 * 0.47 / sqrt(N));
+    ck_assert_int_lt(n_repeated, 8 * N / 10000); /* 2^-16 is expected */
     free(x);
     free(table);
 }
