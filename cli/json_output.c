@@ -127,7 +127,7 @@ enum status json_print(json_t *value, int indent, FILE *out, struct error *error
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
                          "no memory for the JSON output, or a text in it is no UTF-8");
     int failed =
-        json_dumpf(value, out, flags | JSON_REAL_PRECISION(9)) || fputc('\n', out) == EOF || fflush(out);
+        json_dumpf(value, out, flags | JSON_REAL_PRECISION(7)) || fputc('\n', out) == EOF || fflush(out);
     json_decref(value);
     return failed ? error_set(error, STATUS_UNKNOWN, "standard output cannot be written") : STATUS_OK;
 }

@@ -1,5 +1,6 @@
 /* What encoding and decoding give: against an independent encoder's vectors, and round trips. */
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +196,41 @@ START_TEST(random_texts_survive)
 }
 END_TEST
 
+/* What one of several threads does: encodes and decodes the same text many times; NULL when it always fits.
+ */
+static void *encode_often(void *argument)
+{
+    static const char text[] =
+        "Whenever she went out, she'd wear 12 red <|endoftext|> cloaks \xC3\xA9\xE6\xBC\xA2.";
+    for (int round = 0; round < 200; round++) {
+        int32_t *ids = NULL;
+        char *decoded = NULL;
+        size_t n = 0, size = 0;
+        struct error mine;
+        bool fits = tokenizer_encode(gpt2, text, sizeof text - 1, &ids, &n, &mine) == STATUS_OK &&
+                    tokenizer_decode(gpt2, ids, n, &decoded, &size, &mine) == STATUS_OK &&
+                    size == sizeof text - 1 && !memcmp(decoded, text, size);
+        free(ids);
+        free(decoded);
+        if (!fits)
+            return argument;
+    }
+    return NULL;
+}
+
+START_TEST(threads_share_a_tokenizer)
+{
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, encode_often, &threads[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed = NULL;
+        pthread_join(threads[i], &failed);
+        ck_assert_ptr_null(failed);
+    }
+}
+END_TEST
+
 START_TEST(every_byte_decodes)
 {
     for (int32_t byte = 0; byte < 256; byte++) {
@@ -300,6 +336,7 @@ Suite *vectors_suite(void)
     tcase_add_loop_test(cases, a_megabyte_of_one_character, 0, 7);
     tcase_add_test(cases, a_megabyte_without_splitting);
     tcase_add_test(cases, random_texts_survive);
+    tcase_add_test(cases, threads_share_a_tokenizer);
     tcase_add_test(cases, every_byte_decodes);
     tcase_add_test(cases, merges_in_order);
     tcase_add_test(cases, added_tokens_in_the_text);
