@@ -1,7 +1,10 @@
 #include "cli/inspect.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
+#include "cli/command.h"
+#include "cli/convert/checkpoint_print.h"
 #include "cli/convert/inspection.h"
 #include "common/options.h"
 
@@ -9,9 +12,15 @@ enum { RANKS_MAX = 64 };
 
 struct inspect_options {
     const char *directory;
-    bool json, tensors;
+    bool json, tensors, is_checkpoint;
     int64_t n_ranks;
 };
+
+static bool is_file(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISREG(found.st_mode);
+}
 
 static enum status parse(int argc, char **argv, struct inspect_options *options, bool *help,
                          struct error *error)
@@ -29,8 +38,9 @@ static enum status parse(int argc, char **argv, struct inspect_options *options,
     };
     const struct option_table table = {
         "millrace inspect",
-        "Opens a model directory with every check that a worker makes, and says what is in it.",
-        "DIRECTORY",
+        "Opens a model directory with every check that a worker makes, and says what is in it.\n"
+        "Of a checkpoint (.pth) it says which networks can be converted; nothing in it runs.",
+        "DIRECTORY|CHECKPOINT.pth",
         "millrace inspect models/books-mini\nmillrace inspect models/books-mini --tp 4 --tensors",
         rows,
         1,
@@ -44,6 +54,10 @@ static enum status parse(int argc, char **argv, struct inspect_options *options,
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "give the model's directory: millrace inspect DIRECTORY");
     options->directory = operands[0];
+    options->is_checkpoint = is_file(operands[0]);
+    if (options->is_checkpoint && (options->json || options->tensors))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "--json and --tensors are for model directories, not for %s", operands[0]);
     return STATUS_OK;
 }
 
@@ -61,16 +75,23 @@ static enum status inspect(const struct inspect_options *options, struct error *
     return status;
 }
 
+static int fail(const struct error *error, enum exit_code code)
+{
+    fprintf(stderr, "millrace inspect: %s\n", error->text);
+    return code;
+}
+
 int inspect_main(int argc, char **argv)
 {
     struct inspect_options options = {0};
     struct error error;
     bool help = false;
-    enum status status = parse(argc, argv, &options, &help, &error);
-    if (!status && !help)
-        status = inspect(&options, &error);
-    if (!status)
-        return 0;
-    fprintf(stderr, "millrace inspect: %s\n", error.text);
-    return status == STATUS_INVALID_ARGUMENT ? 2 : 1;
+    if (parse(argc, argv, &options, &help, &error))
+        return fail(&error, EXIT_CODE_USAGE);
+    if (help)
+        return EXIT_CODE_OK;
+    const enum status status = is_file(options.directory)
+                                   ? checkpoint_print(options.directory, stdout, &error)
+                                   : inspect(&options, &error);
+    return status ? fail(&error, EXIT_CODE_FAILED) : EXIT_CODE_OK;
 }

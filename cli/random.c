@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/command.h"
 #include "cli/convert/convert_elements.h"
 #include "cli/convert/model_directory.h"
 #include "cli/convert/normal.h"
@@ -228,24 +229,27 @@ static enum status parse(int argc, char **argv, struct random_options *options, 
     return STATUS_OK;
 }
 
+static int fail(const struct error *error, enum exit_code code)
+{
+    fprintf(stderr, "millrace random: %s\n", error->text);
+    return code;
+}
+
 int random_main(int argc, char **argv)
 {
     struct random_options options;
     struct model_config config;
     struct error error;
     bool help = false;
-    enum status status = parse(argc, argv, &options, &help, &error);
-    if (!status && help)
-        return 0;
-    if (!status)
-        status = random_model(&options, &config, &error);
-    if (status) {
-        fprintf(stderr, "millrace random: %s\n", error.text);
-        return status == STATUS_INVALID_ARGUMENT ? 2 : 1;
-    }
+    if (parse(argc, argv, &options, &help, &error))
+        return fail(&error, EXIT_CODE_USAGE);
+    if (help)
+        return EXIT_CODE_OK;
+    if (random_model(&options, &config, &error))
+        return fail(&error, EXIT_CODE_FAILED);
     printf("%s: %.2f million random parameters, width %d, %d heads, %d blocks, vocabulary %d\n"
            "  no tokenizer.json: only `millrace bench` and `millrace inspect` accept this directory\n",
            options.directory, (double)model_config_parameters(&config) / 1e6, config.hidden, config.n_heads,
            config.n_blocks, config.vocabulary);
-    return 0;
+    return EXIT_CODE_OK;
 }

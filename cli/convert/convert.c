@@ -9,24 +9,13 @@
 #include "cli/convert/checkpoint.h"
 #include "cli/convert/convert_weights.h"
 #include "cli/convert/model_directory.h"
+#include "cli/convert/networks.h"
 #include "cli/convert/state_dict.h"
 #include "common/model/file.h"
 #include "common/model/tensors.h"
 #include "common/tokenizer/tokenizer.h"
 
 enum { TOKENIZER_BYTES_MAX = 64 << 20 };
-
-/* The networks that a checkpoint may hold, the better ones first: the average of the student's weights
- * samples better than its last state; the last two are the plain DFM, of distillation and of pre-training. */
-static const struct {
-    const char *option, *entry;
-} networks[] = {
-    {"ema", "student_ema_model"},
-    {"student", "student_model"},
-    {"teacher", "teacher_model"},
-    {"model", "model"},
-};
-enum { N_NETWORKS = sizeof networks / sizeof *networks };
 
 struct convert_options convert_defaults(void)
 {

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/command.h"
 #include "cli/convert/convert.h"
 #include "common/options.h"
 
@@ -142,10 +143,10 @@ static void print_report(const struct convert_options *options, const struct con
         printf("  no tokenizer.json: text requests need one (--tokenizer)\n");
 }
 
-static int fail(const struct error *error)
+static int fail(const struct error *error, enum exit_code code)
 {
     fprintf(stderr, "millrace convert: %s\n", error->text);
-    return error->status == STATUS_INVALID_ARGUMENT ? 2 : 1;
+    return code;
 }
 
 int convert_main(int argc, char **argv)
@@ -164,7 +165,7 @@ int convert_main(int argc, char **argv)
     if (!status)
         status = fill_options(&typed, operands, n_operands, &options, &error);
     if (status)
-        return fail(&error);
+        return fail(&error, EXIT_CODE_USAGE);
     clock_gettime(CLOCK_MONOTONIC, &progress.next);
     progress.next.tv_sec++;
     options.progress = isatty(STDERR_FILENO) ? show_progress : NULL;
@@ -173,7 +174,7 @@ int convert_main(int argc, char **argv)
     if (progress.shown)
         fputs("\r\033[K", stderr);
     if (status)
-        return fail(&error);
+        return fail(&error, EXIT_CODE_FAILED);
     print_report(&options, &report);
     return 0;
 }

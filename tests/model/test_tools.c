@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/convert/checkpoint_print.h"
 #include "cli/convert/inspection.h"
 #include "cli/convert/normal.h"
 #include "cli/convert/rank_share.h"
@@ -197,6 +198,39 @@ START_TEST(inspects_for_people_and_for_programs)
 }
 END_TEST
 
+START_TEST(inspects_books_mini)
+{
+    char path[PATH_ROOM];
+    struct inspection inspection;
+    struct error error;
+    snprintf(path, sizeof path, "%s/models/books-mini", getenv("MILLRACE_SOURCE"));
+    enum status status = inspection_open(path, 4, &inspection, &error);
+    ck_assert_msg(status == STATUS_OK, "%s", status ? error.text : "");
+    ck_assert_int_eq(inspection.n_tokens, inspection.config.vocabulary);
+    ck_assert_uint_lt(inspection.largest_rank_bytes, tensors_file_bytes(inspection.tensors) / 2);
+    inspection_release(&inspection);
+}
+END_TEST
+
+START_TEST(says_what_a_checkpoint_offers)
+{
+    char path[PATH_ROOM], *text = NULL;
+    struct error error;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    ck_assert_int_eq(checkpoint_print(golden_path("ckpt_main_step_190000.pth", path), out, &error),
+                     STATUS_OK);
+    ck_assert_int_eq(checkpoint_print(golden_path("ckpt_odd_tensors.pth", path), out, &error), STATUS_OK);
+    fclose(out);
+    ck_assert_ptr_nonnull(strstr(text, "190000"));
+    ck_assert_ptr_nonnull(strstr(text, "fs-dfm, 0.29 million parameters"));
+    ck_assert_ptr_nonnull(strstr(text, "dfm, 0.27 million parameters"));
+    ck_assert_ptr_nonnull(strstr(text, "--weights teacher"));
+    ck_assert_ptr_nonnull(strstr(text, "cannot be converted: tensor \"vocab_embed.weight\" is missing"));
+    free(text);
+}
+END_TEST
+
 START_TEST(inspects_nothing_that_cannot_be_served)
 {
     struct inspection inspection;
@@ -224,6 +258,8 @@ Suite *tools_suite(void)
     tcase_add_test(tests, bf16_halves_the_matrices);
     tcase_add_test(tests, ranks_share_all_of_a_model);
     tcase_add_test(tests, inspects_for_people_and_for_programs);
+    tcase_add_test(tests, inspects_books_mini);
+    tcase_add_test(tests, says_what_a_checkpoint_offers);
     tcase_add_test(tests, inspects_nothing_that_cannot_be_served);
     suite_add_tcase(suite, tests);
     return suite;
