@@ -299,7 +299,7 @@ START_TEST(test_logits_that_are_no_numbers_are_a_failure)
     struct error error;
     problem_init(&problem, &shape);
     outcome_init(&outcome, 3);
-    problem.x[4] = NAN;
+    problem.x[4] = problem.x[7] = NAN; /* rows 1 and 2: the first is reported */
     struct device *device = open_device(machine_isas()[0], 1);
     run(device, &problem, 1, &outcome);
     ck_assert_int_eq(backend_cpu.synchronize(device, &error), STATUS_INTERNAL);
