@@ -22,6 +22,7 @@ struct batch {
     struct model_config config;
     struct plan_limits limits;
     int n, n_rows;
+    bool every_row; /* no thinning */
     struct sequence *sequences; /* [max_sequences]; the first n, in the order of joining */
     void *storage;              /* what their arrays point into */
 };
@@ -159,6 +160,11 @@ int batch_size(const struct batch *batch)
     return batch->n;
 }
 
+void batch_thin_no_more(struct batch *batch)
+{
+    batch->every_row = true;
+}
+
 /* Lists the positions that this step can change, with their uniforms. Returns how many. */
 static int list_needed(const struct batch *batch, const struct sequence *sequence, const struct schedule_step *at,
                        int first_row, struct plan *plan, int first_needed)
@@ -173,7 +179,7 @@ static int list_needed(const struct batch *batch, const struct sequence *sequenc
         if (last && batch->config.source == SOURCE_MASK && sequence->ids[i] != batch->config.mask_token)
             continue;
         double u_jump = last ? 0 : philox_uniform(sequence->seed, sequence->step, (uint32_t)i, PHILOX_JUMP);
-        if (u_jump >= limit)
+        if (u_jump >= limit && !batch->every_row)
             continue;
         plan->needed[n] = first_row + i;
         plan->u_jump[n] = u_jump;

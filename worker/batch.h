@@ -49,6 +49,10 @@ bool batch_remove(struct batch *batch, uint64_t number);
 void batch_clear(struct batch *batch);
 int batch_size(const struct batch *batch);
 
+/* From now on every editable row counts as needed: the same texts, for all the work that exact thinning saves. For tests and
+ * measurements. */
+void batch_thin_no_more(struct batch *batch);
+
 /*
  * Lays out the next step of every sequence. Rows whose jump uniform lies above what their step can reach are not
  * needed (exact thinning); a sequence without a needed row is left out of the pass. n_needed may be 0: then there is nothing

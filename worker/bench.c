@@ -15,6 +15,7 @@
 struct bench_figures {
     double seconds, matmul, attention, head, communication;
     double flop, ceiling_flops, peak_bytes;
+    double head_passes; /* rows that needed logits, over the length: S without thinning */
     uint64_t checksum;
 };
 
@@ -79,10 +80,11 @@ static enum status run_text(struct model *model, struct batch *batch, struct pla
 {
     enum status status = add_text(model, batch, options, text, error);
     struct bench_figures before = counters_of(model);
-    double start = clock_seconds();
+    double start = clock_seconds(), needed = 0;
     for (int i = 0; i < options->n_steps && status == STATUS_OK; i++) {
         struct sequence_report report;
         batch_plan(batch, plan);
+        needed += plan->header->n_needed;
         status = model_step(model, plan, error);
         if (status != STATUS_OK)
             break;
@@ -92,6 +94,7 @@ static enum status run_text(struct model *model, struct batch *batch, struct pla
     }
     *figures = counters_of(model);
     figures->seconds = clock_seconds() - start;
+    figures->head_passes = needed / options->length;
     subtract(figures, &before);
     figures->checksum = checksum_of(text->final, options->length);
     return status;
@@ -166,13 +169,13 @@ static void print(const struct model *model, const struct bench_options *options
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)mine->checksum);
     json_t *line = json_pack(
-        "{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:f, s:s}",
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}",
         "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
         model->collective->n_ranks, "threads", options->n_threads, "length", options->length, "steps", options->n_steps,
         "seconds", mine->seconds, "tokens_per_second", options->length / mine->seconds, "share", "matmul",
         mine->matmul / mine->seconds, "attention", mine->attention / mine->seconds, "head", mine->head / mine->seconds,
         "communication", mine->communication / mine->seconds, "other", other / mine->seconds, "gflop", flop * 1e-9,
-        "gflops", flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling",
+        "head_passes", mine->head_passes, "gflops", flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling",
         flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576, "load_seconds", model->load_seconds,
         "checksum", checksum);
     json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
@@ -207,6 +210,8 @@ enum status bench_run(struct model *model, const struct bench_options *options, 
     enum status status = plan_init(&plan, limits, error);
     if (status == STATUS_OK)
         status = batch_create(&model->weights.config, limits, &batch, error);
+    if (status == STATUS_OK && options->without_thinning)
+        batch_thin_no_more(batch);
     if (status == STATUS_OK && !(text.ids && text.editable && text.final && all))
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a text of %zu tokens", length);
     if (status == STATUS_OK)

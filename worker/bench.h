@@ -11,6 +11,7 @@
 struct bench_options {
     const char *model_name; /* as it is printed */
     int length, n_steps, n_threads, repeats; /* the fastest repeat counts */
+    bool without_thinning;                   /* do for every row what only some rows need */
 };
 
 enum status bench_run(struct model *model, const struct bench_options *options, struct error *error);

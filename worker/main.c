@@ -24,7 +24,7 @@
 static struct {
     const char *model, *coordinator, *replica, *backend;
     int64_t threads, batch_tokens, max_sequences;
-    bool bench;
+    bool bench, no_thinning;
     int64_t length, steps, repeats;
 } settings;
 
@@ -49,6 +49,9 @@ static const struct option_row rows[] = {
     {"steps", 's', OPTION_INTEGER, "N", NULL, "8", 1, 1 << 16, "With --bench: refinement steps.", &settings.steps},
     {"repeats", 0, OPTION_INTEGER, "N", NULL, "3", 1, 1000, "With --bench: texts to write; the fastest counts.",
      &settings.repeats},
+    {"no-thinning", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+     "With --bench: logits for every position, also where it cannot change; the same text, for comparison.",
+     &settings.no_thinning},
     {0},
 };
 
@@ -138,7 +141,8 @@ static enum status bench(struct model *model, struct error *error)
                                                 .length = (int)settings.length,
                                                 .n_steps = (int)settings.steps,
                                                 .n_threads = (int)settings.threads,
-                                                .repeats = (int)settings.repeats};
+                                                .repeats = (int)settings.repeats,
+                                                .without_thinning = settings.no_thinning};
     return bench_run(model, &bench_options, error);
 }
 

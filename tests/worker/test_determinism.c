@@ -169,6 +169,19 @@ START_TEST(a_text_goes_on_from_any_frame)
 }
 END_TEST
 
+/* Thinning is exact: rows that it leaves out would not have changed. */
+START_TEST(thinning_changes_nothing)
+{
+    uint32_t queue[N_REQUESTS];
+    for (uint32_t r = 0; r < N_REQUESTS; r++) {
+        queue[r] = r;
+        run_alone(&requests[r]);
+    }
+    batch_thin_no_more(batch);
+    ck_assert_double_eq(largest_of_ranks(ranks, run_mixed(queue, N_REQUESTS)), 0);
+}
+END_TEST
+
 /* Tokens of all texts in one number; compared between numbers of ranks by the script that runs this test. */
 START_TEST(print_the_texts_sum)
 {
@@ -194,6 +207,7 @@ Suite *mpi_suite(void)
     tcase_add_unchecked_fixture(cases, open_everything, close_everything);
     tcase_add_test(cases, a_text_is_the_same_in_any_company);
     tcase_add_test(cases, a_text_goes_on_from_any_frame);
+    tcase_add_test(cases, thinning_changes_nothing);
     tcase_add_test(cases, print_the_texts_sum);
     suite_add_tcase(suite, cases);
     return suite;
