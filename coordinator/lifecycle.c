@@ -90,12 +90,17 @@ static bool nobody_lives(const struct lifecycle *lifecycle)
     return !lifecycle->spawn || !spawn_n_living(lifecycle->spawn);
 }
 
+/* As far as it goes without waiting. */
 static void advance(struct lifecycle *lifecycle)
 {
-    if (lifecycle->phase >= LEAVING && nobody_lives(lifecycle))
-        lifecycle->phase = GONE;
-    else if (phase_is_over(lifecycle))
-        next_phase(lifecycle);
+    int before;
+    do {
+        before = lifecycle->phase;
+        if (lifecycle->phase >= LEAVING && nobody_lives(lifecycle))
+            lifecycle->phase = GONE;
+        else if (phase_is_over(lifecycle))
+            next_phase(lifecycle);
+    } while (lifecycle->phase != before);
 }
 
 /* ---- events ---- */

@@ -89,7 +89,8 @@ static void on_death(struct spawn *spawn, struct child *child, int wait_status)
     }
     bool was_ready = scheduler_restarting(spawn->scheduler, child->name, reason);
     child->n_failed_starts = was_ready ? 0 : child->n_failed_starts + 1;
-    double pause = fmin(LEAST_PAUSE_SECONDS * pow(2, fmin(child->n_failed_starts, 10)), MOST_PAUSE_SECONDS);
+    double doublings = fmin(fmax(child->n_failed_starts - 1, 0), 10);
+    double pause = fmin(LEAST_PAUSE_SECONDS * pow(2, doublings), MOST_PAUSE_SECONDS);
     child->start_at = now + pause;
     log_warning("replica %s: %s; starting it again in %.1f s", child->name, reason, pause);
     if (child->n_failed_starts >= FAILED_STARTS_MAX)

@@ -21,6 +21,8 @@ enum {
     LEAST_PING_INTERVAL_MS = 1000, /* clients that ping more often are cut off */
 };
 
+#define HANG_UP_SECONDS 0.2 /* clients whose calls are done have so long to close their connections */
+
 struct rpc_server {
     struct call_host host; /* first: call.c hands it back to us */
     pthread_t thread;
@@ -245,18 +247,30 @@ const char *rpc_server_address(const struct rpc_server *server)
 
 /* ---- closing ---- */
 
-/* Waits for gRPC's word that no call is left, at most grace_seconds; then cancels what is left, and waits for
- * all of ours: gRPC's word comes when *its* calls are done, while our batches may still be on the queue. */
+/* Holding the mutex. Waits until gRPC is done, or (unless `for_connections`) all calls are; at most so many
+ * seconds. */
+static void wait_at_most(struct rpc_server *server, double seconds, bool for_connections)
+{
+    struct timespec until = wire_wait_until(seconds);
+    int waited = 0;
+    while (!server->drained && (for_connections || server->n_calls > 0) && !waited)
+        waited = pthread_cond_timedwait(&server->changed, &server->mutex, &until);
+}
+
+/*
+ * gRPC's word that it is done means that every call is and every client has hung up; but our batches may
+ * still be on the queue then, and a client that is idle may never hang up. So: the calls may take their
+ * grace, the clients a moment more; then both are cut off, and what is ours is waited for.
+ */
 static void wait_for_calls(struct rpc_server *server, double grace_seconds)
 {
-    struct timespec until = wire_wait_until(grace_seconds);
     pthread_mutex_lock(&server->mutex);
-    int waited = 0;
-    while (!server->drained && !waited)
-        waited = pthread_cond_timedwait(&server->changed, &server->mutex, &until);
-    bool cancel = !server->drained;
+    wait_at_most(server, grace_seconds, false);
+    if (!server->n_calls)
+        wait_at_most(server, HANG_UP_SECONDS, true);
+    bool cut_off = !server->drained;
     pthread_mutex_unlock(&server->mutex);
-    if (cancel)
+    if (cut_off)
         grpc_server_cancel_all_calls(server->host.server);
     pthread_mutex_lock(&server->mutex);
     while (!server->drained || server->n_calls > 0)

@@ -1,0 +1,504 @@
+"""The coordinator as a program, with grpcio as its clients and as fake replicas that play proto/replica.proto by hand.
+
+cluster.py COORDINATOR SOURCE_DIRECTORY; exits 77 (skipped) where grpcio is missing.
+Every wait has a limit, and is for a condition; a fake replica does nothing that the test did not tell it to.
+"""
+import contextlib
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+try:
+    import grpc
+except ImportError as missing:
+    print("skipped:", missing)
+    sys.exit(77)
+
+COORDINATOR, SOURCE = sys.argv[1], sys.argv[2]
+MODEL = os.path.join(SOURCE, "models", "books-mini")
+PATIENCE = 20  # seconds; a test that needs it has failed
+
+
+def generated_messages():
+    directory = tempfile.mkdtemp()
+    subprocess.run(["protoc", f"--python_out={directory}", f"--proto_path={SOURCE}/proto",
+                    "millrace.proto", "replica.proto", "health.proto", "reflection.proto"], check=True)
+    sys.path.insert(0, directory)
+    return [__import__(f"{name}_pb2") for name in ("millrace", "replica", "health", "reflection")]
+
+
+pb, replica_pb, health_pb, reflection_pb = generated_messages()
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long for {what}"
+        time.sleep(0.005)
+
+
+def expect_failure(call, code, *words):
+    try:
+        call()
+    except grpc.RpcError as error:
+        assert error.code() == code, (error.code(), error.details())
+        for word in words:
+            assert word in error.details(), (word, error.details())
+        return
+    raise AssertionError(f"succeeded, expected {code}")
+
+
+class Coordinator:
+    """A coordinator process; its log is read so that it never blocks, and to learn its address."""
+
+    def __init__(self, *arguments, environment=None, listen="127.0.0.1:0"):
+        self.lines = []
+        self.process = subprocess.Popen(
+            [COORDINATOR, "--model", MODEL, "--listen", listen, *arguments], stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "MILLRACE_LOG": "debug", **(environment or {})})
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
+        wait_for(lambda: self.find(r"serving \S+ on (\S+)") or self.process.poll() is not None, "the coordinator")
+        found = self.find(r"serving \S+ on (\S+)")
+        self.address = found and found.group(1)
+        self.channel = self.address and self.connect()
+
+    def read_log(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+
+    def find(self, pattern):
+        return next((m for m in (re.search(pattern, line) for line in list(self.lines)) if m), None)
+
+    def connect(self):
+        return grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])
+
+    def method(self, kind, path, answer, channel=None):
+        pack = lambda m: m if isinstance(m, bytes) else m.SerializeToString()
+        return getattr(channel or self.channel, kind)(path, request_serializer=pack,
+                                                       response_deserializer=answer.FromString)
+
+    def unary(self, name, request, answer):
+        return self.method("unary_unary", f"/millrace.v1.Millrace/{name}", answer)(request, timeout=PATIENCE)
+
+    def generate(self, request, channel=None, timeout=PATIENCE):
+        return self.method("unary_stream", "/millrace.v1.Millrace/Generate", pb.GenerateEvent, channel)(
+            request, timeout=timeout)
+
+    def status(self):
+        return self.unary("Status", pb.StatusRequest(), pb.StatusResponse)
+
+    def health(self, service=""):
+        return self.method("unary_unary", "/grpc.health.v1.Health/Check", health_pb.HealthCheckResponse)(
+            health_pb.HealthCheckRequest(service=service), timeout=PATIENCE).status
+
+    def end(self, signal_number=signal.SIGTERM):
+        self.process.send_signal(signal_number)
+        return self.process.wait(timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def coordinator(*arguments, **options):
+    started = Coordinator(*arguments, **options)
+    try:
+        yield started
+        if started.process.poll() is None:
+            assert started.end() == 0, "".join(started.lines)
+        started.reader.join()
+        assert not started.find(r"Sanitizer|runtime error"), "".join(started.lines)
+    except BaseException:
+        sys.stderr.write("".join(started.lines))
+        raise
+    finally:
+        if started.process.poll() is None:
+            started.process.kill()
+
+
+class FakeReplica:
+    def __init__(self, cluster, name, fingerprint, max_sequences=4, ready=True):
+        self.outgoing, self.incoming = queue.Queue(), queue.Queue()
+        self.channel = cluster.connect()
+        attach = cluster.method("stream_stream", "/millrace.replica.v1.Replicas/Attach", replica_pb.ToReplica,
+                                self.channel)
+        self.call = attach(iter(self.outgoing.get, None))
+        threading.Thread(target=self.read, daemon=True).start()
+        self.say(hello=replica_pb.Hello(replica=name, version="test", model_fingerprint=fingerprint, ranks=2,
+                                        backend="fake"))
+        if ready:
+            self.say(ready=replica_pb.Ready(max_sequences=max_sequences, max_batch_tokens=4096))
+            assert self.next("welcome") is not None
+
+    def read(self):
+        try:
+            for message in self.call:
+                self.incoming.put(message)
+            self.incoming.put(None)
+        except grpc.RpcError as error:
+            self.incoming.put(error)
+
+    def say(self, **kind):
+        self.outgoing.put(replica_pb.FromReplica(**kind))
+
+    def next(self, kind):
+        """The next message, which must be of that kind."""
+        message = self.incoming.get(timeout=PATIENCE)
+        assert isinstance(message, replica_pb.ToReplica) and message.WhichOneof("kind") == kind, message
+        return getattr(message, kind)
+
+    def end(self):
+        """None after a clean end, or the error."""
+        message = self.incoming.get(timeout=PATIENCE)
+        assert message is None or isinstance(message, grpc.RpcError), message
+        return message
+
+    def step(self, submit, step):
+        """Reports a step that writes the id 100 + step at every editable position."""
+        positions = [i for i, editable in enumerate(submit.editable) if editable]
+        done = step == submit.steps
+        self.say(report=replica_pb.Report(sequence=submit.sequence, step=step, positions=positions,
+                                          ids=[100 + step] * len(positions), step_ms=2.5, done=done,
+                                          log_probability=-2.0 * len(positions) if done else 0,
+                                          scored=len(positions) if done else 0))
+
+    def cut(self):
+        self.call.cancel()
+        self.channel.close()
+
+    def leave(self):
+        self.outgoing.put(None)
+        assert self.end() is None
+        self.channel.close()
+
+
+def read_fingerprint():
+    """A replica with another model is told what the coordinator's is."""
+    with coordinator("--spawn", "0") as cluster:
+        wrong = FakeReplica(cluster, "r0", "0123456789abcdef", ready=False)
+        wrong.say(ready=replica_pb.Ready(max_sequences=1, max_batch_tokens=1024))
+        assert wrong.next("welcome") is not None
+        error = wrong.end()
+        assert error.code() == grpc.StatusCode.FAILED_PRECONDITION and "0123456789abcdef" in error.details()
+        expect_failure(lambda: list(cluster.generate(pb.GenerateRequest())), grpc.StatusCode.UNAVAILABLE,
+                       "r0", "fingerprint")
+        return re.search(r"coordinator's is ([0-9a-f]{16})", error.details()).group(1)
+
+
+FINGERPRINT = None
+
+
+def kind_of(event):
+    return event.WhichOneof("kind")
+
+
+def next_frame(stream, step):
+    event = next(stream)
+    assert kind_of(event) == "frame" and event.frame.step == step, event
+    return event.frame
+
+
+def begin(cluster, channel=None, **fields):
+    """Starts a request and reads up to its starting frame."""
+    stream = cluster.generate(pb.GenerateRequest(**fields), channel)
+    accepted = next(stream)
+    assert kind_of(accepted) == "accepted"
+    first = next_frame(stream, 0)
+    assert list(first.positions) == list(range(accepted.accepted.length))
+    return stream, accepted.accepted, first
+
+
+def test_full_life():
+    with coordinator("--spawn", "0") as cluster:
+        assert cluster.health() == 2 and cluster.health("millrace.v1.Millrace") == 2
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        wait_for(lambda: cluster.health("millrace.v1.Millrace") == 1, "SERVING")
+        stream, accepted, first = begin(cluster, prompt="Once upon", length=20, steps=3, seed=2**64 - 1, temperature=0.5)
+        submit = replica.next("submit")
+        assert (accepted.length, accepted.steps, accepted.seed, accepted.temperature) == (20, 3, 2**64 - 1, 0.5)
+        assert list(submit.ids) == list(first.ids) and submit.step == 0 and submit.seed == 2**64 - 1
+        assert submit.editable == b"\0" * accepted.pinned + b"\1" * (20 - accepted.pinned)
+        for step in (1, 2, 3):
+            replica.step(submit, step)
+            frame = next_frame(stream, step)
+            assert list(frame.positions) == list(range(accepted.pinned, 20)) and frame.final == (step == 3)
+            assert set(frame.ids) == {100 + step} and len(frame.pieces) == len(frame.ids)
+        finished = next(stream).finished
+        assert list(stream) == []
+        assert list(finished.ids) == list(first.ids)[:accepted.pinned] + [103] * (20 - accepted.pinned)
+        assert list(finished.changed_step) == [0] * accepted.pinned + [3] * (20 - accepted.pinned)
+        assert finished.text.startswith("Once upon") and (finished.prompt_tokens, finished.generated_tokens) == (
+            accepted.pinned, 20 - accepted.pinned)
+        assert abs(finished.mean_log_probability + 2.0) < 1e-12 and finished.timings.compute_ms == 7.5
+        assert (finished.replica, finished.ranks) == ("r0", 2)
+        assert 0 < finished.timings.first_frame_ms <= finished.timings.total_ms
+        status = cluster.status()
+        assert (status.accepted, status.finished, status.running) == (1, 1, 0)
+        assert (status.replicas[0].state, status.replicas[0].backend) == ("ready", "fake")
+        replica.leave()
+        wait_for(lambda: cluster.health() == 2, "NOT_SERVING")
+
+
+def test_two_clients_and_cancel():
+    with coordinator("--spawn", "0") as cluster:
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        one, _, _ = begin(cluster, steps=2)
+        other, _, _ = begin(cluster, steps=2)
+        first, second = replica.next("submit"), replica.next("submit")
+        one.cancel()
+        assert replica.next("cancel").sequence == first.sequence
+        replica.step(first, 1)  # it was under way; nobody hears it
+        for step in (1, 2):
+            replica.step(second, step)
+            next_frame(other, step)
+        assert kind_of(next(other)) == "finished"
+        status = cluster.status()
+        assert (status.accepted, status.finished, status.cancelled, status.failed) == (2, 1, 1, 0)
+
+
+def test_disconnect_and_deadline():
+    with coordinator("--spawn", "0") as cluster:
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        channel = cluster.connect()
+        stream, _, _ = begin(cluster, channel, steps=2)
+        submit = replica.next("submit")
+        replica.step(submit, 1)
+        next_frame(stream, 1)
+        channel.close()
+        assert replica.next("cancel").sequence == submit.sequence
+        expect_failure(lambda: list(cluster.generate(pb.GenerateRequest(), timeout=0.3)),
+                       grpc.StatusCode.DEADLINE_EXCEEDED)
+        submit = replica.next("submit")
+        assert replica.next("cancel").sequence == submit.sequence
+        wait_for(lambda: cluster.status().cancelled == 2, "both to be counted")
+
+
+def test_failover_goes_on_from_the_last_frame():
+    with coordinator("--spawn", "0") as cluster:
+        lost = FakeReplica(cluster, "r0", FINGERPRINT)
+        stream, accepted, first = begin(cluster, prompt="Once", length=16, steps=4, seed=9)
+        submit = lost.next("submit")
+        lost.step(submit, 1)
+        lost.step(submit, 2)
+        next_frame(stream, 1)
+        frame = next_frame(stream, 2)
+        lost.cut()
+        wait_for(lambda: cluster.status().queued == 1, "the request to be back in the queue")
+        heir = FakeReplica(cluster, "r1", FINGERPRINT)
+        resumed = heir.next("submit")
+        expected = list(first.ids)
+        for position, token in zip(frame.positions, frame.ids):
+            expected[position] = token
+        assert list(resumed.ids) == expected and resumed.step == 2 and resumed.steps == 4
+        assert (resumed.seed, resumed.sequence, resumed.editable) == (9, submit.sequence, submit.editable)
+        for step in (3, 4):
+            heir.step(resumed, step)
+            next_frame(stream, step)
+        finished = next(stream).finished
+        assert finished.replica == "r1" and finished.timings.compute_ms == 10
+        states = {r.name: (r.state, r.last_error) for r in cluster.status().replicas}
+        assert states["r0"][0] == "starting" and states["r0"][1] and states["r1"][0] == "ready"
+
+
+def test_untrustworthy_replica():
+    with coordinator("--spawn", "0") as cluster:
+        bad = FakeReplica(cluster, "r0", FINGERPRINT)
+        stream, _, _ = begin(cluster, steps=2)
+        submit = bad.next("submit")
+        bad.step(submit, 2)  # a step left out
+        assert bad.end().code() == grpc.StatusCode.INVALID_ARGUMENT
+        good = FakeReplica(cluster, "r1", FINGERPRINT)
+        again = good.next("submit")
+        assert again.step == 0 and list(again.ids) == list(submit.ids)
+        twin = FakeReplica(cluster, "r1", FINGERPRINT, ready=False)
+        assert twin.end().code() == grpc.StatusCode.ALREADY_EXISTS
+        for step in (1, 2):
+            good.step(again, step)
+            next_frame(stream, step)
+        assert kind_of(next(stream)) == "finished"
+
+
+def test_rejected_and_load_failed():
+    with coordinator("--spawn", "0") as cluster:
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        stream, _, _ = begin(cluster)
+        submit = replica.next("submit")
+        replica.say(rejected=replica_pb.Rejected(sequence=submit.sequence, status=8, reason="no room for so much"))
+        expect_failure(lambda: next(stream), grpc.StatusCode.RESOURCE_EXHAUSTED, "no room for so much")
+        replica.leave()
+        waiting, _, _ = begin(cluster)
+        broken = FakeReplica(cluster, "r1", "", ready=False)
+        broken.say(failed=replica_pb.LoadFailed(rank=1, status=15, reason="model.safetensors is damaged"))
+        expect_failure(lambda: next(waiting), grpc.StatusCode.UNAVAILABLE, "r1", "model.safetensors is damaged")
+        assert broken.next("welcome") is not None
+        broken.leave()
+        expect_failure(lambda: next(cluster.generate(pb.GenerateRequest())), grpc.StatusCode.UNAVAILABLE,
+                       "model.safetensors is damaged")
+        status = cluster.status()
+        assert (status.accepted, status.failed) == (2, 2) and status.replicas[0].state == "failed"
+
+
+def test_queue_full_and_order():
+    with coordinator("--spawn", "0", "--max-queue", "2") as cluster:
+        replica = FakeReplica(cluster, "r0", FINGERPRINT, max_sequences=1)
+        streams = [begin(cluster, steps=1, seed=i)[0] for i in range(3)]
+        expect_failure(lambda: next(cluster.generate(pb.GenerateRequest())), grpc.StatusCode.RESOURCE_EXHAUSTED,
+                       "queue", "2 requests wait", "try again")
+        for seed, stream in enumerate(streams):
+            submit = replica.next("submit")
+            assert submit.seed == seed
+            replica.step(submit, 1)
+            next_frame(stream, 1)
+            assert kind_of(next(stream)) == "finished"
+
+
+def test_bad_requests():
+    with coordinator("--spawn", "0") as cluster:
+        bad = grpc.StatusCode.INVALID_ARGUMENT
+        generate = lambda request: lambda: list(cluster.generate(request))
+        expect_failure(generate(pb.GenerateRequest(length=0)), bad, "length", "1 to 1024")
+        expect_failure(generate(pb.GenerateRequest(steps=0)), bad, "steps", "1 to 1024")
+        expect_failure(generate(pb.GenerateRequest(temperature=float("nan"))), bad, "temperature")
+        expect_failure(generate(pb.GenerateRequest(infill=pb.Infill())), bad, "infill")
+        expect_failure(generate(pb.GenerateRequest(tokens=pb.TokenInput(ids=[1, 2], editable=b"\1"))), bad, "editable")
+        expect_failure(generate(pb.GenerateRequest(tokens=pb.TokenInput(ids=[2048, 2], editable=b"\0\1"))), bad, "ids[0]")
+        expect_failure(generate(b"\x12\x02a\xff"), bad, "prompt", "UTF-8")
+        expect_failure(generate(b"\x12\x03a\x00b"), bad, "prompt", "NUL")
+        expect_failure(generate(b"\x12\x7f"), bad)
+        expect_failure(generate(pb.GenerateRequest(model="other")), grpc.StatusCode.NOT_FOUND, "other")
+        expect_failure(generate(pb.GenerateRequest(prompt="a" * (2 << 20))), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        expect_failure(generate(pb.GenerateRequest(prompt="word " * 3000)), bad, "prompt", "1024")
+        assert cluster.status().accepted == 0
+
+
+def test_model_methods():
+    with coordinator("--spawn", "0") as cluster:
+        model = cluster.unary("GetModel", pb.GetModelRequest(), pb.Model)
+        assert (model.name, model.architecture, model.source) == ("books-mini", "fs-dfm", "uniform")
+        assert (model.vocabulary, model.trained_length, model.max_length) == (2048, 128, 1024)
+        assert 2_900_000 < model.parameters < 3_100_000
+        tokens = cluster.unary("Tokenize", pb.TokenizeRequest(text="Once upon a time, é"), pb.TokenizeResponse)
+        assert b"".join(tokens.pieces).decode() == "Once upon a time, é"
+        text = cluster.unary("Detokenize", pb.DetokenizeRequest(ids=tokens.ids), pb.DetokenizeResponse)
+        assert text.text.decode() == "Once upon a time, é"
+        expect_failure(lambda: cluster.unary("Detokenize", pb.DetokenizeRequest(ids=[2048]), pb.DetokenizeResponse),
+                       grpc.StatusCode.INVALID_ARGUMENT, "ids[0]", "2048")
+        expect_failure(lambda: cluster.unary("GetModel", pb.GetModelRequest(model="x"), pb.Model),
+                       grpc.StatusCode.NOT_FOUND)
+        expect_failure(lambda: cluster.health("nobody"), grpc.StatusCode.NOT_FOUND)
+        ask = cluster.method("stream_stream", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                             reflection_pb.ServerReflectionResponse)
+        [answer] = ask(iter([reflection_pb.ServerReflectionRequest(list_services="")]), timeout=PATIENCE)
+        names = {service.name for service in answer.list_services_response.service}
+        assert {"millrace.v1.Millrace", "millrace.replica.v1.Replicas", "grpc.health.v1.Health"} <= names
+
+
+def test_one_coordinator_a_port():
+    with coordinator("--spawn", "0") as cluster:
+        second = Coordinator("--spawn", "0", listen=cluster.address)
+        assert second.process.wait(timeout=PATIENCE) == 1
+        second.reader.join()
+        assert second.find("already in use") and second.find(cluster.address)
+
+
+def test_drain_lets_requests_finish():
+    with coordinator("--spawn", "0") as cluster:
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        stream, _, _ = begin(cluster, steps=2)
+        submit = replica.next("submit")
+        replica.step(submit, 1)
+        next_frame(stream, 1)
+        cluster.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: cluster.find("shutting down"), "the drain")
+        wait_for(lambda: cluster.health() == 2, "NOT_SERVING")
+        expect_failure(lambda: list(cluster.generate(pb.GenerateRequest())), grpc.StatusCode.UNAVAILABLE, "shutting down")
+        replica.step(submit, 2)
+        next_frame(stream, 2)
+        assert kind_of(next(stream)) == "finished"
+        replica.next("drain")
+        replica.leave()
+        assert cluster.process.wait(timeout=PATIENCE) == 0
+
+
+def test_second_signal_hurries():
+    with coordinator("--spawn", "0") as cluster:
+        stream, _, _ = begin(cluster)
+        cluster.process.send_signal(signal.SIGINT)
+        wait_for(lambda: cluster.find("shutting down"), "the drain")
+        cluster.process.send_signal(signal.SIGINT)
+        expect_failure(lambda: next(stream), grpc.StatusCode.UNAVAILABLE, "shutting down")
+        assert cluster.process.wait(timeout=PATIENCE) == 0
+    with coordinator("--spawn", "0", "--drain-seconds", "0.2") as cluster:
+        stream, _, _ = begin(cluster)
+        cluster.process.send_signal(signal.SIGTERM)
+        expect_failure(lambda: next(stream), grpc.StatusCode.UNAVAILABLE, "shutting down")
+        assert cluster.process.wait(timeout=PATIENCE) == 0
+
+
+def fake_launcher(script):
+    """A program to stand in for mpirun."""
+    path = os.path.join(tempfile.mkdtemp(), "mpirun")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\n" + script)
+    os.chmod(path, 0o755)
+    return path
+
+
+def test_replicas_that_cannot_start():
+    launcher = fake_launcher("exit 3\n")
+    with coordinator("--spawn", "1", environment={"MILLRACE_MPIRUN": launcher}) as cluster:
+        stream, _, _ = begin(cluster)
+        expect_failure(lambda: next(stream), grpc.StatusCode.UNAVAILABLE, "r0", "exit code 3")
+        wait_for(lambda: cluster.status().replicas[0].state == "failed", "the state")
+    ready, written = os.pipe()
+    started = subprocess.run([COORDINATOR, "--model", MODEL, "--listen", "127.0.0.1:0", "--ready-fd", str(written)],
+                             env={**os.environ, "MILLRACE_MPIRUN": launcher}, pass_fds=[written], timeout=PATIENCE,
+                             stderr=subprocess.PIPE, text=True)
+    os.close(written)
+    assert started.returncode == 1 and "exit code 3" in started.stderr and os.read(ready, 1) == b""
+
+
+def is_gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_nothing_outlives_the_coordinator():
+    pids = os.path.join(tempfile.mkdtemp(), "pids")
+    launcher = fake_launcher(f"sleep 1000 & trap 'kill $!' TERM; echo $! $$ whole >> {pids}; wait\n")
+    noted = lambda: open(pids, encoding="utf-8").read().split() if os.path.exists(pids) else []
+    # mpirun dies: its rank, an orphan, is killed, and both are started again
+    with coordinator("--spawn", "1", environment={"MILLRACE_MPIRUN": launcher}) as cluster:
+        wait_for(lambda: noted().count("whole") == 1, "the launcher")
+        rank, mpirun = map(int, noted()[:2])
+        os.kill(mpirun, signal.SIGKILL)
+        wait_for(lambda: is_gone(rank), "the orphan to be killed")
+        wait_for(lambda: noted().count("whole") == 2, "the restart")
+        assert cluster.status().replicas[0].last_error
+        rank, mpirun = map(int, noted()[3:5])
+        cluster.process.kill()
+        cluster.process.wait(timeout=PATIENCE)
+        wait_for(lambda: is_gone(mpirun) and is_gone(rank), "launcher and rank to follow")
+    for name in os.listdir("/dev/shm"):
+        assert not name.startswith(f"millrace-{cluster.process.pid}-") or os.rmdir(f"/dev/shm/{name}") is None
+
+
+def main():
+    global FINGERPRINT
+    FINGERPRINT = read_fingerprint()
+    chosen = sys.argv[3:]
+    for name, test in sorted(globals().items()):
+        if name.startswith("test_") and (not chosen or name in chosen):
+            start = time.monotonic()
+            test()
+            print(f"{name}: {time.monotonic() - start:.2f} s", flush=True)
+
+
+main()
