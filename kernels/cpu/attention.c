@@ -84,10 +84,10 @@ static void pack_queries(const struct head_work *work, int first, int n)
         const float *rotary = op->rotary + (int64_t)op->query_position[first + i] * size;
         rotate(query, rotary, size, factor, work->scratch.rotated + i * size);
     }
-    for (int lane = 0; lane < n; lane += LANES)
-        ISA(pack)
-        (work->scratch.rotated + lane * size, size, least(LANES, n - lane), size,
-         work->scratch.queries + lane * size, LANES, LANES);
+    for (int lane = 0; lane < n; lane += LANES) {
+        float *to = work->scratch.queries + lane * size;
+        ISA(pack)(work->scratch.rotated + lane * size, size, least(LANES, n - lane), size, to, LANES, LANES);
+    }
 }
 
 static void multiply_keys(const struct head_work *work, int panels)
@@ -218,11 +218,11 @@ static bool sizes_fit(struct device *device, const struct attention *op)
 
 void ISA(attention)(struct device *device, const struct attention *op)
 {
-    if (op->n_sequences == 0 ||
+    int pairs = op->n_sequences * op->n_heads;
+    if (pairs == 0 || /* a rank may hold no head */
         !device_accepts(device, "attention", op->query_start[op->n_sequences], op->n_heads * op->head_size) ||
         !sizes_fit(device, op))
         return;
-    int pairs = op->n_sequences * op->n_heads;
     int wanted = device->n_threads > 1 ? divide_up(2 * device->n_threads, pairs) : 1;
     struct heads heads = {device, op, wanted};
     pool_run(device->pool, attend_part, &heads, pairs * heads.n_runs);

@@ -19,7 +19,7 @@ static const struct shape shapes[] = {
     {2, 80, 2, {31, 70}, 1},    {1, 128, 2, {200, 37}, 1},
     {2, 64, 1, {600}, 50},      {2, 16, 3, {8, 0, 9}, 1}, /* an empty sequence */
     {2, 16, 2, {3, 20}, 7},                               /* the first has one query */
-    {2, 16, 0, {0}, 1},
+    {2, 16, 0, {0}, 1},         {0, 16, 1, {5}, 1},       /* a rank without heads */
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 

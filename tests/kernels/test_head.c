@@ -100,13 +100,6 @@ static void rank_scan(struct device *device, const struct problem *problem, int 
     int first = group_begin(shape->n_out, first_group),
         n = group_begin(shape->n_out, first_group + n_groups) - first;
     memset(rank, 0, sizeof *rank);
-    if (n == 0) { /* a rank without columns says so itself */
-        for (int i = 0; i < n_groups * shape->rows; i++)
-            outcome->groups[first_group * shape->rows + i] = (struct exp_sum){-INFINITY, 0};
-        for (int i = 0; i < shape->rows; i++)
-            outcome->left_out_logit[index * shape->rows + i] = -INFINITY;
-        return;
-    }
     rank->weight = weight_slice(device, problem->w, shape->n_in, first, n, 0, shape->n_in, NULL, 1);
     for (int g = 0; g <= n_groups; g++)
         rank->group_column[g] = group_begin(shape->n_out, first_group + g) - first;
@@ -128,8 +121,6 @@ static void rank_scan(struct device *device, const struct problem *problem, int 
 
 static void rank_draw(struct device *device, int first_group, struct outcome *outcome, struct rank *rank)
 {
-    if (rank->weight == NULL)
-        return;
     int rows = rank->scan.rows;
     struct drawn_token *own = cleared(rows, sizeof *own);
     struct head_draw draw = {

@@ -224,6 +224,24 @@ START_TEST(test_weight_of_several_parts_and_formats)
 }
 END_TEST
 
+/* A rank may hold no output, or no input, of a layer: nothing is written, or the bias alone. */
+START_TEST(test_empty_weights)
+{
+    static const struct shape no_output = {3, 0, 20, 1, ACTIVATION_NONE, 0},
+                              no_input = {3, 20, 0, 8, ACTIVATION_NONE, 1};
+    float *bias = random_floats(20, 16, 1), y[60], x[60] = {0};
+    struct device *device = open_device(machine_isas()[0], 2);
+    y[0] = 5;
+    multiply(device, &no_output, x, 20, x, bias, y, 20);
+    ck_assert_float_eq(y[0], 5);
+    multiply(device, &no_input, x, 0, x, bias, y, 20);
+    for (int i = 0; i < 3; i++)
+        check_same_bits(y + 20 * i, bias, 20 * sizeof *y, "bias");
+    finish_device(device);
+    free(bias);
+}
+END_TEST
+
 START_TEST(test_weight_refuses_what_it_cannot_hold)
 {
     static const float w[8];
@@ -262,6 +280,7 @@ Suite *matmul_suite(void)
     tcase_add_test(tests, test_split_by_output_gives_the_same_bits);
     tcase_add_loop_test(tests, test_split_by_leaves_gives_the_same_bits, 0, 3);
     tcase_add_test(tests, test_weight_of_several_parts_and_formats);
+    tcase_add_test(tests, test_empty_weights);
     tcase_add_test(tests, test_weight_refuses_what_it_cannot_hold);
     suite_add_tcase(suite, tests);
     return suite;
