@@ -14,6 +14,7 @@ enum philox_purpose {
     PHILOX_INITIAL = 0, /* the token a position starts from (uniform source) */
     PHILOX_JUMP = 1,    /* does the position jump in this step? */
     PHILOX_DRAW = 2,    /* where to? */
+    PHILOX_PHASE = 3,   /* the phase of a position's jumps (stratified) */
 };
 
 /* One block: out[4] = Philox4x32-10(counter, key). */

@@ -12,10 +12,14 @@ struct sequence {
     int length;
     uint32_t step, n_steps;
     float temperature;
+    enum solver solver;
+    bool revise;
+    uint32_t most_changes;
     int plan_index; /* in the plan at hand; -1: no row of it was needed */
-    int32_t *ids;   /* [max_length] */
+    int32_t *ids;   /* [max_length], as all below */
     uint8_t *editable;
-    uint32_t *changed, *changed_ids; /* [max_length] */
+    float *until_jump; /* SOLVER_STRATIFIED: of jump probability, until the next jump */
+    uint32_t *changed, *changed_ids;
 };
 
 struct batch {
@@ -25,23 +29,26 @@ struct batch {
     bool every_row; /* no thinning */
     struct sequence *sequences; /* [max_sequences]; the first n, in the order of joining */
     void *storage;              /* what their arrays point into */
+    float *confidence;          /* [max_length]: of one sequence's draws, while they are ranked */
 };
 
 /* Arrays of all sequences in one piece: sequences swap places, their arrays go with them. */
 static bool give_storage(struct batch *batch)
 {
     size_t n = (size_t)batch->limits.max_sequences, length = (size_t)batch->config.max_length;
-    size_t each = length * (sizeof(int32_t) + 2 * sizeof(uint32_t) + sizeof(uint8_t));
+    enum { WORDS = 4 }; /* arrays of 4-byte elements */
     batch->sequences = calloc(n, sizeof *batch->sequences);
-    batch->storage = calloc(n, each);
-    if (!batch->sequences || !batch->storage)
+    batch->storage = calloc(n, length * (WORDS * sizeof(uint32_t) + sizeof(uint8_t)));
+    batch->confidence = calloc(length, sizeof *batch->confidence);
+    if (!batch->sequences || !batch->storage || !batch->confidence)
         return false;
     uint32_t *words = batch->storage;
-    uint8_t *bytes = (uint8_t *)(words + 3 * n * length);
-    for (size_t i = 0; i < n; i++) {
-        batch->sequences[i].ids = (int32_t *)(words + 3 * i * length);
-        batch->sequences[i].changed = words + (3 * i + 1) * length;
-        batch->sequences[i].changed_ids = words + (3 * i + 2) * length;
+    uint8_t *bytes = (uint8_t *)(words + WORDS * n * length);
+    for (size_t i = 0; i < n; i++, words += WORDS * length) {
+        batch->sequences[i].ids = (int32_t *)words;
+        batch->sequences[i].changed = words + length;
+        batch->sequences[i].changed_ids = words + 2 * length;
+        batch->sequences[i].until_jump = (float *)(words + 3 * length);
         batch->sequences[i].editable = bytes + i * length;
     }
     return true;
@@ -70,6 +77,7 @@ void batch_free(struct batch *batch)
         return;
     free(batch->sequences);
     free(batch->storage);
+    free(batch->confidence);
     free(batch);
 }
 
@@ -97,7 +105,24 @@ static enum status check_input(const struct batch *batch, const struct sequence_
     if (!(input->temperature > 0) || !isfinite(1 / input->temperature))
         return error_set(error, STATUS_INVALID_ARGUMENT, "temperature: %g is not a positive number",
                          (double)input->temperature);
+    if ((unsigned)input->solver >= SOLVER_COUNT)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "solver: %u is none of the %d that there are",
+                         (unsigned)input->solver, SOLVER_COUNT);
+    if (input->solver == SOLVER_STRATIFIED && input->step > 0 && !input->until_jump)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "until_jump: missing; a stratified text goes on only with it");
     return check_ids(batch, input, error);
+}
+
+/* Copies the texts in; the phases of a stratified one are drawn where it begins. */
+static void copy_state(struct sequence *sequence, const struct sequence_input *input)
+{
+    for (size_t i = 0; i < input->length; i++) {
+        sequence->ids[i] = (int32_t)input->ids[i];
+        sequence->editable[i] = input->editable[i] != 0;
+        if (input->solver == SOLVER_STRATIFIED)
+            sequence->until_jump[i] = input->step > 0 ? input->until_jump[i]
+                                                      : (float)philox_uniform(input->seed, 0, (uint32_t)i, PHILOX_PHASE);
+    }
 }
 
 enum status batch_add(struct batch *batch, const struct sequence_input *input, struct error *error)
@@ -118,11 +143,11 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
     sequence->step = input->step;
     sequence->n_steps = input->n_steps;
     sequence->temperature = input->temperature;
+    sequence->solver = input->solver;
+    sequence->revise = input->revise;
+    sequence->most_changes = input->most_changes;
     sequence->plan_index = -1;
-    for (size_t i = 0; i < input->length; i++) {
-        sequence->ids[i] = (int32_t)input->ids[i];
-        sequence->editable[i] = input->editable[i] != 0;
-    }
+    copy_state(sequence, input);
     batch->n_rows += sequence->length;
     return STATUS_OK;
 }
@@ -165,21 +190,38 @@ void batch_thin_no_more(struct batch *batch)
     batch->every_row = true;
 }
 
-/* Lists the positions that this step can change, with their uniforms. Returns how many. */
-static int list_needed(const struct batch *batch, const struct sequence *sequence, const struct schedule_step *at,
+/* May position i be written in this step at all, whatever its uniform says? */
+static bool may_change(const struct batch *batch, const struct sequence *sequence, int i, bool last)
+{
+    if (!sequence->editable[i])
+        return false;
+    bool revealed = batch->config.source == SOURCE_MASK && sequence->ids[i] != batch->config.mask_token;
+    /* in its steps the cumulative scalar lets a revealed token change again, as the reference does */
+    bool stays = !sequence->revise && (last || sequence->solver == SOLVER_MIXTURE_EULER);
+    return !(revealed && stays);
+}
+
+/* The number that P(jump) is compared with: position i jumps in this step iff it is less. */
+static double jump_uniform(const struct sequence *sequence, int i)
+{
+    if (sequence->solver == SOLVER_STRATIFIED)
+        return (double)sequence->until_jump[i];
+    return philox_uniform(sequence->seed, sequence->step, (uint32_t)i, PHILOX_JUMP);
+}
+
+/* Lists the positions that this step can change, with their uniforms; `limit` is the most that P(jump) can be. Returns
+ * how many. */
+static int list_needed(const struct batch *batch, const struct sequence *sequence, double limit, bool last,
                        int first_row, struct plan *plan, int first_needed)
 {
-    double limit = schedule_jump_limit(at->bound);
-    bool last = at->bound < 0;
+    /* a stratified position's P counts even where it cannot jump yet; plain flow matching draws whatever is needed */
+    bool all = sequence->solver == SOLVER_STRATIFIED || (batch->every_row && sequence->solver != SOLVER_DFM_EULER);
     int n = first_needed;
     for (int i = 0; i < sequence->length; i++) {
-        if (!sequence->editable[i])
+        if (!may_change(batch, sequence, i, last))
             continue;
-        /* a mask source writes once: what is revealed at the last step's beginning stays */
-        if (last && batch->config.source == SOURCE_MASK && sequence->ids[i] != batch->config.mask_token)
-            continue;
-        double u_jump = last ? 0 : philox_uniform(sequence->seed, sequence->step, (uint32_t)i, PHILOX_JUMP);
-        if (u_jump >= limit && !batch->every_row)
+        double u_jump = last ? 0 : jump_uniform(sequence, i);
+        if (u_jump >= limit && !all)
             continue;
         plan->needed[n] = first_row + i;
         plan->u_jump[n] = u_jump;
@@ -189,12 +231,28 @@ static int list_needed(const struct batch *batch, const struct sequence *sequenc
     return n - first_needed;
 }
 
+/* What the solver makes of the step at hand: its bound, and the most that P(jump) can be. Plain discrete flow matching
+ * decides to jump before it draws from all of p, which is what the sampler does with a negative bound. */
+static double apply_solver(const struct batch *batch, const struct sequence *sequence, struct schedule_step *at)
+{
+    bool last = at->bound < 0;
+    if (sequence->solver == SOLVER_DFM_EULER && !last) {
+        at->bound = -1;
+        return schedule_plain_jump(at->t, at->h, batch->config.scheduler_exponent);
+    }
+    if (sequence->solver == SOLVER_MIXTURE_EULER && !last)
+        at->bound = 1;
+    return schedule_jump_limit(at->bound);
+}
+
 static void plan_sequence(const struct batch *batch, struct sequence *sequence, struct plan *plan)
 {
     struct plan_header *header = plan->header;
     struct schedule_step at =
         schedule_step_at((int)sequence->step, (int)sequence->n_steps, batch->config.scheduler_exponent);
-    int n_needed = list_needed(batch, sequence, &at, header->n_rows, plan, header->n_needed);
+    bool last = at.bound < 0;
+    double limit = apply_solver(batch, sequence, &at);
+    int n_needed = list_needed(batch, sequence, limit, last, header->n_rows, plan, header->n_needed);
     sequence->plan_index = n_needed > 0 ? header->n_sequences : -1;
     if (n_needed == 0)
         return;
@@ -219,33 +277,95 @@ void batch_plan(struct batch *batch, struct plan *plan)
         plan_sequence(batch, &batch->sequences[i], plan);
 }
 
-/* Writes the drawn tokens into the sequence and its list of changes. */
-static void apply_sequence(struct sequence *sequence, const struct plan *plan, const struct sampled *sampled,
-                           struct sequence_report *report)
+/* The k-th largest, counted from 0, of values[n]; reorders them (Hoare's selection: qsort may allocate). */
+static float kth_largest(float *values, int n, int k)
 {
+    int low = 0, high = n - 1;
+    while (low < high) {
+        float pivot = values[(low + high) / 2];
+        int i = low, j = high;
+        while (i <= j) {
+            while (values[i] > pivot)
+                i++;
+            while (values[j] < pivot)
+                j--;
+            if (i <= j) {
+                float swapped = values[i];
+                values[i++] = values[j];
+                values[j--] = swapped;
+            }
+        }
+        if (k <= j)
+            high = j;
+        else if (k >= i)
+            low = i;
+        else
+            break;
+    }
+    return values[k];
+}
+
+/*
+ * Confidence-ordered unmasking: the log-probability that a draw must reach to be taken, so that at most
+ * `most_changes` are; of equal ones none at the border is, as in the reference.
+ */
+static float least_confidence(struct batch *batch, const struct sequence *sequence, const struct plan_sequence *planned,
+                              const struct sampled *sampled)
+{
+    uint32_t n = 0;
+    for (int i = planned->first_needed; i < planned->end_needed; i++)
+        if (sampled[i].token >= 0)
+            batch->confidence[n++] = sampled[i].log_probability;
+    if (sequence->most_changes == 0 || n <= sequence->most_changes)
+        return -INFINITY;
+    return nextafterf(kth_largest(batch->confidence, (int)n, (int)sequence->most_changes), INFINITY);
+}
+
+/* A stratified position comes nearer to its next jump by this step's P, and gets the next stratum when it has jumped. */
+static void approach_jump(struct sequence *sequence, int position, double jump_probability, bool jumped)
+{
+    float left = sequence->until_jump[position] - (float)jump_probability;
+    sequence->until_jump[position] = jumped ? left + 1 : left;
+}
+
+static void change(struct sequence *sequence, int position, int32_t token, struct sequence_report *report)
+{
+    if (sequence->ids[position] == token)
+        return;
+    sequence->ids[position] = token;
+    sequence->changed[report->n_changed] = (uint32_t)position;
+    sequence->changed_ids[report->n_changed++] = (uint32_t)token;
+}
+
+/* Writes the drawn tokens into the sequence and its list of changes. */
+static void apply_sequence(struct batch *batch, struct sequence *sequence, const struct plan *plan,
+                           const struct sampled *sampled, struct sequence_report *report)
+{
+    bool stratified = sequence->solver == SOLVER_STRATIFIED;
     sequence->step++;
     *report = (struct sequence_report){.number = sequence->number,
                                        .line = sequence->line,
                                        .step = sequence->step,
                                        .positions = sequence->changed,
                                        .ids = sequence->changed_ids,
+                                       .until_jump = stratified ? sequence->until_jump : NULL,
                                        .done = sequence->step == sequence->n_steps};
     if (sequence->plan_index < 0)
         return;
     const struct plan_sequence *planned = &plan->sequences[sequence->plan_index];
+    float least = report->done ? -INFINITY : least_confidence(batch, sequence, planned, sampled);
     for (int i = planned->first_needed; i < planned->end_needed; i++) {
         int position = plan->needed[i] - planned->first_row;
-        if (sampled[i].token < 0)
+        bool taken = sampled[i].token >= 0 && sampled[i].log_probability >= least;
+        if (stratified && !report->done)
+            approach_jump(sequence, position, sampled[i].jump_probability, taken);
+        if (!taken)
             continue;
         if (report->done) {
             report->log_probability += (double)sampled[i].log_probability;
             report->n_scored++;
         }
-        if (sequence->ids[position] == sampled[i].token)
-            continue;
-        sequence->ids[position] = sampled[i].token;
-        sequence->changed[report->n_changed] = (uint32_t)position;
-        sequence->changed_ids[report->n_changed++] = (uint32_t)sampled[i].token;
+        change(sequence, position, sampled[i].token, report);
     }
 }
 
@@ -254,7 +374,7 @@ int batch_apply(struct batch *batch, const struct plan *plan, const struct sampl
 {
     int n_reports = batch->n;
     for (int i = 0; i < n_reports; i++)
-        apply_sequence(&batch->sequences[i], plan, sampled, &reports[i]);
+        apply_sequence(batch, &batch->sequences[i], plan, sampled, &reports[i]);
     for (int i = batch->n - 1; i >= 0; i--)
         if (batch->sequences[i].step == batch->sequences[i].n_steps)
             remove_at(batch, i);

@@ -4,14 +4,16 @@
 #include <stdbool.h>
 
 #include "common/model/config.h"
+#include "common/solver.h"
 #include "worker/plan.h"
 #include "worker/sampler.h"
 
 /*
  * The sequences that a replica is refining, on rank 0. They join and leave between steps; a step takes all of them.
  *
- * A sequence's state is (ids, step, seed) and nothing else: random numbers are functions of (seed, step,
- * position), so a sequence that is taken up here after `step` steps elsewhere goes on as if it had always been here.
+ * A sequence's state is (ids, step, seed) and, with SOLVER_STRATIFIED, until_jump: random numbers are functions of
+ * (seed, step, position), so a sequence that is taken up here after `step` steps elsewhere goes on as if it had always
+ * been here.
  */
 struct sequence_input {
     uint64_t number;         /* the coordinator's */
@@ -22,6 +24,10 @@ struct sequence_input {
     uint32_t step, n_steps;
     uint64_t seed;
     float temperature;
+    enum solver solver;
+    bool revise;             /* mask source: what is revealed may change again, where the solver leaves the choice */
+    uint32_t most_changes;   /* of a step but the last, the likeliest first; 0: as many as jump */
+    const float *until_jump; /* [length], SOLVER_STRATIFIED after step 0; else NULL */
 };
 
 /* How one step left one sequence. Pointers are the batch's, valid until the next batch_plan. */
@@ -32,6 +38,7 @@ struct sequence_report {
     const uint32_t *positions, *ids; /* [n_changed], ascending */
     size_t n_changed;
     bool done;
+    const float *until_jump; /* [length] with SOLVER_STRATIFIED, else NULL */
     double log_probability; /* when done: summed over the positions that the last step drew */
     uint32_t n_scored;      /* their number */
 };

@@ -30,6 +30,12 @@ struct schedule_step schedule_step_at(int step, int n_steps, double exponent)
     return at;
 }
 
+double schedule_plain_jump(float t, float h, double exponent)
+{
+    double slope = exponent == 1.0 ? 1.0 : exponent * pow((double)t, exponent - 1.0);
+    return -expm1(-(double)h * slope / remaining(t, exponent));
+}
+
 double schedule_jump_limit(double bound)
 {
     return bound < 0 ? 1.0 : -expm1(-bound);

@@ -27,4 +27,7 @@ double schedule_bound(float t, float h, double exponent);
 /* The largest jump probability that `bound` allows; 1 in the last step, which redraws everything. */
 double schedule_jump_limit(double bound);
 
+/* 1 − exp(−hκ'(t)/(1 − κ(t))): how likely plain discrete flow matching moves a position in the step, whatever p is. */
+double schedule_plain_jump(float t, float h, double exponent);
+
 #endif

@@ -274,6 +274,120 @@ START_TEST(removal_keeps_the_others)
 }
 END_TEST
 
+/* One sequence of the given solver from all-mask or all-zero ids; the plan of its step `k`, everything before skipped. */
+static void plan_with(struct fixture *fixture, enum solver solver, uint32_t k, bool revise)
+{
+    struct error error;
+    struct sequence_input input = input_of(3, 8, LENGTH);
+    float until[LENGTH];
+    for (int i = 0; i < LENGTH; i++)
+        until[i] = 0.25f;
+    input.solver = solver;
+    input.step = k;
+    input.revise = revise;
+    input.until_jump = until;
+    ck_assert_int_eq(batch_add(fixture->batch, &input, &error), STATUS_OK);
+    batch_plan(fixture->batch, &fixture->plan);
+}
+
+static int count_below(uint32_t k, double limit)
+{
+    int n = 0;
+    for (uint32_t i = 0; i < LENGTH; i++)
+        n += philox_uniform(7 * 3 + 1, k, i, PHILOX_JUMP) < limit;
+    return n;
+}
+
+START_TEST(solvers_bound_their_steps)
+{
+    struct fixture fixture = open_fixture(SOURCE_UNIFORM);
+    plan_with(&fixture, SOLVER_MIXTURE_EULER, 2, false); /* bound 1: at most 1 - 1/e, whatever the step */
+    ck_assert_double_eq(fixture.plan.sequences[0].at.bound, 1);
+    ck_assert_int_eq(fixture.plan.header->n_needed, count_below(2, -expm1(-1)));
+    batch_clear(fixture.batch);
+    plan_with(&fixture, SOLVER_DFM_EULER, 2, false); /* 1 - exp(-h / (1 - t)) = 1 - exp(-1/6), and then all of p */
+    ck_assert_double_lt(fixture.plan.sequences[0].at.bound, 0);
+    ck_assert_int_eq(fixture.plan.header->n_needed, count_below(2, -expm1(-1.0 / 6)));
+    batch_clear(fixture.batch);
+    batch_thin_no_more(fixture.batch);
+    plan_with(&fixture, SOLVER_DFM_EULER, 2, false);
+    ck_assert_int_eq(fixture.plan.header->n_needed, count_below(2, -expm1(-1.0 / 6)));
+    close_fixture(&fixture);
+}
+END_TEST
+
+START_TEST(revision_is_the_callers_choice)
+{
+    struct fixture fixture = open_fixture(SOURCE_MASK);
+    plan_with(&fixture, SOLVER_MIXTURE_EULER, 2, false); /* no token is masked: nothing may jump */
+    ck_assert_int_eq(fixture.plan.header->n_needed, 0);
+    batch_clear(fixture.batch);
+    plan_with(&fixture, SOLVER_MIXTURE_EULER, 2, true);
+    ck_assert_int_gt(fixture.plan.header->n_needed, 0);
+    batch_clear(fixture.batch);
+    plan_with(&fixture, SOLVER_CUMULATIVE, 7, false);
+    ck_assert_int_eq(fixture.plan.header->n_needed, 0);
+    batch_clear(fixture.batch);
+    plan_with(&fixture, SOLVER_CUMULATIVE, 7, true);
+    ck_assert_int_eq(fixture.plan.header->n_needed, LENGTH);
+    close_fixture(&fixture);
+}
+END_TEST
+
+/* With P = 0.1 in every step a position jumps once in ten steps, whatever its phase: its jumps have no other variance. */
+START_TEST(stratified_jumps_are_spread_evenly)
+{
+    struct error error;
+    struct fixture fixture = open_fixture(SOURCE_UNIFORM);
+    struct sequence_input input = input_of(3, 101, LENGTH);
+    int jumps[LENGTH] = {0};
+    input.solver = SOLVER_STRATIFIED;
+    ck_assert_int_eq(batch_add(fixture.batch, &input, &error), STATUS_OK);
+    for (int k = 0; k < 100; k++) {
+        batch_plan(fixture.batch, &fixture.plan);
+        ck_assert_int_eq(fixture.plan.header->n_needed, LENGTH);
+        for (int i = 0; i < LENGTH; i++) {
+            bool jumps_now = fixture.plan.u_jump[i] < 0.1;
+            jumps[i] += jumps_now;
+            fixture.sampled[i] = (struct sampled){.token = jumps_now ? k % N_IDS : -1, .jump_probability = 0.1};
+        }
+        ck_assert_int_eq(batch_apply(fixture.batch, &fixture.plan, fixture.sampled, fixture.reports), 1);
+        ck_assert_ptr_nonnull(fixture.reports[0].until_jump);
+    }
+    for (int i = 0; i < LENGTH; i++)
+        ck_assert_msg(jumps[i] == 10 || jumps[i] == 9 || jumps[i] == 11, "position %d jumped %d times", i, jumps[i]);
+    close_fixture(&fixture);
+}
+END_TEST
+
+START_TEST(the_likeliest_changes_are_taken_first)
+{
+    struct error error;
+    struct fixture fixture = open_fixture(SOURCE_MASK);
+    struct sequence_input input = input_of(3, 2, LENGTH);
+    for (int i = 0; i < LENGTH; i++)
+        some_ids[i] = N_IDS;
+    input.most_changes = 3;
+    ck_assert_int_eq(batch_add(fixture.batch, &input, &error), STATUS_OK);
+    batch_plan(fixture.batch, &fixture.plan);
+    int n = fixture.plan.header->n_needed;
+    ck_assert_int_gt(n, 4);
+    for (int i = 0; i < n; i++)
+        fixture.sampled[i] = (struct sampled){.token = 1, .log_probability = -(float)((5 * i + 3) % n)};
+    batch_apply(fixture.batch, &fixture.plan, fixture.sampled, fixture.reports);
+    ck_assert_uint_eq(fixture.reports[0].n_changed, 3);
+    for (int i = 0, c = 0; i < n; i++)
+        if ((5 * i + 3) % n < 3)
+            ck_assert_uint_eq(fixture.reports[0].positions[c++], (uint32_t)fixture.plan.needed[i]);
+    batch_plan(fixture.batch, &fixture.plan); /* the last step writes all that is left */
+    for (int i = 0; i < fixture.plan.header->n_needed; i++)
+        fixture.sampled[i] = (struct sampled){.token = 2, .log_probability = -1};
+    batch_apply(fixture.batch, &fixture.plan, fixture.sampled, fixture.reports);
+    ck_assert_uint_eq(fixture.reports[0].n_changed, LENGTH - 3);
+    close_fixture(&fixture);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("batch");
@@ -285,6 +399,10 @@ int main(void)
     tcase_add_test(cases, pinned_sequences_cost_nothing_and_end);
     tcase_add_test(cases, text_does_not_depend_on_company_or_resumption);
     tcase_add_test(cases, removal_keeps_the_others);
+    tcase_add_test(cases, solvers_bound_their_steps);
+    tcase_add_test(cases, revision_is_the_callers_choice);
+    tcase_add_test(cases, stratified_jumps_are_spread_evenly);
+    tcase_add_test(cases, the_likeliest_changes_are_taken_first);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
