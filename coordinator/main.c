@@ -28,8 +28,11 @@
 
 enum {
     MAX_MESSAGE_BYTES = 1 << 20, /* of requests and reports; the longest text is far below */
-    GRACE_SECONDS = 5,           /* between SIGTERM and SIGKILL for the ranks */
-    CLOSE_SECONDS = 2,           /* for streams that are ending when the server closes */
+    /* Between SIGTERM and SIGKILL for ranks. Short: a drain goes over the line to the replica; a signal means
+     * that a rank of the job died or that the drain failed, and whoever waits for its texts waits for this
+     * too. */
+    GRACE_SECONDS = 1,
+    CLOSE_SECONDS = 2, /* for streams that are ending when the server closes */
 };
 
 static struct {

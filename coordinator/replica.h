@@ -46,6 +46,7 @@ struct replica {
     uint32_t restarts;
     bool was_attached;
     bool was_ready; /* since its supervisor last started it */
+    bool is_stuck;  /* it was silent too long, and its supervisor has not been told yet */
     char last_error[256];
 };
 

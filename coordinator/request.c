@@ -71,6 +71,18 @@ static enum status choose_temperature(const Millrace__V1__GenerateRequest *wire,
                      (double)request->temperature, (double)LEAST_TEMPERATURE, (double)MOST_TEMPERATURE);
 }
 
+static enum status choose_solver(const Millrace__V1__GenerateRequest *wire, struct request *request,
+                                 struct error *error)
+{
+    if ((unsigned)wire->solver >= SOLVER_COUNT)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "solver: %d is none of the %d that there are",
+                         (int)wire->solver, SOLVER_COUNT);
+    request->solver = (enum solver)wire->solver;
+    request->revise = wire->revise;
+    request->most_changes = wire->most_changes;
+    return STATUS_OK;
+}
+
 static enum status choose_seed(const Millrace__V1__GenerateRequest *wire, struct request *request,
                                struct error *error)
 {
@@ -94,6 +106,8 @@ static enum status choose(const Millrace__V1__GenerateRequest *wire, const struc
         status = check_bounds("length", wire->length, config->max_length, error);
     if (status == STATUS_OK)
         status = choose_temperature(wire, request, error);
+    if (status == STATUS_OK)
+        status = choose_solver(wire, request, error);
     return status == STATUS_OK ? choose_seed(wire, request, error) : status;
 }
 

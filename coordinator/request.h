@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/model/config.h"
+#include "common/solver.h"
 #include "common/status.h"
 #include "common/tokenizer/tokenizer.h"
 #include "proto/millrace.pb-c.h"
@@ -20,8 +21,11 @@ struct request {
     int steps;
     uint64_t seed;
     float temperature;
-    int32_t *ids;      /* [length]: the starting state; below the model's n_ids */
-    uint8_t *editable; /* [length]: 1 where it may change; at least one is */
+    enum solver solver;
+    bool revise;
+    uint32_t most_changes; /* of a step; 0: no limit */
+    int32_t *ids;          /* [length]: the starting state; below the model's n_ids */
+    uint8_t *editable;     /* [length]: 1 where it may change; at least one is */
 };
 
 /* The model that is served, as far as text is concerned. Immutable. */

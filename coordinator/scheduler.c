@@ -518,6 +518,17 @@ bool scheduler_restarting(struct scheduler *scheduler, const char *name, const c
     return was_ready;
 }
 
+bool scheduler_take_stuck(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_stuck = replica && replica->is_stuck;
+    if (is_stuck)
+        replica->is_stuck = false;
+    pthread_mutex_unlock(&scheduler->mutex);
+    return is_stuck;
+}
+
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
@@ -541,6 +552,7 @@ void scheduler_check_silence(struct scheduler *scheduler)
                   replica->running.n, now - replica->heard_at);
         replica->operations->hang_up(replica->line, STATUS_DEADLINE_EXCEEDED, "no report came in time");
         replica->heard_at = now; /* the rest happens when the line ends */
+        replica->is_stuck = replica->supervised;
     }
     pthread_mutex_unlock(&scheduler->mutex);
 }

@@ -69,6 +69,8 @@ void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const
 void scheduler_expect(struct scheduler *scheduler, const char *name);
 /* It died and will be started again. Returns whether it had been ready since it was last started. */
 bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason);
+/* It was hung up on for its silence: true once, to whoever can kill it. */
+bool scheduler_take_stuck(struct scheduler *scheduler, const char *name);
 /* It keeps dying. When no other is left, those who wait are told so; it may still come back. */
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason);
 

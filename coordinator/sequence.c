@@ -1,16 +1,22 @@
 #include "coordinator/sequence.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct sequence *sequence_create(uint64_t number, struct request *request)
 {
     struct sequence *sequence = calloc(1, sizeof *sequence);
     uint32_t *changed_step = calloc((size_t)request->length, sizeof *changed_step);
-    if (!sequence || !changed_step) {
+    bool stratified = request->solver == SOLVER_STRATIFIED;
+    float *until_jump = stratified ? calloc((size_t)request->length, sizeof *until_jump) : NULL;
+    if (!sequence || !changed_step || (stratified && !until_jump)) {
         free(sequence);
         free(changed_step);
+        free(until_jump);
         return NULL;
     }
+    sequence->until_jump = until_jump;
     sequence->number = number;
     sequence->request = *request;
     sequence->changed_step = changed_step;
@@ -24,6 +30,7 @@ void sequence_free(struct sequence *sequence)
         return;
     request_release(&sequence->request);
     free(sequence->changed_step);
+    free(sequence->until_jump);
     free(sequence);
 }
 
@@ -44,6 +51,22 @@ static enum status check_change(const struct sequence *sequence, const struct st
     return STATUS_OK;
 }
 
+static enum status check_until_jump(const struct sequence *sequence, const struct step_report *report,
+                                    struct error *error)
+{
+    size_t wanted = sequence->until_jump ? (size_t)sequence->request.length : 0;
+    if (report->n_until_jump != wanted)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "report of sequence %llu: until_jump has %zu values, %zu are its state",
+                         (unsigned long long)report->number, report->n_until_jump, wanted);
+    for (size_t i = 0; i < wanted; i++)
+        if (!isfinite(report->until_jump[i]))
+            return error_set(error, STATUS_INVALID_ARGUMENT,
+                             "report of sequence %llu: until_jump of position %zu is not a number",
+                             (unsigned long long)report->number, i);
+    return STATUS_OK;
+}
+
 static enum status check_report(const struct sequence *sequence, const struct step_report *report, int n_ids,
                                 struct error *error)
 {
@@ -53,7 +76,7 @@ static enum status check_report(const struct sequence *sequence, const struct st
                          "report of sequence %llu: step %u%s does not follow step %u of %d",
                          (unsigned long long)report->number, report->step, report->done ? " (done)" : "",
                          sequence->step, sequence->request.steps);
-    enum status status = STATUS_OK;
+    enum status status = check_until_jump(sequence, report, error);
     for (size_t i = 0; i < report->n_changed && status == STATUS_OK; i++)
         status = check_change(sequence, report, i, n_ids, error);
     return status;
@@ -69,6 +92,8 @@ enum status sequence_advance(struct sequence *sequence, const struct step_report
         sequence->request.ids[report->positions[i]] = (int32_t)report->ids[i];
         sequence->changed_step[report->positions[i]] = report->step;
     }
+    if (sequence->until_jump)
+        memcpy(sequence->until_jump, report->until_jump, report->n_until_jump * sizeof *report->until_jump);
     sequence->step = report->step;
     sequence->n_losses = 0;
     sequence->compute_ms += report->step_ms;

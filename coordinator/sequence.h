@@ -9,7 +9,8 @@
 #include "coordinator/request.h"
 
 /*
- * One accepted request and its last frame, which is the whole of its state: (ids, step, seed). It is in
+ * One accepted request and its last frame, which is the whole of its state: (ids, step, seed), and with the
+ * stratified solver until_jump. It is in
  * exactly one list: the queue, or the running sequences of one replica. Guarded by the scheduler's lock.
  */
 struct sequence;
@@ -25,6 +26,8 @@ struct step_report {
     bool done;
     double log_probability;
     uint32_t scored;
+    size_t n_until_jump;
+    const float *until_jump; /* [n_until_jump]: as many as positions with the stratified solver */
 };
 
 /* How a request ends. */
@@ -56,6 +59,7 @@ struct sequence {
     uint64_t number;         /* never used again */
     struct request request;  /* request.ids is the last frame */
     uint32_t *changed_step;  /* [length]: the step that last changed the position */
+    float *until_jump;       /* [length], stratified solver; else NULL */
     uint32_t step;           /* steps done */
     int n_losses;            /* replicas lost in a row without a step in between */
     struct replica *replica; /* that it runs on, or NULL: it waits */

@@ -42,6 +42,11 @@ static void line_submit(void *call, const struct sequence *sequence)
     submit.steps = (uint32_t)request->steps;
     submit.seed = request->seed;
     submit.temperature = request->temperature;
+    submit.solver = (uint32_t)request->solver;
+    submit.revise = request->revise;
+    submit.most_changes = request->most_changes;
+    submit.until_jump = sequence->until_jump;
+    submit.n_until_jump = sequence->until_jump && sequence->step > 0 ? (size_t)request->length : 0;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);
 }
 
@@ -137,6 +142,8 @@ static enum status on_report(struct rpc_call *call, struct coordinator *coordina
         .done = wire->done,
         .log_probability = wire->log_probability,
         .scored = wire->scored,
+        .n_until_jump = wire->n_until_jump,
+        .until_jump = wire->until_jump,
     };
     return scheduler_report(coordinator->scheduler, call, &report, error);
 }

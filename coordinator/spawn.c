@@ -27,7 +27,7 @@ enum { FAILED_STARTS_MAX = 3 };
 
 struct child {
     char name[16];
-    char shm_directory[64];
+    struct shm_directory shm_directory;
     pid_t pid; /* 0: none */
     double started_at, start_at;
     int n_failed_starts; /* in a row: it died before it was ready */
@@ -46,6 +46,7 @@ struct spawn *spawn_create(const struct launch_options *options, int n_replicas,
     struct spawn *spawn = calloc(1, sizeof *spawn + (size_t)n_replicas * sizeof *spawn->children);
     if (!spawn)
         return NULL;
+    shm_directory_sweep();
     spawn->options = options;
     spawn->scheduler = scheduler;
     spawn->restarting = true;
@@ -81,7 +82,7 @@ static void on_death(struct spawn *spawn, struct child *child, int wait_status)
     char reason[128];
     double now = monotonic_seconds();
     describe_death(wait_status, now - child->started_at, reason, sizeof reason);
-    shm_directory_remove(child->shm_directory);
+    shm_directory_remove(&child->shm_directory);
     child->pid = 0;
     if (!spawn->restarting) {
         log_info("replica %s ended", child->name);
@@ -143,21 +144,35 @@ static void start(struct spawn *spawn, struct child *child)
 {
     struct error error;
     double now = monotonic_seconds();
-    shm_directory_make(child->name, child->shm_directory, sizeof child->shm_directory);
+    shm_directory_make(&child->shm_directory, child->name);
     child->started_at = now;
-    if (launch_replica(spawn->options, child->name, child->shm_directory, &child->pid, &error) == STATUS_OK) {
+    if (launch_replica(spawn->options, child->name, child->shm_directory.path, &child->pid, &error) ==
+        STATUS_OK) {
         log_info("replica %s: started, %d ranks of %d threads", child->name, spawn->options->n_ranks,
                  spawn->options->n_threads);
         return;
     }
     log_error("replica %s: %s", child->name, error.text);
-    shm_directory_remove(child->shm_directory);
+    shm_directory_remove(&child->shm_directory);
     child->start_at = now + MOST_PAUSE_SECONDS;
+}
+
+/* A job that hangs does not end by itself, and its leader would only attach again. */
+static void kill_stuck(struct spawn *spawn)
+{
+    for (int i = 0; i < spawn->n_children; i++) {
+        const struct child *child = &spawn->children[i];
+        if (child->pid && scheduler_take_stuck(spawn->scheduler, child->name)) {
+            log_error("replica %s hangs: killing it", child->name);
+            kill(-child->pid, SIGKILL);
+        }
+    }
 }
 
 double spawn_step(struct spawn *spawn)
 {
     double wait = IDLE_LOOK_SECONDS;
+    kill_stuck(spawn);
     reap(spawn);
     for (int i = 0; i < spawn->n_children && spawn->restarting; i++) {
         struct child *child = &spawn->children[i];

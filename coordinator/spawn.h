@@ -18,7 +18,8 @@ struct spawn *spawn_create(const struct launch_options *options, int n_replicas,
 /* No child is left. NULL is allowed. */
 void spawn_free(struct spawn *spawn);
 
-/* Reaps who died and starts who is due. Returns the seconds until it must be called again at the latest. */
+/* Kills who hangs, reaps who died and starts who is due. Returns the seconds until it must be called again at
+ * the latest. */
 double spawn_step(struct spawn *spawn);
 
 /* From now on nobody is started again. */
