@@ -15,11 +15,11 @@ static const char generate_path[] = "/millrace.v1.Millrace/Generate";
 enum { LOOK_EVERY_MS = 100 };
 
 struct generate_settings {
-    const char *file, *infill, *seed, *model, *endpoint, *model_directory;
-    int64_t length, steps, gap, ranks, timeout;
+    const char *file, *infill, *seed, *model, *endpoint, *model_directory, *solver;
+    int64_t length, steps, gap, ranks, timeout, most_changes, pace_ms;
     double temperature;
-    bool length_given, steps_given, temperature_given, endpoint_given, model_directory_given, json,
-        json_frames, no_view;
+    bool length_given, steps_given, temperature_given, endpoint_given, model_directory_given, pace_given, json,
+        json_frames, no_view, revise;
 };
 
 /* What is asked for, with the memory that the message points into. */
@@ -55,6 +55,23 @@ static enum status read_seed(const char *text, Millrace__V1__GenerateRequest *me
     return STATUS_OK;
 }
 
+/* The solvers of millrace.proto, by the name that they have here. */
+static enum status read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error)
+{
+    static const char *const names[] = {[MILLRACE__V1__SOLVER__CUMULATIVE] = "cumulative",
+                                        [MILLRACE__V1__SOLVER__MIXTURE_EULER] = "euler",
+                                        [MILLRACE__V1__SOLVER__DFM_EULER] = "dfm",
+                                        [MILLRACE__V1__SOLVER__STRATIFIED] = "stratified"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!strcmp(name, names[i])) {
+            message->solver = (Millrace__V1__Solver)i;
+            return STATUS_OK;
+        }
+    }
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "--solver is cumulative, euler, dfm or stratified, not '%s'", name);
+}
+
 static void set_choices(const struct generate_settings *settings, Millrace__V1__GenerateRequest *message)
 {
     if (settings->length_given) {
@@ -69,6 +86,8 @@ static void set_choices(const struct generate_settings *settings, Millrace__V1__
         message->temperature_choice_case = MILLRACE__V1__GENERATE_REQUEST__TEMPERATURE_CHOICE_TEMPERATURE;
         message->temperature = (float)settings->temperature;
     }
+    message->revise = settings->revise;
+    message->most_changes = (uint32_t)settings->most_changes;
 }
 
 static enum status set_infill(const struct generate_settings *settings, struct generate_request *request,
@@ -127,6 +146,8 @@ static enum status build_request(const struct generate_settings *settings, const
         request->message.model = (char *)(uintptr_t)settings->model;
     set_choices(settings, &request->message);
     enum status status = read_seed(settings->seed, &request->message, error);
+    if (status == STATUS_OK)
+        status = read_solver(settings->solver, &request->message, error);
     if (status == STATUS_OK)
         status = settings->infill ? set_infill(settings, request, error)
                                   : set_prompt(settings, argument, request, error);
@@ -209,7 +230,7 @@ static enum status generate(const struct generate_settings *settings, const stru
     if (status != STATUS_OK)
         return status;
     struct output output;
-    output_init(&output, kind, wants_colour(), settings->infill ? &request->infill : NULL, stdout,
+    output_init(&output, kind, wants_colour(), settings->pace_given ? settings->pace_ms : -1, stdout,
                 with_summary ? stderr : NULL);
     status = run_request(settings, request, &connection, &output, error);
     output_release(&output);
@@ -261,12 +282,24 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
         {"file", 'f', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
          "Read the prompt from FILE. A final line break, here and on standard input, is left out.", &s->file,
          NULL},
+        {"solver", 0, OPTION_TEXT, "NAME", NULL, "cumulative", 0, 0,
+         "How steps move the text: cumulative; euler, the reference's baseline; dfm, for teachers; stratified, "
+         "cumulative with its jumps spread evenly.",
+         &s->solver, NULL},
+        {"revise", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+         "With a mask model: let words that are written change again.", &s->revise, NULL},
+        {"most-changes", 0, OPTION_INTEGER, "N", NULL, "0", 0, 1 << 20,
+         "The most positions that a step but the last may change, the surest first; 0: no limit.",
+         &s->most_changes, NULL},
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object about the finished text.",
          &s->json, NULL},
         {"json-frames", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
          "Print one JSON object a line for every event.", &s->json_frames, NULL},
         {"no-view", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Do not draw the text while it is refined.",
          &s->no_view, NULL},
+        {"pace", 0, OPTION_INTEGER, "MS", NULL, NULL, 0, 60000,
+         "On a terminal: how long each frame stays to be seen at least. Without it: 150, but not over 3 s in all.",
+         &s->pace_ms, &s->pace_given},
         {"model", 'm', OPTION_TEXT, "NAME", NULL, NULL, 0, 0,
          "Refuse to be served by another model than NAME.", &s->model, NULL},
         {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "cli/json_output.h"
-#include "cli/pins.h"
 
 static double seconds_now(void)
 {
@@ -30,11 +29,11 @@ static bool has_view(const struct output *output)
     return output->kind == OUTPUT_VIEW;
 }
 
-void output_init(struct output *output, enum output_kind kind, bool with_colour, const struct infill *infill,
-                 FILE *out, FILE *remarks)
+void output_init(struct output *output, enum output_kind kind, bool with_colour, int64_t pace_ms, FILE *out,
+                 FILE *remarks)
 {
     *output = (struct output){
-        .kind = kind, .infill = infill, .out = out, .remarks = remarks, .started = seconds_now()};
+        .kind = kind, .pace_ms = pace_ms, .out = out, .remarks = remarks, .started = seconds_now()};
     view_init(&output->view, with_colour);
 }
 
@@ -68,6 +67,15 @@ static enum status print_event(struct output *output, const char *name, json_t *
     return json_print(line, 0, output->out, error);
 }
 
+/* A canvas that knows which positions are the caller's own. */
+static enum status open_canvas(struct canvas *canvas, const Millrace__V1__Accepted *accepted, struct error *error)
+{
+    enum status status = canvas_init(canvas, accepted->length, 0, accepted->steps, error);
+    for (size_t i = 0; status == STATUS_OK && i < accepted->editable.len && i < canvas->n_cells; i++)
+        canvas->cells[i].is_pinned = !accepted->editable.data[i];
+    return status;
+}
+
 static enum status take_accepted(struct output *output, Millrace__V1__GenerateEvent *event,
                                  struct error *error)
 {
@@ -79,10 +87,7 @@ static enum status take_accepted(struct output *output, Millrace__V1__GenerateEv
     output->started = seconds_now();
     if (output->kind == OUTPUT_FRAMES)
         return print_event(output, "accepted", json_of_accepted(output->accepted), error);
-    if (has_view(output))
-        return canvas_init(&output->canvas, output->accepted->length,
-                           output->infill ? 0 : output->accepted->pinned, output->accepted->steps, error);
-    return STATUS_OK;
+    return has_view(output) ? open_canvas(&output->canvas, output->accepted, error) : STATUS_OK;
 }
 
 static enum status fill_canvas(struct canvas *canvas, const Millrace__V1__Frame *frame, struct error *error)
@@ -99,14 +104,32 @@ static enum status fill_canvas(struct canvas *canvas, const Millrace__V1__Frame 
 }
 
 /* Tokens that would be done by now if every step did an equal share of them. */
-static double tokens_per_second(const struct output *output, uint32_t step)
+static double tokens_per_second(const struct output *output, const Millrace__V1__Frame *frame)
 {
     const Millrace__V1__Accepted *accepted = output->accepted;
-    double seconds = seconds_now() - output->started;
-    double share = accepted->steps ? (double)step / accepted->steps : 0;
+    double seconds = frame->elapsed_ms / 1000;
+    double share = accepted->steps ? (double)frame->step / accepted->steps : 0;
     return seconds > 0 && accepted->length > accepted->pinned
                ? share * (accepted->length - accepted->pinned) / seconds
                : 0;
+}
+
+/*
+ * A small model refines faster than anybody can look: a frame stays for the pace that was asked for, or 150 ms, but the
+ * pauses of a text are not over 3 s together.
+ */
+static void let_it_be_seen(struct output *output)
+{
+    enum { USUAL_MS = 150, MOST_IN_ALL_MS = 3000 };
+    double pace = (double)output->pace_ms;
+    if (pace < 0)
+        pace = fmin(USUAL_MS, MOST_IN_ALL_MS / fmax(1, output->accepted->steps));
+    double left = output->drawn_at + pace / 1000 - seconds_now();
+    if (output->drawn_at > 0 && left > 0) {
+        struct timespec pause = {(time_t)left, (long)(1e9 * (left - floor(left)))};
+        nanosleep(&pause, NULL);
+    }
+    output->drawn_at = seconds_now();
 }
 
 static enum status take_frame(struct output *output, const Millrace__V1__Frame *frame, struct error *error)
@@ -118,9 +141,8 @@ static enum status take_frame(struct output *output, const Millrace__V1__Frame *
     enum status status = fill_canvas(&output->canvas, frame, error);
     if (status != STATUS_OK)
         return status;
-    if (output->infill && frame->step == 0)
-        pins_mark(&output->canvas, output->infill, output->accepted->pinned);
-    struct view_progress progress = {tokens_per_second(output, frame->step)};
+    let_it_be_seen(output);
+    struct view_progress progress = {tokens_per_second(output, frame)};
     if (view_draw(&output->view, &output->canvas, progress, terminal_size(output->out), output->out) !=
         STATUS_OK)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to draw %zu positions",
@@ -167,6 +189,8 @@ static enum status take_finished(struct output *output, const Millrace__V1__Fini
                                  struct error *error)
 {
     output->is_finished = true;
+    if (has_view(output))
+        let_it_be_seen(output);
     if (output->kind == OUTPUT_FRAMES)
         return print_event(output, "finished", json_of_finished(finished), error);
     if (output->kind == OUTPUT_JSON)

@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "cli/infill.h"
 #include "cli/view.h"
 #include "common/status.h"
 #include "proto/millrace.pb-c.h"
@@ -20,7 +19,8 @@ enum output_kind {
 struct output {
     enum output_kind kind;
     FILE *out;                        /* the terminal, with a view */
-    const struct infill *infill;      /* what was asked for, if it has gaps; else NULL. Not owned */
+    int64_t pace_ms;                  /* how long a frame stays at least; below 0: as is usual */
+    double drawn_at;                  /* seconds: when the frame that is seen was drawn; 0: none is */
     FILE *remarks;                    /* one line about the finished text, or NULL */
     double started;                   /* seconds of the monotonic clock: when the request was accepted */
     Millrace__V1__Accepted *accepted; /* owned */
@@ -29,9 +29,9 @@ struct output {
     bool is_finished;
 };
 
-/* `infill`, `remarks`: see above; both may be NULL and must outlive the output. */
-void output_init(struct output *output, enum output_kind kind, bool with_colour, const struct infill *infill,
-                 FILE *out, FILE *remarks);
+/* `remarks` may be NULL; it and `out` must outlive the output. */
+void output_init(struct output *output, enum output_kind kind, bool with_colour, int64_t pace_ms, FILE *out,
+                 FILE *remarks);
 
 /* Takes the event. DATA_LOSS when it cannot be right: not accepted first, or a position that is not there. */
 enum status output_event(struct output *output, Millrace__V1__GenerateEvent *event, struct error *error);

@@ -76,6 +76,8 @@ static void sink_report(void *context, const struct sequence_report *report, dou
     wire.done = report->done;
     wire.log_probability = report->log_probability;
     wire.scored = report->n_scored;
+    wire.until_jump = (float *)report->until_jump;
+    wire.n_until_jump = report->until_jump ? report->length : 0;
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REPORT;
     message.report = &wire;

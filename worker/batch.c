@@ -349,6 +349,7 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
                                        .positions = sequence->changed,
                                        .ids = sequence->changed_ids,
                                        .until_jump = stratified ? sequence->until_jump : NULL,
+                                       .length = (size_t)sequence->length,
                                        .done = sequence->step == sequence->n_steps};
     if (sequence->plan_index < 0)
         return;

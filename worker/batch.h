@@ -39,6 +39,7 @@ struct sequence_report {
     size_t n_changed;
     bool done;
     const float *until_jump; /* [length] with SOLVER_STRATIFIED, else NULL */
+    size_t length;
     double log_probability; /* when done: summed over the positions that the last step drew */
     uint32_t n_scored;      /* their number */
 };

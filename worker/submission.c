@@ -8,6 +8,9 @@ enum status submission_read(const void *submission, struct sequence_input *input
     if (submit->editable.len != submit->n_ids)
         return error_set(error, STATUS_INVALID_ARGUMENT, "editable: has %zu bytes for %zu ids", submit->editable.len,
                          submit->n_ids);
+    if (submit->n_until_jump != 0 && submit->n_until_jump != submit->n_ids)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "until_jump: has %zu values for %zu ids", submit->n_until_jump,
+                         submit->n_ids);
     *input = (struct sequence_input){.number = submit->sequence,
                                      .ids = submit->ids,
                                      .editable = submit->editable.data,
@@ -15,7 +18,11 @@ enum status submission_read(const void *submission, struct sequence_input *input
                                      .step = submit->step,
                                      .n_steps = submit->steps,
                                      .seed = submit->seed,
-                                     .temperature = submit->temperature};
+                                     .temperature = submit->temperature,
+                                     .solver = (enum solver)submit->solver,
+                                     .revise = submit->revise,
+                                     .most_changes = submit->most_changes,
+                                     .until_jump = submit->n_until_jump ? submit->until_jump : NULL};
     return STATUS_OK;
 }
 

@@ -8,6 +8,5 @@ Suite *glyphs_suite(void);
 Suite *view_suite(void);
 Suite *output_suite(void);
 Suite *table_suite(void);
-Suite *pins_suite(void);
 
 #endif

@@ -18,7 +18,7 @@ static void begin(enum output_kind kind)
     bytes = remarks = NULL;
     out = open_memstream(&bytes, &size);
     remarks_out = open_memstream(&remarks, &remarks_size);
-    output_init(&output, kind, true, NULL, out, remarks_out);
+    output_init(&output, kind, true, 0, out, remarks_out);
 }
 
 static void end(void)
