@@ -36,6 +36,17 @@ class Faults(unittest.TestCase):
     def test_a_rank_is_killed(self):
         self.check_recovery(lambda cluster: cluster.workers()[1])
 
+    def test_a_rank_is_killed_under_a_solver_with_state(self):
+        request = dict(length=256, steps=40, seed=22, solver="STRATIFIED")
+        with Cluster(ranks=2) as cluster:
+            expected = list(cluster.text(**request).ids)
+            events = []
+            for event in cluster.generate(api.GenerateRequest(**request)):
+                events.append(event)
+                if event.WhichOneof("kind") == "frame" and event.frame.step == 5:
+                    os.kill(cluster.workers()[1], signal.SIGKILL)
+            self.assertEqual(list(check_stream(events).ids), expected)
+
     def test_the_leader_is_killed(self):
         self.check_recovery(lambda cluster: cluster.workers()[0])
 

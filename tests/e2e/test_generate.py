@@ -87,6 +87,19 @@ class Generate(unittest.TestCase):
             thread.join()
         self.assertEqual(together, alone)
 
+    def test_solvers_differ_and_repeat(self):
+        texts = [[self.cluster.text(length=80, steps=6, seed=4, solver=solver).ids for _ in range(2)] for solver in range(4)]
+        for first, second in texts:
+            self.assertEqual(first, second)
+        self.assertEqual(len({tuple(first) for first, _ in texts}), 4)
+
+    def test_most_changes_is_a_limit(self):
+        events = list(self.cluster.generate(api.GenerateRequest(length=80, steps=6, seed=4, most_changes=5)))
+        check_stream(events)
+        changed = [len(event.frame.positions) for event in events if event.WhichOneof("kind") == "frame"]
+        self.assertTrue(all(0 < n <= 5 for n in changed[1:-1]), changed)
+        self.assertGreater(changed[-1], 40)
+
     def test_bad_input_is_named(self):
         refused = [
             (dict(length=0), INVALID, "length"),
@@ -107,6 +120,7 @@ class Generate(unittest.TestCase):
             (dict(infill=api.Infill(segments=[api.Segment(text="no gap")])), INVALID, "infill", "gap"),
             (dict(infill=api.Infill()), INVALID, "infill"),
             (dict(infill=api.Infill(segments=[api.Segment(gap=4000000000)])), INVALID, "gap"),
+            (dict(solver=9), INVALID, "solver", "9"),
             (dict(model="another"), grpc.StatusCode.NOT_FOUND, "another", "books-mini"),
             (dict(prompt="x" * (5 << 20)), grpc.StatusCode.RESOURCE_EXHAUSTED),
         ]

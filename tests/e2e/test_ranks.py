@@ -4,7 +4,9 @@ import unittest
 from cluster import Cluster
 
 REQUESTS = [dict(length=128, steps=8, seed=11), dict(prompt="The sea was", length=200, steps=5, seed=12),
-            dict(length=17, steps=1, seed=13, temperature=1.3)]
+            dict(length=17, steps=1, seed=13, temperature=1.3),
+            dict(length=90, steps=6, seed=14, solver="STRATIFIED"), dict(length=90, steps=6, seed=15, solver="DFM_EULER"),
+            dict(length=90, steps=6, seed=16, solver="MIXTURE_EULER", most_changes=7)]
 
 
 class Ranks(unittest.TestCase):

@@ -1,6 +1,6 @@
 /*
  * The contract "same model + same request + same seed → the same bytes", as a property: random requests
- * (lengths, steps, pinned positions, seeds, temperatures) give the same text alone and in any mix, in any order of
+ * (lengths, steps, pinned positions, seeds, temperatures, solvers) give the same text alone and in any mix, in any order of
  * arrival, and after a resumption from any frame. With the demonstration model, on every number of ranks.
  */
 #include <stdio.h>
@@ -19,6 +19,7 @@ struct request {
     uint8_t editable[LENGTH_MOST];
     struct sequence_input input;
     uint32_t final[LENGTH_MOST], frame[STEPS_MOST + 1][LENGTH_MOST]; /* alone; frame k: after k steps */
+    float until_jump[STEPS_MOST + 1][LENGTH_MOST];                   /* stratified: belongs to the frame */
 };
 
 static struct model model;
@@ -46,7 +47,9 @@ static void make_request(uint32_t r)
                                              .length = length,
                                              .n_steps = 1 + pick(r, 2, STEPS_MOST),
                                              .seed = 1 + pick(r, 3, 1u << 30),
-                                             .temperature = 0.5f + 0.25f * (float)pick(r, 4, 5)};
+                                             .temperature = 0.5f + 0.25f * (float)pick(r, 4, 5),
+                                             .solver = (enum solver)(r % SOLVER_COUNT),
+                                             .most_changes = pick(r, 5, 3) == 0 ? 1 + pick(r, 6, 20) : 0};
 }
 
 static void open_everything(void)
@@ -102,6 +105,8 @@ static void run_alone(struct request *request)
         step(&report);
         apply(&report, request->final);
         memcpy(request->frame[report.step], request->final, size);
+        if (report.until_jump)
+            memcpy(request->until_jump[report.step], report.until_jump, report.length * sizeof(float));
     }
 }
 
@@ -156,6 +161,7 @@ START_TEST(a_text_goes_on_from_any_frame)
             memcpy(text, requests[r].frame[from], sizeof text);
             input.ids = requests[r].frame[from];
             input.step = from;
+            input.until_jump = requests[r].until_jump[from];
             add(&input);
             for (bool done = false; !done; done = report.done) {
                 step(&report);
