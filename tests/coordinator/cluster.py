@@ -304,6 +304,26 @@ def test_failover_goes_on_from_the_last_frame():
         assert states["r0"][0] == "starting" and states["r0"][1] and states["r1"][0] == "ready"
 
 
+def test_solver_state_moves_along():
+    """The stratified solver's remainders are part of the state of a text."""
+    with coordinator("--spawn", "0") as cluster:
+        lost = FakeReplica(cluster, "r0", FINGERPRINT)
+        stream, accepted, _ = begin(cluster, prompt="Once", length=6, steps=3, solver=pb.STRATIFIED, most_changes=2)
+        submit = lost.next("submit")
+        assert (submit.solver, submit.most_changes, list(submit.until_jump)) == (pb.STRATIFIED, 2, [])
+        assert accepted.solver == pb.STRATIFIED and accepted.editable == submit.editable
+        remainders = [0.5, 0.25, 1.0, 2.0, 0.125, 4.0]
+        lost.say(report=replica_pb.Report(sequence=submit.sequence, step=1, until_jump=remainders))
+        next_frame(stream, 1)
+        lost.cut()
+        heir = FakeReplica(cluster, "r1", FINGERPRINT)
+        resumed = heir.next("submit")
+        assert list(resumed.until_jump) == remainders and resumed.step == 1 and resumed.solver == pb.STRATIFIED
+        heir.say(report=replica_pb.Report(sequence=submit.sequence, step=2))  # without them
+        assert heir.end().code() == grpc.StatusCode.INVALID_ARGUMENT
+        expect_failure(lambda: list(cluster.generate(b"\x48\x09")), grpc.StatusCode.INVALID_ARGUMENT, "solver", "9")
+
+
 def test_untrustworthy_replica():
     with coordinator("--spawn", "0") as cluster:
         bad = FakeReplica(cluster, "r0", FINGERPRINT)
