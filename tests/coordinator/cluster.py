@@ -321,6 +321,7 @@ def test_solver_state_moves_along():
         assert list(resumed.until_jump) == remainders and resumed.step == 1 and resumed.solver == pb.STRATIFIED
         heir.say(report=replica_pb.Report(sequence=submit.sequence, step=2))  # without them
         assert heir.end().code() == grpc.StatusCode.INVALID_ARGUMENT
+        stream.cancel()
         expect_failure(lambda: list(cluster.generate(b"\x48\x09")), grpc.StatusCode.INVALID_ARGUMENT, "solver", "9")
 
 
