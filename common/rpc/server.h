@@ -47,7 +47,7 @@ struct rpc_method {
 };
 
 struct rpc_service {
-    const char *name; /* "millrace.v1.Millrace" */
+    const char *name;                 /* "millrace.v1.Millrace" */
     const struct rpc_method *methods; /* ends with .path = NULL; must outlive the server */
     void *context;
 };
