@@ -6,13 +6,13 @@
  * its state, so a request whose replica is lost goes back to the front of the queue and goes on elsewhere
  * from the step it had reached.
  *
- *   accepted → queued   [scheduler_accept]        the client has its Accepted and the starting frame
- *   queued   → running  [dispatch]                submitted to the replica with room that runs the fewest
- * tokens running  → running  [scheduler_report]        one step further, one frame for the client running  →
- * queued   [put_back]                its replica is gone, or drains; to the front running  → finished
- * [scheduler_report]        the last step queued, running → cancelled [scheduler_cancel]    the client is
- * gone queued, running → failed    [end_request]         rejected, no replica is left, too many losses, shut
- * down
+ *   accepted        → queued     [scheduler_accept]  the client has its Accepted and the starting frame
+ *   queued          → running    [dispatch]          submitted to the replica with room that runs the fewest tokens
+ *   running         → running    [scheduler_report]  one step further, one frame for the client
+ *   running         → queued     [put_back]          its replica is gone, or drains; to the front
+ *   running         → finished   [scheduler_report]  the last step
+ *   queued, running → cancelled  [scheduler_cancel]  the client is gone
+ *   queued, running → failed     [end_request]       rejected, no replica is left, too many losses, shut down
  *
  * Strictly first come, first served: while the first does not fit on any replica nobody overtakes it, so none
  * starves.
