@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/convert/convert.h"
+#include "cli/eval/eval.h"
 #include "cli/inspect.h"
 #include "cli/random.h"
 #include "common/nearest.h"
@@ -24,6 +25,7 @@ static const struct command {
     {"convert", convert_main, "make a model directory from a checkpoint"},
     {"random", random_main, "make a model directory with random weights, to try things with"},
     {"inspect", inspect_main, "show what is in a model directory or a checkpoint"},
+    {"eval", eval_main, "measure how good the texts of a model are"},
     {"bench", bench_main, "measure this machine"},
     {"version", version_main, "print the version"},
     {"help", help_main, "explain a command: millrace help generate"},

@@ -19,13 +19,14 @@
 #include "common/options.h"
 #include "worker/attach.h"
 #include "worker/bench.h"
+#include "worker/elbo.h"
 #include "worker/submission.h"
 
 static struct {
-    const char *model, *coordinator, *replica, *backend;
+    const char *model, *coordinator, *replica, *backend, *elbo;
     int64_t threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
-    int64_t length, steps, repeats;
+    int64_t length, steps, repeats, samples, seed;
 } settings;
 
 static const struct option_row rows[] = {
@@ -45,13 +46,18 @@ static const struct option_row rows[] = {
      "Sequences that run at the same time.", &settings.max_sequences},
     {"bench", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: write one text, measure, print a line of JSON.", &settings.bench},
-    {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20, "With --bench: tokens of the text.", &settings.length},
+    {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20, "With --bench and --elbo: tokens of a text.", &settings.length},
     {"steps", 's', OPTION_INTEGER, "N", NULL, "8", 1, 1 << 16, "With --bench: refinement steps.", &settings.steps},
     {"repeats", 0, OPTION_INTEGER, "N", NULL, "3", 1, 1000, "With --bench: texts to write; the fastest counts.",
      &settings.repeats},
     {"no-thinning", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "With --bench: logits for every position, also where it cannot change; the same text, for comparison.",
      &settings.no_thinning},
+    {"elbo", 0, OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
+     "Do not attach: bound the bits that a text costs, its token ids in FILE, and print a line of JSON.", &settings.elbo},
+    {"samples", 0, OPTION_INTEGER, "N", NULL, "256", 1, 1 << 20, "With --elbo: windows of --length tokens.",
+     &settings.samples},
+    {"seed", 0, OPTION_INTEGER, "N", NULL, "1", 0, 0x1p53, "With --elbo: of all that is random.", &settings.seed},
     {0},
 };
 
@@ -146,6 +152,15 @@ static enum status bench(struct model *model, struct error *error)
     return bench_run(model, &bench_options, error);
 }
 
+static enum status elbo(struct model *model, struct error *error)
+{
+    const struct elbo_options elbo_options = {.path = settings.elbo,
+                                              .n_windows = (int)settings.samples,
+                                              .length = (int)settings.length,
+                                              .seed = (uint64_t)settings.seed};
+    return elbo_run(model, &elbo_options, error);
+}
+
 /* Rank 0 tells the coordinator why there will be no replica; only it is there to be told. */
 static void report_load_failure(const struct collective *collective, const struct error *error)
 {
@@ -154,7 +169,7 @@ static void report_load_failure(const struct collective *collective, const struc
                                                   .fingerprint = "",
                                                   .backend = settings.backend,
                                                   .n_ranks = collective->n_ranks};
-    if (collective->rank == 0 && !settings.bench)
+    if (collective->rank == 0 && !settings.bench && !settings.elbo)
         attach_report_failure(&attach_options, 0, error);
 }
 
@@ -172,7 +187,10 @@ static enum status run(struct collective *collective, struct error *error)
         report_load_failure(collective, error);
         return status;
     }
-    status = settings.bench ? bench(&model, error) : serve(&model, model.forward.limits, error);
+    if (settings.elbo)
+        status = elbo(&model, error);
+    else
+        status = settings.bench ? bench(&model, error) : serve(&model, model.forward.limits, error);
     model_close(&model);
     return status;
 }

@@ -1,0 +1,24 @@
+#ifndef MILLRACE_CLI_EVAL_ELBO_H
+#define MILLRACE_CLI_EVAL_ELBO_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "common/status.h"
+
+/* How many bits a text costs at most: tokenized here, measured by ranks on this machine (worker/elbo.h). */
+struct elbo_request {
+    const char *model_directory; /* NULL: the demonstration model */
+    const char *file;            /* the text */
+    int64_t windows, length;     /* length 0: what the model was trained with */
+    int64_t seed, ranks;
+};
+
+/*
+ * *result is the object that the ranks print, with "file", "file_tokens", "file_bytes" and "bits_per_byte" (and its error).
+ * NOT_FOUND, INVALID_ARGUMENT about the files; INTERNAL where the ranks failed, which have said why; CANCELLED when
+ * interrupted.
+ */
+enum status elbo_measure_file(const struct elbo_request *request, json_t **result, struct error *error);
+
+#endif
