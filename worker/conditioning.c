@@ -55,6 +55,11 @@ int64_t conditioning_output_offset(const struct conditioning *conditioning)
     return conditioning_block_offset(conditioning, conditioning->weights->config.n_blocks);
 }
 
+static void show(const struct conditioning *conditioning, const char *name, int block, const float *x, int64_t width)
+{
+    observer_show(conditioning->observer, (struct observation){name, block, x, 1, width, {0, (int)width}});
+}
+
 /* y[1, n_out] = activation(x[1, n_in] · w^T + bias) */
 static void linear(const struct conditioning *conditioning, const float *x, int n_in, const struct weight *weight,
                    const float *bias, enum activation activation, float *y, int64_t n_out)
@@ -78,18 +83,25 @@ static void sinusoid(const struct conditioning *conditioning, float tau)
     weights->backend->upload(weights->device, conditioning->features, features, sizeof features);
 }
 
+/* What the steps of one time embedding are called in a trace. */
+struct embedding_names {
+    const char *features, *embedding;
+};
+
 static void embed_time(const struct conditioning *conditioning, const struct time_mlp *mlp, float tau,
-                       enum activation activation, float *out)
+                       enum activation activation, struct embedding_names names, float *out)
 {
     int width = conditioning->weights->config.condition;
     sinusoid(conditioning, tau);
+    show(conditioning, names.features, -1, conditioning->features, SINUSOID_WIDTH);
     linear(conditioning, conditioning->features, SINUSOID_WIDTH, mlp->first, mlp->first_bias, ACTIVATION_SILU,
            conditioning->hidden, width);
     linear(conditioning, conditioning->hidden, width, mlp->second, mlp->second_bias, activation, out, width);
+    show(conditioning, names.embedding, -1, out, width);
 }
 
-/* One layer's vectors: modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher. */
-static void modulate_layer(const struct conditioning *conditioning, const struct weight *fuser, const float *fuser_bias,
+/* One layer's vectors: modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher. block -1: the output layer. */
+static void modulate_layer(const struct conditioning *conditioning, int block, const struct weight *fuser, const float *fuser_bias,
                            const struct weight *modulation, const float *bias, float *out, int64_t n_out)
 {
     int width = conditioning->weights->config.condition;
@@ -99,7 +111,9 @@ static void modulate_layer(const struct conditioning *conditioning, const struct
                width);
         condition = conditioning->block_condition;
     }
+    show(conditioning, "c_in", block, condition, width);
     linear(conditioning, condition, width, modulation, bias, ACTIVATION_NONE, out, n_out);
+    show(conditioning, block < 0 ? "final_adaLN" : "adaLN", block, out, n_out);
 }
 
 static void compute_entry(const struct conditioning *conditioning, float t, float dt, float *row)
@@ -107,19 +121,23 @@ static void compute_entry(const struct conditioning *conditioning, float t, floa
     const struct model_weights *weights = conditioning->weights;
     int condition = weights->config.condition, hidden = weights->config.hidden;
     if (weights->condition) {
-        embed_time(conditioning, &weights->time, t, ACTIVATION_NONE, conditioning->joined);
-        embed_time(conditioning, &weights->step_size, dt, ACTIVATION_NONE, conditioning->joined + condition);
+        embed_time(conditioning, &weights->time, t, ACTIVATION_NONE,
+                   (struct embedding_names){"t_sinusoid", "t_emb"}, conditioning->joined);
+        embed_time(conditioning, &weights->step_size, dt, ACTIVATION_NONE,
+                   (struct embedding_names){"dt_sinusoid", "dt_emb"}, conditioning->joined + condition);
         linear(conditioning, conditioning->joined, 2 * condition, weights->condition, weights->condition_bias,
                ACTIVATION_SILU, conditioning->condition, 2 * condition);
+        show(conditioning, "silu(time_condition_fuser)", -1, conditioning->condition, 2 * condition);
     } else {
-        embed_time(conditioning, &weights->time, t, ACTIVATION_SILU, conditioning->condition);
+        embed_time(conditioning, &weights->time, t, ACTIVATION_SILU,
+                   (struct embedding_names){"t_sinusoid", "silu(t_emb)"}, conditioning->condition);
     }
     for (int i = 0; i < weights->config.n_blocks; i++) {
         const struct block_weights *block = &weights->blocks[i];
-        modulate_layer(conditioning, block->condition_fuser, block->condition_fuser_bias, block->modulation,
+        modulate_layer(conditioning, i, block->condition_fuser, block->condition_fuser_bias, block->modulation,
                        block->modulation_bias, row + conditioning_block_offset(conditioning, i), 6 * hidden);
     }
-    modulate_layer(conditioning, weights->out_condition_fuser, weights->out_condition_fuser_bias,
+    modulate_layer(conditioning, -1, weights->out_condition_fuser, weights->out_condition_fuser_bias,
                    weights->out_modulation, weights->out_modulation_bias,
                    row + conditioning_output_offset(conditioning), 2 * hidden);
 }

@@ -1,6 +1,7 @@
 #ifndef MILLRACE_WORKER_CONDITIONING_H
 #define MILLRACE_WORKER_CONDITIONING_H
 
+#include "worker/observer.h"
 #include "worker/weights.h"
 
 /*
@@ -13,6 +14,7 @@
  */
 struct conditioning {
     const struct model_weights *weights;
+    const struct observer *observer; /* sees what is computed, not what is found; NULL: nobody looks */
     int n_entries;
     int64_t width; /* of a row: N·6D + 2D */
     float *table;  /* device [n_entries, width] */

@@ -177,6 +177,33 @@ struct rows {
     const int32_t *condition, *position, *start;
 };
 
+/* Shows a matrix of `columns`, of which this rank has all that are in memory. */
+static void show(const struct forward *forward, const char *name, int block, const float *x, int rows,
+                 struct range columns)
+{
+    observer_show(forward->observer, (struct observation){name, block, x, rows, range_size(columns), columns});
+}
+
+static struct range whole_row(const struct forward *forward)
+{
+    return (struct range){0, forward->weights->config.hidden};
+}
+
+/* This rank's columns of queries, keys and values. */
+static struct range head_columns(const struct model_weights *weights)
+{
+    int size = weights->config.head_size;
+    return (struct range){weights->shard.heads.first * size, weights->shard.heads.end * size};
+}
+
+static void show_keys_and_values(const struct forward *forward, int block, int rows)
+{
+    struct range columns = head_columns(forward->weights);
+    int inner = range_size(columns);
+    observer_show(forward->observer, (struct observation){"k", block, forward->key_value, rows, 2 * inner, columns});
+    observer_show(forward->observer, (struct observation){"v", block, forward->key_value + inner, rows, 2 * inner, columns});
+}
+
 static void normalise(struct forward *forward, const float *x, int rows, const float *weight, const int32_t *condition,
                       int64_t shift_offset, float *y)
 {
@@ -196,11 +223,18 @@ static void normalise(struct forward *forward, const float *x, int rows, const f
     stop_clock(start, &forward->seconds.other);
 }
 
-/* x += gate ⊙ (all ranks' sum + bias) */
-static void add_gated(struct forward *forward, const struct rows *rows, const float *bias, int64_t gate_offset)
+/* Adds up all ranks' forward->sum. */
+static void reduce_sum(struct forward *forward, const char *name, int block, const struct rows *rows)
 {
     int hidden = forward->weights->config.hidden;
     forward->collective->table->all_reduce(forward->collective, forward->sum, (int64_t)rows->n * hidden);
+    show(forward, name, block, forward->sum, rows->n, whole_row(forward));
+}
+
+/* x += gate ⊙ (sum + bias) */
+static void add_gated(struct forward *forward, const struct rows *rows, const float *bias, int64_t gate_offset)
+{
+    int hidden = forward->weights->config.hidden;
     double start = clock_seconds();
     const struct gated_add op = {.x = rows->x,
                                  .y = forward->sum,
@@ -252,9 +286,12 @@ static void attention_half(struct forward *forward, const struct plan *plan, int
     int hidden = weights->config.hidden, inner = range_size(weights->shard.heads) * weights->config.head_size;
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
     product(forward, rows->normed, hidden, rows->n, block->query, NULL, ACTIVATION_NONE, forward->query, inner);
+    show(forward, "q", index, forward->query, rows->n, head_columns(weights));
     attend(forward, plan, rows);
+    show(forward, "attn", index, forward->attended, rows->n, head_columns(weights));
     product(forward, forward->attended, inner, rows->n, block->attention_out, NULL, ACTIVATION_NONE, forward->sum,
             hidden);
+    reduce_sum(forward, "attn_out", index, rows);
     add_gated(forward, rows, NULL, offset + 2 * hidden);
 }
 
@@ -265,9 +302,13 @@ static void mlp_half(struct forward *forward, int index, const struct rows *rows
     int hidden = weights->config.hidden, mlp = range_size(weights->shard.hidden);
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
     normalise(forward, rows->x, rows->n, block->norm2, rows->condition, offset + 3 * hidden, rows->normed);
+    show(forward, "mod2", index, rows->normed, rows->n, whole_row(forward));
     product(forward, rows->normed, hidden, rows->n, block->up, block->up_bias, ACTIVATION_GELU_TANH, forward->mlp, mlp);
+    show(forward, "gelu", index, forward->mlp, rows->n, weights->shard.hidden);
     product(forward, forward->mlp, mlp, rows->n, block->down, NULL, ACTIVATION_NONE, forward->sum, hidden);
+    reduce_sum(forward, "mlp", index, rows); /* its bias is still to come */
     add_gated(forward, rows, block->down_bias, offset + 5 * hidden);
+    show(forward, "out", index, rows->x, rows->n, whole_row(forward));
 }
 
 /* From here on only the needed rows go on. */
@@ -290,6 +331,7 @@ static void embed(struct forward *forward, const struct plan *plan)
                             range_size(weights->shard.columns), hidden, forward->ids, plan->header->n_rows, forward->x);
     stop_clock(start, &forward->seconds.other);
     forward->collective->table->all_reduce(forward->collective, forward->x, (int64_t)plan->header->n_rows * hidden);
+    show(forward, "embed", -1, forward->x, plan->header->n_rows, whole_row(forward));
 }
 
 const float *forward_run(struct forward *forward, const struct plan *plan)
@@ -309,8 +351,10 @@ const float *forward_run(struct forward *forward, const struct plan *plan)
         const struct rows *rows = &all;
         normalise(forward, forward->x, n_rows, weights->blocks[i].norm1, forward->condition_of_row,
                   conditioning_block_offset(forward->conditioning, i), forward->normed);
+        show(forward, "mod1", i, forward->normed, n_rows, whole_row(forward));
         product(forward, forward->normed, hidden, n_rows, weights->blocks[i].key_value, NULL, ACTIVATION_NONE,
                 forward->key_value, 2 * inner);
+        show_keys_and_values(forward, i, n_rows);
         if (i == n_blocks - 1) {
             keep_needed(forward, plan);
             rows = &needed;
@@ -320,5 +364,6 @@ const float *forward_run(struct forward *forward, const struct plan *plan)
     }
     normalise(forward, forward->needed_x, needed.n, weights->norm_final, forward->condition_of_needed,
               conditioning_output_offset(forward->conditioning), forward->needed_normed);
+    show(forward, "final_mod", -1, forward->needed_normed, needed.n, whole_row(forward));
     return forward->needed_normed;
 }

@@ -1,0 +1,76 @@
+#ifndef MILLRACE_WORKER_VERIFY_GOLDEN_H
+#define MILLRACE_WORKER_VERIFY_GOLDEN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/model/tensors.h"
+#include "worker/collective.h"
+
+/*
+ * A directory of golden vectors: what the reference implementation computes, recorded once. manifest.json says which models,
+ * files and trajectories there are; every *.safetensors holds inputs and outputs of one kind. Nothing about their
+ * sizes, names or number is known here beforehand.
+ */
+struct golden {
+    const char *directory;
+    json_t *manifest;
+    const char *backend; /* as in struct model_options */
+    int n_threads;
+    struct collective *collective; /* the ranks that are judged; not owned */
+};
+
+/* Reads DIRECTORY/manifest.json into golden->manifest. */
+enum status golden_open(struct golden *golden, struct error *error);
+void golden_close(struct golden *golden);
+
+/* manifest[section][name], or NULL. Borrowed. */
+const json_t *golden_entry(const struct golden *golden, const char *section, const char *name);
+
+/* The numbers of a tensor in double precision, which holds float32 and token ids exactly. */
+struct array {
+    char *name;
+    int n_dimensions;
+    int64_t shape[TENSOR_RANK_MAX], n;
+    double *x; /* [n] */
+    struct array *next;
+};
+
+struct golden_file {
+    const char *name; /* without the directory; not owned */
+    struct tensors *tensors;
+    struct array *arrays; /* those that were asked for */
+    struct error error;   /* the first thing that a golden_array did not find; status 0: none */
+};
+
+enum status golden_file_open(struct golden_file *file, const struct golden *golden, const char *name,
+                             struct error *error);
+void golden_file_close(struct golden_file *file);
+
+/* The tensor of that name, or NULL. It lives as long as the file is open. */
+const struct array *golden_find(struct golden_file *file, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same where it must be there, with this shape (-1: any extent); otherwise NULL and the reason in file->error,
+ * so that a caller asks for all it needs and looks once. */
+const struct array *golden_array(struct golden_file *file, int n_dimensions, const int64_t *shape,
+                                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Copies file->error; for returning it. */
+enum status golden_file_error(const struct golden_file *file, struct error *error);
+
+/* Checks that every number is a token id in [0, n_ids). */
+enum status golden_check_ids(const struct golden_file *file, const struct array *ids, int n_ids,
+                             struct error *error);
+
+/* A setting of the file: the manifest's entry for it in `section`, or else its own metadata. A new reference or
+ * NULL. */
+json_t *golden_setting(const struct golden *golden, const struct golden_file *file, const char *section,
+                       const char *entry, const char *key);
+
+/* Does `name` begin and end so, with something or nothing between? */
+bool name_begins(const char *name, const char *prefix);
+bool name_ends(const char *name, const char *suffix);
+
+#endif

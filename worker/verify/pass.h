@@ -1,0 +1,22 @@
+#ifndef MILLRACE_WORKER_VERIFY_PASS_H
+#define MILLRACE_WORKER_VERIFY_PASS_H
+
+#include "worker/model.h"
+#include "worker/verify/golden.h"
+
+/* The inputs of one recorded forward pass: PREFIXx_t [sequences, length], PREFIXt and, for a student, PREFIXdt [sequences]. */
+struct pass {
+    int n_sequences, length;
+    const struct array *ids, *t, *dt; /* dt: NULL for a teacher */
+};
+
+enum status pass_read(struct golden_file *file, const char *prefix, struct pass *pass, struct error *error);
+
+/* Runs it with every row needed: the last block and the output layer, too, run for all rows. *x: forward_run's. */
+enum status pass_run(struct model *model, const struct golden_file *file, const struct pass *pass,
+                     const float **x, struct error *error);
+
+/* The logits [rows, n_ids] of all ranks' columns, the same on all ranks; malloc'ed. NULL without memory. */
+float *pass_logits(struct model *model, const float *x, int rows);
+
+#endif
