@@ -21,6 +21,7 @@
 #include "worker/bench.h"
 #include "worker/elbo.h"
 #include "worker/submission.h"
+#include "worker/verify/verify.h"
 
 static struct {
     const char *model, *coordinator, *replica, *backend, *elbo;
@@ -58,6 +59,9 @@ static const struct option_row rows[] = {
     {"samples", 0, OPTION_INTEGER, "N", NULL, "256", 1, 1 << 20, "With --elbo: windows of --length tokens.",
      &settings.samples},
     {"seed", 0, OPTION_INTEGER, "N", NULL, "1", 0, 0x1p53, "With --elbo: of all that is random.", &settings.seed},
+    {"verify", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
+     "Do not attach: check the directory of golden vectors, print lines of JSON.", &settings.verify},
+    {"only", 0, OPTION_TEXT, "KIND", NULL, NULL, 0, 0, "With --verify: one kind of check.", &settings.only},
     {0},
 };
 
@@ -195,6 +199,20 @@ static enum status run(struct collective *collective, struct error *error)
     return status;
 }
 
+/* A check that fails is an outcome, not a failure to run. */
+static enum status verify(struct collective *collective, bool *failed, struct error *error)
+{
+    const struct verify_options verify_options = {.directory = settings.verify,
+                                                  .only = settings.only,
+                                                  .backend = settings.backend,
+                                                  .n_threads = (int)settings.threads,
+                                                  .collective = collective};
+    struct report report = {.out = stdout};
+    enum status status = verify_run(&verify_options, &report, error);
+    *failed = report.n_failed > 0;
+    return status;
+}
+
 static int parse(int argc, char **argv)
 {
     struct error error;
@@ -202,7 +220,7 @@ static int parse(int argc, char **argv)
     char **operands;
     int n_operands;
     enum status status = options_parse(&options, argc, argv, &help, &operands, &n_operands, &error);
-    if (status == STATUS_OK && !help && !settings.model)
+    if (status == STATUS_OK && !help && !settings.model && !settings.verify)
         status = error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-worker --help");
     if (status != STATUS_OK) {
         fprintf(stderr, "millrace-worker: %s\n", error.text);
@@ -229,7 +247,8 @@ int main(int argc, char **argv)
     if (collective)
         snprintf(program, sizeof program, "%s.%d", settings.replica, collective->rank);
     log_open(program);
-    enum status status = collective ? run(collective, &error)
+    bool failed = false;
+    enum status status = collective ? settings.verify ? verify(collective, &failed, &error) : run(collective, &error)
                                     : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
     if (status != STATUS_OK && (!collective || collective->rank == 0))
         log_error("%s", error.text);
@@ -237,5 +256,5 @@ int main(int argc, char **argv)
     if (status != STATUS_OK)
         MPI_Abort(MPI_COMM_WORLD, 1); /* the others may wait for this rank for ever */
     MPI_Finalize();
-    return 0;
+    return failed;
 }
