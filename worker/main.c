@@ -24,7 +24,7 @@
 #include "worker/verify/verify.h"
 
 static struct {
-    const char *model, *coordinator, *replica, *backend, *elbo;
+    const char *model, *coordinator, *replica, *backend, *elbo, *verify, *only;
     int64_t threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
     int64_t length, steps, repeats, samples, seed;
@@ -75,23 +75,29 @@ static const struct option_table options = {
     .rows = rows,
 };
 
-/* SIGTERM and SIGINT stop rank 0 at its next step boundary, and it the others. The mask is set before any thread starts. */
-static sigset_t stopping_signals(void)
+/*
+ * SIGTERM and SIGINT stop rank 0 at its next step boundary, and it the others; SIGUSR1, which mpirun passes on, makes it finish
+ * what runs first. SIGUSR2 ends the thread that waits for them. The mask is set before any thread starts.
+ */
+static sigset_t awaited_signals(void)
 {
+    static const int awaited[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
+    for (size_t i = 0; i < sizeof awaited / sizeof *awaited; i++)
+        sigaddset(&set, awaited[i]);
     return set;
 }
 
 static void *wait_for_signal(void *argument)
 {
-    sigset_t set = stopping_signals();
-    int signal_number;
-    sigwait(&set, &signal_number);
-    log_info("%s: stopping at the next step boundary", strsignal(signal_number));
-    mailbox_post(argument, (struct mail){.kind = MAIL_STOP});
+    sigset_t set = awaited_signals();
+    int signal_number = 0;
+    while (sigwait(&set, &signal_number) == 0 && signal_number != SIGUSR2) {
+        bool drain = signal_number == SIGUSR1;
+        log_info("%s: %s", strsignal(signal_number), drain ? "finishing what runs" : "stopping at the next step boundary");
+        mailbox_post(argument, (struct mail){.kind = drain ? MAIL_DRAIN : MAIL_STOP});
+    }
     return NULL;
 }
 
@@ -114,7 +120,7 @@ static enum status lead(struct model *model, struct engine *engine, const struct
                  (double)model->weights.size_bytes / 1048576, model->load_seconds);
         struct engine_sink sink = attach_sink(attach);
         status = engine_lead(engine, mailbox, &sink, error);
-        pthread_cancel(signal_thread);
+        pthread_kill(signal_thread, SIGUSR2);
         pthread_join(signal_thread, NULL);
     }
     attach_end(attach);
@@ -236,7 +242,7 @@ int main(int argc, char **argv)
     int parsed = parse(argc, argv);
     if (parsed >= 0)
         return parsed;
-    sigset_t set = stopping_signals();
+    sigset_t set = awaited_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     int provided;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
