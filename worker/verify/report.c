@@ -42,8 +42,8 @@ void report_left(struct report *report, const char *file)
     print(report, json_pack("{s:s, s:b}", "file", file, "left", true));
 }
 
-void report_summary(struct report *report, int n_ranks, const char *device)
+void report_summary(struct report *report, int n_ranks)
 {
-    print(report, json_pack("{s:i, s:s, s:i, s:i, s:i}", "ranks", n_ranks, "device", device, "files",
-                            report->n_files, "checks", report->n_checks, "failed", report->n_failed));
+    print(report, json_pack("{s:i, s:i, s:i, s:i}", "ranks", n_ranks, "files", report->n_files, "checks",
+                            report->n_checks, "failed", report->n_failed));
 }

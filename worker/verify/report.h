@@ -32,8 +32,8 @@ void report_refusal(struct report *report, const char *file, const char *reason)
 /* A file that is for `millrace verify`, not for a worker: {"file", "left": true} */
 void report_left(struct report *report, const char *file);
 
-/* {"ranks", "device", "files", "checks", "failed"} */
-void report_summary(struct report *report, int n_ranks, const char *device);
+/* {"ranks", "files", "checks", "failed"}: the last line */
+void report_summary(struct report *report, int n_ranks);
 
 /* The larger of both; NaN is larger than everything. */
 static inline double worse(double a, double b)

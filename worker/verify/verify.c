@@ -148,6 +148,8 @@ enum status verify_run(const struct verify_options *options, struct report *repo
     if (status == STATUS_OK && report->n_checks == 0)
         status = error_set(error, STATUS_NOT_FOUND, "%s: there is nothing to check%s%s", options->directory,
                            options->only ? " of the kind " : "", options->only ? options->only : "");
+    if (status == STATUS_OK)
+        report_summary(report, options->collective->n_ranks);
     for (int i = 0; i < n; i++)
         free(entries[i]);
     free(entries);
