@@ -46,7 +46,7 @@ static enum status find_config(const struct random_options *options, struct mode
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "size \"%.32s\" is unknown: nano, mini, 0.17B, 1.3B or 1.7B", options->size);
     *config = (struct model_config){.architecture = ARCHITECTURE_FS_DFM,
-                                    .source = SOURCE_UNIFORM,
+                                    .source = options->source,
                                     .vocabulary = options->vocabulary,
                                     .hidden = size->hidden,
                                     .n_heads = size->n_heads,
@@ -192,7 +192,7 @@ static enum status parse(int argc, char **argv, struct random_options *options, 
                          struct error *error)
 {
     int64_t seed, vocabulary;
-    const char *dtype;
+    const char *dtype, *source;
     char **operands;
     int n_operands;
     const struct option_row rows[] = {
@@ -201,6 +201,8 @@ static enum status parse(int argc, char **argv, struct random_options *options, 
         {"vocabulary", 0, OPTION_INTEGER, "N", NULL, "50257", 2, 1 << 20, "tokens. GPT-2 has 50257",
          &vocabulary, NULL},
         {"dtype", 0, OPTION_TEXT, "FORMAT", NULL, "f32", 0, 0, "of the matrices: f32 or bf16", &dtype, NULL},
+        {"source", 0, OPTION_TEXT, "NAME", NULL, "uniform", 0, 0,
+         "what a text starts from: uniform, or mask (one token more than the vocabulary)", &source, NULL},
         {NULL},
     };
     const struct option_table table = {
@@ -209,7 +211,7 @@ static enum status parse(int argc, char **argv, struct random_options *options, 
         "nano, mini (of the shapes of books-mini), 0.17B, 1.3B, 1.7B. It has no tokenizer, so\n"
         "only `millrace bench` and `millrace inspect` accept it.",
         "SIZE DIRECTORY",
-        "millrace random 0.17B /tmp/random-0.17B\nmillrace bench /tmp/random-0.17B",
+        "millrace random 0.17B /tmp/random-0.17B\nmillrace bench --model-dir /tmp/random-0.17B",
         rows,
         2,
     };
@@ -224,8 +226,12 @@ static enum status parse(int argc, char **argv, struct random_options *options, 
     if (strcmp(dtype, "f32") != 0 && strcmp(dtype, "bf16") != 0)
         return error_set(error, STATUS_INVALID_ARGUMENT, "--dtype is \"%.32s\"; it must be f32 or bf16",
                          dtype);
+    if (strcmp(source, "uniform") != 0 && strcmp(source, "mask") != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--source is \"%.32s\"; it must be uniform or mask",
+                         source);
     *options = (struct random_options){operands[0], operands[1], (uint64_t)seed, (int)vocabulary,
-                                       strcmp(dtype, "f32") == 0 ? DTYPE_F32 : DTYPE_BF16};
+                                       strcmp(dtype, "f32") == 0 ? DTYPE_F32 : DTYPE_BF16,
+                                       strcmp(source, "mask") == 0 ? SOURCE_MASK : SOURCE_UNIFORM};
     return STATUS_OK;
 }
 

@@ -8,8 +8,8 @@
 #include "common/status.h"
 
 /*
- * A model directory with random weights, for measuring speed: same shapes, same work, no meaning. FS-DFM,
- * uniform source. There is no tokenizer.json, so only `millrace bench` and `millrace inspect` can use it.
+ * A model directory with random weights, for measuring speed: same shapes, same work, no meaning. FS-DFM.
+ * There is no tokenizer.json, so only `millrace bench` and `millrace inspect` can use it.
  *
  * The weights keep activations as they are in a trained network: every linear layer preserves the variance of
  * its input, adaLN modulates by a tenth or so, and logits have a standard deviation of 3, which leaves about
@@ -21,6 +21,7 @@ struct random_options {
     uint64_t seed;         /* the same seed gives the same bytes */
     int vocabulary;
     enum dtype dtype; /* of the matrices: F32 or BF16 */
+    enum source source;
 };
 
 /* Writes model.safetensors and config.json. INVALID_ARGUMENT names the sizes that there are. */

@@ -1,10 +1,14 @@
 """The main job on a real cluster, through a client that is not ours."""
+import os
+import shutil
+import subprocess
+import tempfile
 import threading
 import unittest
 
 import grpc
 
-from cluster import Cluster, api, check_stream, expect_failure, wait_until
+from cluster import BIN, DEMO, Cluster, api, check_stream, expect_failure, wait_until
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -153,6 +157,54 @@ class Generate(unittest.TestCase):
         status = self.cluster.status()
         self.assertEqual(status.accepted, status.finished + status.cancelled + status.failed)
         self.assertEqual([replica.state for replica in status.replicas], ["ready"])
+
+
+class MaskSource(unittest.TestCase):
+    """A model that starts from masks: random weights, the demonstration model's tokenizer."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp()
+        model = os.path.join(cls.directory, "model")
+        subprocess.run([f"{BIN}/millrace", "random", "nano", model, "--vocabulary", "2048", "--source", "mask"],
+                       check=True, stdout=subprocess.DEVNULL)
+        shutil.copy(f"{DEMO}/tokenizer.json", model)
+        cls.cluster = Cluster(ranks=2, model=model)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.stop()
+        shutil.rmtree(cls.directory)
+
+    def test_masks_are_written_once_and_none_is_left(self):
+        events = list(self.cluster.generate(api.GenerateRequest(prompt="The sea", length=60, steps=5, seed=2,
+                                                                solver="MIXTURE_EULER")))
+        finished = check_stream(events)
+        frames = [event.frame for event in events if event.WhichOneof("kind") == "frame"]
+        mask = 2048
+        self.assertEqual(list(frames[0].ids)[-50:], [mask] * 50)
+        self.assertEqual(list(frames[0].pieces)[-50:], [b""] * 50)
+        self.assertTrue(all(token < mask for token in finished.ids))
+        written = [position for frame in frames[1:] for position in frame.positions]
+        self.assertEqual(len(written), len(set(written)))  # not revised
+        self.assertEqual(len(written), finished.generated_tokens)
+
+    def test_revision_writes_again(self):
+        events = list(self.cluster.generate(api.GenerateRequest(length=60, steps=5, seed=2, solver="MIXTURE_EULER",
+                                                                revise=True)))
+        finished = check_stream(events)
+        written = [position for event in events if event.WhichOneof("kind") == "frame" and event.frame.step > 0
+                   for position in event.frame.positions]
+        self.assertGreater(len(written), len(set(written)))
+        self.assertTrue(all(token < 2048 for token in finished.ids))
+
+    def test_most_changes_unmasks_a_few_at_a_time(self):
+        events = list(self.cluster.generate(api.GenerateRequest(length=60, steps=10, seed=2, most_changes=6,
+                                                                solver="MIXTURE_EULER")))
+        check_stream(events)
+        changed = [len(event.frame.positions) for event in events if event.WhichOneof("kind") == "frame"][1:]
+        self.assertTrue(all(n <= 6 for n in changed[:-1]), changed)
+        self.assertEqual(sum(changed), 60)
 
 
 if __name__ == "__main__":
