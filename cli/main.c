@@ -9,6 +9,7 @@
 #include "cli/eval/eval.h"
 #include "cli/inspect.h"
 #include "cli/random.h"
+#include "cli/verify.h"
 #include "common/nearest.h"
 
 static command_function version_main, help_main;
@@ -27,6 +28,7 @@ static const struct command {
     {"inspect", inspect_main, "show what is in a model directory or a checkpoint"},
     {"eval", eval_main, "measure how good the texts of a model are"},
     {"bench", bench_main, "measure this machine"},
+    {"verify", verify_main, "compare this build with the reference's results"},
     {"version", version_main, "print the version"},
     {"help", help_main, "explain a command: millrace help generate"},
 };

@@ -252,11 +252,11 @@ static enum status draw_law(const struct golden *golden, struct golden_file *fil
 static void tell(struct report *report, const char *file, const struct draw_totals *totals)
 {
     struct finding finding = {.file = file, .unit = "laws", .limit = least_p_value, .at_least = true};
-    finding.what = "draws of one step, least p-value of chi-square";
+    finding.what = "chi-square of steps, least p";
     finding.count = totals->n_steps, finding.value = totals->least_step;
     if (totals->n_steps)
         report_finding(report, &finding);
-    finding.what = "draws of whole texts, least p-value of chi-square";
+    finding.what = "chi-square of whole texts, least p";
     finding.count = totals->n_chains, finding.value = totals->least_chain;
     if (totals->n_chains)
         report_finding(report, &finding);

@@ -160,7 +160,7 @@ static void tell(struct report *report, const char *file, const struct ending_to
                                              .limit = law_tolerance,
                                              .note = totals->n_undefined ? note : NULL});
     report_finding(report, &(struct finding){.file = file,
-                                             .what = "wrongly overwritten or kept",
+                                             .what = "wrongly written or kept",
                                              .count = totals->n_positions,
                                              .unit = "positions",
                                              .value = totals->n_wrong});

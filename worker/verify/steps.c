@@ -160,23 +160,23 @@ static enum status compare_table(struct step_file *it, const char *name, struct 
 
 static void tell(const struct step_file *it, struct report *report)
 {
-    static const char by_consequence[] =
-        "kappa and u have no number of their own here: judged by these, and by the law";
+    bool euler = it->solver == SOLVER_MIXTURE_EULER;
     struct finding finding = {.file = it->file.name, .unit = "steps"};
-    finding.what = "t and h", finding.count = it->n_times, finding.value = it->times, finding.limit = 0;
-    report_finding(report, &finding);
-    finding.what = it->solver == SOLVER_MIXTURE_EULER ? "rate*h" : "alpha*h and intensity*h";
+    finding.what = "t and h", finding.count = it->n_times, finding.value = it->times;
+    if (it->n_times)
+        report_finding(report, &finding);
+    finding.what = euler ? "rate*h" : "alpha*h, intensity*h";
     finding.count = it->n_hazards ? it->n_hazards : it->n_steps;
-    finding.value = it->hazard, finding.limit = hazard_tolerance, finding.note = by_consequence;
+    finding.value = it->hazard, finding.limit = hazard_tolerance;
+    finding.note = euler ? NULL : "kappa has no number of its own here: judged by these";
     report_finding(report, &finding);
-    finding.what = "P(jump)", finding.count = it->n_steps, finding.value = it->jumps,
-    finding.limit = jump_tolerance;
-    finding.note = NULL;
+    finding.what = "P(jump)", finding.count = it->n_steps, finding.note = NULL;
+    finding.value = it->jumps, finding.limit = jump_tolerance;
     report_finding(report, &finding);
-    finding.what = "law of the destination", finding.count = it->n_laws, finding.unit = "laws",
-    finding.value = it->law;
-    finding.limit = law_tolerance;
-    report_finding(report, &finding);
+    finding.what = "law of the destination", finding.count = it->n_laws, finding.unit = "laws";
+    finding.value = it->law, finding.limit = law_tolerance;
+    if (it->n_laws)
+        report_finding(report, &finding);
 }
 
 /* What a step is made of; a name that is none of these is not passed over. */
