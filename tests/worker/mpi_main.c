@@ -5,6 +5,17 @@
 
 struct collective *ranks;
 
+double largest_of_ranks(struct collective *collective, double mine)
+{
+    double all[64];
+    collective->table->exchange(collective, &mine, sizeof mine, all);
+    double largest = mine;
+    for (int rank = 0; rank < collective->n_ranks; rank++)
+        if (!(all[rank] <= largest)) /* NaN wins */
+            largest = all[rank];
+    return largest;
+}
+
 int main(void)
 {
     int provided;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "golden.h"
 #include "mpi_main.h"
 
 static const struct backend *backend = &backend_cpu;

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "common/philox.h"
-#include "golden.h"
 #include "mpi_main.h"
+#include "worker/model.h"
 #include "worker/batch.h"
 
 enum { N_REQUESTS = 24, LENGTH_MOST = 96, STEPS_MOST = 9, AT_ONCE = 5 };

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "golden.h"
 #include "mpi_main.h"
+#include "worker/model.h"
 #include "worker/batch.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
