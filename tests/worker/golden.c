@@ -32,7 +32,7 @@ void golden_model(struct model *model, const char *name, double exponent, struct
         status = error_set(&error, STATUS_NOT_FOUND, "manifest.json has no model with it");
     if (status == STATUS_OK)
         status =
-            golden_model_open(&golden, entry, weights, (struct golden_load){4, 64, exponent}, model, &error);
+            golden_model_open(&golden, entry, weights, (struct golden_load){6, 16, exponent}, model, &error);
     if (status != STATUS_OK) {
         fprintf(stderr, "golden vectors: %s: %s\n", weights, error.text);
         abort();

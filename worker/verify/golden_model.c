@@ -138,7 +138,7 @@ enum status golden_model_open(const struct golden *golden, const char *model, co
                               struct golden_load load, struct model *opened, struct error *error)
 {
     char directory[] = "/tmp/millrace-verify-XXXXXX", path[PATH_ROOM], *whole_path;
-    struct model_config config;
+    struct model_config config = {0};
     snprintf(path, sizeof path, "%s/%s", golden->directory, weights);
     whole_path = realpath(path, NULL);
     enum status status = whole_path ? config_of(golden, model, whole_path, load, &config, error)
@@ -151,7 +151,7 @@ enum status golden_model_open(const struct golden *golden, const char *model, co
         .backend = golden->backend,
         .n_threads = golden->n_threads,
         .collective = golden->collective,
-        .limits = {.max_sequences = load.n_sequences, .max_rows = load.n_sequences * load.length}};
+        .limits = {.max_sequences = load.n_sequences, .max_rows = load.n_sequences * config.max_length}};
     if (status == STATUS_OK)
         status = model_open(opened, &options, error);
     remove_directory(directory);
