@@ -27,8 +27,9 @@ struct elbo_options {
 };
 
 struct elbo_result {
-    double nats,
-        error; /* a token; the standard error over windows, which stratification makes too large, not too small */
+    double nats; /* a token */
+    double
+        error; /* its standard error, from neighbours in κ: what differs between them is chance, the rest is stratified away */
 };
 
 /* One window as the model sees it. */

@@ -105,22 +105,29 @@ static void put_axis_title(const struct canvas *canvas, double x, const char *co
     fputs("</text>\n", canvas->out);
 }
 
-/* Each number of steps once, under the axis. */
-static void put_steps(const struct canvas *canvas, const struct metrics *rows, size_t n)
+static bool has_steps(const struct metrics *rows, size_t n, uint32_t steps)
 {
     for (size_t i = 0; i < n; i++) {
-        bool seen = rows[i].steps == 0;
-        for (size_t k = 0; k < i; k++)
-            seen |= rows[k].steps == rows[i].steps;
-        if (seen)
-            continue;
+        if (rows[i].steps == steps)
+            return true;
+    }
+    return false;
+}
+
+/* Marks the numbers of steps of `rows` under the axis, but for those that an earlier row or one of `marked` has. */
+static void put_steps(const struct canvas *canvas, const struct metrics *rows, size_t n,
+                      const struct metrics *marked, size_t n_marked)
+{
+    for (size_t i = 0; i < n; i++) {
         char number[16];
-        double x = x_of(canvas, rows[i].steps);
-        snprintf(number, sizeof number, "%u", rows[i].steps);
+        uint32_t steps = rows[i].steps;
+        if (steps == 0 || has_steps(rows, i, steps) || has_steps(marked, n_marked, steps))
+            continue;
+        double x = x_of(canvas, steps);
+        snprintf(number, sizeof number, "%u", steps);
         put_line(canvas->out, x, BOTTOM, x, BOTTOM + 5, ink);
         put_text(canvas->out, x, BOTTOM + 20, "middle", ink, number);
     }
-    put_text(canvas->out, (LEFT + RIGHT) / 2.0, BOTTOM + 45, "middle", ink, "refinement steps");
 }
 
 static void put_error_bar(const struct canvas *canvas, const struct series *series, double x,
@@ -200,6 +207,8 @@ static void draw(const struct canvas *canvas, const struct plot *plot, const str
                  int n_series)
 {
     FILE *out = canvas->out;
+    char subtitle[256];
+    snprintf(subtitle, sizeof subtitle, "judge: %s; bars: one standard error", plot->judge);
     fprintf(out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
             "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" "
@@ -207,12 +216,14 @@ static void draw(const struct canvas *canvas, const struct plot *plot, const str
             WIDTH, HEIGHT, WIDTH, HEIGHT);
     put_text(out, LEFT, 26, "start", ink, plot->title);
     fprintf(out, "<g font-size=\"11\">\n");
-    put_text(out, LEFT, 44, "start", ink, "bars: one standard error");
+    put_text(out, LEFT, 44, "start", ink, subtitle);
     fputs("</g>\n", out);
     for (int i = 0; i < n_series; i++)
         put_legend(canvas, &series[i], i);
     put_axis(canvas, series[0].axis, true, blue);
-    put_steps(canvas, plot->rows, plot->n);
+    put_steps(canvas, plot->rows, plot->n, NULL, 0);
+    put_steps(canvas, plot->others, plot->n_others, plot->rows, plot->n);
+    put_text(out, (LEFT + RIGHT) / 2.0, BOTTOM + 45, "middle", ink, "refinement steps");
     for (int i = 0; i < n_series; i++)
         put_series(canvas, &series[i]);
 }
@@ -223,6 +234,7 @@ struct lines {
     struct series shown[3];
     int n_shown;
     bool with_seconds;
+    char others_label[64];
 };
 
 static bool find_lines(const struct plot *plot, struct lines *lines)
@@ -231,11 +243,12 @@ static bool find_lines(const struct plot *plot, struct lines *lines)
     const char *other = plot->n_others > 0 ? plot->others[0].model : "";
     struct series mine = {NULL, plot->rows, plot->n,      perplexity_of,
                           blue, "none",     "perplexity", &lines->perplexity};
-    struct series theirs = {other,  plot->others, plot->n_others, perplexity_of,
-                            orange, "5 3",        other,          &lines->perplexity};
+    struct series theirs = {other,  plot->others, plot->n_others,      perplexity_of,
+                            orange, "5 3",        lines->others_label, &lines->perplexity};
     struct series time = {NULL,  plot->rows, plot->n,          seconds_of,
                           green, "2 3",      "seconds a text", &lines->seconds};
     *lines = (struct lines){.n_shown = 0};
+    snprintf(lines->others_label, sizeof lines->others_label, "against %.50s", other);
     if (!widen(&mine, &least, &most))
         return false;
     lines->shown[lines->n_shown++] = mine;
@@ -252,7 +265,6 @@ static bool find_lines(const struct plot *plot, struct lines *lines)
 enum status plot_write(const struct plot *plot, const char *path, struct error *error)
 {
     struct lines lines;
-    char title[256];
     if (!find_lines(plot, &lines))
         return error_set(error, STATUS_FAILED_PRECONDITION,
                          "%s: nothing to draw: no row has a perplexity and a number of steps", path);
@@ -262,8 +274,7 @@ enum status plot_write(const struct plot *plot, const char *path, struct error *
     find_steps(&canvas, plot->rows, plot->n);
     find_steps(&canvas, plot->others, plot->n_others);
     draw(&canvas, plot, lines.shown, lines.n_shown);
-    snprintf(title, sizeof title, "perplexity under %s", plot->judge);
-    put_axis_title(&canvas, LEFT - 55, blue, title);
+    put_axis_title(&canvas, LEFT - 55, blue, "perplexity");
     if (lines.with_seconds) {
         put_axis(&canvas, &lines.seconds, false, green);
         put_axis_title(&canvas, RIGHT + 62, green, "seconds a text");

@@ -8,6 +8,7 @@ A judge says who it is, then answers each text in the order in which they come:
     → {"id": 0, "error": "why not"}              instead, for a text that it cannot score
 """
 import json
+import os
 import sys
 
 
@@ -25,4 +26,7 @@ def serve(name, score):
 
 
 def say(value):
-    print(json.dumps(value, allow_nan=False), flush=True)
+    try:
+        print(json.dumps(value, allow_nan=False), flush=True)
+    except BrokenPipeError:
+        os._exit(0)  # nobody wants the answer any more
