@@ -55,7 +55,9 @@ enum status law_compare(struct lookup *lookup, const struct lookup_row *row, con
         intervals.end[i] = total += expected[i];
     for (int i = 0; i < intervals.n; i++)
         intervals.end[i] /= total;
-    for (int i = 0; i < intervals.n && status == STATUS_OK; i++) {
+    if (!isfinite(total)) /* NaN compares as equal to everything */
+        *largest = INFINITY;
+    for (int i = 0; i < intervals.n && status == STATUS_OK && total > 0; i++) {
         for (double step = nearest; step < farthest && status == STATUS_OK; step *= growth) {
             status = probe(lookup, *row, intervals.end[i] - step, &intervals, largest, error);
             if (status == STATUS_OK)

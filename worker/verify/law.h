@@ -9,8 +9,8 @@
  * border are put through the sampler; *largest grows to the largest distance between a uniform and the interval of
  * the token that it drew. That is by how much, nearly, the sampler's CDF and the expected one differ: distances grow by 4.
  *
- * `row` says how to draw (its uniforms are ignored); expected [n_ids] need not add up to one. A token that was not drawn where
- * one should have been counts as a distance of 1.
+ * `row` says how to draw (its uniforms are ignored); expected [n_ids] need not add up to one; one of zeros says
+ * nothing. A token that was not drawn where one should have been counts as a distance of 1.
  */
 enum status law_compare(struct lookup *lookup, const struct lookup_row *row, const double *expected,
                         double *largest, struct error *error);
