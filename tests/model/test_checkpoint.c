@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/convert/checkpoint.h"
+#include "cli/convert/compare.h"
 #include "tests/model/convert_suites.h"
 #include "tests/model/support.h"
 #include "tests/model/zips.h"
@@ -44,23 +45,6 @@ static enum status read_all(struct checkpoint *checkpoint, const struct pickle_t
     return checkpoint_read(checkpoint, tensor, &sink, error);
 }
 
-static void assert_equals(const struct tensor *expected, const struct pickle_tensor *tensor,
-                          const struct taken *taken)
-{
-    ck_assert_int_eq(expected->n_dimensions, (int)tensor->shape->n);
-    for (int i = 0; i < expected->n_dimensions; i++)
-        ck_assert_int_eq(expected->shape[i], tensor->shape->items[i]->integer);
-    ck_assert_uint_eq(taken->n_elements * dtype_bytes(expected->dtype), expected->size_bytes);
-    if (tensor->storage->dtype == expected->dtype) {
-        ck_assert_mem_eq(taken->bytes, expected->data, expected->size_bytes);
-        return;
-    }
-    float *floats = malloc(expected->size_bytes);
-    dtype_to_float(tensor->storage->dtype, taken->bytes, taken->n_elements, floats);
-    ck_assert_mem_eq(floats, expected->data, expected->size_bytes);
-    free(floats);
-}
-
 /* bf16, f16, f64, i64, no dimensions, strides, offsets, shared storage. */
 START_TEST(decodes_odd_tensors)
 {
@@ -79,11 +63,9 @@ START_TEST(decodes_odd_tensors)
     for (int i = 0; i < tensors_count(expected); i++) {
         const struct tensor *tensor = tensors_at(expected, i);
         const struct pickle_value *found = pickle_get(dict, tensor->name);
-        struct taken taken;
         ck_assert_msg(found && found->kind == PICKLE_TENSOR, "no tensor %s", tensor->name);
-        ck_assert_int_eq(read_all(checkpoint, &found->tensor, &taken, &error), STATUS_OK);
-        assert_equals(tensor, &found->tensor, &taken);
-        free(taken.bytes);
+        enum status status = compare_checkpoint_tensor(checkpoint, &found->tensor, tensor, &error);
+        ck_assert_msg(status == STATUS_OK, "%s", error.text);
     }
     ck_assert_int_eq(pickle_get(checkpoint_root(checkpoint), "step")->integer, 3);
     checkpoint_close(checkpoint);
