@@ -114,6 +114,7 @@ static enum status write_at(struct eval *eval, struct rpc_channel *channel, cons
                                             .steps = settings->steps[index],
                                             .seed = (uint64_t)settings->seed,
                                             .temperature = (float)settings->temperature,
+                                            .solver = settings->solver,
                                             .in_flight = (size_t)settings->in_flight,
                                             .timeout_s = (double)settings->timeout_s};
     struct progress progress;
@@ -203,6 +204,9 @@ static enum status gather(struct eval *eval, struct error *error)
         status = sample_list_read(settings->against, &eval->others.list, error);
     if (status == STATUS_OK && settings->n_steps > 0)
         status = write_texts(eval, error);
+    if (status == STATUS_OK &&
+        settings->samples) /* already now: a judge that fails shall not cost the texts */
+        status = sample_list_write(settings->samples, &eval->texts.list, error);
     if (status == STATUS_OK)
         status = judge_texts(eval, "judging", &eval->texts.list, error);
     if (status == STATUS_OK)

@@ -93,6 +93,7 @@ int eval_settings_parse(struct eval_settings *s, int argc, char **argv)
          "Tokens of a text. Without it: the length that the model was trained with.", &s->length, NULL},
         {"seed", 0, OPTION_INTEGER, "N", NULL, "1", 0, 0x1p53,
          "Seed of the first text; the next has the next, at every number of steps.", &s->seed, NULL},
+        {"solver", 0, OPTION_TEXT, "NAME", NULL, "cumulative", 0, 0, SOLVER_HELP, &s->solver_name, NULL},
         {"temperature", 't', OPTION_REAL, "T", NULL, "1", 0.01, 100, "Divides the logits.", &s->temperature,
          NULL},
         {"in-flight", 0, OPTION_INTEGER, "N", NULL, "4", 1, 256, "Requests at a time.", &s->in_flight, NULL},

@@ -93,6 +93,7 @@ static void set_choices(const struct writing_options *options, const struct samp
     request->seed = sample->seed;
     request->temperature_choice_case = MILLRACE__V1__GENERATE_REQUEST__TEMPERATURE_CHOICE_TEMPERATURE;
     request->temperature = options->temperature;
+    request->solver = (Millrace__V1__Solver)options->solver;
 }
 
 static enum status write_text(struct crew *crew, size_t index, struct error *error)

@@ -14,6 +14,7 @@ struct writing_options {
     uint32_t steps;
     uint64_t seed; /* of the first text; the next has the next */
     float temperature;
+    enum solver solver;
     size_t in_flight;
     double timeout_s; /* of one text */
 };

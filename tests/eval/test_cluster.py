@@ -68,6 +68,12 @@ class Eval(unittest.TestCase):
             for figure in ("perplexity", "corpus_perplexity", "entropy_bits", "distinct_3", "mean_log_probability"):
                 self.assertAlmostEqual(before[figure]["mean"], after[figure]["mean"], 4)
 
+    def test_a_judge_that_fails_does_not_cost_the_texts(self):
+        fake = os.path.join(SOURCE, "tests/eval/fake_judge.py")
+        done = self.eval("--steps", "2", "--judge", f"python3 '{fake}' dies", "--samples", self.path("kept.jsonl"), code=1)
+        self.assertIn("ended too early", done.stderr)
+        self.assertEqual(len(self.samples("kept.jsonl")), 6)
+
     def test_prefix(self):
         self.eval("--steps", "2", "--prefix", BOOK, "--prefix-tokens", "10", "--samples", self.path("prefix.jsonl"))
         ids = self.cluster.unary("Tokenize", *self.tokenize()).ids
