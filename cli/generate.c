@@ -10,6 +10,7 @@
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/solver_name.h"
 
 static const char generate_path[] = "/millrace.v1.Millrace/Generate";
 enum { LOOK_EVERY_MS = 100 };
@@ -55,21 +56,13 @@ static enum status read_seed(const char *text, Millrace__V1__GenerateRequest *me
     return STATUS_OK;
 }
 
-/* The solvers of millrace.proto, by the name that they have here. */
 static enum status read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error)
 {
-    static const char *const names[] = {[MILLRACE__V1__SOLVER__CUMULATIVE] = "cumulative",
-                                        [MILLRACE__V1__SOLVER__MIXTURE_EULER] = "euler",
-                                        [MILLRACE__V1__SOLVER__DFM_EULER] = "dfm",
-                                        [MILLRACE__V1__SOLVER__STRATIFIED] = "stratified"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!strcmp(name, names[i])) {
-            message->solver = (Millrace__V1__Solver)i;
-            return STATUS_OK;
-        }
-    }
-    return error_set(error, STATUS_INVALID_ARGUMENT,
-                     "--solver is cumulative, euler, dfm or stratified, not '%s'", name);
+    enum solver solver;
+    enum status status = solver_from_name(name, &solver, error);
+    if (status == STATUS_OK)
+        message->solver = (Millrace__V1__Solver)solver; /* the same numbers: common/solver.h */
+    return status;
 }
 
 static void set_choices(const struct generate_settings *settings, Millrace__V1__GenerateRequest *message)
@@ -283,9 +276,7 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
          "Read the prompt from FILE. A final line break, here and on standard input, is left out.", &s->file,
          NULL},
         {"solver", 0, OPTION_TEXT, "NAME", NULL, "cumulative", 0, 0,
-         "How steps move the text: cumulative; euler, the reference's baseline; dfm, for teachers; stratified, "
-         "cumulative with its jumps spread evenly.",
-         &s->solver, NULL},
+         SOLVER_HELP, &s->solver, NULL},
         {"revise", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
          "With a mask model: let words that are written change again.", &s->revise, NULL},
         {"most-changes", 0, OPTION_INTEGER, "N", NULL, "0", 0, 1 << 20,

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/connection.h"
+#include "cli/solver_name.h"
 
 enum { STEPS_MOST = 65536 };
 
@@ -78,6 +79,8 @@ static enum status complete(struct eval_settings *s, struct error *error)
         s->n_steps = 0;
     if (!s->model_directory)
         s->model_directory = getenv("MILLRACE_MODEL");
+    if (status == STATUS_OK)
+        status = solver_from_name(s->solver_name, &s->solver, error);
     return status == STATUS_OK ? check(s, error) : status;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cli/eval/task.h"
+#include "common/solver.h"
 #include "common/status.h"
 
 enum { STEP_COUNTS_MAX = 32 };

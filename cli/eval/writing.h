@@ -4,6 +4,7 @@
 #include "cli/eval/progress.h"
 #include "cli/eval/sample.h"
 #include "cli/eval/task.h"
+#include "common/solver.h"
 #include "common/rpc/client.h"
 
 /* Has a cluster write a text for every task, several at a time. */
