@@ -167,14 +167,15 @@ static void put_series(const struct canvas *canvas, const struct series *series)
     }
 }
 
-static void put_legend(const struct canvas *canvas, const struct series *series, int place)
+/* Returns where the next one begins. Letters are about 7 wide. */
+static double put_legend(const struct canvas *canvas, const struct series *series, double x)
 {
-    double x = LEFT + 200.0 * place;
     fprintf(canvas->out,
             "<line x1=\"%.1f\" y1=\"70\" x2=\"%.1f\" y2=\"70\" stroke=\"%s\" stroke-width=\"2\" "
             "stroke-dasharray=\"%s\"/>\n",
             x, x + 24, series->colour, series->dashes);
     put_text(canvas->out, x + 30, 74, "start", series->colour, series->label);
+    return x + 60 + 7.5 * (double)strlen(series->label);
 }
 
 /* The smallest and the largest value of a series, error bars included, widen *least and *most; false: it has none. */
@@ -218,8 +219,9 @@ static void draw(const struct canvas *canvas, const struct plot *plot, const str
     fprintf(out, "<g font-size=\"11\">\n");
     put_text(out, LEFT, 44, "start", ink, subtitle);
     fputs("</g>\n", out);
+    double x = LEFT;
     for (int i = 0; i < n_series; i++)
-        put_legend(canvas, &series[i], i);
+        x = put_legend(canvas, &series[i], x);
     put_axis(canvas, series[0].axis, true, blue);
     put_steps(canvas, plot->rows, plot->n, NULL, 0);
     put_steps(canvas, plot->others, plot->n_others, plot->rows, plot->n);
