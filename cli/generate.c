@@ -19,8 +19,8 @@ struct generate_settings {
     const char *file, *infill, *seed, *model, *endpoint, *model_directory, *solver;
     int64_t length, steps, gap, ranks, timeout, most_changes, pace_ms;
     double temperature;
-    bool length_given, steps_given, temperature_given, endpoint_given, model_directory_given, pace_given, json,
-        json_frames, no_view, revise;
+    bool length_given, steps_given, temperature_given, endpoint_given, model_directory_given, pace_given,
+        json, json_frames, no_view, revise;
 };
 
 /* What is asked for, with the memory that the message points into. */
@@ -275,8 +275,7 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
         {"file", 'f', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
          "Read the prompt from FILE. A final line break, here and on standard input, is left out.", &s->file,
          NULL},
-        {"solver", 0, OPTION_TEXT, "NAME", NULL, "cumulative", 0, 0,
-         SOLVER_HELP, &s->solver, NULL},
+        {"solver", 0, OPTION_TEXT, "NAME", NULL, "cumulative", 0, 0, SOLVER_HELP, &s->solver, NULL},
         {"revise", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
          "With a mask model: let words that are written change again.", &s->revise, NULL},
         {"most-changes", 0, OPTION_INTEGER, "N", NULL, "0", 0, 1 << 20,
@@ -289,7 +288,8 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
         {"no-view", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Do not draw the text while it is refined.",
          &s->no_view, NULL},
         {"pace", 0, OPTION_INTEGER, "MS", NULL, NULL, 0, 60000,
-         "On a terminal: how long each frame stays to be seen at least. Without it: 150, but not over 3 s in all.",
+         "On a terminal: how long each frame stays to be seen at least. Without it: 150, but not over 3 s in "
+         "all.",
          &s->pace_ms, &s->pace_given},
         {"model", 'm', OPTION_TEXT, "NAME", NULL, NULL, 0, 0,
          "Refuse to be served by another model than NAME.", &s->model, NULL},

@@ -68,7 +68,8 @@ static enum status print_event(struct output *output, const char *name, json_t *
 }
 
 /* A canvas that knows which positions are the caller's own. */
-static enum status open_canvas(struct canvas *canvas, const Millrace__V1__Accepted *accepted, struct error *error)
+static enum status open_canvas(struct canvas *canvas, const Millrace__V1__Accepted *accepted,
+                               struct error *error)
 {
     enum status status = canvas_init(canvas, accepted->length, 0, accepted->steps, error);
     for (size_t i = 0; status == STATUS_OK && i < accepted->editable.len && i < canvas->n_cells; i++)

@@ -229,7 +229,10 @@ static enum status parse(int argc, char **argv, struct random_options *options, 
     if (strcmp(source, "uniform") != 0 && strcmp(source, "mask") != 0)
         return error_set(error, STATUS_INVALID_ARGUMENT, "--source is \"%.32s\"; it must be uniform or mask",
                          source);
-    *options = (struct random_options){operands[0], operands[1], (uint64_t)seed, (int)vocabulary,
+    *options = (struct random_options){operands[0],
+                                       operands[1],
+                                       (uint64_t)seed,
+                                       (int)vocabulary,
                                        strcmp(dtype, "f32") == 0 ? DTYPE_F32 : DTYPE_BF16,
                                        strcmp(source, "mask") == 0 ? SOURCE_MASK : SOURCE_UNIFORM};
     return STATUS_OK;

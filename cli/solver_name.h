@@ -5,8 +5,8 @@
 #include "common/status.h"
 
 /* What the options of `generate` and `eval` say of --solver. */
-#define SOLVER_HELP                                                                                               \
-    "How steps move the text: cumulative; euler, the reference's baseline; dfm, for teachers; stratified, "       \
+#define SOLVER_HELP                                                                                         \
+    "How steps move the text: cumulative; euler, the reference's baseline; dfm, for teachers; stratified, " \
     "cumulative with its jumps spread evenly."
 
 /* The solver of that name. INVALID_ARGUMENT names those that there are. */

@@ -6,8 +6,9 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[] = {
-    [DTYPE_F32] = {"F32", 4}, [DTYPE_BF16] = {"BF16", 2}, [DTYPE_F16] = {"F16", 2}, [DTYPE_F64] = {"F64", 8},
-    [DTYPE_I64] = {"I64", 8}, [DTYPE_I32] = {"I32", 4},   [DTYPE_U8] = {"U8", 1},   [DTYPE_BOOL] = {"BOOL", 1},
+    [DTYPE_F32] = {"F32", 4}, [DTYPE_BF16] = {"BF16", 2}, [DTYPE_F16] = {"F16", 2},
+    [DTYPE_F64] = {"F64", 8}, [DTYPE_I64] = {"I64", 8},   [DTYPE_I32] = {"I32", 4},
+    [DTYPE_U8] = {"U8", 1},   [DTYPE_BOOL] = {"BOOL", 1},
 };
 
 size_t dtype_bytes(enum dtype dtype)
@@ -30,7 +31,8 @@ static float float_of_bits(uint32_t bits)
 /* IEEE binary16 to binary32, exact. */
 static float half_to_float(uint16_t half)
 {
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = (half >> 10) & 0x1Fu, fraction = half & 0x3FFu;
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = (half >> 10) & 0x1Fu,
+             fraction = half & 0x3FFu;
     if (exponent == 0x1F)
         return float_of_bits(sign | 0x7F800000u | fraction << 13);
     if (exponent == 0) { /* zero or subnormal: fraction * 2^-24 */

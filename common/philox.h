@@ -35,7 +35,8 @@ static inline void philox_block(const uint32_t counter[4], const uint32_t key[2]
 }
 
 /* A uniform in [0, 1) with 53 random bits. */
-static inline double philox_uniform(uint64_t seed, uint32_t step, uint32_t position, enum philox_purpose purpose)
+static inline double philox_uniform(uint64_t seed, uint32_t step, uint32_t position,
+                                    enum philox_purpose purpose)
 {
     const uint32_t counter[4] = {position, step, (uint32_t)purpose, 0};
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};

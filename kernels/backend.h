@@ -34,19 +34,21 @@
  * Shapes are written [rows, columns], row-major; `ld_*` is the distance between rows in elements.
  */
 
-enum { MATMUL_LEAVES = 8 };  /* K of a row-parallel product is cut into this many parts, added in one fixed tree */
+enum {
+    MATMUL_LEAVES = 8
+}; /* K of a row-parallel product is cut into this many parts, added in one fixed tree */
 enum { VOCABULARY_TILE = 128 }; /* columns whose sum of exp is kept as one number */
 enum { VOCABULARY_GROUPS = 8 }; /* runs of whole tiles; the unit in which ranks share the vocabulary */
 
-struct device;  /* one open backend */
-struct weight;  /* a matrix in the backend's own layout */
+struct device; /* one open backend */
+struct weight; /* a matrix in the backend's own layout */
 
 struct device_options {
-    int n_threads;       /* CPU: threads that compute, the caller's included. GPU: ignored */
-    int index;           /* GPU: which one. CPU: ignored */
-    int max_rows;        /* the most rows of any operation */
-    int max_positions;   /* the longest sequence */
-    int max_columns;     /* the widest row that an operation reads (K of the largest product) */
+    int n_threads;     /* CPU: threads that compute, the caller's included. GPU: ignored */
+    int index;         /* GPU: which one. CPU: ignored */
+    int max_rows;      /* the most rows of any operation */
+    int max_positions; /* the longest sequence */
+    int max_columns;   /* the widest row that an operation reads (K of the largest product) */
 };
 
 enum activation { ACTIVATION_NONE, ACTIVATION_GELU_TANH, ACTIVATION_SILU };
@@ -69,20 +71,21 @@ struct matmul {
  * scale[c] is modulation[c * ld_modulation + scale_offset ...], likewise shift.
  */
 struct norm_modulate {
-    const float *x; /* [rows, width] */
+    const float *x;      /* [rows, width] */
     const float *weight; /* [width] */
     int rows, width;
     const float *modulation; /* [n_conditions, ld_modulation] */
     int64_t ld_modulation, shift_offset, scale_offset;
     const int32_t *condition_of_row; /* [rows] */
-    float *y; /* [rows, width] */
+    float *y;                        /* [rows, width] */
 };
 
 /* x[i, :] += gate[c] ⊙ (y[i, :] + bias), c = condition_of_row[i]; gate[c] = modulation[c * ld_modulation + gate_offset ...] */
 struct gated_add {
-    float *x; /* [rows, width] */
+    float *x;       /* [rows, width] */
     const float *y; /* [rows, width] */
-    const float *bias; /* [width] or NULL; here and not in matmul, so that it is added once, after the all-reduce */
+    const float
+        *bias; /* [width] or NULL; here and not in matmul, so that it is added once, after the all-reduce */
     int rows, width;
     const float *modulation;
     int64_t ld_modulation, gate_offset;
@@ -97,16 +100,16 @@ struct gated_add {
  * queries are packed apart from keys. No [length, length] buffer exists.
  */
 struct attention {
-    const float *q; /* [n_queries, n_heads * head_size], row stride ld_q */
+    const float *q;     /* [n_queries, n_heads * head_size], row stride ld_q */
     const float *k, *v; /* [n_rows, n_heads * head_size], row stride ld_kv */
     int64_t ld_q, ld_kv, ld_o;
     int n_heads, head_size;
     const float *rotary; /* [max_positions, head_size]: head_size/2 cosines, then as many sines */
     int n_sequences;
-    const int32_t *key_start;      /* [n_sequences + 1]: rows of k and v; position in the sequence = row - start */
+    const int32_t *key_start; /* [n_sequences + 1]: rows of k and v; position in the sequence = row - start */
     const int32_t *query_start;    /* [n_sequences + 1]: rows of q and o */
     const int32_t *query_position; /* [n_queries]: position of the query within its sequence */
-    float *o; /* [n_queries, n_heads * head_size], row stride ld_o */
+    float *o;                      /* [n_queries, n_heads * head_size], row stride ld_o */
 };
 
 /* Sum of exp over part of a row of logits: Σ exp(l - max) and that max; an empty part is {-INFINITY, 0}. */
@@ -126,13 +129,15 @@ struct head_scan {
     const struct weight *weight;
     const float *bias; /* [n_out] */
     int32_t first_column;
-    int n_groups;                /* of this rank */
-    const int32_t *group_column; /* [n_groups + 1], multiples of VOCABULARY_TILE from the rank's first column; the last is n_out */
+    int n_groups; /* of this rank */
+    const int32_t *
+        group_column; /* [n_groups + 1], multiples of VOCABULARY_TILE from the rank's first column; the last is n_out */
     const float *inverse_temperature; /* [rows] */
     const int32_t *left_out; /* [rows]: this token of the row is not summed but reported alone; -1: none */
     struct exp_sum *tiles;   /* out [rows, n_tiles of this rank] */
-    struct exp_sum *groups;  /* out [n_groups, rows]: ranks' results follow each other when they are gathered */
-    float *left_out_logit;   /* out [rows]; -INFINITY where another rank holds it, or there is none */
+    struct exp_sum
+        *groups;           /* out [n_groups, rows]: ranks' results follow each other when they are gathered */
+    float *left_out_logit; /* out [rows]; -INFINITY where another rank holds it, or there is none */
 };
 
 /*
@@ -145,15 +150,15 @@ struct head_scan {
  * u_draw[i] · S, and what is left of that target within the group, in units of exp(group max).
  */
 struct row_choice {
-    int32_t group;     /* of all ranks, in order; -1: the row keeps its token */
-    float max;         /* M */
-    double target;     /* within the group: Σ exp(l - max_group) up to the drawn token passes this */
-    double log_total;  /* log p(token) = logit - log_total: M + ln(S + e), in the last step M + ln S */
+    int32_t group;    /* of all ranks, in order; -1: the row keeps its token */
+    float max;        /* M */
+    double target;    /* within the group: Σ exp(l - max_group) up to the drawn token passes this */
+    double log_total; /* log p(token) = logit - log_total: M + ln(S + e), in the last step M + ln S */
 };
 struct head_choose {
     int rows;
-    int n_groups;                  /* of all ranks */
-    const struct exp_sum *groups;  /* [n_groups, rows] */
+    int n_groups;                 /* of all ranks */
+    const struct exp_sum *groups; /* [n_groups, rows] */
     int n_ranks;
     const float *left_out_logit;   /* [n_ranks, rows]: the largest over the ranks is the holder's */
     const double *bound;           /* [rows] */
@@ -169,10 +174,10 @@ struct drawn_token {
     float logit;   /* l, after temperature */
 };
 struct head_draw {
-    struct head_scan scan; /* as it was called */
-    int first_group;       /* this rank's first, of all */
+    struct head_scan scan;           /* as it was called */
+    int first_group;                 /* this rank's first, of all */
     const struct row_choice *choice; /* [rows] */
-    struct drawn_token *drawn; /* out [rows] */
+    struct drawn_token *drawn;       /* out [rows] */
 };
 
 struct backend {
@@ -207,10 +212,11 @@ struct backend {
 
     /* x[i, :] = table[ids[i] - first, :], or zeros where ids[i] is outside [first, first + n_rows of the table).
      * table: [n, width] device memory, as float32. */
-    void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width, const int32_t *ids,
-                  int rows, float *x);
+    void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
+                  const int32_t *ids, int rows, float *x);
     /* y[i, :] = x[index[i], :] */
-    void (*gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows, float *y);
+    void (*gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows,
+                        float *y);
     void (*matmul)(struct device *device, const struct matmul *op);
     void (*norm_modulate)(struct device *device, const struct norm_modulate *op);
     void (*gated_add)(struct device *device, const struct gated_add *op);

@@ -20,12 +20,13 @@ struct attach {
     struct mailbox *mailbox;
     struct rpc_channel *channel;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards stream and ending; held across a write, so that the stream cannot go meanwhile */
-    pthread_cond_t ended; /* ending was set */
+    pthread_mutex_t
+        lock; /* guards stream and ending; held across a write, so that the stream cannot go meanwhile */
+    pthread_cond_t ended;      /* ending was set */
     struct rpc_stream *stream; /* NULL while there is no line */
     uint32_t line;             /* number of the line; counts up */
     bool ending;
-    atomic_bool answered;   /* since the line was opened: the coordinator said something */
+    atomic_bool answered; /* since the line was opened: the coordinator said something */
 };
 
 /* Sends what concerns a sequence of line `line`, unless that line is gone. */
@@ -133,14 +134,16 @@ static void handle(struct attach *attach, to_replica *message)
         post_submission(attach, message);
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL:
-        mailbox_post(attach->mailbox, (struct mail){.kind = MAIL_CANCEL, .number = message->cancel->sequence});
+        mailbox_post(attach->mailbox,
+                     (struct mail){.kind = MAIL_CANCEL, .number = message->cancel->sequence});
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_DRAIN:
         mailbox_post(attach->mailbox, (struct mail){.kind = MAIL_DRAIN});
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_WELCOME:
         atomic_store(&attach->answered, true);
-        log_info("attached to the coordinator at %s as %s", attach->options.coordinator, attach->options.replica);
+        log_info("attached to the coordinator at %s as %s", attach->options.coordinator,
+                 attach->options.replica);
         break;
     default: /* a newer coordinator's message: nothing that this replica promised to understand */
         log_warning("a message of an unknown kind came from the coordinator; it was ignored");
@@ -189,8 +192,8 @@ static bool publish(struct attach *attach, struct rpc_stream *stream)
 static enum status open_line(const struct attach_options *options, struct rpc_channel *channel,
                              struct rpc_stream **stream, struct error *error)
 {
-    enum status status = rpc_stream_open(channel, attach_path, NULL, &millrace__replica__v1__to_replica__descriptor,
-                                         INFINITY, stream, error);
+    enum status status = rpc_stream_open(
+        channel, attach_path, NULL, &millrace__replica__v1__to_replica__descriptor, INFINITY, stream, error);
     if (status == STATUS_OK)
         write_hello(*stream, options);
     return status;
@@ -253,8 +256,8 @@ static void *attach_main(void *argument)
     return NULL;
 }
 
-enum status attach_start(const struct attach_options *options, struct mailbox *mailbox, struct attach **attach,
-                         struct error *error)
+enum status attach_start(const struct attach_options *options, struct mailbox *mailbox,
+                         struct attach **attach, struct error *error)
 {
     struct attach *made = calloc(1, sizeof *made);
     if (!made)
@@ -271,7 +274,8 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
     if (pthread_create(&made->thread, NULL, attach_main, made) != 0) {
         rpc_channel_close(made->channel);
         free(made);
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that attaches to the coordinator");
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                         "cannot start the thread that attaches to the coordinator");
     }
     *attach = made;
     return STATUS_OK;

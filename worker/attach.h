@@ -27,8 +27,8 @@ struct attach_options {
 struct attach;
 
 /* Starts the thread; it connects, and connects again whenever the line is lost, 0.2 to 5 seconds apart. */
-enum status attach_start(const struct attach_options *options, struct mailbox *mailbox, struct attach **attach,
-                         struct error *error);
+enum status attach_start(const struct attach_options *options, struct mailbox *mailbox,
+                         struct attach **attach, struct error *error);
 
 /* The engine's sink on this line. */
 struct engine_sink attach_sink(struct attach *attach);

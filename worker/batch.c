@@ -26,7 +26,7 @@ struct batch {
     struct model_config config;
     struct plan_limits limits;
     int n, n_rows;
-    bool every_row; /* no thinning */
+    bool every_row;             /* no thinning */
     struct sequence *sequences; /* [max_sequences]; the first n, in the order of joining */
     void *storage;              /* what their arrays point into */
     float *confidence;          /* [max_length]: of one sequence's draws, while they are ranked */
@@ -81,7 +81,8 @@ void batch_free(struct batch *batch)
     free(batch);
 }
 
-static enum status check_ids(const struct batch *batch, const struct sequence_input *input, struct error *error)
+static enum status check_ids(const struct batch *batch, const struct sequence_input *input,
+                             struct error *error)
 {
     for (size_t i = 0; i < input->length; i++)
         if (input->ids[i] >= (uint32_t)batch->config.n_ids)
@@ -90,7 +91,8 @@ static enum status check_ids(const struct batch *batch, const struct sequence_in
     return STATUS_OK;
 }
 
-static enum status check_input(const struct batch *batch, const struct sequence_input *input, struct error *error)
+static enum status check_input(const struct batch *batch, const struct sequence_input *input,
+                               struct error *error)
 {
     const struct model_config *config = &batch->config;
     if (input->length < 1 || input->length > (size_t)config->max_length)
@@ -109,7 +111,8 @@ static enum status check_input(const struct batch *batch, const struct sequence_
         return error_set(error, STATUS_INVALID_ARGUMENT, "solver: %u is none of the %d that there are",
                          (unsigned)input->solver, SOLVER_COUNT);
     if (input->solver == SOLVER_STRATIFIED && input->step > 0 && !input->until_jump)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "until_jump: missing; a stratified text goes on only with it");
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "until_jump: missing; a stratified text goes on only with it");
     return check_ids(batch, input, error);
 }
 
@@ -120,8 +123,9 @@ static void copy_state(struct sequence *sequence, const struct sequence_input *i
         sequence->ids[i] = (int32_t)input->ids[i];
         sequence->editable[i] = input->editable[i] != 0;
         if (input->solver == SOLVER_STRATIFIED)
-            sequence->until_jump[i] = input->step > 0 ? input->until_jump[i]
-                                                      : (float)philox_uniform(input->seed, 0, (uint32_t)i, PHILOX_PHASE);
+            sequence->until_jump[i] = input->step > 0
+                                          ? input->until_jump[i]
+                                          : (float)philox_uniform(input->seed, 0, (uint32_t)i, PHILOX_PHASE);
     }
 }
 
@@ -131,10 +135,12 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
     if (status != STATUS_OK)
         return status;
     if (batch->n == batch->limits.max_sequences)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d sequences run already, the most there may be", batch->n);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d sequences run already, the most there may be",
+                         batch->n);
     if (batch->n_rows + (int)input->length > batch->limits.max_rows)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%zu tokens do not fit beside the %d that run: %d is the most",
-                         input->length, batch->n_rows, batch->limits.max_rows);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                         "%zu tokens do not fit beside the %d that run: %d is the most", input->length,
+                         batch->n_rows, batch->limits.max_rows);
     struct sequence *sequence = &batch->sequences[batch->n++];
     sequence->number = input->number;
     sequence->line = input->line;
@@ -215,7 +221,8 @@ static int list_needed(const struct batch *batch, const struct sequence *sequenc
                        int first_row, struct plan *plan, int first_needed)
 {
     /* a stratified position's P counts even where it cannot jump yet; plain flow matching draws whatever is needed */
-    bool all = sequence->solver == SOLVER_STRATIFIED || (batch->every_row && sequence->solver != SOLVER_DFM_EULER);
+    bool all =
+        sequence->solver == SOLVER_STRATIFIED || (batch->every_row && sequence->solver != SOLVER_DFM_EULER);
     int n = first_needed;
     for (int i = 0; i < sequence->length; i++) {
         if (!may_change(batch, sequence, i, last))
@@ -233,7 +240,8 @@ static int list_needed(const struct batch *batch, const struct sequence *sequenc
 
 /* What the solver makes of the step at hand: its bound, and the most that P(jump) can be. Plain discrete flow matching
  * decides to jump before it draws from all of p, which is what the sampler does with a negative bound. */
-static double apply_solver(const struct batch *batch, const struct sequence *sequence, struct schedule_step *at)
+static double apply_solver(const struct batch *batch, const struct sequence *sequence,
+                           struct schedule_step *at)
 {
     bool last = at->bound < 0;
     if (sequence->solver == SOLVER_DFM_EULER && !last) {
@@ -309,8 +317,8 @@ static float kth_largest(float *values, int n, int k)
  * Confidence-ordered unmasking: the log-probability that a draw must reach to be taken, so that at most
  * `most_changes` are; of equal ones none at the border is, as in the reference.
  */
-static float least_confidence(struct batch *batch, const struct sequence *sequence, const struct plan_sequence *planned,
-                              const struct sampled *sampled)
+static float least_confidence(struct batch *batch, const struct sequence *sequence,
+                              const struct plan_sequence *planned, const struct sampled *sampled)
 {
     uint32_t n = 0;
     for (int i = planned->first_needed; i < planned->end_needed; i++)

@@ -25,7 +25,7 @@ struct sequence_input {
     uint64_t seed;
     float temperature;
     enum solver solver;
-    bool revise;             /* mask source: what is revealed may change again, where the solver leaves the choice */
+    bool revise; /* mask source: what is revealed may change again, where the solver leaves the choice */
     uint32_t most_changes;   /* of a step but the last, the likeliest first; 0: as many as jump */
     const float *until_jump; /* [length], SOLVER_STRATIFIED after step 0; else NULL */
 };
@@ -34,7 +34,7 @@ struct sequence_input {
 struct sequence_report {
     uint64_t number;
     uint32_t line;
-    uint32_t step; /* steps done */
+    uint32_t step;                   /* steps done */
     const uint32_t *positions, *ids; /* [n_changed], ascending */
     size_t n_changed;
     bool done;

@@ -60,7 +60,8 @@ static enum status add_text(struct model *model, struct batch *batch, const stru
     const struct model_config *config = &model->weights.config;
     for (int i = 0; i < options->length; i++) {
         double u = philox_uniform(1, 0, (uint32_t)i, PHILOX_INITIAL);
-        text->ids[i] = config->source == SOURCE_MASK ? (uint32_t)config->mask_token : (uint32_t)(u * config->vocabulary);
+        text->ids[i] =
+            config->source == SOURCE_MASK ? (uint32_t)config->mask_token : (uint32_t)(u * config->vocabulary);
         text->final[i] = (int32_t)text->ids[i];
         text->editable[i] = 1;
     }
@@ -107,8 +108,12 @@ static enum status time_product(const struct backend *backend, struct device *de
                                 const struct weight *weight, double *flops, struct error *error)
 {
     enum { REPEATS = 15 };
-    const struct matmul op = {
-        .x = x, .ld_x = CEILING_WIDTH, .rows = CEILING_WIDTH, .weight = weight, .y = y, .ld_y = CEILING_WIDTH};
+    const struct matmul op = {.x = x,
+                              .ld_x = CEILING_WIDTH,
+                              .rows = CEILING_WIDTH,
+                              .weight = weight,
+                              .y = y,
+                              .ld_y = CEILING_WIDTH};
     *flops = 0;
     for (int i = 0; i < REPEATS; i++) {
         double start = clock_seconds();
@@ -116,13 +121,15 @@ static enum status time_product(const struct backend *backend, struct device *de
         enum status status = backend->synchronize(device, error);
         if (status != STATUS_OK)
             return status;
-        *flops = fmax(*flops, 2.0 * CEILING_WIDTH * CEILING_WIDTH * CEILING_WIDTH / (clock_seconds() - start));
+        *flops =
+            fmax(*flops, 2.0 * CEILING_WIDTH * CEILING_WIDTH * CEILING_WIDTH / (clock_seconds() - start));
     }
     return STATUS_OK;
 }
 
 /* Operations per second of a matrix product that is large enough to be at its best; on a device of its own, whose scratch fits it. */
-static enum status measure_ceiling(const struct backend *backend, int n_threads, double *flops, struct error *error)
+static enum status measure_ceiling(const struct backend *backend, int n_threads, double *flops,
+                                   struct error *error)
 {
     const struct device_options options = {
         .n_threads = n_threads, .max_rows = CEILING_WIDTH, .max_positions = 1, .max_columns = CEILING_WIDTH};
@@ -156,7 +163,8 @@ static double peak_bytes(void)
     return (double)usage.ru_maxrss * 1024;
 }
 
-static void print(const struct model *model, const struct bench_options *options, const struct bench_figures *all)
+static void print(const struct model *model, const struct bench_options *options,
+                  const struct bench_figures *all)
 {
     const struct bench_figures *mine = &all[0];
     double flop = 0, ceiling = 0, peak = 0;
@@ -169,15 +177,17 @@ static void print(const struct model *model, const struct bench_options *options
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)mine->checksum);
     json_t *line = json_pack(
-        "{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}",
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:f, "
+        "s:f, s:s}",
         "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
-        model->collective->n_ranks, "threads", options->n_threads, "length", options->length, "steps", options->n_steps,
-        "seconds", mine->seconds, "tokens_per_second", options->length / mine->seconds, "share", "matmul",
-        mine->matmul / mine->seconds, "attention", mine->attention / mine->seconds, "head", mine->head / mine->seconds,
-        "communication", mine->communication / mine->seconds, "other", other / mine->seconds, "gflop", flop * 1e-9,
-        "head_passes", mine->head_passes, "gflops", flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling",
-        flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576, "load_seconds", model->load_seconds,
-        "checksum", checksum);
+        model->collective->n_ranks, "threads", options->n_threads, "length", options->length, "steps",
+        options->n_steps, "seconds", mine->seconds, "tokens_per_second", options->length / mine->seconds,
+        "share", "matmul", mine->matmul / mine->seconds, "attention", mine->attention / mine->seconds, "head",
+        mine->head / mine->seconds, "communication", mine->communication / mine->seconds, "other",
+        other / mine->seconds, "gflop", flop * 1e-9, "head_passes", mine->head_passes, "gflops",
+        flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling",
+        flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576, "load_seconds",
+        model->load_seconds, "checksum", checksum);
     json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(line);
@@ -196,7 +206,9 @@ static enum status measure(struct model *model, struct batch *batch, struct plan
             *best = figures;
     }
     best->peak_bytes = peak_bytes();
-    return status == STATUS_OK ? measure_ceiling(model->backend, options->n_threads, &best->ceiling_flops, error) : status;
+    return status == STATUS_OK
+               ? measure_ceiling(model->backend, options->n_threads, &best->ceiling_flops, error)
+               : status;
 }
 
 enum status bench_run(struct model *model, const struct bench_options *options, struct error *error)
@@ -205,7 +217,8 @@ enum status bench_run(struct model *model, const struct bench_options *options, 
     struct plan plan = {0};
     struct batch *batch = NULL;
     size_t length = (size_t)options->length;
-    struct bench_text text = {calloc(length, sizeof *text.ids), calloc(length, 1), calloc(length, sizeof *text.final)};
+    struct bench_text text = {calloc(length, sizeof *text.ids), calloc(length, 1),
+                              calloc(length, sizeof *text.final)};
     struct bench_figures mine, *all = calloc((size_t)model->collective->n_ranks, sizeof *all);
     enum status status = plan_init(&plan, limits, error);
     if (status == STATUS_OK)

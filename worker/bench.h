@@ -9,7 +9,7 @@
  * of a large matrix product on all ranks at once, measured in the same run: the ceiling.
  */
 struct bench_options {
-    const char *model_name; /* as it is printed */
+    const char *model_name;                  /* as it is printed */
     int length, n_steps, n_threads, repeats; /* the fastest repeat counts */
     bool without_thinning;                   /* do for every row what only some rows need */
 };

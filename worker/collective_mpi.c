@@ -21,7 +21,7 @@ struct collective_mpi {
     struct collective base;
     const struct backend *backend;
     struct device *device;
-    float *scratch; /* [n_ranks, slice of max_elements] */
+    float *scratch;                                     /* [n_ranks, slice of max_elements] */
     int *counts, *starts, *slice_counts, *slice_starts; /* [n_ranks] each */
 };
 
@@ -59,11 +59,11 @@ static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
         mpi->slice_counts[rank] = mine;
         mpi->slice_starts[rank] = rank * mine;
     }
-    keep_first_error(mpi, MPI_Alltoallv(x, mpi->counts, mpi->starts, MPI_FLOAT, mpi->scratch, mpi->slice_counts,
-                                        mpi->slice_starts, MPI_FLOAT, MPI_COMM_WORLD));
+    keep_first_error(mpi, MPI_Alltoallv(x, mpi->counts, mpi->starts, MPI_FLOAT, mpi->scratch,
+                                        mpi->slice_counts, mpi->slice_starts, MPI_FLOAT, MPI_COMM_WORLD));
     add_tree(mpi, mine);
-    keep_first_error(mpi, MPI_Allgatherv(mpi->scratch, mine, MPI_FLOAT, x, mpi->counts, mpi->starts, MPI_FLOAT,
-                                         MPI_COMM_WORLD));
+    keep_first_error(mpi, MPI_Allgatherv(mpi->scratch, mine, MPI_FLOAT, x, mpi->counts, mpi->starts,
+                                         MPI_FLOAT, MPI_COMM_WORLD));
     collective->seconds += clock_seconds() - start;
 }
 
@@ -76,8 +76,8 @@ static void mpi_gather(struct collective *collective, const void *part, const in
         mpi->starts[rank] = at;
         at += sizes_bytes[rank];
     }
-    keep_first_error(mpi, MPI_Allgatherv(part, sizes_bytes[collective->rank], MPI_BYTE, to, sizes_bytes, mpi->starts,
-                                         MPI_BYTE, MPI_COMM_WORLD));
+    keep_first_error(mpi, MPI_Allgatherv(part, sizes_bytes[collective->rank], MPI_BYTE, to, sizes_bytes,
+                                         mpi->starts, MPI_BYTE, MPI_COMM_WORLD));
     collective->seconds += clock_seconds() - start;
 }
 
@@ -111,7 +111,8 @@ static void mpi_exchange(struct collective *collective, const void *part, size_t
 {
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     MPI_Request request;
-    int code = MPI_Iallgather(part, (int)size_bytes, MPI_BYTE, to, (int)size_bytes, MPI_BYTE, MPI_COMM_WORLD, &request);
+    int code = MPI_Iallgather(part, (int)size_bytes, MPI_BYTE, to, (int)size_bytes, MPI_BYTE, MPI_COMM_WORLD,
+                              &request);
     keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request) : code);
 }
 

@@ -11,8 +11,8 @@ static void *allocate(struct conditioning *conditioning, size_t n_floats)
     return weights->backend->allocate(weights->device, n_floats * sizeof(float));
 }
 
-enum status conditioning_init(struct conditioning *conditioning, const struct model_weights *weights, int n_entries,
-                              struct error *error)
+enum status conditioning_init(struct conditioning *conditioning, const struct model_weights *weights,
+                              int n_entries, struct error *error)
 {
     size_t condition = (size_t)weights->config.condition;
     *conditioning = (struct conditioning){.weights = weights, .n_entries = n_entries};
@@ -29,7 +29,8 @@ enum status conditioning_init(struct conditioning *conditioning, const struct mo
         return STATUS_OK;
     conditioning_release(conditioning);
     return error_set(error, STATUS_RESOURCE_EXHAUSTED,
-                     "no memory for the modulation vectors of %d step times; use a smaller --max-sequences", n_entries);
+                     "no memory for the modulation vectors of %d step times; use a smaller --max-sequences",
+                     n_entries);
 }
 
 void conditioning_release(struct conditioning *conditioning)
@@ -55,17 +56,25 @@ int64_t conditioning_output_offset(const struct conditioning *conditioning)
     return conditioning_block_offset(conditioning, conditioning->weights->config.n_blocks);
 }
 
-static void show(const struct conditioning *conditioning, const char *name, int block, const float *x, int64_t width)
+static void show(const struct conditioning *conditioning, const char *name, int block, const float *x,
+                 int64_t width)
 {
     observer_show(conditioning->observer, (struct observation){name, block, x, 1, width, {0, (int)width}});
 }
 
 /* y[1, n_out] = activation(x[1, n_in] · w^T + bias) */
-static void linear(const struct conditioning *conditioning, const float *x, int n_in, const struct weight *weight,
-                   const float *bias, enum activation activation, float *y, int64_t n_out)
+static void linear(const struct conditioning *conditioning, const float *x, int n_in,
+                   const struct weight *weight, const float *bias, enum activation activation, float *y,
+                   int64_t n_out)
 {
-    const struct matmul op = {
-        .x = x, .ld_x = n_in, .rows = 1, .weight = weight, .bias = bias, .activation = activation, .y = y, .ld_y = n_out};
+    const struct matmul op = {.x = x,
+                              .ld_x = n_in,
+                              .rows = 1,
+                              .weight = weight,
+                              .bias = bias,
+                              .activation = activation,
+                              .y = y,
+                              .ld_y = n_out};
     conditioning->weights->backend->matmul(conditioning->weights->device, &op);
 }
 
@@ -101,14 +110,15 @@ static void embed_time(const struct conditioning *conditioning, const struct tim
 }
 
 /* One layer's vectors: modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher. block -1: the output layer. */
-static void modulate_layer(const struct conditioning *conditioning, int block, const struct weight *fuser, const float *fuser_bias,
-                           const struct weight *modulation, const float *bias, float *out, int64_t n_out)
+static void modulate_layer(const struct conditioning *conditioning, int block, const struct weight *fuser,
+                           const float *fuser_bias, const struct weight *modulation, const float *bias,
+                           float *out, int64_t n_out)
 {
     int width = conditioning->weights->config.condition;
     const float *condition = conditioning->condition;
     if (fuser) {
-        linear(conditioning, condition, 2 * width, fuser, fuser_bias, ACTIVATION_SILU, conditioning->block_condition,
-               width);
+        linear(conditioning, condition, 2 * width, fuser, fuser_bias, ACTIVATION_SILU,
+               conditioning->block_condition, width);
         condition = conditioning->block_condition;
     }
     show(conditioning, "c_in", block, condition, width);
@@ -134,8 +144,9 @@ static void compute_entry(const struct conditioning *conditioning, float t, floa
     }
     for (int i = 0; i < weights->config.n_blocks; i++) {
         const struct block_weights *block = &weights->blocks[i];
-        modulate_layer(conditioning, i, block->condition_fuser, block->condition_fuser_bias, block->modulation,
-                       block->modulation_bias, row + conditioning_block_offset(conditioning, i), 6 * hidden);
+        modulate_layer(conditioning, i, block->condition_fuser, block->condition_fuser_bias,
+                       block->modulation, block->modulation_bias,
+                       row + conditioning_block_offset(conditioning, i), 6 * hidden);
     }
     modulate_layer(conditioning, -1, weights->out_condition_fuser, weights->out_condition_fuser_bias,
                    weights->out_modulation, weights->out_modulation_bias,

@@ -21,18 +21,18 @@ struct conditioning {
     struct conditioning_key {
         float t, dt;
         uint64_t used; /* the clock's value at the last use; 0: empty */
-    } *keys;           /* [n_entries] */
+    } * keys;          /* [n_entries] */
     uint64_t clock;
-    float *features;   /* device [256] */
-    float *hidden;     /* device [C] */
-    float *joined;     /* device [2C]: t_emb, dt_emb */
-    float *condition;  /* device [2C] or, in a teacher, [C] */
+    float *features;        /* device [256] */
+    float *hidden;          /* device [C] */
+    float *joined;          /* device [2C]: t_emb, dt_emb */
+    float *condition;       /* device [2C] or, in a teacher, [C] */
     float *block_condition; /* device [C] */
 };
 
 /* `n_entries` is at least the number of different (t, dt) of one step's batch. */
-enum status conditioning_init(struct conditioning *conditioning, const struct model_weights *weights, int n_entries,
-                              struct error *error);
+enum status conditioning_init(struct conditioning *conditioning, const struct model_weights *weights,
+                              int n_entries, struct error *error);
 void conditioning_release(struct conditioning *conditioning);
 
 /* The entry of (t, dt), computed if it is not there. Stays valid until n_entries - 1 other pairs were asked for. */

@@ -13,7 +13,8 @@ struct engine {
     bool draining, stopping;
 };
 
-enum status engine_create(struct model *model, struct plan_limits limits, struct engine **engine, struct error *error)
+enum status engine_create(struct model *model, struct plan_limits limits, struct engine **engine,
+                          struct error *error)
 {
     struct engine *made = calloc(1, sizeof *made);
     if (!made)
@@ -48,10 +49,9 @@ static void submit(struct engine *engine, const struct mail *mail, const struct 
 {
     struct error error;
     struct sequence_input input;
-    enum status status =
-        engine->draining
-            ? error_set(&error, STATUS_UNAVAILABLE, "this replica is draining; it takes no new sequences")
-            : submission_read(mail->submission, &input, &error);
+    enum status status = engine->draining ? error_set(&error, STATUS_UNAVAILABLE,
+                                                      "this replica is draining; it takes no new sequences")
+                                          : submission_read(mail->submission, &input, &error);
     if (status == STATUS_OK) {
         input.line = mail->line;
         status = batch_add(engine->batch, &input, &error);
@@ -111,7 +111,8 @@ static enum status step(struct engine *engine, const struct engine_sink *sink, s
         if (status != STATUS_OK)
             return status;
     }
-    int n_reports = batch_apply(engine->batch, &engine->plan, engine->model->sampler.sampled, engine->reports);
+    int n_reports =
+        batch_apply(engine->batch, &engine->plan, engine->model->sampler.sampled, engine->reports);
     double seconds = clock_seconds() - start;
     for (int i = 0; i < n_reports && sink; i++)
         sink->report(sink->context, &engine->reports[i], seconds);
@@ -158,7 +159,8 @@ enum status engine_warm_up(struct engine *engine, struct error *error)
     uint8_t editable[LENGTH];
     for (int i = 0; i < LENGTH; i++)
         editable[i] = 1;
-    int length = engine->model->weights.config.max_length < LENGTH ? engine->model->weights.config.max_length : LENGTH;
+    int length =
+        engine->model->weights.config.max_length < LENGTH ? engine->model->weights.config.max_length : LENGTH;
     const struct sequence_input input = {
         .ids = ids, .editable = editable, .length = (size_t)length, .n_steps = 1, .temperature = 1};
     enum status status = batch_add(engine->batch, &input, error);

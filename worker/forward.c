@@ -20,9 +20,15 @@ static bool allocate_all(struct forward *forward)
         float **at;
         size_t width;
     } floats[] = {
-        {&forward->x, hidden},       {&forward->normed, hidden},   {&forward->query, inner},
-        {&forward->key_value, 2 * inner}, {&forward->attended, inner}, {&forward->mlp, mlp},
-        {&forward->sum, hidden},     {&forward->needed_x, hidden}, {&forward->needed_normed, hidden},
+        {&forward->x, hidden},
+        {&forward->normed, hidden},
+        {&forward->query, inner},
+        {&forward->key_value, 2 * inner},
+        {&forward->attended, inner},
+        {&forward->mlp, mlp},
+        {&forward->sum, hidden},
+        {&forward->needed_x, hidden},
+        {&forward->needed_normed, hidden},
     };
     int32_t **const per_row[] = {&forward->ids,
                                  &forward->needed,
@@ -43,8 +49,8 @@ static bool allocate_all(struct forward *forward)
 }
 
 enum status forward_init(struct forward *forward, const struct model_weights *weights,
-                         struct conditioning *conditioning, struct collective *collective, struct plan_limits limits,
-                         struct error *error)
+                         struct conditioning *conditioning, struct collective *collective,
+                         struct plan_limits limits, struct error *error)
 {
     *forward = (struct forward){
         .weights = weights, .conditioning = conditioning, .collective = collective, .limits = limits};
@@ -52,7 +58,8 @@ enum status forward_init(struct forward *forward, const struct model_weights *we
         return STATUS_OK;
     forward_release(forward);
     return error_set(error, STATUS_RESOURCE_EXHAUSTED,
-                     "no memory for the activations of %d tokens; use a smaller --batch-tokens", limits.max_rows);
+                     "no memory for the activations of %d tokens; use a smaller --batch-tokens",
+                     limits.max_rows);
 }
 
 void forward_release(struct forward *forward)
@@ -118,7 +125,8 @@ static void upload_conditions(struct forward *forward, const struct plan *plan)
     int n_sequences = plan->header->n_sequences;
     int32_t *entry = forward->spelled_start, *spelled = forward->spelled;
     for (int s = 0; s < n_sequences; s++)
-        entry[s] = conditioning_entry(forward->conditioning, plan->sequences[s].at.t, plan->sequences[s].at.h);
+        entry[s] =
+            conditioning_entry(forward->conditioning, plan->sequences[s].at.t, plan->sequences[s].at.h);
     for (int s = 0; s < n_sequences; s++)
         for (int row = plan->sequences[s].first_row; row < plan->sequences[s].end_row; row++)
             spelled[row] = entry[s];
@@ -181,7 +189,8 @@ struct rows {
 static void show(const struct forward *forward, const char *name, int block, const float *x, int rows,
                  struct range columns)
 {
-    observer_show(forward->observer, (struct observation){name, block, x, rows, range_size(columns), columns});
+    observer_show(forward->observer,
+                  (struct observation){name, block, x, rows, range_size(columns), columns});
 }
 
 static struct range whole_row(const struct forward *forward)
@@ -200,12 +209,14 @@ static void show_keys_and_values(const struct forward *forward, int block, int r
 {
     struct range columns = head_columns(forward->weights);
     int inner = range_size(columns);
-    observer_show(forward->observer, (struct observation){"k", block, forward->key_value, rows, 2 * inner, columns});
-    observer_show(forward->observer, (struct observation){"v", block, forward->key_value + inner, rows, 2 * inner, columns});
+    observer_show(forward->observer,
+                  (struct observation){"k", block, forward->key_value, rows, 2 * inner, columns});
+    observer_show(forward->observer,
+                  (struct observation){"v", block, forward->key_value + inner, rows, 2 * inner, columns});
 }
 
-static void normalise(struct forward *forward, const float *x, int rows, const float *weight, const int32_t *condition,
-                      int64_t shift_offset, float *y)
+static void normalise(struct forward *forward, const float *x, int rows, const float *weight,
+                      const int32_t *condition, int64_t shift_offset, float *y)
 {
     double start = clock_seconds();
     int hidden = forward->weights->config.hidden;
@@ -232,7 +243,8 @@ static void reduce_sum(struct forward *forward, const char *name, int block, con
 }
 
 /* x += gate ⊙ (sum + bias) */
-static void add_gated(struct forward *forward, const struct rows *rows, const float *bias, int64_t gate_offset)
+static void add_gated(struct forward *forward, const struct rows *rows, const float *bias,
+                      int64_t gate_offset)
 {
     int hidden = forward->weights->config.hidden;
     double start = clock_seconds();
@@ -273,24 +285,27 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
     for (int s = 0; s < plan->header->n_sequences; s++) {
         const struct plan_sequence *sequence = &plan->sequences[s];
         double keys = sequence->end_row - sequence->first_row;
-        double queries = rows->n == plan->header->n_rows ? keys : sequence->end_needed - sequence->first_needed;
+        double queries =
+            rows->n == plan->header->n_rows ? keys : sequence->end_needed - sequence->first_needed;
         forward->flop += 4.0 * queries * keys * inner;
     }
     stop_clock(start, &forward->seconds.attention);
 }
 
-static void attention_half(struct forward *forward, const struct plan *plan, int index, const struct rows *rows)
+static void attention_half(struct forward *forward, const struct plan *plan, int index,
+                           const struct rows *rows)
 {
     const struct model_weights *weights = forward->weights;
     const struct block_weights *block = &weights->blocks[index];
     int hidden = weights->config.hidden, inner = range_size(weights->shard.heads) * weights->config.head_size;
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
-    product(forward, rows->normed, hidden, rows->n, block->query, NULL, ACTIVATION_NONE, forward->query, inner);
+    product(forward, rows->normed, hidden, rows->n, block->query, NULL, ACTIVATION_NONE, forward->query,
+            inner);
     show(forward, "q", index, forward->query, rows->n, head_columns(weights));
     attend(forward, plan, rows);
     show(forward, "attn", index, forward->attended, rows->n, head_columns(weights));
-    product(forward, forward->attended, inner, rows->n, block->attention_out, NULL, ACTIVATION_NONE, forward->sum,
-            hidden);
+    product(forward, forward->attended, inner, rows->n, block->attention_out, NULL, ACTIVATION_NONE,
+            forward->sum, hidden);
     reduce_sum(forward, "attn_out", index, rows);
     add_gated(forward, rows, NULL, offset + 2 * hidden);
 }
@@ -303,7 +318,8 @@ static void mlp_half(struct forward *forward, int index, const struct rows *rows
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
     normalise(forward, rows->x, rows->n, block->norm2, rows->condition, offset + 3 * hidden, rows->normed);
     show(forward, "mod2", index, rows->normed, rows->n, whole_row(forward));
-    product(forward, rows->normed, hidden, rows->n, block->up, block->up_bias, ACTIVATION_GELU_TANH, forward->mlp, mlp);
+    product(forward, rows->normed, hidden, rows->n, block->up, block->up_bias, ACTIVATION_GELU_TANH,
+            forward->mlp, mlp);
     show(forward, "gelu", index, forward->mlp, rows->n, weights->shard.hidden);
     product(forward, forward->mlp, mlp, rows->n, block->down, NULL, ACTIVATION_NONE, forward->sum, hidden);
     reduce_sum(forward, "mlp", index, rows); /* its bias is still to come */
@@ -318,7 +334,8 @@ static void keep_needed(struct forward *forward, const struct plan *plan)
     const struct model_weights *weights = forward->weights;
     int hidden = weights->config.hidden, n = plan->header->n_needed;
     weights->backend->gather_rows(weights->device, forward->x, hidden, forward->needed, n, forward->needed_x);
-    weights->backend->gather_rows(weights->device, forward->normed, hidden, forward->needed, n, forward->needed_normed);
+    weights->backend->gather_rows(weights->device, forward->normed, hidden, forward->needed, n,
+                                  forward->needed_normed);
     stop_clock(start, &forward->seconds.other);
 }
 
@@ -328,9 +345,11 @@ static void embed(struct forward *forward, const struct plan *plan)
     const struct model_weights *weights = forward->weights;
     int hidden = weights->config.hidden;
     weights->backend->embed(weights->device, weights->embedding, weights->shard.columns.first,
-                            range_size(weights->shard.columns), hidden, forward->ids, plan->header->n_rows, forward->x);
+                            range_size(weights->shard.columns), hidden, forward->ids, plan->header->n_rows,
+                            forward->x);
     stop_clock(start, &forward->seconds.other);
-    forward->collective->table->all_reduce(forward->collective, forward->x, (int64_t)plan->header->n_rows * hidden);
+    forward->collective->table->all_reduce(forward->collective, forward->x,
+                                           (int64_t)plan->header->n_rows * hidden);
     show(forward, "embed", -1, forward->x, plan->header->n_rows, whole_row(forward));
 }
 
@@ -339,10 +358,15 @@ const float *forward_run(struct forward *forward, const struct plan *plan)
     const struct model_weights *weights = forward->weights;
     int n_rows = plan->header->n_rows, n_blocks = weights->config.n_blocks, hidden = weights->config.hidden;
     int inner = range_size(weights->shard.heads) * weights->config.head_size;
-    const struct rows all = {n_rows, forward->x, forward->normed, forward->condition_of_row, forward->position_of_row,
+    const struct rows all = {n_rows,
+                             forward->x,
+                             forward->normed,
+                             forward->condition_of_row,
+                             forward->position_of_row,
                              forward->row_start};
-    const struct rows needed = {plan->header->n_needed,      forward->needed_x,           forward->needed_normed,
-                                forward->condition_of_needed, forward->position_of_needed, forward->needed_start};
+    const struct rows needed = {plan->header->n_needed,      forward->needed_x,
+                                forward->needed_normed,      forward->condition_of_needed,
+                                forward->position_of_needed, forward->needed_start};
     double start = clock_seconds();
     upload_plan(forward, plan);
     stop_clock(start, &forward->seconds.other);

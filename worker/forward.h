@@ -22,28 +22,29 @@ struct forward {
     struct forward_seconds {
         double matmul, attention, other; /* communication is counted by the collective */
     } seconds;
-    double flop; /* done by this rank's matrix products and attention since start; a multiply and an add are 2 */
+    double
+        flop; /* done by this rank's matrix products and attention since start; a multiply and an add are 2 */
     /* device memory, [max_rows, ...] */
-    float *x;      /* [D]: the residual stream */
-    float *normed; /* [D] */
-    float *query;  /* [D_r] */
-    float *key_value; /* [2 D_r] */
-    float *attended;  /* [D_r] */
-    float *mlp;       /* [F_r] */
-    float *sum;       /* [D]: the all-reduced outputs */
-    float *needed_x, *needed_normed; /* [D] */
-    int32_t *ids, *needed;           /* [1] */
+    float *x;                                        /* [D]: the residual stream */
+    float *normed;                                   /* [D] */
+    float *query;                                    /* [D_r] */
+    float *key_value;                                /* [2 D_r] */
+    float *attended;                                 /* [D_r] */
+    float *mlp;                                      /* [F_r] */
+    float *sum;                                      /* [D]: the all-reduced outputs */
+    float *needed_x, *needed_normed;                 /* [D] */
+    int32_t *ids, *needed;                           /* [1] */
     int32_t *condition_of_row, *condition_of_needed; /* [1]: entries of the conditioning table */
     int32_t *position_of_row, *position_of_needed;   /* [1] */
     int32_t *row_start, *needed_start;               /* [max_sequences + 1] */
     /* host copies in which a plan is spelled out before it is uploaded */
-    int32_t *spelled; /* [max_rows] */
+    int32_t *spelled;       /* [max_rows] */
     int32_t *spelled_start; /* [max_sequences + 1] */
 };
 
 enum status forward_init(struct forward *forward, const struct model_weights *weights,
-                         struct conditioning *conditioning, struct collective *collective, struct plan_limits limits,
-                         struct error *error);
+                         struct conditioning *conditioning, struct collective *collective,
+                         struct plan_limits limits, struct error *error);
 void forward_release(struct forward *forward);
 
 /* Returns device memory [n_needed, D]: LN_f(x) ⊙ (1 + scale) + shift of the plan's needed rows. All ranks get the same. Valid until

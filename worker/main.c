@@ -31,14 +31,14 @@ static struct {
 } settings;
 
 static const struct option_row rows[] = {
-    {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0, "Directory of the model: config.json, model.safetensors.",
-     &settings.model},
+    {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
+     "Directory of the model: config.json, model.safetensors.", &settings.model},
     {"coordinator", 'c', OPTION_TEXT, "ADDRESS", "MILLRACE_COORDINATOR", "127.0.0.1:7077", 0, 0,
      "Where the coordinator listens.", &settings.coordinator},
-    {"replica", 0, OPTION_TEXT, "NAME", "MILLRACE_REPLICA", "r0", 0, 0, "Name of this replica, unique in the cluster.",
-     &settings.replica},
-    {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0, "cpu, cuda, or auto: the best that runs here.",
-     &settings.backend},
+    {"replica", 0, OPTION_TEXT, "NAME", "MILLRACE_REPLICA", "r0", 0, 0,
+     "Name of this replica, unique in the cluster.", &settings.replica},
+    {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
+     "cpu, cuda, or auto: the best that runs here.", &settings.backend},
     {"threads", 't', OPTION_INTEGER, "N", "MILLRACE_THREADS", "1", 1, 1024, "CPU threads of each rank.",
      &settings.threads},
     {"batch-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_BATCH_TOKENS", "4096", 1, 1 << 22,
@@ -47,18 +47,22 @@ static const struct option_row rows[] = {
      "Sequences that run at the same time.", &settings.max_sequences},
     {"bench", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: write one text, measure, print a line of JSON.", &settings.bench},
-    {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20, "With --bench and --elbo: tokens of a text.", &settings.length},
-    {"steps", 's', OPTION_INTEGER, "N", NULL, "8", 1, 1 << 16, "With --bench: refinement steps.", &settings.steps},
-    {"repeats", 0, OPTION_INTEGER, "N", NULL, "3", 1, 1000, "With --bench: texts to write; the fastest counts.",
-     &settings.repeats},
+    {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20,
+     "With --bench and --elbo: tokens of a text.", &settings.length},
+    {"steps", 's', OPTION_INTEGER, "N", NULL, "8", 1, 1 << 16, "With --bench: refinement steps.",
+     &settings.steps},
+    {"repeats", 0, OPTION_INTEGER, "N", NULL, "3", 1, 1000,
+     "With --bench: texts to write; the fastest counts.", &settings.repeats},
     {"no-thinning", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "With --bench: logits for every position, also where it cannot change; the same text, for comparison.",
      &settings.no_thinning},
     {"elbo", 0, OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
-     "Do not attach: bound the bits that a text costs, its token ids in FILE, and print a line of JSON.", &settings.elbo},
+     "Do not attach: bound the bits that a text costs, its token ids in FILE, and print a line of JSON.",
+     &settings.elbo},
     {"samples", 0, OPTION_INTEGER, "N", NULL, "256", 1, 1 << 20, "With --elbo: windows of --length tokens.",
      &settings.samples},
-    {"seed", 0, OPTION_INTEGER, "N", NULL, "1", 0, 0x1p53, "With --elbo: of all that is random.", &settings.seed},
+    {"seed", 0, OPTION_INTEGER, "N", NULL, "1", 0, 0x1p53, "With --elbo: of all that is random.",
+     &settings.seed},
     {"verify", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
      "Do not attach: check the directory of golden vectors, print lines of JSON.", &settings.verify},
     {"only", 0, OPTION_TEXT, "KIND", NULL, NULL, 0, 0, "With --verify: one kind of check.", &settings.only},
@@ -67,11 +71,13 @@ static const struct option_row rows[] = {
 
 static const struct option_table options = {
     .program = "millrace-worker",
-    .summary = "One rank of a replica: holds a shard of the model and refines texts. Usually started by the coordinator, "
+    .summary = "One rank of a replica: holds a shard of the model and refines texts. Usually started by the "
+               "coordinator, "
                "through mpirun; by hand, to attach a replica to a coordinator elsewhere or to measure one.",
     .operands = "",
-    .examples = "mpirun -n 2 millrace-worker --model models/books-mini --coordinator 10.0.0.1:7077 --replica r1\n"
-                "mpirun -n 2 millrace-worker --model models/books-mini --bench --length 1024 --steps 8",
+    .examples =
+        "mpirun -n 2 millrace-worker --model models/books-mini --coordinator 10.0.0.1:7077 --replica r1\n"
+        "mpirun -n 2 millrace-worker --model models/books-mini --bench --length 1024 --steps 8",
     .rows = rows,
 };
 
@@ -95,14 +101,15 @@ static void *wait_for_signal(void *argument)
     int signal_number = 0;
     while (sigwait(&set, &signal_number) == 0 && signal_number != SIGUSR2) {
         bool drain = signal_number == SIGUSR1;
-        log_info("%s: %s", strsignal(signal_number), drain ? "finishing what runs" : "stopping at the next step boundary");
+        log_info("%s: %s", strsignal(signal_number),
+                 drain ? "finishing what runs" : "stopping at the next step boundary");
         mailbox_post(argument, (struct mail){.kind = drain ? MAIL_DRAIN : MAIL_STOP});
     }
     return NULL;
 }
 
-static enum status lead(struct model *model, struct engine *engine, const struct attach_options *attach_options,
-                        struct error *error)
+static enum status lead(struct model *model, struct engine *engine,
+                        const struct attach_options *attach_options, struct error *error)
 {
     struct mailbox *mailbox = mailbox_create();
     struct attach *attach = NULL;
@@ -113,11 +120,13 @@ static enum status lead(struct model *model, struct engine *engine, const struct
     if (status == STATUS_OK)
         status = attach_start(attach_options, mailbox, &attach, error);
     if (status == STATUS_OK && pthread_create(&signal_thread, NULL, wait_for_signal, mailbox) != 0)
-        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
+        status =
+            error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
     if (status == STATUS_OK) {
-        log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s", model->weights.config.name,
-                 model->backend->describe(model->device), model->collective->n_ranks,
-                 (double)model->weights.size_bytes / 1048576, model->load_seconds);
+        log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s",
+                 model->weights.config.name, model->backend->describe(model->device),
+                 model->collective->n_ranks, (double)model->weights.size_bytes / 1048576,
+                 model->load_seconds);
         struct engine_sink sink = attach_sink(attach);
         status = engine_lead(engine, mailbox, &sink, error);
         pthread_kill(signal_thread, SIGUSR2);
@@ -254,8 +263,9 @@ int main(int argc, char **argv)
         snprintf(program, sizeof program, "%s.%d", settings.replica, collective->rank);
     log_open(program);
     bool failed = false;
-    enum status status = collective ? settings.verify ? verify(collective, &failed, &error) : run(collective, &error)
-                                    : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
+    enum status status = collective
+                             ? settings.verify ? verify(collective, &failed, &error) : run(collective, &error)
+                             : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
     if (status != STATUS_OK && (!collective || collective->rank == 0))
         log_error("%s", error.text);
     collective_free(collective);

@@ -7,8 +7,8 @@ static int largest(int a, int b)
     return a > b ? a : b;
 }
 
-static enum status open_files(struct model *model, const struct model_options *options, struct model_config *config,
-                              struct error *error)
+static enum status open_files(struct model *model, const struct model_options *options,
+                              struct model_config *config, struct error *error)
 {
     enum status status = model_config_read(options->directory, config, error);
     if (status == STATUS_OK)
@@ -21,7 +21,8 @@ static enum status open_files(struct model *model, const struct model_options *o
 }
 
 static enum status open_device(struct model *model, const struct model_options *options,
-                               const struct model_config *config, struct plan_limits limits, struct error *error)
+                               const struct model_config *config, struct plan_limits limits,
+                               struct error *error)
 {
     enum status status = backend_find(options->backend, &model->backend, error);
     if (status != STATUS_OK)
@@ -35,17 +36,18 @@ static enum status open_device(struct model *model, const struct model_options *
     return model->backend->open(&model->device, &device_options, error);
 }
 
-static enum status open_shard(struct model *model, const struct model_config *config, struct plan_limits limits,
-                              struct error *error)
+static enum status open_shard(struct model *model, const struct model_config *config,
+                              struct plan_limits limits, struct error *error)
 {
     struct shard shard;
     shard_init(&shard, config, model->collective->rank, model->collective->n_ranks);
-    enum status status =
-        model_weights_load(&model->weights, model->backend, model->device, model->tensors, config, &shard, error);
+    enum status status = model_weights_load(&model->weights, model->backend, model->device, model->tensors,
+                                            config, &shard, error);
     if (status == STATUS_OK) /* one more than a batch can have: the entry at hand is never the oldest */
         status = conditioning_init(&model->conditioning, &model->weights, limits.max_sequences + 1, error);
     if (status == STATUS_OK)
-        status = forward_init(&model->forward, &model->weights, &model->conditioning, model->collective, limits, error);
+        status = forward_init(&model->forward, &model->weights, &model->conditioning, model->collective,
+                              limits, error);
     if (status == STATUS_OK)
         status = sampler_init(&model->sampler, &model->weights, model->collective, limits.max_rows, error);
     return status;
@@ -64,8 +66,8 @@ static enum status open_locally(struct model *model, const struct model_options 
         return status;
     if (!model->collective->table->bind(model->collective, model->backend, model->device,
                                         (int64_t)limits.max_rows * config.hidden))
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to exchange the activations of %d tokens",
-                         limits.max_rows);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                         "no memory to exchange the activations of %d tokens", limits.max_rows);
     return open_shard(model, &config, limits, error);
 }
 
@@ -103,6 +105,7 @@ enum status model_step(struct model *model, const struct plan *plan, struct erro
             return status;
     }
     if (model->collective->status != STATUS_OK)
-        return error_set(error, model->collective->status, "the exchange between the ranks of this replica broke");
+        return error_set(error, model->collective->status,
+                         "the exchange between the ranks of this replica broke");
     return STATUS_OK;
 }

@@ -23,7 +23,7 @@ struct model_options {
     const char *backend; /* "auto", "cpu", "cuda" */
     int n_threads;
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
-    struct plan_limits limits; /* max_rows: raised to the model's longest text where it is less */
+    struct plan_limits limits;     /* max_rows: raised to the model's longest text where it is less */
 };
 
 /*

@@ -29,7 +29,8 @@ enum status plan_init(struct plan *plan, struct plan_limits limits, struct error
     lay_out(plan, NULL);
     char *block = calloc(1, plan->size_bytes);
     if (!block)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a batch of %d tokens", limits.max_rows);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a batch of %d tokens",
+                         limits.max_rows);
     lay_out(plan, block);
     return STATUS_OK;
 }

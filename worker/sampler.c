@@ -51,28 +51,38 @@ static bool allocate_host(struct sampler *sampler)
     return all;
 }
 
-enum status sampler_init(struct sampler *sampler, const struct model_weights *weights, struct collective *collective,
-                         int max_rows, struct error *error)
+enum status sampler_init(struct sampler *sampler, const struct model_weights *weights,
+                         struct collective *collective, int max_rows, struct error *error)
 {
     *sampler = (struct sampler){.weights = weights, .collective = collective, .max_rows = max_rows};
     bool device = allocate_device(sampler), host = allocate_host(sampler);
     if (device && host)
         return STATUS_OK;
     sampler_release(sampler);
-    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for sampling %d rows at a time", SAMPLER_ROWS);
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for sampling %d rows at a time",
+                     SAMPLER_ROWS);
 }
 
 void sampler_release(struct sampler *sampler)
 {
     if (!sampler->weights)
         return;
-    void *const on_device[] = {sampler->tiles,         sampler->groups_mine,  sampler->groups_all,
-                               sampler->left_out_mine, sampler->left_out_all, sampler->inverse_temperature,
-                               sampler->left_out,      sampler->bound,        sampler->u_jump,
-                               sampler->u_draw,        sampler->jump_probability, sampler->choice,
-                               sampler->drawn_mine,    sampler->drawn_all};
-    void *const on_host[] = {sampler->sampled,     sampler->group_bytes,  sampler->logit_bytes,
-                             sampler->drawn_bytes, sampler->host_choice,  sampler->host_drawn,
+    void *const on_device[] = {sampler->tiles,
+                               sampler->groups_mine,
+                               sampler->groups_all,
+                               sampler->left_out_mine,
+                               sampler->left_out_all,
+                               sampler->inverse_temperature,
+                               sampler->left_out,
+                               sampler->bound,
+                               sampler->u_jump,
+                               sampler->u_draw,
+                               sampler->jump_probability,
+                               sampler->choice,
+                               sampler->drawn_mine,
+                               sampler->drawn_all};
+    void *const on_host[] = {sampler->sampled,      sampler->group_bytes,   sampler->logit_bytes,
+                             sampler->drawn_bytes,  sampler->host_choice,   sampler->host_drawn,
                              sampler->host_doubles, sampler->host_left_out, sampler->host_temperature};
     for (size_t i = 0; i < sizeof on_device / sizeof *on_device; i++)
         if (on_device[i])
@@ -109,7 +119,8 @@ static void upload_rows(struct sampler *sampler, const struct plan *plan, struct
     }
     size_t n = (size_t)block.n;
     upload(sampler, sampler->left_out, sampler->host_left_out, n * sizeof *sampler->left_out);
-    upload(sampler, sampler->inverse_temperature, sampler->host_temperature, n * sizeof *sampler->inverse_temperature);
+    upload(sampler, sampler->inverse_temperature, sampler->host_temperature,
+           n * sizeof *sampler->inverse_temperature);
     upload(sampler, sampler->bound, sampler->host_doubles, n * sizeof *sampler->bound);
     upload(sampler, sampler->u_jump, plan->u_jump + block.first, n * sizeof *sampler->u_jump);
     upload(sampler, sampler->u_draw, plan->u_draw + block.first, n * sizeof *sampler->u_draw);
@@ -119,7 +130,8 @@ static void set_part_sizes(struct sampler *sampler, int rows)
 {
     int n_ranks = sampler->collective->n_ranks;
     for (int rank = 0; rank < n_ranks; rank++) {
-        sampler->group_bytes[rank] = range_size(shard_groups(rank, n_ranks)) * rows * (int)sizeof(struct exp_sum);
+        sampler->group_bytes[rank] =
+            range_size(shard_groups(rank, n_ranks)) * rows * (int)sizeof(struct exp_sum);
         sampler->logit_bytes[rank] = rows * (int)sizeof(float);
         sampler->drawn_bytes[rank] = rows * (int)sizeof(struct drawn_token);
     }
@@ -176,7 +188,8 @@ static enum status read_back(struct sampler *sampler, struct block block, struct
     const struct backend *backend = weights->backend;
     int n_ranks = sampler->collective->n_ranks;
     size_t n = (size_t)block.n;
-    backend->download(weights->device, sampler->host_choice, sampler->choice, n * sizeof *sampler->host_choice);
+    backend->download(weights->device, sampler->host_choice, sampler->choice,
+                      n * sizeof *sampler->host_choice);
     backend->download(weights->device, sampler->host_doubles, sampler->jump_probability, n * sizeof(double));
     backend->download(weights->device, sampler->host_drawn, sampler->drawn_all,
                       (size_t)n_ranks * n * sizeof *sampler->host_drawn);
@@ -195,8 +208,8 @@ static enum status read_back(struct sampler *sampler, struct block block, struct
     return status;
 }
 
-static enum status sample_block(struct sampler *sampler, const struct plan *plan, const float *x, struct block block,
-                                struct error *error)
+static enum status sample_block(struct sampler *sampler, const struct plan *plan, const float *x,
+                                struct block block, struct error *error)
 {
     const struct model_weights *weights = sampler->weights;
     struct collective *collective = sampler->collective;
@@ -206,7 +219,8 @@ static enum status sample_block(struct sampler *sampler, const struct plan *plan
     upload_rows(sampler, plan, block);
     weights->backend->head_scan(weights->device, &scan);
     collective->table->gather(collective, sampler->groups_mine, sampler->group_bytes, sampler->groups_all);
-    collective->table->gather(collective, sampler->left_out_mine, sampler->logit_bytes, sampler->left_out_all);
+    collective->table->gather(collective, sampler->left_out_mine, sampler->logit_bytes,
+                              sampler->left_out_all);
     choose(sampler, block.n);
     draw(sampler, &scan);
     collective->table->gather(collective, sampler->drawn_mine, sampler->drawn_bytes, sampler->drawn_all);

@@ -41,18 +41,19 @@ struct sampler {
     struct row_choice *choice;
     struct drawn_token *drawn_mine, *drawn_all;
     /* host, for filling and reading the above */
-    struct row_choice *host_choice;   /* [SAMPLER_ROWS] */
-    struct drawn_token *host_drawn;   /* [n_ranks, SAMPLER_ROWS] */
-    double *host_doubles;             /* [SAMPLER_ROWS] */
+    struct row_choice *host_choice; /* [SAMPLER_ROWS] */
+    struct drawn_token *host_drawn; /* [n_ranks, SAMPLER_ROWS] */
+    double *host_doubles;           /* [SAMPLER_ROWS] */
     int32_t *host_left_out;
     float *host_temperature;
 };
 
-enum status sampler_init(struct sampler *sampler, const struct model_weights *weights, struct collective *collective,
-                         int max_rows, struct error *error);
+enum status sampler_init(struct sampler *sampler, const struct model_weights *weights,
+                         struct collective *collective, int max_rows, struct error *error);
 void sampler_release(struct sampler *sampler);
 
 /* x: device [n_needed, D] from forward_run. Fills sampler->sampled[n_needed]; the same on all ranks. Allocates nothing. */
-enum status sampler_run(struct sampler *sampler, const struct plan *plan, const float *x, struct error *error);
+enum status sampler_run(struct sampler *sampler, const struct plan *plan, const float *x,
+                        struct error *error);
 
 #endif

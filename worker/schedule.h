@@ -9,9 +9,10 @@
  * reference's rounding adds an empty last step; here S steps are always S steps.
  */
 struct schedule_step {
-    float t;      /* where the step begins */
-    float h;      /* and its size: dt */
-    double bound; /* h·α, the most hazard that a position can have in this step; see schedule_bound. Negative in the last step */
+    float t; /* where the step begins */
+    float h; /* and its size: dt */
+    double
+        bound; /* h·α, the most hazard that a position can have in this step; see schedule_bound. Negative in the last step */
 };
 
 /* Step `step` of `n_steps`, 0 <= step < n_steps, with κ(t) = t^exponent. */

@@ -24,13 +24,13 @@ struct range {
 
 struct shard {
     int rank, n_ranks;
-    struct range heads;   /* of n_heads */
-    struct range hidden;  /* of 4·D, the MLP's units */
-    struct range columns; /* of n_ids, the vocabulary's columns */
-    struct range groups;  /* of VOCABULARY_GROUPS */
-    int n_leaves;         /* of this rank, a power of two */
-    int32_t attention_leaf[MATMUL_LEAVES + 1]; /* within this rank's heads · head_size inputs */
-    int32_t hidden_leaf[MATMUL_LEAVES + 1];    /* within this rank's hidden units */
+    struct range heads;                          /* of n_heads */
+    struct range hidden;                         /* of 4·D, the MLP's units */
+    struct range columns;                        /* of n_ids, the vocabulary's columns */
+    struct range groups;                         /* of VOCABULARY_GROUPS */
+    int n_leaves;                                /* of this rank, a power of two */
+    int32_t attention_leaf[MATMUL_LEAVES + 1];   /* within this rank's heads · head_size inputs */
+    int32_t hidden_leaf[MATMUL_LEAVES + 1];      /* within this rank's hidden units */
     int32_t group_column[VOCABULARY_GROUPS + 1]; /* within this rank's columns; see struct head_scan */
 };
 

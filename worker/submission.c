@@ -6,11 +6,11 @@ enum status submission_read(const void *submission, struct sequence_input *input
 {
     const Millrace__Replica__V1__Submit *submit = submission;
     if (submit->editable.len != submit->n_ids)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "editable: has %zu bytes for %zu ids", submit->editable.len,
-                         submit->n_ids);
+        return error_set(error, STATUS_INVALID_ARGUMENT, "editable: has %zu bytes for %zu ids",
+                         submit->editable.len, submit->n_ids);
     if (submit->n_until_jump != 0 && submit->n_until_jump != submit->n_ids)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "until_jump: has %zu values for %zu ids", submit->n_until_jump,
-                         submit->n_ids);
+        return error_set(error, STATUS_INVALID_ARGUMENT, "until_jump: has %zu values for %zu ids",
+                         submit->n_until_jump, submit->n_ids);
     *input = (struct sequence_input){.number = submit->sequence,
                                      .ids = submit->ids,
                                      .editable = submit->editable.data,

@@ -27,8 +27,9 @@ static const struct tensor *find(struct loader *loader, const char *name)
 static void out_of_memory(struct loader *loader, const char *name)
 {
     if (loader->status == STATUS_OK)
-        loader->status = error_set(loader->error, STATUS_RESOURCE_EXHAUSTED,
-                                   "not enough memory for tensor %s; use more ranks or a smaller model", name);
+        loader->status =
+            error_set(loader->error, STATUS_RESOURCE_EXHAUSTED,
+                      "not enough memory for tensor %s; use more ranks or a smaller model", name);
 }
 
 /* Rows [rows.first, rows.end) and columns [columns.first, columns.end) of a tensor; a vector is one column. */
@@ -92,8 +93,8 @@ static struct weight *create(struct loader *loader, const struct matrix_view *pa
     if (loader->status != STATUS_OK)
         return NULL;
     const struct backend *backend = loader->weights->backend;
-    enum status status =
-        backend->weight_create(loader->weights->device, parts, n_parts, leaves, n_leaves, &weight, loader->error);
+    enum status status = backend->weight_create(loader->weights->device, parts, n_parts, leaves, n_leaves,
+                                                &weight, loader->error);
     if (status != STATUS_OK) {
         error_prefix(loader->error, "tensor %s", name);
         loader->status = status;
@@ -120,7 +121,8 @@ static struct weight *load_whole(struct loader *loader, const char *name)
 }
 
 /* Inputs `part` of name; all of its outputs; summed in leaves. */
-static struct weight *load_by_input(struct loader *loader, struct range part, const int32_t *leaves, const char *name)
+static struct weight *load_by_input(struct loader *loader, struct range part, const int32_t *leaves,
+                                    const char *name)
 {
     const struct tensor *tensor = find(loader, name);
     if (loader->status != STATUS_OK)
@@ -166,7 +168,8 @@ static void load_block(struct loader *loader, int index)
         load_by_input(loader, inner, shard->attention_leaf, block_name(name, index, "attn_out.weight"));
     block->up = load_by_output(loader, shard->hidden, block_name(name, index, "mlp.0.weight"));
     block->up_bias = load_rows(loader, shard->hidden, block_name(name, index, "mlp.0.bias"));
-    block->down = load_by_input(loader, shard->hidden, shard->hidden_leaf, block_name(name, index, "mlp.2.weight"));
+    block->down =
+        load_by_input(loader, shard->hidden, shard->hidden_leaf, block_name(name, index, "mlp.2.weight"));
     block->down_bias = load_vector(loader, block_name(name, index, "mlp.2.bias"));
     block->modulation = load_whole(loader, block_name(name, index, "adaLN_modulation.weight"));
     block->modulation_bias = load_vector(loader, block_name(name, index, "adaLN_modulation.bias"));
@@ -237,15 +240,18 @@ static void make_rotary(struct loader *loader)
     free(inverse);
 }
 
-enum status model_weights_load(struct model_weights *weights, const struct backend *backend, struct device *device,
-                               const struct tensors *tensors, const struct model_config *config,
-                               const struct shard *shard, struct error *error)
+enum status model_weights_load(struct model_weights *weights, const struct backend *backend,
+                               struct device *device, const struct tensors *tensors,
+                               const struct model_config *config, const struct shard *shard,
+                               struct error *error)
 {
-    *weights = (struct model_weights){.backend = backend, .device = device, .config = *config, .shard = *shard};
+    *weights =
+        (struct model_weights){.backend = backend, .device = device, .config = *config, .shard = *shard};
     struct loader loader = {.weights = weights, .tensors = tensors, .error = error};
     weights->blocks = calloc((size_t)config->n_blocks, sizeof *weights->blocks);
     if (!weights->blocks)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "not enough memory for %d blocks", config->n_blocks);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "not enough memory for %d blocks",
+                         config->n_blocks);
     weights->embedding = load_rows(&loader, shard->columns, "vocab_embed.weight");
     make_rotary(&loader);
     load_time_mlp(&loader, &weights->time, "time_embedding");
@@ -303,11 +309,11 @@ void model_weights_release(struct model_weights *weights)
 {
     if (!weights->backend)
         return;
-    struct weight *const matrices[] = {weights->condition, weights->out_condition_fuser, weights->out_modulation,
-                                       weights->head};
-    float *const vectors[] = {weights->embedding,      weights->rotary,
-                              weights->condition_bias, weights->norm_final,
-                              weights->head_bias,      weights->out_condition_fuser_bias,
+    struct weight *const matrices[] = {weights->condition, weights->out_condition_fuser,
+                                       weights->out_modulation, weights->head};
+    float *const vectors[] = {weights->embedding,          weights->rotary,
+                              weights->condition_bias,     weights->norm_final,
+                              weights->head_bias,          weights->out_condition_fuser_bias,
                               weights->out_modulation_bias};
     free_matrices(weights, matrices, COUNT(matrices));
     free_vectors(weights, vectors, COUNT(vectors));

@@ -40,8 +40,8 @@ static double cost_of_row(const double *log_p, int32_t clean, int32_t noisy, dou
     return -1 / (1 - kappa) * (exp(log_p[noisy]) - delta + (1 - delta) * log_p[clean]);
 }
 
-static double cost_of_window(struct model *model, struct plan *plan, const struct elbo_window *window, int index,
-                             const int32_t *ids)
+static double cost_of_window(struct model *model, struct plan *plan, const struct elbo_window *window,
+                             int index, const int32_t *ids)
 {
     const struct model_config *config = &model->weights.config;
     int n = config->n_ids;
@@ -49,13 +49,19 @@ static double cost_of_window(struct model *model, struct plan *plan, const struc
     double *log_p = calloc((size_t)n, sizeof *log_p), sum = 0;
     *plan->header = (struct plan_header){PLAN_STEP, 1, LENGTH, LENGTH};
     plan->sequences[0] = (struct plan_sequence){.at = {.t = window->t, .h = 1.0F / 1024, .bound = -1},
-                                                .end_row = LENGTH, .end_needed = LENGTH, .inverse_temperature = 1};
+                                                .end_row = LENGTH,
+                                                .end_needed = LENGTH,
+                                                .inverse_temperature = 1};
     for (int i = 0; i < LENGTH; i++) {
         plan->ids[i] = elbo_corrupt(config, window, few.seed, index, i, ids[window->first + (size_t)i]);
         plan->needed[i] = i;
     }
-    const struct matmul head = {.x = forward_run(&model->forward, plan), .ld_x = config->hidden, .rows = LENGTH,
-                                .weight = model->weights.head, .bias = model->weights.head_bias, .y = logits,
+    const struct matmul head = {.x = forward_run(&model->forward, plan),
+                                .ld_x = config->hidden,
+                                .rows = LENGTH,
+                                .weight = model->weights.head,
+                                .bias = model->weights.head_bias,
+                                .y = logits,
                                 .ld_y = n};
     model->backend->matmul(model->device, &head);
     for (int i = 0; i < LENGTH; i++) {
@@ -99,10 +105,11 @@ static void check_model(const char *name, double exponent)
     make_text(ids, model.weights.config.vocabulary);
     enum status status = elbo_measure(&model, &few, ids, N_IDS, &result, &error);
     double expected = expected_nats(name, exponent, ids);
-    double worst = largest_of_ranks(ranks, status == STATUS_OK ? fabs(result.nats - expected) / expected : NAN);
+    double worst =
+        largest_of_ranks(ranks, status == STATUS_OK ? fabs(result.nats - expected) / expected : NAN);
     if (ranks->rank == 0)
-        printf("  %-16s exponent %g: %.6f ±%.3f nats, in double precision %.6f\n", name, exponent, result.nats,
-               result.error, expected);
+        printf("  %-16s exponent %g: %.6f ±%.3f nats, in double precision %.6f\n", name, exponent,
+               result.nats, result.error, expected);
     model_close(&model);
     ck_assert_msg(worst < 2e-5, "relative difference %g", worst);
 }
@@ -141,8 +148,9 @@ static void forget_everything(struct model *model)
     const struct matrix_view view = {zeros, DTYPE_F32, rows, config->hidden, config->hidden};
     struct error error;
     model->backend->weight_free(model->device, model->weights.head);
-    ck_assert_int_eq(model->backend->weight_create(model->device, &view, 1, NULL, 1, &model->weights.head, &error),
-                     STATUS_OK);
+    ck_assert_int_eq(
+        model->backend->weight_create(model->device, &view, 1, NULL, 1, &model->weights.head, &error),
+        STATUS_OK);
     model->backend->upload(model->device, model->weights.head_bias, zeros, (size_t)rows * sizeof *zeros);
     free(zeros);
 }
@@ -169,7 +177,8 @@ START_TEST(closed_form)
     model_close(&model);
     if (ranks->rank == 0)
         printf("  knows nothing: %.4f ±%.4f nats, exactly %.4f\n", result.nats, result.error, expected);
-    double apart = largest_of_ranks(ranks, status == STATUS_OK ? fabs(result.nats - expected) / result.error : NAN);
+    double apart =
+        largest_of_ranks(ranks, status == STATUS_OK ? fabs(result.nats - expected) / result.error : NAN);
     ck_assert_msg(apart < 3, "%g standard errors", apart);
     ck_assert_double_lt(result.error, 0.05 * expected);
 }
@@ -184,8 +193,9 @@ START_TEST(refusals)
     struct elbo_options options = few;
     golden_model(&model, "student", 1, ranks);
     make_text(ids, model.weights.config.vocabulary);
-    bool right = elbo_measure(&model, &options, ids, LENGTH - 1, &result, &error) == STATUS_INVALID_ARGUMENT &&
-                 strstr(error.text, "11 tokens, fewer than a window of 12");
+    bool right =
+        elbo_measure(&model, &options, ids, LENGTH - 1, &result, &error) == STATUS_INVALID_ARGUMENT &&
+        strstr(error.text, "11 tokens, fewer than a window of 12");
     options.length = model.weights.config.max_length + 1;
     right &= elbo_measure(&model, &options, ids, N_IDS, &result, &error) == STATUS_INVALID_ARGUMENT;
     ids[7] = model.weights.config.vocabulary;

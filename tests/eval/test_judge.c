@@ -70,7 +70,8 @@ START_TEST(wrong_starts)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct judge *judge = NULL;
         struct error error;
-        ck_assert_int_eq(judge_open(command(wrong[i].kind), wrong[i].patience_s, &judge, &error), wrong[i].status);
+        ck_assert_int_eq(judge_open(command(wrong[i].kind), wrong[i].patience_s, &judge, &error),
+                         wrong[i].status);
         ck_assert_msg(strstr(error.text, wrong[i].complaint), "%s: %s", wrong[i].kind, error.text);
         ck_assert_ptr_null(judge);
     }
@@ -99,7 +100,8 @@ START_TEST(wrong_answers)
         struct judge *judge;
         struct error error;
         double patience = strcmp(wrong[i].kind, "hangs") ? patience_s : short_patience_s;
-        ck_assert_msg(judge_open(command(wrong[i].kind), patience, &judge, &error) == STATUS_OK, "%s", error.text);
+        ck_assert_msg(judge_open(command(wrong[i].kind), patience, &judge, &error) == STATUS_OK, "%s",
+                      error.text);
         ck_assert_int_eq(judge_score(judge, samples, N_TEXTS, NULL, &error), wrong[i].status);
         ck_assert_msg(strstr(error.text, wrong[i].complaint), "%s: %s", wrong[i].kind, error.text);
         judge_close(judge);
@@ -112,7 +114,8 @@ START_TEST(no_such_program)
 {
     struct judge *judge;
     struct error error;
-    ck_assert_int_eq(judge_open("/nonexistent/judge 1", patience_s, &judge, &error), STATUS_FAILED_PRECONDITION);
+    ck_assert_int_eq(judge_open("/nonexistent/judge 1", patience_s, &judge, &error),
+                     STATUS_FAILED_PRECONDITION);
     ck_assert_msg(strstr(error.text, "exit code 127"), "%s", error.text);
 }
 END_TEST

@@ -10,7 +10,8 @@ static const double close_enough = 1e-12;
 START_TEST(entropy)
 {
     uint32_t scratch[8];
-    const uint32_t even[] = {7, 3, 7, 3}, one[] = {5, 5, 5}, skewed[] = {9, 1, 9, 2, 9, 1, 9, 9}, four[] = {1, 2, 3, 4};
+    const uint32_t even[] = {7, 3, 7, 3}, one[] = {5, 5, 5}, skewed[] = {9, 1, 9, 2, 9, 1, 9, 9},
+                   four[] = {1, 2, 3, 4};
     ck_assert_double_eq_tol(metrics_entropy_bits(even, 4, scratch), 1, close_enough);
     ck_assert_double_eq_tol(metrics_entropy_bits(one, 3, scratch), 0, close_enough);
     ck_assert_double_eq_tol(metrics_entropy_bits(four, 4, scratch), 2, close_enough);
@@ -52,9 +53,30 @@ static void fill(struct sample_list *list)
     static char ours[] = "ours", theirs[] = "theirs";
     static uint32_t ids[] = {1, 2, 1, 2};
     const struct sample samples[] = {
-        {.model = ours, .ids = ids, .n_ids = 4, .steps = 2, .nll = 2, .n_judge_tokens = 2, .log_probability = -1, .seconds = 1},
-        {.model = ours, .ids = ids, .n_ids = 4, .steps = 4, .nll = 9, .n_judge_tokens = 3, .log_probability = -9, .seconds = 9},
-        {.model = ours, .ids = ids, .n_ids = 3, .steps = 2, .nll = 9, .n_judge_tokens = 3, .log_probability = -3, .seconds = 3},
+        {.model = ours,
+         .ids = ids,
+         .n_ids = 4,
+         .steps = 2,
+         .nll = 2,
+         .n_judge_tokens = 2,
+         .log_probability = -1,
+         .seconds = 1},
+        {.model = ours,
+         .ids = ids,
+         .n_ids = 4,
+         .steps = 4,
+         .nll = 9,
+         .n_judge_tokens = 3,
+         .log_probability = -9,
+         .seconds = 9},
+        {.model = ours,
+         .ids = ids,
+         .n_ids = 3,
+         .steps = 2,
+         .nll = 9,
+         .n_judge_tokens = 3,
+         .log_probability = -3,
+         .seconds = 3},
         {.model = theirs, .ids = ids, .n_ids = 4, .steps = 2, .log_probability = NAN, .seconds = NAN},
         {.model = ours, .ids = ids, .n_ids = 4, .steps = 2, .log_probability = NAN, .seconds = 2},
     };
@@ -86,7 +108,8 @@ START_TEST(groups)
     ck_assert_double_eq_tol(rows[0].distinct[0].mean, (0.5 + 2 / 3.0 + 0.5) / 3, close_enough);
     ck_assert_uint_eq(rows[1].steps, 4);
     ck_assert_str_eq(rows[2].model, "theirs");
-    ck_assert(isnan(rows[2].perplexity.mean) && isnan(rows[2].corpus_perplexity.mean) && isnan(rows[2].seconds.mean));
+    ck_assert(isnan(rows[2].perplexity.mean) && isnan(rows[2].corpus_perplexity.mean) &&
+              isnan(rows[2].seconds.mean));
     free(rows);
     free(list.samples);
 }

@@ -67,8 +67,9 @@ START_TEST(points)
         {.model = "a<b", .steps = 4, .perplexity = {50, NAN}, .seconds = {0.4, 0.01}},
         {.model = "a<b", .steps = 16, .perplexity = unknown, .seconds = {1.6, 0.01}},
     };
-    const struct metrics others[] = {{.model = "x&y", .steps = 4, .perplexity = {60, 5}, .seconds = unknown},
-                                     {.model = "else", .steps = 4, .perplexity = {60, 5}, .seconds = unknown}};
+    const struct metrics others[] = {
+        {.model = "x&y", .steps = 4, .perplexity = {60, 5}, .seconds = unknown},
+        {.model = "else", .steps = 4, .perplexity = {60, 5}, .seconds = unknown}};
     const struct plot plot = {"a title", "a judge", rows, 3, others, 2};
     char *text = draw(&plot, STATUS_OK);
     ck_assert_int_eq(count(text, "<circle"), 2 + 1 + 3);

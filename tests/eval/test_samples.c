@@ -27,11 +27,12 @@ START_TEST(there_and_back)
     struct sample_list list, again = {0};
     struct error error;
     char path[] = "/tmp/millrace-samples-XXXXXX";
-    ck_assert_int_eq(read_from("{\"text\": \"a\\u00e4 \\\"b\\\"\", \"ids\": [3, 4294967295], \"steps\": 8, \"seed\": "
-                               "\"18446744073709551615\", \"model\": \"m\", \"seconds\": 0.5, \"solver\": 1}\n"
-                               "\n{\"text\": \"\", \"ids\": [], \"seed\": 12}\n",
-                               &list, &error),
-                     STATUS_OK);
+    ck_assert_int_eq(
+        read_from("{\"text\": \"a\\u00e4 \\\"b\\\"\", \"ids\": [3, 4294967295], \"steps\": 8, \"seed\": "
+                  "\"18446744073709551615\", \"model\": \"m\", \"seconds\": 0.5, \"solver\": 1}\n"
+                  "\n{\"text\": \"\", \"ids\": [], \"seed\": 12}\n",
+                  &list, &error),
+        STATUS_OK);
     ck_assert_uint_eq(list.n, 2);
     close(mkstemp(path));
     ck_assert_int_eq(sample_list_write(path, &list, &error), STATUS_OK);

@@ -96,10 +96,11 @@ START_TEST(bad_sequences_are_refused_by_name)
         float temperature;
         uint32_t first_id;
     } cases[] = {
-        {"length", 0, 4, 0, 1, 0},           {"length", LENGTH + 1, 4, 0, 1, 0}, {"steps", 8, 0, 0, 1, 0},
-        {"steps", 8, 1025, 0, 1, 0},         {"step", 8, 4, 4, 1, 0},            {"temperature", 8, 4, 0, 0, 0},
-        {"temperature", 8, 4, 0, -1, 0},     {"temperature", 8, 4, 0, NAN, 0},   {"ids[0]", 8, 4, 0, 1, N_IDS},
-        {"temperature", 8, 4, 0, 1e-45f, 0},
+        {"length", 0, 4, 0, 1, 0},       {"length", LENGTH + 1, 4, 0, 1, 0},
+        {"steps", 8, 0, 0, 1, 0},        {"steps", 8, 1025, 0, 1, 0},
+        {"step", 8, 4, 4, 1, 0},         {"temperature", 8, 4, 0, 0, 0},
+        {"temperature", 8, 4, 0, -1, 0}, {"temperature", 8, 4, 0, NAN, 0},
+        {"ids[0]", 8, 4, 0, 1, N_IDS},   {"temperature", 8, 4, 0, 1e-45f, 0},
     };
     struct fixture fixture = open_fixture(SOURCE_UNIFORM);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -305,7 +306,8 @@ START_TEST(solvers_bound_their_steps)
     ck_assert_double_eq(fixture.plan.sequences[0].at.bound, 1);
     ck_assert_int_eq(fixture.plan.header->n_needed, count_below(2, -expm1(-1)));
     batch_clear(fixture.batch);
-    plan_with(&fixture, SOLVER_DFM_EULER, 2, false); /* 1 - exp(-h / (1 - t)) = 1 - exp(-1/6), and then all of p */
+    plan_with(&fixture, SOLVER_DFM_EULER, 2,
+              false); /* 1 - exp(-h / (1 - t)) = 1 - exp(-1/6), and then all of p */
     ck_assert_double_lt(fixture.plan.sequences[0].at.bound, 0);
     ck_assert_int_eq(fixture.plan.header->n_needed, count_below(2, -expm1(-1.0 / 6)));
     batch_clear(fixture.batch);
@@ -349,13 +351,15 @@ START_TEST(stratified_jumps_are_spread_evenly)
         for (int i = 0; i < LENGTH; i++) {
             bool jumps_now = fixture.plan.u_jump[i] < 0.1;
             jumps[i] += jumps_now;
-            fixture.sampled[i] = (struct sampled){.token = jumps_now ? k % N_IDS : -1, .jump_probability = 0.1};
+            fixture.sampled[i] =
+                (struct sampled){.token = jumps_now ? k % N_IDS : -1, .jump_probability = 0.1};
         }
         ck_assert_int_eq(batch_apply(fixture.batch, &fixture.plan, fixture.sampled, fixture.reports), 1);
         ck_assert_ptr_nonnull(fixture.reports[0].until_jump);
     }
     for (int i = 0; i < LENGTH; i++)
-        ck_assert_msg(jumps[i] == 10 || jumps[i] == 9 || jumps[i] == 11, "position %d jumped %d times", i, jumps[i]);
+        ck_assert_msg(jumps[i] == 10 || jumps[i] == 9 || jumps[i] == 11, "position %d jumped %d times", i,
+                      jumps[i]);
     close_fixture(&fixture);
 }
 END_TEST

@@ -11,7 +11,8 @@ static struct device *open_device(void)
 {
     struct error error;
     struct device *device = NULL;
-    const struct device_options options = {.n_threads = 1, .max_rows = 16, .max_positions = 16, .max_columns = 16};
+    const struct device_options options = {
+        .n_threads = 1, .max_rows = 16, .max_positions = 16, .max_columns = 16};
     ck_assert_int_eq(backend->open(&device, &options, &error), STATUS_OK);
     return device;
 }
@@ -89,7 +90,8 @@ START_TEST(the_first_rank_that_failed_decides)
 {
     struct error error = {0};
     int last = ranks->n_ranks - 1;
-    enum status mine = ranks->rank == last ? error_set(&error, STATUS_DATA_LOSS, "no such tensor") : STATUS_OK;
+    enum status mine =
+        ranks->rank == last ? error_set(&error, STATUS_DATA_LOSS, "no such tensor") : STATUS_OK;
     enum status verdict = collective_agree(ranks, mine, &error);
     int wrong = verdict != STATUS_DATA_LOSS || strstr(error.text, "no such tensor") == NULL;
     char name[32];

@@ -127,7 +127,8 @@ static int run_mixed(const uint32_t *queue, int n)
             uint32_t *text = texts[reports[i].number];
             apply(&reports[i], text);
             finished += reports[i].done;
-            wrong += reports[i].done && memcmp(text, request->final, request->input.length * sizeof *text) != 0;
+            wrong +=
+                reports[i].done && memcmp(text, request->final, request->input.length * sizeof *text) != 0;
         }
     }
     return wrong;

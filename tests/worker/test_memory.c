@@ -74,8 +74,13 @@ START_TEST(steps_allocate_nothing)
     bool all_well = true; /* ck_assert allocates: none until we have counted */
     long before = n_allocations;
     for (uint32_t i = 0; i < 3; i++) { /* different lengths and steps: new (t, dt) are computed on the way */
-        const struct sequence_input input = {.number = i, .ids = ids, .editable = editable, .length = 100 * (i + 1),
-                                             .n_steps = 3 + i, .seed = i, .temperature = 1};
+        const struct sequence_input input = {.number = i,
+                                             .ids = ids,
+                                             .editable = editable,
+                                             .length = 100 * (i + 1),
+                                             .n_steps = 3 + i,
+                                             .seed = i,
+                                             .temperature = 1};
         all_well = all_well && batch_add(batch, &input, &error) == STATUS_OK;
     }
     while (batch_size(batch) > 0) {
@@ -123,8 +128,10 @@ static size_t sampling_bytes(int max_rows, int n_ids)
 START_TEST(sampling_memory_does_not_grow_with_length_times_vocabulary)
 {
     size_t small = sampling_bytes(1024, 50257), large = sampling_bytes(64 * 1024, 50257);
-    printf("  sampling holds %.2f MiB for 1,024 rows and %.2f MiB for 65,536; logits would be %.0f and %.0f MiB\n",
-           (double)small / 1048576, (double)large / 1048576, 1024 * 50257 / 262144.0, 65536 * 50257.0 / 262144.0);
+    printf("  sampling holds %.2f MiB for 1,024 rows and %.2f MiB for 65,536; logits would be %.0f and %.0f "
+           "MiB\n",
+           (double)small / 1048576, (double)large / 1048576, 1024 * 50257 / 262144.0,
+           65536 * 50257.0 / 262144.0);
     ck_assert_uint_eq(small, large);
     ck_assert_uint_lt(small, 4 << 20);
 }

@@ -6,13 +6,15 @@
 
 static struct model_config config_of(int hidden, int n_heads, int n_ids)
 {
-    struct model_config config = {.hidden = hidden, .n_heads = n_heads, .head_size = hidden / n_heads, .n_ids = n_ids};
+    struct model_config config = {
+        .hidden = hidden, .n_heads = n_heads, .head_size = hidden / n_heads, .n_ids = n_ids};
     return config;
 }
 
 static const struct {
     int hidden, n_heads, n_ids;
-} shapes[] = {{768, 12, 50257}, {2048, 32, 50257}, {64, 4, 512}, {16, 2, 40}, {192, 4, 2048}, {32, 1, 129}, {90, 5, 389}};
+} shapes[] = {{768, 12, 50257}, {2048, 32, 50257}, {64, 4, 512}, {16, 2, 40},
+              {192, 4, 2048},   {32, 1, 129},      {90, 5, 389}};
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 START_TEST(ranges_cover_everything_once)
@@ -29,7 +31,8 @@ START_TEST(ranges_cover_everything_once)
             ck_assert_int_eq(shard.groups.first, before.groups.end);
             ck_assert_int_eq(shard.columns.first % VOCABULARY_TILE && range_size(shard.columns), 0);
             ck_assert_int_eq(shard.group_column[range_size(shard.groups)], range_size(shard.columns));
-            ck_assert_int_eq(shard.attention_leaf[shard.n_leaves], range_size(shard.heads) * config.head_size);
+            ck_assert_int_eq(shard.attention_leaf[shard.n_leaves],
+                             range_size(shard.heads) * config.head_size);
             ck_assert_int_eq(shard.hidden_leaf[shard.n_leaves], range_size(shard.hidden));
             before = shard;
         }
