@@ -8,13 +8,10 @@
 #include <unistd.h>
 
 #include "cli/input.h"
-#include "cli/interrupt.h"
+#include "cli/mpirun.h"
 #include "cli/places.h"
-#include "cli/process.h"
 #include "common/model/config.h"
 #include "common/tokenizer/tokenizer.h"
-
-enum { LOOK_EVERY_MS = 100, STOP_GRACE_MS = 3000 };
 
 static enum status write_ids(const char *path, const int32_t *ids, size_t n, struct error *error)
 {
@@ -48,79 +45,34 @@ static enum status tokenize_to(const char *path, const struct elbo_request *requ
     return status;
 }
 
-/* One thread a rank, free to run where there is room; polite to each other where there are more ranks than cores. */
-static enum status launch(const struct elbo_request *request, const char *worker, const char *model,
-                          const char *ids, int64_t length, int output, struct process *process,
-                          struct error *error)
-{
-    char number[4][24];
-    const int64_t numbers[] = {request->ranks, request->windows, length, request->seed};
-    for (int i = 0; i < 4; i++)
-        snprintf(number[i], sizeof number[i], "%lld", (long long)numbers[i]);
-    const char *const argv[] = {"mpirun",
-                                "-n",
-                                number[0],
-                                "--bind-to",
-                                "none",
-                                "--oversubscribe",
-                                "--mca",
-                                "btl",
-                                "self,vader",
-                                "--mca",
-                                "mpi_yield_when_idle",
-                                "1",
-                                worker,
-                                "--model",
-                                model,
-                                "--elbo",
-                                ids,
-                                "--samples",
-                                number[1],
-                                "--length",
-                                number[2],
-                                "--seed",
-                                number[3],
-                                NULL};
-    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 0); /* containers run as root; mpirun wants both */
-    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 0);
-    const struct process_files files = {.output = output, .errors = -1, .kept = -1};
-    return process_start((char *const *)(uintptr_t)argv, files, process, error);
-}
-
-static enum status wait_for_end(struct process *process, struct error *error)
-{
-    int code;
-    while (!process_wait(process, LOOK_EVERY_MS, &code)) {
-        if (interrupt_taken()) {
-            process_stop(process, STOP_GRACE_MS);
-            return error_set(error, STATUS_CANCELLED, "interrupted");
-        }
-    }
-    return code == 0
-               ? STATUS_OK
-               : error_set(error, STATUS_INTERNAL,
-                           "the ranks of the ELBO ended with exit code %d; what they said is above", code);
-}
-
 static enum status run_ranks(const struct elbo_request *request, const char *model, const char *ids,
                              int64_t length, json_t **result, struct error *error)
 {
     char worker[PATH_MAX];
-    struct process process;
+    struct arguments arguments;
     json_error_t reason;
-    FILE *output = tmpfile();
-    if (!output)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no temporary file: %s", strerror(errno));
+    FILE *output;
+    int code;
     enum status status = place_of_program("millrace-worker", worker, error);
-    if (status == STATUS_OK)
-        status = launch(request, worker, model, ids, length, fileno(output), &process, error);
-    if (status == STATUS_OK)
-        status = wait_for_end(&process, error);
-    rewind(output);
-    if (status == STATUS_OK && !(*result = json_loadf(output, JSON_DISABLE_EOF_CHECK, &reason)))
-        status = error_set(error, STATUS_DATA_LOSS, "the ranks of the ELBO printed no JSON: %s", reason.text);
+    if (status != STATUS_OK)
+        return status;
+    mpirun_begin(&arguments, (int)request->ranks, 1, worker);
+    arguments_add(&arguments, "--model", model);
+    arguments_add(&arguments, "--elbo", ids);
+    arguments_add_number(&arguments, "--samples", request->windows);
+    arguments_add_number(&arguments, "--length", length);
+    arguments_add_number(&arguments, "--seed", request->seed);
+    status = mpirun_run(&arguments, &output, &code, error);
+    if (status != STATUS_OK)
+        return status;
+    *result = code == 0 ? json_loadf(output, JSON_DISABLE_EOF_CHECK, &reason) : NULL;
     fclose(output);
-    return status;
+    if (code != 0)
+        return error_set(error, STATUS_INTERNAL,
+                         "the ranks of the ELBO ended with exit code %d; what they said is above", code);
+    if (!*result)
+        return error_set(error, STATUS_DATA_LOSS, "the ranks of the ELBO printed no JSON: %s", reason.text);
+    return STATUS_OK;
 }
 
 static void add_bytes(json_t *result, const char *file, size_t n_ids, size_t size_bytes)

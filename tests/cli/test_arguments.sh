@@ -22,7 +22,7 @@ expect 0 'millrace generate "Once upon a time"' "$millrace"
 expect 0 '^  generate ' "$millrace" --help
 expect 0 '^millrace [0-9]+\.[0-9]+\.[0-9]+$' "$millrace" version
 expect 0 '^millrace [0-9]+\.[0-9]+\.[0-9]+$' "$millrace" --version
-for command in generate serve status tokenize convert random inspect bench; do
+for command in generate serve status tokenize convert random inspect bench eval verify; do
     expect 0 "^Usage: millrace $command" "$millrace" "$command" --help
     expect 0 "^Usage: millrace $command" "$millrace" help "$command"
 done
