@@ -168,7 +168,7 @@ static enum status handle(struct rpc_call *call, struct coordinator *coordinator
         scheduler_rejected(coordinator->scheduler, call, message->rejected->sequence,
                            (enum status)message->rejected->status, message->rejected->reason);
         return STATUS_OK;
-    default: /* a heartbeat, or a newer replica's message */
+    default: /* a newer replica's message */
         return STATUS_OK;
     }
 }
