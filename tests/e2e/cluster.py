@@ -144,6 +144,10 @@ class Cluster:
         """Pids of the ranks."""
         return sorted(pid for pid, command in children_of(self.process.pid) if command.startswith(f"{BIN}/millrace-worker"))
 
+    def workers_of(self, replica):
+        return sorted(pid for pid, command in children_of(self.process.pid)
+                      if command.startswith(f"{BIN}/millrace-worker") and f"--replica {replica} " in command + " ")
+
     def launcher(self):
         return [pid for pid, command in children_of(self.process.pid) if os.path.basename(command.split(" ")[0]) in
                 ("mpirun", "orterun")]

@@ -50,6 +50,19 @@ class Faults(unittest.TestCase):
     def test_the_leader_is_killed(self):
         self.check_recovery(lambda cluster: cluster.workers()[0])
 
+    def test_another_replica_goes_on(self):
+        with Cluster("--spawn", "2", ranks=1) as cluster:
+            wait_until(lambda: [r.state for r in cluster.status().replicas] == ["ready", "ready"], "both are ready")
+            events, victim = [], None
+            for event in cluster.generate(api.GenerateRequest(**REQUEST)):
+                events.append(event)
+                if event.WhichOneof("kind") == "frame" and event.frame.step == 5:
+                    victim = next(r.name for r in cluster.status().replicas if r.sequences)
+                    os.kill(cluster.workers_of(victim)[0], signal.SIGKILL)
+            finished = check_stream(events)
+            self.assertEqual(list(finished.ids), self.expected())
+            self.assertNotEqual(finished.replica, victim)
+
     def test_mpirun_is_killed(self):
         self.check_recovery(lambda cluster: cluster.launcher()[0])
 
