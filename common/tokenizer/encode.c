@@ -84,11 +84,31 @@ static enum status encode_with_added(struct encoding *encoding, const char *text
     return status;
 }
 
+/* What is valid UTF-8 as ordinary text, every other byte as a piece of its own. */
+static enum status encode_any_bytes(struct encoding *encoding, const char *bytes, size_t size_bytes,
+                                    struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (size_t at = 0; status == STATUS_OK && at < size_bytes;) {
+        size_t valid = utf8_valid_size(bytes + at, size_bytes - at);
+        status = encode_split(encoding, bytes + at, valid, error);
+        at += valid;
+        if (status == STATUS_OK && at < size_bytes)
+            status = encode_piece(encoding, bytes + at++, 1, error);
+    }
+    return status;
+}
+
+static enum status check_size(size_t size_bytes, struct error *error)
+{
+    if (size_bytes < INT32_MAX)
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT, "the text has %zu bytes; at most %d can be encoded", size_bytes,
+                     INT32_MAX - 1);
+}
+
 static enum status check_text(const char *text, size_t size_bytes, struct error *error)
 {
-    if (size_bytes >= INT32_MAX)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "the text has %zu bytes; at most %d can be encoded",
-                         size_bytes, INT32_MAX - 1);
     size_t valid = utf8_valid_size(text, size_bytes);
     if (valid < size_bytes)
         return error_set(error, STATUS_INVALID_ARGUMENT,
@@ -97,10 +117,15 @@ static enum status check_text(const char *text, size_t size_bytes, struct error 
     return STATUS_OK;
 }
 
-static enum status encode(const struct tokenizer *tokenizer, bool with_added, const char *text,
+typedef enum status encode_function(struct encoding *encoding, const char *text, size_t size_bytes,
+                                    struct error *error);
+
+static enum status encode(const struct tokenizer *tokenizer, encode_function *function, const char *text,
                           size_t size_bytes, int32_t **ids, size_t *n_ids, struct error *error)
 {
-    enum status status = check_text(text, size_bytes, error);
+    enum status status = check_size(size_bytes, error);
+    if (status == STATUS_OK && function != encode_any_bytes)
+        status = check_text(text, size_bytes, error);
     if (status != STATUS_OK)
         return status;
     struct encoding encoding = {.tokenizer = tokenizer, .match = pcre2_match_data_create(1, NULL)};
@@ -108,8 +133,7 @@ static enum status encode(const struct tokenizer *tokenizer, bool with_added, co
     if (status == STATUS_OK && !encoding.match)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to encode a text");
     if (status == STATUS_OK)
-        status = with_added ? encode_with_added(&encoding, text, size_bytes, error)
-                            : encode_section(&encoding, text, size_bytes, error);
+        status = function(&encoding, text, size_bytes, error);
     pcre2_match_data_free(encoding.match);
     bpe_scratch_release(&encoding.scratch);
     if (status != STATUS_OK) {
@@ -124,11 +148,17 @@ static enum status encode(const struct tokenizer *tokenizer, bool with_added, co
 enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
                              int32_t **ids, size_t *n_ids, struct error *error)
 {
-    return encode(tokenizer, true, text, size_bytes, ids, n_ids, error);
+    return encode(tokenizer, encode_with_added, text, size_bytes, ids, n_ids, error);
 }
 
 enum status tokenizer_encode_ordinary(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
                                       int32_t **ids, size_t *n_ids, struct error *error)
 {
-    return encode(tokenizer, false, text, size_bytes, ids, n_ids, error);
+    return encode(tokenizer, encode_section, text, size_bytes, ids, n_ids, error);
+}
+
+enum status tokenizer_encode_bytes(const struct tokenizer *tokenizer, const void *bytes, size_t size_bytes,
+                                   int32_t **ids, size_t *n_ids, struct error *error)
+{
+    return encode(tokenizer, encode_any_bytes, bytes, size_bytes, ids, n_ids, error);
 }

@@ -33,6 +33,11 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
 enum status tokenizer_encode_ordinary(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
                                       int32_t **ids, size_t *n_ids, struct error *error);
 
+/* Any bytes at all: what is valid UTF-8 as ordinary text, every other byte as its own token. tokenizer_decode gives the same
+ * bytes back. */
+enum status tokenizer_encode_bytes(const struct tokenizer *tokenizer, const void *bytes, size_t size_bytes,
+                                   int32_t **ids, size_t *n_ids, struct error *error);
+
 /* The bytes of one token; a piece may be part of a UTF-8 character. Empty for an id that has no bytes (a mask
  * token, or out of range). */
 struct token_piece {

@@ -196,6 +196,44 @@ START_TEST(random_texts_survive)
 }
 END_TEST
 
+static void check_bytes_survive(const struct tokenizer *tokenizer, const unsigned char *bytes, size_t size_bytes)
+{
+    int32_t *ids = NULL;
+    char *decoded = NULL;
+    size_t n = 0, size = 0;
+    ck_assert_int_eq(tokenizer_encode_bytes(tokenizer, bytes, size_bytes, &ids, &n, &error), STATUS_OK);
+    ck_assert_int_eq(tokenizer_decode(tokenizer, ids, n, &decoded, &size, &error), STATUS_OK);
+    ck_assert(size == size_bytes && !memcmp(decoded, bytes, size_bytes));
+    free(ids);
+    free(decoded);
+}
+
+/* Any bytes, in which valid and invalid UTF-8 stand side by side; and valid text gets the ids that it always gets. */
+START_TEST(any_bytes_survive)
+{
+    uint64_t state = 99;
+    unsigned char bytes[256];
+    for (int round = 0; round < 2000; round++) {
+        size_t size = (size_t)round % sizeof bytes;
+        for (size_t i = 0; i < size; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            static const unsigned char near_utf8[] = "ab \xC3\xA9\xE6\xBC\xF0\x9F\xFF";
+            bytes[i] = round % 2 ? (unsigned char)(state >> 56) : near_utf8[(state >> 33) % 10];
+        }
+        check_bytes_survive(gpt2, bytes, size);
+        check_bytes_survive(small, bytes, size);
+    }
+    static const char text[] = "caf\xC3\xA9 <|endoftext|> it's";
+    int32_t *as_bytes = NULL, *as_text = NULL;
+    size_t n_bytes = 0, n_text = 0;
+    ck_assert_int_eq(tokenizer_encode_bytes(gpt2, text, sizeof text - 1, &as_bytes, &n_bytes, &error), STATUS_OK);
+    ck_assert_int_eq(tokenizer_encode_ordinary(gpt2, text, sizeof text - 1, &as_text, &n_text, &error), STATUS_OK);
+    ck_assert(n_bytes == n_text && !memcmp(as_bytes, as_text, n_text * sizeof *as_text));
+    free(as_bytes);
+    free(as_text);
+}
+END_TEST
+
 /* What one of several threads does: encodes and decodes the same text many times; NULL when it always fits.
  */
 static void *encode_often(void *argument)
@@ -336,6 +374,7 @@ Suite *vectors_suite(void)
     tcase_add_loop_test(cases, a_megabyte_of_one_character, 0, 7);
     tcase_add_test(cases, a_megabyte_without_splitting);
     tcase_add_test(cases, random_texts_survive);
+    tcase_add_test(cases, any_bytes_survive);
     tcase_add_test(cases, threads_share_a_tokenizer);
     tcase_add_test(cases, every_byte_decodes);
     tcase_add_test(cases, merges_in_order);
