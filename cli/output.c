@@ -7,13 +7,7 @@
 #include <time.h>
 
 #include "cli/json_output.h"
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+#include "common/clock.h"
 
 /* Asked for every frame: a terminal changes its size. */
 static struct view_size terminal_size(FILE *terminal)
@@ -33,7 +27,7 @@ void output_init(struct output *output, enum output_kind kind, bool with_colour,
                  FILE *remarks)
 {
     *output = (struct output){
-        .kind = kind, .pace_ms = pace_ms, .out = out, .remarks = remarks, .started = seconds_now()};
+        .kind = kind, .pace_ms = pace_ms, .out = out, .remarks = remarks, .started = clock_seconds()};
     view_init(&output->view, with_colour);
 }
 
@@ -85,7 +79,7 @@ static enum status take_accepted(struct output *output, Millrace__V1__GenerateEv
     output->accepted = event->accepted;
     event->accepted = NULL;
     event->kind_case = MILLRACE__V1__GENERATE_EVENT__KIND__NOT_SET;
-    output->started = seconds_now();
+    output->started = clock_seconds();
     if (output->kind == OUTPUT_FRAMES)
         return print_event(output, "accepted", json_of_accepted(output->accepted), error);
     return has_view(output) ? open_canvas(&output->canvas, output->accepted, error) : STATUS_OK;
@@ -125,12 +119,12 @@ static void let_it_be_seen(struct output *output)
     double pace = (double)output->pace_ms;
     if (pace < 0)
         pace = fmin(USUAL_MS, MOST_IN_ALL_MS / fmax(1, output->accepted->steps));
-    double left = output->drawn_at + pace / 1000 - seconds_now();
+    double left = output->drawn_at + pace / 1000 - clock_seconds();
     if (output->drawn_at > 0 && left > 0) {
         struct timespec pause = {(time_t)left, (long)(1e9 * (left - floor(left)))};
         nanosleep(&pause, NULL);
     }
-    output->drawn_at = seconds_now();
+    output->drawn_at = clock_seconds();
 }
 
 static enum status take_frame(struct output *output, const Millrace__V1__Frame *frame, struct error *error)
@@ -155,7 +149,7 @@ static enum status take_frame(struct output *output, const Millrace__V1__Frame *
  * --seed 7" */
 static void print_summary(const struct output *output, const Millrace__V1__Finished *finished)
 {
-    double total_s = finished->timings ? finished->timings->total_ms / 1000 : seconds_now() - output->started;
+    double total_s = finished->timings ? finished->timings->total_ms / 1000 : clock_seconds() - output->started;
     fprintf(output->remarks, "%" PRIu32 " tokens in %.2f s", finished->generated_tokens, total_s);
     if (total_s > 0)
         fprintf(output->remarks, " (%.0f tokens/s)", finished->generated_tokens / total_s);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "coordinator/events.h"
+#include "common/clock.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/text.h"
 
@@ -10,7 +11,7 @@ static Millrace__V1__Timings timings_of(const struct sequence *sequence)
     timings.queue_ms = 1e3 * (sequence->began_at - sequence->accepted_at);
     timings.first_frame_ms = 1e3 * (sequence->first_frame_at - sequence->accepted_at);
     timings.compute_ms = sequence->compute_ms;
-    timings.total_ms = 1e3 * (monotonic_seconds() - sequence->accepted_at);
+    timings.total_ms = 1e3 * (clock_seconds() - sequence->accepted_at);
     return timings;
 }
 

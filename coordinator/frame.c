@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "coordinator/events.h"
+#include "common/clock.h"
 #include "coordinator/scheduler.h"
 
 static void send_event(struct rpc_call *call, Millrace__V1__GenerateEvent__KindCase kind, void *event)
@@ -50,7 +51,7 @@ void event_send_frame(struct rpc_call *call, const struct served_model *model,
     frame.positions = (uint32_t *)positions;
     frame.ids = (uint32_t *)ids;
     frame.pieces = pieces;
-    frame.elapsed_ms = 1e3 * (monotonic_seconds() - sequence->accepted_at);
+    frame.elapsed_ms = 1e3 * (clock_seconds() - sequence->accepted_at);
     frame.final = sequence->step == (uint32_t)sequence->request.steps;
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_FRAME, &frame);
     free(pieces);

@@ -8,6 +8,7 @@
  * Every signal after the first hurries to the next phase.
  */
 #include "coordinator/lifecycle.h"
+#include "common/clock.h"
 
 #include <math.h>
 #include <poll.h>
@@ -37,7 +38,7 @@ static void enter_finishing(struct lifecycle *lifecycle)
     health_set(lifecycle->health, false);
     scheduler_refuse_new(lifecycle->scheduler);
     lifecycle->phase = FINISHING;
-    lifecycle->deadline = monotonic_seconds() + lifecycle->drain_seconds;
+    lifecycle->deadline = clock_seconds() + lifecycle->drain_seconds;
 }
 
 static void enter_leaving(struct lifecycle *lifecycle)
@@ -47,7 +48,7 @@ static void enter_leaving(struct lifecycle *lifecycle)
         spawn_stop_restarting(lifecycle->spawn);
     scheduler_drain_replicas(lifecycle->scheduler);
     lifecycle->phase = LEAVING;
-    lifecycle->deadline = monotonic_seconds() + LEAVING_SECONDS;
+    lifecycle->deadline = clock_seconds() + LEAVING_SECONDS;
 }
 
 static void enter_terminating(struct lifecycle *lifecycle)
@@ -55,7 +56,7 @@ static void enter_terminating(struct lifecycle *lifecycle)
     log_warning("replicas still run: terminating them");
     spawn_signal(lifecycle->spawn, SIGTERM);
     lifecycle->phase = TERMINATING;
-    lifecycle->deadline = monotonic_seconds() + lifecycle->grace_seconds + 1;
+    lifecycle->deadline = clock_seconds() + lifecycle->grace_seconds + 1;
 }
 
 static void enter_killing(struct lifecycle *lifecycle)
@@ -82,7 +83,7 @@ static bool phase_is_over(struct lifecycle *lifecycle)
 {
     if (lifecycle->phase == FINISHING && scheduler_is_idle(lifecycle->scheduler))
         return true;
-    return lifecycle->phase != SERVING && monotonic_seconds() >= lifecycle->deadline;
+    return lifecycle->phase != SERVING && clock_seconds() >= lifecycle->deadline;
 }
 
 static bool nobody_lives(const struct lifecycle *lifecycle)
@@ -137,7 +138,7 @@ static void wait_for_events(struct lifecycle *lifecycle, double seconds)
     struct pollfd files[] = {{.fd = lifecycle->signals, .events = POLLIN},
                              {.fd = lifecycle->wake, .events = POLLIN}};
     if (isfinite(lifecycle->deadline) && lifecycle->phase != SERVING)
-        seconds = fmin(seconds, fmax(lifecycle->deadline - monotonic_seconds(), 0));
+        seconds = fmin(seconds, fmax(lifecycle->deadline - clock_seconds(), 0));
     poll(files, 2, (int)ceil(seconds * 1000));
     ssize_t drained = read(lifecycle->wake, &count, sizeof count);
     (void)drained; /* nothing there is as good */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/clock.h"
 #include "common/options.h"
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
@@ -144,7 +145,7 @@ static enum status create_scheduler(struct process *process, struct error *error
     process->lifecycle.scheduler = scheduler_create(&scheduler_options);
     process->coordinator = (struct coordinator){.model = &process->model,
                                                 .scheduler = process->lifecycle.scheduler,
-                                                .started_at = monotonic_seconds()};
+                                                .started_at = clock_seconds()};
     if (process->lifecycle.scheduler)
         return STATUS_OK;
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the scheduler");

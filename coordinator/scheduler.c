@@ -25,6 +25,7 @@
  * late report of a cancelled or moved request finds nothing and is dropped.
  */
 #include "coordinator/scheduler.h"
+#include "common/clock.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -52,13 +53,6 @@ struct scheduler {
     double mean_run_seconds; /* of finished requests, recent ones weigh more; 0: none yet */
     uint64_t accepted, finished, cancelled, failed;
 };
-
-double monotonic_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 struct scheduler *scheduler_create(const struct scheduler_options *options)
 {
@@ -99,7 +93,7 @@ static void count_ending(struct scheduler *scheduler, const struct sequence *seq
     } else if (status != STATUS_OK) {
         scheduler->failed++;
     } else {
-        double seconds = monotonic_seconds() - sequence->began_at, mean = scheduler->mean_run_seconds;
+        double seconds = clock_seconds() - sequence->began_at, mean = scheduler->mean_run_seconds;
         scheduler->finished++;
         scheduler->mean_run_seconds = mean > 0 ? 0.9 * mean + 0.1 * seconds : seconds;
     }
@@ -160,9 +154,9 @@ static void start_on(struct scheduler *scheduler, struct sequence *sequence, str
     sequence->replica = replica;
     sequence_list_append(&replica->running, sequence);
     if (!sequence->began_at)
-        sequence->began_at = monotonic_seconds();
+        sequence->began_at = clock_seconds();
     if (replica->running.n == 1)
-        replica->heard_at = monotonic_seconds(); /* its silence counts from here */
+        replica->heard_at = clock_seconds(); /* its silence counts from here */
     replica->operations->submit(replica->line, sequence);
 }
 
@@ -278,7 +272,7 @@ enum status scheduler_accept(struct scheduler *scheduler, struct request *reques
     if (sequence) {
         sequence->sink = sink;
         sequence->client = client;
-        sequence->accepted_at = monotonic_seconds();
+        sequence->accepted_at = clock_seconds();
         *number = sequence->number;
         scheduler->accepted++;
         sequence_list_append(&scheduler->queue, sequence);
@@ -341,7 +335,7 @@ static void connect_line(struct replica *replica, const struct replica_hello *he
     replica->n_ranks = hello->n_ranks;
     snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
     replica->steps = 0;
-    replica->heard_at = monotonic_seconds();
+    replica->heard_at = clock_seconds();
     replica->restarts += replica->was_attached;
     replica->was_attached = true;
 }
@@ -402,7 +396,7 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
         return status;
     replica->steps++;
     if (!sequence->first_frame_at)
-        sequence->first_frame_at = monotonic_seconds();
+        sequence->first_frame_at = clock_seconds();
     sequence->sink->frame(sequence->client, sequence, report->positions, report->ids, report->n_changed);
     if (report->done)
         finish_request(scheduler, sequence);
@@ -453,7 +447,7 @@ void scheduler_heard(struct scheduler *scheduler, void *line)
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = replica_of_line(scheduler, line);
     if (replica)
-        replica->heard_at = monotonic_seconds();
+        replica->heard_at = clock_seconds();
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
@@ -542,7 +536,7 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 
 void scheduler_check_silence(struct scheduler *scheduler)
 {
-    double now = monotonic_seconds();
+    double now = clock_seconds();
     pthread_mutex_lock(&scheduler->mutex);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
         if (!replica->operations || !replica->running.n ||

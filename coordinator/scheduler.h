@@ -100,7 +100,4 @@ void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *tota
 void scheduler_each_replica(struct scheduler *scheduler, void (*visit)(void *context, const struct replica *),
                             void *context);
 
-/* Seconds of the monotonic clock, as all times of sequences and replicas are. */
-double monotonic_seconds(void);
-
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "coordinator/services.h"
+#include "common/clock.h"
 
 /* ---- Tokenize ---- */
 
@@ -149,7 +150,7 @@ static void reply_status(struct rpc_call *call, const struct coordinator *coordi
         pointers[i] = &list->replicas[i];
     Millrace__V1__StatusResponse response = MILLRACE__V1__STATUS_RESPONSE__INIT;
     response.version = (char *)MILLRACE_VERSION;
-    response.uptime_seconds = monotonic_seconds() - coordinator->started_at;
+    response.uptime_seconds = clock_seconds() - coordinator->started_at;
     response.model = (char *)coordinator->model->config.name;
     response.n_replicas = list->n;
     response.replicas = pointers;

@@ -6,6 +6,7 @@
  *   living  → waiting [on_death]     start_at = now + pause
  */
 #include "coordinator/spawn.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <math.h>
@@ -80,7 +81,7 @@ static void describe_death(int wait_status, double seconds, char *text, size_t s
 static void on_death(struct spawn *spawn, struct child *child, int wait_status)
 {
     char reason[128];
-    double now = monotonic_seconds();
+    double now = clock_seconds();
     describe_death(wait_status, now - child->started_at, reason, sizeof reason);
     shm_directory_remove(&child->shm_directory);
     child->pid = 0;
@@ -143,7 +144,7 @@ static void reap(struct spawn *spawn)
 static void start(struct spawn *spawn, struct child *child)
 {
     struct error error;
-    double now = monotonic_seconds();
+    double now = clock_seconds();
     shm_directory_make(&child->shm_directory, child->name);
     child->started_at = now;
     if (launch_replica(spawn->options, child->name, child->shm_directory.path, &child->pid, &error) ==
@@ -176,10 +177,10 @@ double spawn_step(struct spawn *spawn)
     reap(spawn);
     for (int i = 0; i < spawn->n_children && spawn->restarting; i++) {
         struct child *child = &spawn->children[i];
-        if (!child->pid && child->start_at <= monotonic_seconds())
+        if (!child->pid && child->start_at <= clock_seconds())
             start(spawn, child);
         if (!child->pid)
-            wait = fmin(wait, fmax(child->start_at - monotonic_seconds(), 0));
+            wait = fmin(wait, fmax(child->start_at - clock_seconds(), 0));
     }
     return wait;
 }

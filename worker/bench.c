@@ -9,7 +9,7 @@
 
 #include "common/philox.h"
 #include "worker/batch.h"
-#include "worker/clock.h"
+#include "common/clock.h"
 
 /* What one rank saw; exchanged as it is. */
 struct bench_figures {

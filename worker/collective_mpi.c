@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/clock.h"
+#include "common/clock.h"
 
 /*
  * The all-reduce is a reduce-scatter and an all-gather: each rank receives everybody's copy of its own slice, adds them, and

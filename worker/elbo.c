@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/philox.h"
-#include "worker/clock.h"
+#include "common/clock.h"
 
 struct elbo_window elbo_window_at(const struct elbo_options *options, const struct model_config *config,
                                   size_t n_ids, const int32_t *order, int index)

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "worker/clock.h"
+#include "common/clock.h"
 #include "worker/submission.h"
 
 struct engine {

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "worker/clock.h"
+#include "common/clock.h"
 
 static void *allocate(struct forward *forward, size_t size_bytes)
 {

@@ -1,6 +1,6 @@
 #include "worker/model.h"
 
-#include "worker/clock.h"
+#include "common/clock.h"
 
 static int largest(int a, int b)
 {

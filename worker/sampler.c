@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "worker/clock.h"
+#include "common/clock.h"
 
 static bool allocate_device(struct sampler *sampler)
 {

@@ -8,7 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/connection.h"
-#include "cli/eval/clock.h"
+#include "common/clock.h"
 #include "cli/eval/elbo.h"
 #include "cli/eval/judge.h"
 #include "cli/eval/metrics.h"

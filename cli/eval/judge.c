@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/eval/clock.h"
+#include "common/clock.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 #include "cli/process.h"

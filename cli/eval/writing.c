@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/eval/clock.h"
+#include "common/clock.h"
 #include "cli/interrupt.h"
 #include "proto/millrace.pb-c.h"
 

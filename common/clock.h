@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_EVAL_CLOCK_H
-#define MILLRACE_CLI_EVAL_CLOCK_H
+#ifndef MILLRACE_COMMON_CLOCK_H
+#define MILLRACE_COMMON_CLOCK_H
 
 #include <time.h>
 
