@@ -74,6 +74,15 @@ class Faults(unittest.TestCase):
         wait_until(lambda: not any(alive(pid) for pid in family), "no process is left over")
         cluster.stop()
 
+    def test_a_cancelled_text_frees_its_place(self):
+        with Cluster("--max-sequences", "1", ranks=2) as cluster:
+            call = cluster.generate(api.GenerateRequest(length=1024, steps=1000, seed=1))
+            for event in call:
+                if event.WhichOneof("kind") == "frame" and event.frame.step == 3:
+                    break
+            call.cancel()
+            cluster.text(length=8, steps=1, seed=1, timeout=10)
+
     def test_sigterm_lets_requests_finish(self):
         cluster = Cluster(ranks=2)
         events = []
@@ -93,6 +102,53 @@ class Faults(unittest.TestCase):
             self.assertNotEqual(second.returncode, 0)
             self.assertIn(first.address, second.stderr)
             first.text(length=8, steps=1, seed=1)
+
+
+class Attached(unittest.TestCase):
+    """A replica that somebody else started outlives its coordinator."""
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.address = f"unix:{self.directory}/socket"
+
+    def coordinator(self):
+        cluster = Cluster("--spawn", "0", ready=False, listen=self.address)
+        self.addCleanup(cluster.stop)
+        cluster.connect(self.address)
+        return cluster
+
+    def attached(self, cluster):
+        """Once a replica is ready; the coordinator may not listen yet."""
+        try:
+            return [replica.state for replica in cluster.status().replicas] == ["ready"]
+        except grpc.RpcError:
+            return False
+
+    def test_a_coordinator_is_replaced(self):
+        environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        first = self.coordinator()
+        replica = subprocess.Popen(["mpirun", "-n", "2", "--bind-to", "none", f"{BIN}/millrace-worker", "--model", DEMO,
+                                    "--coordinator", self.address, "--replica", "elsewhere", "--max-sequences", "1"],
+                                   env=environment,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(replica.wait)
+        self.addCleanup(replica.terminate)
+        wait_until(lambda: self.attached(first), "the replica is ready")
+        expected = first.text(length=200, steps=30, seed=5)
+        self.assertEqual(expected.replica, "elsewhere")
+        try:
+            for event in first.generate(api.GenerateRequest(length=1024, steps=1000, seed=6)):
+                if event.WhichOneof("kind") == "frame" and event.frame.step == 3:
+                    first.process.kill()
+        except grpc.RpcError as error:
+            self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+        first.process.wait()
+        second = self.coordinator()
+        wait_until(lambda: self.attached(second), "the replica has attached again")
+        second.text(length=8, steps=1, seed=1)  # the next one has the number of the text that was lost
+        self.assertEqual(second.text(length=200, steps=30, seed=5).ids, expected.ids)  # which takes no place here
+        self.assertIsNone(replica.poll())
 
 
 class Starting(unittest.TestCase):
