@@ -1,0 +1,64 @@
+/* Which request runs on which replica. */
+#include "coordinator/scheduler_state.h"
+
+#include "common/clock.h"
+
+/* replicas that one request may lose without a step in between: then it is the cause */
+enum { MAX_LOSSES = 5 };
+
+static void start_on(struct scheduler *scheduler, struct sequence *sequence, struct replica *replica)
+{
+    sequence_list_remove(&scheduler->queue, sequence);
+    sequence->replica = replica;
+    sequence_list_append(&replica->running, sequence);
+    if (!sequence->began_at)
+        sequence->began_at = clock_seconds();
+    if (replica->running.n == 1)
+        replica->heard_at = clock_seconds(); /* its silence counts from here */
+    replica->operations->submit(replica->line, sequence);
+}
+
+static void fail_too_long(struct scheduler *scheduler, struct sequence *sequence, int64_t longest)
+{
+    struct error error;
+    error_set(&error, STATUS_INVALID_ARGUMENT,
+              "length: %d positions; the replicas run at most %lld at a time", sequence->request.length,
+              (long long)longest);
+    scheduler_fail_request(scheduler, sequence, error.status, error.text);
+}
+
+/* Hands out what waits, in order, as far as there is room. */
+void scheduler_dispatch(struct scheduler *scheduler)
+{
+    struct sequence *sequence;
+    while ((sequence = scheduler->queue.first)) {
+        int64_t longest = replica_set_longest(&scheduler->replicas);
+        struct replica *replica = replica_set_choose(&scheduler->replicas, sequence->request.length);
+        if (replica)
+            start_on(scheduler, sequence, replica);
+        else if (longest >= 0 && sequence->request.length > longest)
+            fail_too_long(scheduler, sequence, longest);
+        else
+            return;
+    }
+}
+
+/* Back to the front of the queue, as it was after its last step. */
+void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence)
+{
+    sequence_list_remove(&sequence->replica->running, sequence);
+    sequence->replica = NULL;
+    sequence_list_prepend(&scheduler->queue, sequence);
+}
+
+void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss)
+{
+    struct sequence *sequence;
+    while ((sequence = replica->running.last)) { /* from the last, so that the order stays */
+        scheduler_put_back(scheduler, sequence);
+        sequence->n_losses += is_loss;
+        if (sequence->n_losses > MAX_LOSSES)
+            scheduler_fail_request(scheduler, sequence, STATUS_INTERNAL,
+                                   "replicas were lost again and again while they ran this request");
+    }
+}

@@ -1,0 +1,304 @@
+/* How replicas come, speak and go. */
+#include "coordinator/scheduler_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
+
+static struct replica *replica_of_line(const struct scheduler *scheduler, const void *line)
+{
+    struct replica *replica = scheduler->replicas.first;
+    while (replica && replica->line != line)
+        replica = replica->next;
+    return replica;
+}
+
+/* A sequence that runs on that very replica. */
+static struct sequence *running_on(const struct scheduler *scheduler, const struct replica *replica,
+                                   uint64_t number)
+{
+    struct sequence *sequence = request_table_find(&scheduler->requests, number);
+    return sequence && sequence->replica == replica ? sequence : NULL;
+}
+
+static void set_error(struct replica *replica, const char *reason)
+{
+    snprintf(replica->last_error, sizeof replica->last_error, "%s", reason);
+}
+
+static void set_failed(struct scheduler *scheduler, struct replica *replica, const char *reason)
+{
+    replica->state = REPLICA_FAILED;
+    set_error(replica, reason);
+    log_error("replica %s failed: %s", replica->name, reason);
+    scheduler_put_back_all(scheduler, replica, true);
+    scheduler_dispatch(scheduler);
+    scheduler_fail_without_hope(scheduler);
+    scheduler_note_change(scheduler);
+}
+
+static enum status check_hello(const struct scheduler *scheduler, const struct replica_hello *hello,
+                               struct error *error)
+{
+    if (!replica_name_is_valid(hello->name))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "hello.replica: \"%.80s\" is no name: 1 to %d letters, digits, '.', '_' or '-'",
+                         hello->name, REPLICA_NAME_MAX);
+    const struct replica *known = replica_set_find(&scheduler->replicas, hello->name);
+    if (known && known->operations)
+        return error_set(error, STATUS_ALREADY_EXISTS, "hello.replica: a replica \"%s\" is attached already",
+                         hello->name);
+    if (!known && scheduler->n_replicas >= MAX_REPLICAS)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d replicas are known; no more fit",
+                         scheduler->n_replicas);
+    return STATUS_OK;
+}
+
+/* The replica of that name, new or known. NULL without memory. */
+static struct replica *get_replica(struct scheduler *scheduler, const char *name)
+{
+    bool known = replica_set_find(&scheduler->replicas, name);
+    struct replica *replica = replica_set_get(&scheduler->replicas, name);
+    scheduler->n_replicas += replica && !known;
+    return replica;
+}
+
+static void connect_line(struct replica *replica, const struct replica_hello *hello,
+                         const struct replica_line *operations, void *line)
+{
+    replica->operations = operations;
+    replica->line = line;
+    replica->n_ranks = hello->n_ranks;
+    snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
+    replica->steps = 0;
+    replica->heard_at = clock_seconds();
+    replica->restarts += replica->was_attached;
+    replica->was_attached = true;
+}
+
+enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
+                             const struct replica_line *operations, void *line, struct error *error)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    enum status status = check_hello(scheduler, hello, error);
+    struct replica *replica = status == STATUS_OK ? get_replica(scheduler, hello->name) : NULL;
+    if (replica)
+        connect_line(replica, hello, operations, line);
+    else if (status == STATUS_OK)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for another replica");
+    pthread_mutex_unlock(&scheduler->mutex);
+    return status;
+}
+
+void scheduler_ready(struct scheduler *scheduler, void *line, int max_sequences, int64_t max_batch_tokens)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_of_line(scheduler, line);
+    if (replica) {
+        replica->state = REPLICA_READY;
+        replica->was_ready = true;
+        replica->max_sequences = max_sequences;
+        replica->max_batch_tokens = max_batch_tokens;
+        log_info("replica %s is ready: %s, %u ranks, %d sequences, %lld tokens at a time", replica->name,
+                 replica->backend, replica->n_ranks, max_sequences, (long long)max_batch_tokens);
+        scheduler_dispatch(scheduler);
+        scheduler_note_change(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_of_line(scheduler, line);
+    if (replica)
+        set_failed(scheduler, replica, reason);
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+static void finish_request(struct scheduler *scheduler, struct sequence *sequence)
+{
+    struct ending ending = {
+        .status = STATUS_OK, .replica = sequence->replica->name, .n_ranks = sequence->replica->n_ranks};
+    scheduler_end_request(scheduler, sequence, &ending);
+    scheduler_dispatch(scheduler);
+}
+
+static enum status advance(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
+                           const struct step_report *report, struct error *error)
+{
+    enum status status = sequence_advance(sequence, report, scheduler->options.n_ids, error);
+    if (status != STATUS_OK)
+        return status;
+    replica->steps++;
+    if (!sequence->first_frame_at)
+        sequence->first_frame_at = clock_seconds();
+    sequence->sink->frame(sequence->client, sequence, report->positions, report->ids, report->n_changed);
+    if (report->done)
+        finish_request(scheduler, sequence);
+    return STATUS_OK;
+}
+
+enum status scheduler_report(struct scheduler *scheduler, void *line, const struct step_report *report,
+                             struct error *error)
+{
+    enum status status = STATUS_OK;
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_of_line(scheduler, line);
+    struct sequence *sequence = replica ? running_on(scheduler, replica, report->number) : NULL;
+    if (sequence)
+        status = advance(scheduler, replica, sequence, report, error);
+    pthread_mutex_unlock(&scheduler->mutex);
+    return status;
+}
+
+/* A replica that refuses because it is leaving gets no more; its answer is no fault of the request. */
+static void reject(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
+                   enum status status, const char *reason)
+{
+    if (status != STATUS_UNAVAILABLE) {
+        scheduler_fail_request(scheduler, sequence, status, reason);
+        return;
+    }
+    replica->state = REPLICA_DRAINING;
+    scheduler_put_back(scheduler, sequence);
+    scheduler_note_change(scheduler);
+}
+
+void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t number, enum status status,
+                        const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_of_line(scheduler, line);
+    struct sequence *sequence = replica ? running_on(scheduler, replica, number) : NULL;
+    if (sequence) {
+        reject(scheduler, replica, sequence, status == STATUS_OK ? STATUS_INTERNAL : status, reason);
+        scheduler_dispatch(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_heard(struct scheduler *scheduler, void *line)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_of_line(scheduler, line);
+    if (replica)
+        replica->heard_at = clock_seconds();
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+/* An outsider that said goodbye is forgotten; one that was lost, or that we start ourselves, is expected
+ * back. */
+static void forget_or_expect(struct scheduler *scheduler, struct replica *replica, bool clean,
+                             const char *reason)
+{
+    if (clean && !replica->supervised && replica->state != REPLICA_FAILED) {
+        replica_set_remove(&scheduler->replicas, replica);
+        scheduler->n_replicas--;
+        return;
+    }
+    if (replica->state == REPLICA_FAILED)
+        return;
+    replica->state = REPLICA_STARTING;
+    if (!clean)
+        set_error(replica, reason);
+}
+
+void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_of_line(scheduler, line);
+    if (replica) {
+        log_info("replica %s is gone%s%s; %d of its sequences go back to the queue", replica->name,
+                 clean ? "" : ": ", clean ? "" : reason, replica->running.n);
+        replica->operations = NULL;
+        replica->line = NULL;
+        scheduler_put_back_all(scheduler, replica, !clean);
+        forget_or_expect(scheduler, replica, clean, reason);
+        scheduler_dispatch(scheduler);
+        scheduler_fail_without_hope(scheduler);
+        scheduler_note_change(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+/* ---- who starts replicas ---- */
+
+void scheduler_expect(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = get_replica(scheduler, name);
+    if (replica)
+        replica->supervised = true;
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason)
+{
+    bool was_ready = false;
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    if (replica) {
+        was_ready = replica->was_ready;
+        replica->was_ready = false;
+        if (replica->state != REPLICA_FAILED) /* whose own reason says more */
+            set_error(replica, reason);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+    return was_ready;
+}
+
+bool scheduler_take_stuck(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_stuck = replica && replica->is_stuck;
+    if (is_stuck)
+        replica->is_stuck = false;
+    pthread_mutex_unlock(&scheduler->mutex);
+    return is_stuck;
+}
+
+void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    if (replica && replica->state != REPLICA_FAILED)
+        set_failed(scheduler, replica, reason);
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+/* ---- their supervision ---- */
+
+void scheduler_check_silence(struct scheduler *scheduler)
+{
+    double now = clock_seconds();
+    pthread_mutex_lock(&scheduler->mutex);
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        if (!replica->operations || !replica->running.n ||
+            now - replica->heard_at < scheduler->options.silence_seconds)
+            continue;
+        log_error("replica %s has %d sequences and said nothing for %.0f s: hanging up", replica->name,
+                  replica->running.n, now - replica->heard_at);
+        replica->operations->hang_up(replica->line, STATUS_DEADLINE_EXCEEDED, "no report came in time");
+        replica->heard_at = now; /* the rest happens when the line ends */
+        replica->is_stuck = replica->supervised;
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_drain_replicas(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        if (!replica->operations)
+            continue;
+        replica->state = REPLICA_DRAINING;
+        replica->operations->drain(replica->line);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}

@@ -1,0 +1,134 @@
+/* How requests come and end. */
+#include "coordinator/scheduler_state.h"
+
+#include <math.h>
+
+#include "common/clock.h"
+
+static struct sequence_list *list_of(struct scheduler *scheduler, struct sequence *sequence)
+{
+    return sequence->replica ? &sequence->replica->running : &scheduler->queue;
+}
+
+static void count_ending(struct scheduler *scheduler, const struct sequence *sequence, enum status status)
+{
+    if (status == STATUS_CANCELLED) {
+        scheduler->cancelled++;
+    } else if (status != STATUS_OK) {
+        scheduler->failed++;
+    } else {
+        double seconds = clock_seconds() - sequence->began_at, mean = scheduler->mean_run_seconds;
+        scheduler->finished++;
+        scheduler->mean_run_seconds = mean > 0 ? 0.9 * mean + 0.1 * seconds : seconds;
+    }
+}
+
+/* The only way in which a request ends. */
+void scheduler_end_request(struct scheduler *scheduler, struct sequence *sequence,
+                           const struct ending *ending)
+{
+    sequence_list_remove(list_of(scheduler, sequence), sequence);
+    request_table_remove(&scheduler->requests, sequence);
+    count_ending(scheduler, sequence, ending->status);
+    sequence->sink->ended(sequence->client, sequence, ending);
+    sequence_free(sequence);
+    if (!scheduler->requests.n)
+        scheduler_note_change(scheduler);
+}
+
+void scheduler_fail_request(struct scheduler *scheduler, struct sequence *sequence, enum status status,
+                            const char *reason)
+{
+    struct ending ending = {.status = status, .text = reason};
+    scheduler_end_request(scheduler, sequence, &ending);
+}
+
+/* All have failed, and there were some. */
+const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler)
+{
+    const struct replica *last = NULL;
+    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        if (replica->state != REPLICA_FAILED)
+            return NULL;
+        last = replica;
+    }
+    return last;
+}
+
+static enum status scheduler_no_replica_error(const struct replica *failed, struct error *error)
+{
+    return error_set(error, STATUS_UNAVAILABLE, "no replica can run the model: %s: %s", failed->name,
+                     failed->last_error);
+}
+
+/* Those who wait are told when there is nobody left to wait for. */
+void scheduler_fail_without_hope(struct scheduler *scheduler)
+{
+    const struct replica *failed = scheduler_last_hope_lost(scheduler);
+    struct error error;
+    if (!failed)
+        return;
+    scheduler_no_replica_error(failed, &error);
+    while (scheduler->queue.first)
+        scheduler_fail_request(scheduler, scheduler->queue.first, error.status, error.text);
+}
+
+static enum status refuse_full(const struct scheduler *scheduler, struct error *error)
+{
+    double hint = fmin(fmax(ceil(scheduler->mean_run_seconds), 1), 60);
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                     "the queue is full: %d requests wait (--max-queue %d); try again in about %.0f s",
+                     scheduler->queue.n, scheduler->options.max_queue, hint);
+}
+
+static enum status check_admission(const struct scheduler *scheduler, const struct request *request,
+                                   struct error *error)
+{
+    const struct replica *failed = scheduler_last_hope_lost(scheduler);
+    if (scheduler->refusing)
+        return error_set(error, STATUS_UNAVAILABLE,
+                         "the coordinator is shutting down; try another, or again later");
+    if (failed)
+        return scheduler_no_replica_error(failed, error);
+    bool starts_now = !scheduler->queue.n && replica_set_choose(&scheduler->replicas, request->length);
+    if (!starts_now && scheduler->queue.n >= scheduler->options.max_queue)
+        return refuse_full(scheduler, error);
+    return STATUS_OK;
+}
+
+enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
+                             const struct client_sink *sink, void *client, uint64_t *number,
+                             struct error *error)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    enum status status = check_admission(scheduler, request, error);
+    struct sequence *sequence = status == STATUS_OK ? request_table_add(&scheduler->requests, request) : NULL;
+    if (sequence) {
+        sequence->sink = sink;
+        sequence->client = client;
+        sequence->accepted_at = clock_seconds();
+        *number = sequence->number;
+        scheduler->accepted++;
+        sequence_list_append(&scheduler->queue, sequence);
+        sink->accepted(client, sequence);
+        scheduler_dispatch(scheduler);
+    } else if (status == STATUS_OK) {
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+    return status;
+}
+
+void scheduler_cancel(struct scheduler *scheduler, uint64_t number)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct sequence *sequence = request_table_find(&scheduler->requests, number);
+    if (sequence) {
+        struct replica *replica = sequence->replica;
+        if (replica)
+            replica->operations->cancel(replica->line, number);
+        scheduler_fail_request(scheduler, sequence, STATUS_CANCELLED, "the client is gone");
+        scheduler_dispatch(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}

@@ -1,0 +1,50 @@
+#ifndef MILLRACE_COORDINATOR_SCHEDULER_STATE_H
+#define MILLRACE_COORDINATOR_SCHEDULER_STATE_H
+
+#include <pthread.h>
+
+#include "coordinator/request_table.h"
+#include "coordinator/scheduler.h"
+
+/*
+ * Internal to scheduler*.c: what is behind the mutex, and what the files do for each other. Every function here
+ * is called with the lock held.
+ */
+
+struct scheduler {
+    struct scheduler_options options;
+    pthread_mutex_t mutex;
+    struct request_table requests;
+    struct sequence_list queue;
+    struct replica_set replicas;
+    int n_replicas;
+    bool refusing;
+    double mean_run_seconds; /* of finished requests, recent ones weigh more; 0: none yet */
+    uint64_t accepted, finished, cancelled, failed;
+};
+
+/* Tells the process that readiness may have changed, or that no request is left. */
+void scheduler_note_change(struct scheduler *scheduler);
+
+/* ---- scheduler_requests.c: how requests come and end ---- */
+
+/* The only way in which a request ends: out of its list and the table, its client told, freed. */
+void scheduler_end_request(struct scheduler *scheduler, struct sequence *sequence,
+                           const struct ending *ending);
+void scheduler_fail_request(struct scheduler *scheduler, struct sequence *sequence, enum status status,
+                            const char *reason);
+/* NULL: somebody may still run something. Else all have failed, and there were some: the last of them. */
+const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler);
+/* Those who wait are told when there is nobody left to wait for. */
+void scheduler_fail_without_hope(struct scheduler *scheduler);
+
+/* ---- scheduler_dispatch.c: who runs where ---- */
+
+/* Hands out what waits, as far as there is room. */
+void scheduler_dispatch(struct scheduler *scheduler);
+/* Back to the front of the queue, as it was after its last step. */
+void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence);
+/* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason. */
+void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss);
+
+#endif
