@@ -19,13 +19,17 @@
  * values. Nothing allocates after start-up: operations that need scratch take it from the arena that
  * `open` reserved for `max_rows` rows.
  *
- * Order and errors. Operations are enqueued in the order of the calls; `synchronize` waits for them.
- * They return nothing: the first failure is kept by the device and returned by `synchronize`, and
- * the calls between do no harm.
+ * Number formats. What flows from one operation to the next, wherever a pointer below is void, has the device's
+ * activation type: float32 on the CPU, bfloat16 on a GPU unless it was opened for float32. The residual stream, sums over
+ * ranks, conditioning and everything that sampling decides by are float32 or float64 everywhere.
+ *
+ * Order and errors. Operations are enqueued in the order of the calls; `synchronize` waits for them, `wait` for those before a
+ * mark. They return nothing: the first failure is kept by the device and returned by `synchronize` and `wait`, and the calls
+ * between do no harm.
  *
  * Arithmetic. Row i of a result depends on row i of the inputs alone, never on how many rows there
  * are or what they hold, and every sum has a fixed order: the contract "same request, same bytes" is
- * built on this. On the CPU the order is also the same for every instruction set (16 virtual lanes;
+ * built on this, on every backend. On the CPU the order is also the same for every instruction set (16 virtual lanes;
  * products fused only by explicit fma) and, through the leaves of a weight (below), for every
  * tensor-parallel degree that divides MATMUL_LEAVES.
  *
@@ -40,12 +44,23 @@ enum {
 enum { VOCABULARY_TILE = 128 }; /* columns whose sum of exp is kept as one number */
 enum { VOCABULARY_GROUPS = 8 }; /* runs of whole tiles; the unit in which ranks share the vocabulary */
 
+enum { DEVICE_MARKS = 4 }; /* points in the order of operations that can be waited for at the same time */
+
 struct device; /* one open backend */
 struct weight; /* a matrix in the backend's own layout */
 
+/* What the large weights are kept as, and with them what flows between operations. AUTO: float32 on the CPU (which has no
+ * other), bfloat16 on a GPU. FP8: weights e4m3 with a scale a row, rows of x quantised with a scale each; activations bfloat16. */
+enum precision { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_FP8 };
+
+/* What a weight is for. A conditioning weight multiplies a few float32 rows once per step of a schedule and keeps more precision
+ * than PRECISION_FP8 leaves. */
+enum weight_use { WEIGHT_PRODUCT, WEIGHT_CONDITIONING };
+
 struct device_options {
-    int n_threads;     /* CPU: threads that compute, the caller's included. GPU: ignored */
-    int index;         /* GPU: which one. CPU: ignored */
+    int n_threads; /* CPU: threads that compute, the caller's included. GPU: ignored */
+    int index;     /* GPU: which one. CPU: ignored */
+    enum precision precision;
     int max_rows;      /* the most rows of any operation */
     int max_positions; /* the longest sequence */
     int max_columns;   /* the widest row that an operation reads (K of the largest product) */
@@ -55,13 +70,15 @@ enum activation { ACTIVATION_NONE, ACTIVATION_GELU_TANH, ACTIVATION_SILU };
 
 /* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias) */
 struct matmul {
-    const float *x;
+    const void *x;
+    enum dtype x_type; /* the activation type, or float32 with a conditioning weight */
     int64_t ld_x;
     int rows;
     const struct weight *weight; /* made from w[n_out, n_in] */
     const float *bias;           /* [n_out] or NULL */
     enum activation activation;
-    float *y;
+    void *y;
+    enum dtype y_type; /* the activation type or float32 */
     int64_t ld_y;
 };
 
@@ -77,7 +94,7 @@ struct norm_modulate {
     const float *modulation; /* [n_conditions, ld_modulation] */
     int64_t ld_modulation, shift_offset, scale_offset;
     const int32_t *condition_of_row; /* [rows] */
-    float *y;                        /* [rows, width] */
+    void *y;                         /* [rows, width] */
 };
 
 /* x[i, :] += gate[c] ⊙ (y[i, :] + bias), c = condition_of_row[i]; gate[c] = modulation[c * ld_modulation + gate_offset ...] */
@@ -100,16 +117,17 @@ struct gated_add {
  * queries are packed apart from keys. No [length, length] buffer exists.
  */
 struct attention {
-    const float *q;     /* [n_queries, n_heads * head_size], row stride ld_q */
-    const float *k, *v; /* [n_rows, n_heads * head_size], row stride ld_kv */
+    const void *q;     /* [n_queries, n_heads * head_size], row stride ld_q */
+    const void *k, *v; /* [n_rows, n_heads * head_size], row stride ld_kv */
     int64_t ld_q, ld_kv, ld_o;
     int n_heads, head_size;
     const float *rotary; /* [max_positions, head_size]: head_size/2 cosines, then as many sines */
-    int n_sequences;
+    int n_sequences, n_queries;
+    int longest;              /* keys of the longest sequence */
     const int32_t *key_start; /* [n_sequences + 1]: rows of k and v; position in the sequence = row - start */
     const int32_t *query_start;    /* [n_sequences + 1]: rows of q and o */
     const int32_t *query_position; /* [n_queries]: position of the query within its sequence */
-    float *o;                      /* [n_queries, n_heads * head_size], row stride ld_o */
+    void *o;                       /* [n_queries, n_heads * head_size], row stride ld_o */
 };
 
 /* Sum of exp over part of a row of logits: Σ exp(l - max) and that max; an empty part is {-INFINITY, 0}. */
@@ -124,7 +142,7 @@ struct exp_sum {
  * begin and end at a group's border; groups and tiles are numbered from the rank's own first.
  */
 struct head_scan {
-    const float *x; /* [rows, n_in], dense */
+    const void *x; /* [rows, n_in], dense */
     int rows;
     const struct weight *weight;
     const float *bias; /* [n_out] */
@@ -180,21 +198,47 @@ struct head_draw {
     struct drawn_token *drawn;       /* out [rows] */
 };
 
+/*
+ * A stretch of operations that is the same in many steps. A GPU records it the first time as a graph and afterwards plays
+ * the graph: two stretches with equal keys must make the same calls with the same arguments (what the memory holds may
+ * differ). Callers zero the struct first; it is compared as bytes.
+ */
+struct segment_key {
+    int32_t which; /* the caller's number for this stretch */
+    int32_t n_rows, n_sequences, longest;
+};
+
+struct device_memory {
+    size_t total_bytes, free_bytes;
+};
+
 struct backend {
     const char *name;
+    bool on_host; /* device memory is ordinary memory, and an operation is done when its call returns */
 
     /* Opens the device and its scratch arena. */
     enum status (*open)(struct device **device, const struct device_options *options, struct error *error);
     void (*close)(struct device *device); /* NULL is allowed */
     /* One line for people: "cpu avx512, 2 threads". Valid while the device is open. */
     const char *(*describe)(const struct device *device);
+    enum dtype (*activation_type)(const struct device *device);
+    /* The GPU's own memory; on the CPU what the machine has. */
+    struct device_memory (*memory)(const struct device *device);
     enum status (*synchronize)(struct device *device, struct error *error);
+    /* Remembers this point as `slot` < DEVICE_MARKS; waits for all that was enqueued before it. */
+    void (*mark)(struct device *device, int slot);
+    enum status (*wait)(struct device *device, int slot, struct error *error);
 
     /* Start-up only. Zeroed, aligned to 64 bytes; NULL when there is not enough memory. */
     void *(*allocate)(struct device *device, size_t size_bytes);
     void (*release)(struct device *device, void *memory); /* NULL is allowed */
 
-    /* Between host and device; enqueued. Host memory of `upload` may be used again when it returns. */
+    /* Host memory that the device reads and writes while the host goes on. Start-up only; zeroed; NULL: none is left. */
+    void *(*host_allocate)(struct device *device, size_t size_bytes);
+    void (*host_release)(struct device *device, void *memory); /* NULL is allowed */
+
+    /* Between host and device; enqueued. Memory of `host_allocate` must keep what it holds until the copy is done (mark, wait);
+     * other memory of `upload` may be used again when it returns, and what is downloaded there is there after `synchronize`. */
     void (*upload)(struct device *device, void *to, const void *from, size_t size_bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t size_bytes);
 
@@ -204,8 +248,8 @@ struct backend {
      * n_in is cut; the leaves' sums are added as a balanced tree, ((0+1)+(2+3))+... . n_leaves is a power of two;
      * NULL and 1: one uncut sum. Start-up only.
      */
-    enum status (*weight_create)(struct device *device, const struct matrix_view *parts, int n_parts,
-                                 const int32_t *leaf_start, int n_leaves, struct weight **weight,
+    enum status (*weight_create)(struct device *device, enum weight_use use, const struct matrix_view *parts,
+                                 int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                  struct error *error);
     void (*weight_free)(struct device *device, struct weight *weight);
     size_t (*weight_bytes)(const struct weight *weight);
@@ -214,9 +258,15 @@ struct backend {
      * table: [n, width] device memory, as float32. */
     void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x);
-    /* y[i, :] = x[index[i], :] */
-    void (*gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows,
-                        float *y);
+    /* y[i, :] = x[index[i], :], rows of row_bytes (a multiple of 4) */
+    void (*gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index,
+                        int rows, void *y);
+    /* y[i] = index[i] >= 0 ? ids[index[i]] : other[i]. y may be neither. */
+    void (*select_ids)(struct device *device, const int32_t *ids, const int32_t *index, const int32_t *other,
+                       int n, int32_t *y);
+    /* ids[row[i]] = the token that one of the ranks has drawn for row i, if one has. drawn: [n_ranks, rows] */
+    void (*write_drawn)(struct device *device, const struct drawn_token *drawn, int n_ranks,
+                        const int32_t *row, int rows, int32_t *ids);
     void (*matmul)(struct device *device, const struct matmul *op);
     void (*norm_modulate)(struct device *device, const struct norm_modulate *op);
     void (*gated_add)(struct device *device, const struct gated_add *op);
@@ -226,6 +276,11 @@ struct backend {
     void (*head_draw)(struct device *device, const struct head_draw *op);
     /* y[n] = a[n] + b[n]: the collective's reduction. y may be a. */
     void (*add)(struct device *device, const float *a, const float *b, int64_t n, float *y);
+
+    /* true: make the calls of this stretch now, then call segment_end. false: it is being played; make none of them and do
+     * not call segment_end. */
+    bool (*segment_begin)(struct device *device, const struct segment_key *key);
+    void (*segment_end)(struct device *device);
 };
 
 /* The backend called `name` ("cpu", "cuda"), or for "auto" the best that this machine can run, the CPU last.

@@ -144,7 +144,7 @@ static enum status measure_ceiling(const struct backend *backend, int n_threads,
     if (!w || !x || !y)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to measure the ceiling");
     if (status == STATUS_OK)
-        status = backend->weight_create(device, &view, 1, NULL, 1, &weight, error);
+        status = backend->weight_create(device, WEIGHT_PRODUCT, &view, 1, NULL, 1, &weight, error);
     if (status == STATUS_OK) {
         status = time_product(backend, device, x, y, weight, flops, error);
         backend->weight_free(device, weight);

@@ -59,7 +59,8 @@ int64_t conditioning_output_offset(const struct conditioning *conditioning)
 static void show(const struct conditioning *conditioning, const char *name, int block, const float *x,
                  int64_t width)
 {
-    observer_show(conditioning->observer, (struct observation){name, block, x, 1, width, {0, (int)width}});
+    observer_show(conditioning->observer,
+                  (struct observation){name, block, x, DTYPE_F32, 1, width, {0, (int)width}});
 }
 
 /* y[1, n_out] = activation(x[1, n_in] · w^T + bias) */

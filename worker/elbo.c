@@ -181,10 +181,10 @@ static double log_total_of_row(const struct elbo *elbo, int rows, int row, doubl
     return max + log(sum + exp(logit - max));
 }
 
-static enum status scan_block(struct elbo *elbo, const float *x, int first, int rows, struct error *error)
+static enum status scan_block(struct elbo *elbo, const void *x, int first, int rows, struct error *error)
 {
     struct model *model = elbo->model;
-    const float *block = x + (int64_t)first * model->weights.config.hidden;
+    const void *block = (const char *)x + (size_t)first * model->sampler.row_bytes;
     scan(elbo, block, elbo->clean + first, rows);
     enum status status = model->backend->synchronize(model->device, error);
     for (int i = 0; i < rows && status == STATUS_OK; i++) {
@@ -215,7 +215,7 @@ static enum status measure_pass(struct elbo *elbo, const int32_t *ids, size_t n_
                                 struct error *error)
 {
     plan_windows(elbo, ids, n_ids, index, n);
-    const float *x = forward_run(&elbo->model->forward, &elbo->plan);
+    const void *x = forward_run(&elbo->model->forward, &elbo->plan);
     enum status status = STATUS_OK;
     int rows = elbo->plan.header->n_needed;
     for (int first = 0; first < rows && status == STATUS_OK; first += SAMPLER_ROWS)

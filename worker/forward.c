@@ -15,20 +15,20 @@ static bool allocate_all(struct forward *forward)
     size_t rows = (size_t)forward->limits.max_rows, sequences = (size_t)forward->limits.max_sequences;
     size_t hidden = (size_t)forward->weights->config.hidden;
     size_t inner = (size_t)range_size(shard->heads) * (size_t)forward->weights->config.head_size;
-    size_t mlp = (size_t)range_size(shard->hidden);
+    size_t mlp = (size_t)range_size(shard->hidden), activation = dtype_bytes(forward->activation);
     const struct {
-        float **at;
-        size_t width;
-    } floats[] = {
-        {&forward->x, hidden},
-        {&forward->normed, hidden},
-        {&forward->query, inner},
-        {&forward->key_value, 2 * inner},
-        {&forward->attended, inner},
-        {&forward->mlp, mlp},
-        {&forward->sum, hidden},
-        {&forward->needed_x, hidden},
-        {&forward->needed_normed, hidden},
+        void **at;
+        size_t row_bytes;
+    } matrices[] = {
+        {(void **)&forward->x, hidden * sizeof(float)},
+        {&forward->normed, hidden * activation},
+        {&forward->query, inner * activation},
+        {&forward->key_value, 2 * inner * activation},
+        {&forward->attended, inner * activation},
+        {&forward->mlp, mlp * activation},
+        {(void **)&forward->sum, hidden * sizeof(float)},
+        {(void **)&forward->needed_x, hidden * sizeof(float)},
+        {&forward->needed_normed, hidden * activation},
     };
     int32_t **const per_row[] = {&forward->ids,
                                  &forward->needed,
@@ -37,8 +37,8 @@ static bool allocate_all(struct forward *forward)
                                  &forward->position_of_row,
                                  &forward->position_of_needed};
     bool all = true;
-    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
-        all &= (*floats[i].at = allocate(forward, rows * floats[i].width * sizeof(float))) != NULL;
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
+        all &= (*matrices[i].at = allocate(forward, rows * matrices[i].row_bytes)) != NULL;
     for (size_t i = 0; i < sizeof per_row / sizeof *per_row; i++)
         all &= (*per_row[i] = allocate(forward, rows * sizeof(int32_t))) != NULL;
     all &= (forward->row_start = allocate(forward, (sequences + 1) * sizeof(int32_t))) != NULL;
@@ -52,8 +52,11 @@ enum status forward_init(struct forward *forward, const struct model_weights *we
                          struct conditioning *conditioning, struct collective *collective,
                          struct plan_limits limits, struct error *error)
 {
-    *forward = (struct forward){
-        .weights = weights, .conditioning = conditioning, .collective = collective, .limits = limits};
+    *forward = (struct forward){.weights = weights,
+                                .conditioning = conditioning,
+                                .collective = collective,
+                                .limits = limits,
+                                .activation = weights->backend->activation_type(weights->device)};
     if (allocate_all(forward))
         return STATUS_OK;
     forward_release(forward);
@@ -160,18 +163,20 @@ static void upload_plan(struct forward *forward, const struct plan *plan)
     upload_conditions(forward, plan);
 }
 
-/* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), dense */
-static void product(struct forward *forward, const float *x, int n_in, int rows, const struct weight *weight,
-                    const float *bias, enum activation activation, float *y, int n_out)
+/* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), dense; y is of y_type */
+static void product(struct forward *forward, const void *x, int n_in, int rows, const struct weight *weight,
+                    const float *bias, enum activation activation, void *y, enum dtype y_type, int n_out)
 {
     double start = clock_seconds();
     const struct matmul op = {.x = x,
+                              .x_type = forward->activation,
                               .ld_x = n_in,
                               .rows = rows,
                               .weight = weight,
                               .bias = bias,
                               .activation = activation,
                               .y = y,
+                              .y_type = y_type,
                               .ld_y = n_out};
     forward->weights->backend->matmul(forward->weights->device, &op);
     forward->flop += 2.0 * rows * n_in * n_out;
@@ -181,16 +186,35 @@ static void product(struct forward *forward, const float *x, int n_in, int rows,
 /* The rows of a pass through one block: all of them, or in the last block the needed ones. */
 struct rows {
     int n;
-    float *x, *normed;
+    float *x;
+    void *normed;
     const int32_t *condition, *position, *start;
 };
 
 /* Shows a matrix of `columns`, of which this rank has all that are in memory. */
+static void show_as(const struct forward *forward, enum dtype type, const char *name, int block,
+                    const void *x, int rows, struct range columns)
+{
+    observer_show(forward->observer,
+                  (struct observation){name, block, x, type, rows, range_size(columns), columns});
+}
+
 static void show(const struct forward *forward, const char *name, int block, const float *x, int rows,
                  struct range columns)
 {
-    observer_show(forward->observer,
-                  (struct observation){name, block, x, rows, range_size(columns), columns});
+    show_as(forward, DTYPE_F32, name, block, x, rows, columns);
+}
+
+static void show_activation(const struct forward *forward, const char *name, int block, const void *x,
+                            int rows, struct range columns)
+{
+    show_as(forward, forward->activation, name, block, x, rows, columns);
+}
+
+/* The values, which follow the keys in a row of key_value. */
+static const void *values_of(const struct forward *forward, int inner)
+{
+    return (const char *)forward->key_value + (size_t)inner * dtype_bytes(forward->activation);
 }
 
 static struct range whole_row(const struct forward *forward)
@@ -209,14 +233,15 @@ static void show_keys_and_values(const struct forward *forward, int block, int r
 {
     struct range columns = head_columns(forward->weights);
     int inner = range_size(columns);
+    enum dtype type = forward->activation;
     observer_show(forward->observer,
-                  (struct observation){"k", block, forward->key_value, rows, 2 * inner, columns});
-    observer_show(forward->observer,
-                  (struct observation){"v", block, forward->key_value + inner, rows, 2 * inner, columns});
+                  (struct observation){"k", block, forward->key_value, type, rows, 2 * inner, columns});
+    observer_show(forward->observer, (struct observation){"v", block, values_of(forward, inner), type, rows,
+                                                          2 * inner, columns});
 }
 
 static void normalise(struct forward *forward, const float *x, int rows, const float *weight,
-                      const int32_t *condition, int64_t shift_offset, float *y)
+                      const int32_t *condition, int64_t shift_offset, void *y)
 {
     double start = clock_seconds();
     int hidden = forward->weights->config.hidden;
@@ -261,6 +286,16 @@ static void add_gated(struct forward *forward, const struct rows *rows, const fl
     stop_clock(start, &forward->seconds.other);
 }
 
+static int longest_sequence(const struct plan *plan)
+{
+    int longest = 0;
+    for (int s = 0; s < plan->header->n_sequences; s++) {
+        int length = plan->sequences[s].end_row - plan->sequences[s].first_row;
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
 /* Queries of `rows` against the keys and values of every row. */
 static void attend(struct forward *forward, const struct plan *plan, const struct rows *rows)
 {
@@ -269,7 +304,7 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
     int n_heads = range_size(weights->shard.heads), inner = n_heads * weights->config.head_size;
     const struct attention op = {.q = forward->query,
                                  .k = forward->key_value,
-                                 .v = forward->key_value + inner,
+                                 .v = values_of(forward, inner),
                                  .ld_q = inner,
                                  .ld_kv = 2 * inner,
                                  .ld_o = inner,
@@ -277,6 +312,8 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
                                  .head_size = weights->config.head_size,
                                  .rotary = weights->rotary,
                                  .n_sequences = plan->header->n_sequences,
+                                 .n_queries = rows->n,
+                                 .longest = longest_sequence(plan),
                                  .key_start = forward->row_start,
                                  .query_start = rows->start,
                                  .query_position = rows->position,
@@ -300,12 +337,12 @@ static void attention_half(struct forward *forward, const struct plan *plan, int
     int hidden = weights->config.hidden, inner = range_size(weights->shard.heads) * weights->config.head_size;
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
     product(forward, rows->normed, hidden, rows->n, block->query, NULL, ACTIVATION_NONE, forward->query,
-            inner);
-    show(forward, "q", index, forward->query, rows->n, head_columns(weights));
+            forward->activation, inner);
+    show_activation(forward, "q", index, forward->query, rows->n, head_columns(weights));
     attend(forward, plan, rows);
-    show(forward, "attn", index, forward->attended, rows->n, head_columns(weights));
+    show_activation(forward, "attn", index, forward->attended, rows->n, head_columns(weights));
     product(forward, forward->attended, inner, rows->n, block->attention_out, NULL, ACTIVATION_NONE,
-            forward->sum, hidden);
+            forward->sum, DTYPE_F32, hidden);
     reduce_sum(forward, "attn_out", index, rows);
     add_gated(forward, rows, NULL, offset + 2 * hidden);
 }
@@ -317,11 +354,12 @@ static void mlp_half(struct forward *forward, int index, const struct rows *rows
     int hidden = weights->config.hidden, mlp = range_size(weights->shard.hidden);
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
     normalise(forward, rows->x, rows->n, block->norm2, rows->condition, offset + 3 * hidden, rows->normed);
-    show(forward, "mod2", index, rows->normed, rows->n, whole_row(forward));
+    show_activation(forward, "mod2", index, rows->normed, rows->n, whole_row(forward));
     product(forward, rows->normed, hidden, rows->n, block->up, block->up_bias, ACTIVATION_GELU_TANH,
-            forward->mlp, mlp);
-    show(forward, "gelu", index, forward->mlp, rows->n, weights->shard.hidden);
-    product(forward, forward->mlp, mlp, rows->n, block->down, NULL, ACTIVATION_NONE, forward->sum, hidden);
+            forward->mlp, forward->activation, mlp);
+    show_activation(forward, "gelu", index, forward->mlp, rows->n, weights->shard.hidden);
+    product(forward, forward->mlp, mlp, rows->n, block->down, NULL, ACTIVATION_NONE, forward->sum, DTYPE_F32,
+            hidden);
     reduce_sum(forward, "mlp", index, rows); /* its bias is still to come */
     add_gated(forward, rows, block->down_bias, offset + 5 * hidden);
     show(forward, "out", index, rows->x, rows->n, whole_row(forward));
@@ -332,10 +370,12 @@ static void keep_needed(struct forward *forward, const struct plan *plan)
 {
     double start = clock_seconds();
     const struct model_weights *weights = forward->weights;
-    int hidden = weights->config.hidden, n = plan->header->n_needed;
-    weights->backend->gather_rows(weights->device, forward->x, hidden, forward->needed, n, forward->needed_x);
-    weights->backend->gather_rows(weights->device, forward->normed, hidden, forward->needed, n,
-                                  forward->needed_normed);
+    size_t hidden = (size_t)weights->config.hidden;
+    int n = plan->header->n_needed;
+    weights->backend->gather_rows(weights->device, forward->x, hidden * sizeof(float), forward->needed, n,
+                                  forward->needed_x);
+    weights->backend->gather_rows(weights->device, forward->normed, hidden * dtype_bytes(forward->activation),
+                                  forward->needed, n, forward->needed_normed);
     stop_clock(start, &forward->seconds.other);
 }
 
@@ -353,7 +393,7 @@ static void embed(struct forward *forward, const struct plan *plan)
     show(forward, "embed", -1, forward->x, plan->header->n_rows, whole_row(forward));
 }
 
-const float *forward_run(struct forward *forward, const struct plan *plan)
+const void *forward_run(struct forward *forward, const struct plan *plan)
 {
     const struct model_weights *weights = forward->weights;
     int n_rows = plan->header->n_rows, n_blocks = weights->config.n_blocks, hidden = weights->config.hidden;
@@ -375,9 +415,9 @@ const float *forward_run(struct forward *forward, const struct plan *plan)
         const struct rows *rows = &all;
         normalise(forward, forward->x, n_rows, weights->blocks[i].norm1, forward->condition_of_row,
                   conditioning_block_offset(forward->conditioning, i), forward->normed);
-        show(forward, "mod1", i, forward->normed, n_rows, whole_row(forward));
+        show_activation(forward, "mod1", i, forward->normed, n_rows, whole_row(forward));
         product(forward, forward->normed, hidden, n_rows, weights->blocks[i].key_value, NULL, ACTIVATION_NONE,
-                forward->key_value, 2 * inner);
+                forward->key_value, forward->activation, 2 * inner);
         show_keys_and_values(forward, i, n_rows);
         if (i == n_blocks - 1) {
             keep_needed(forward, plan);
@@ -388,6 +428,6 @@ const float *forward_run(struct forward *forward, const struct plan *plan)
     }
     normalise(forward, forward->needed_x, needed.n, weights->norm_final, forward->condition_of_needed,
               conditioning_output_offset(forward->conditioning), forward->needed_normed);
-    show(forward, "final_mod", -1, forward->needed_normed, needed.n, whole_row(forward));
+    show_activation(forward, "final_mod", -1, forward->needed_normed, needed.n, whole_row(forward));
     return forward->needed_normed;
 }

@@ -24,15 +24,17 @@ struct forward {
     } seconds;
     double
         flop; /* done by this rank's matrix products and attention since start; a multiply and an add are 2 */
+    enum dtype activation; /* of what is void below */
     /* device memory, [max_rows, ...] */
     float *x;                                        /* [D]: the residual stream */
-    float *normed;                                   /* [D] */
-    float *query;                                    /* [D_r] */
-    float *key_value;                                /* [2 D_r] */
-    float *attended;                                 /* [D_r] */
-    float *mlp;                                      /* [F_r] */
+    void *normed;                                    /* [D] */
+    void *query;                                     /* [D_r] */
+    void *key_value;                                 /* [2 D_r] */
+    void *attended;                                  /* [D_r] */
+    void *mlp;                                       /* [F_r] */
     float *sum;                                      /* [D]: the all-reduced outputs */
-    float *needed_x, *needed_normed;                 /* [D] */
+    float *needed_x;                                 /* [D] */
+    void *needed_normed;                             /* [D] */
     int32_t *ids, *needed;                           /* [1] */
     int32_t *condition_of_row, *condition_of_needed; /* [1]: entries of the conditioning table */
     int32_t *position_of_row, *position_of_needed;   /* [1] */
@@ -47,8 +49,8 @@ enum status forward_init(struct forward *forward, const struct model_weights *we
                          struct plan_limits limits, struct error *error);
 void forward_release(struct forward *forward);
 
-/* Returns device memory [n_needed, D]: LN_f(x) ⊙ (1 + scale) + shift of the plan's needed rows. All ranks get the same. Valid until
+/* Returns device memory [n_needed, D] of the activation type: LN_f(x) ⊙ (1 + scale) + shift of the plan's needed rows. All ranks get the same. Valid until
  * the next call. Allocates nothing. */
-const float *forward_run(struct forward *forward, const struct plan *plan);
+const void *forward_run(struct forward *forward, const struct plan *plan);
 
 #endif

@@ -99,7 +99,7 @@ void model_close(struct model *model)
 enum status model_step(struct model *model, const struct plan *plan, struct error *error)
 {
     if (plan->header->n_needed > 0) {
-        const float *x = forward_run(&model->forward, plan);
+        const void *x = forward_run(&model->forward, plan);
         enum status status = sampler_run(&model->sampler, plan, x, error);
         if (status != STATUS_OK)
             return status;

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "common/dtype.h"
 #include "worker/shard.h"
 
 /*
@@ -12,7 +13,8 @@
 struct observation {
     const char *name; /* as in the reference's own traces: "embed", "q", "mod1", ... */
     int block;        /* -1: of no block */
-    const float *x;   /* device [rows, range_size(columns)], row stride ld; overwritten soon after */
+    const void *x;    /* device [rows, range_size(columns)], row stride ld; overwritten soon after */
+    enum dtype type;  /* of its elements */
     int rows;
     int64_t ld;
     struct range columns; /* which columns of the whole matrix this rank has */

@@ -54,7 +54,11 @@ static bool allocate_host(struct sampler *sampler)
 enum status sampler_init(struct sampler *sampler, const struct model_weights *weights,
                          struct collective *collective, int max_rows, struct error *error)
 {
-    *sampler = (struct sampler){.weights = weights, .collective = collective, .max_rows = max_rows};
+    enum dtype activation = weights->backend->activation_type(weights->device);
+    *sampler = (struct sampler){.weights = weights,
+                                .collective = collective,
+                                .max_rows = max_rows,
+                                .row_bytes = (size_t)weights->config.hidden * dtype_bytes(activation)};
     bool device = allocate_device(sampler), host = allocate_host(sampler);
     if (device && host)
         return STATUS_OK;
@@ -137,10 +141,10 @@ static void set_part_sizes(struct sampler *sampler, int rows)
     }
 }
 
-static struct head_scan scan_of(const struct sampler *sampler, const float *x, struct block block)
+static struct head_scan scan_of(const struct sampler *sampler, const void *x, struct block block)
 {
     const struct model_weights *weights = sampler->weights;
-    struct head_scan scan = {.x = x + (int64_t)block.first * weights->config.hidden,
+    struct head_scan scan = {.x = (const char *)x + (size_t)block.first * sampler->row_bytes,
                              .rows = block.n,
                              .weight = weights->head,
                              .bias = weights->head_bias,
@@ -208,7 +212,7 @@ static enum status read_back(struct sampler *sampler, struct block block, struct
     return status;
 }
 
-static enum status sample_block(struct sampler *sampler, const struct plan *plan, const float *x,
+static enum status sample_block(struct sampler *sampler, const struct plan *plan, const void *x,
                                 struct block block, struct error *error)
 {
     const struct model_weights *weights = sampler->weights;
@@ -230,7 +234,7 @@ static enum status sample_block(struct sampler *sampler, const struct plan *plan
     return status;
 }
 
-enum status sampler_run(struct sampler *sampler, const struct plan *plan, const float *x, struct error *error)
+enum status sampler_run(struct sampler *sampler, const struct plan *plan, const void *x, struct error *error)
 {
     enum status status = STATUS_OK;
     for (int first = 0; first < plan->header->n_needed && status == STATUS_OK; first += SAMPLER_ROWS) {

@@ -31,6 +31,7 @@ struct sampler {
     double seconds; /* scan, choose and draw since start, waiting for other ranks not counted */
     double flop;
     int max_rows;
+    size_t row_bytes;        /* of x */
     struct sampled *sampled; /* host [max_rows], by entry of the plan's needed; what sampler_run fills */
     int *group_bytes, *logit_bytes, *drawn_bytes; /* [n_ranks]: the ranks' parts of the block at hand */
     /* device, [SAMPLER_ROWS, ...] */
@@ -52,8 +53,7 @@ enum status sampler_init(struct sampler *sampler, const struct model_weights *we
                          struct collective *collective, int max_rows, struct error *error);
 void sampler_release(struct sampler *sampler);
 
-/* x: device [n_needed, D] from forward_run. Fills sampler->sampled[n_needed]; the same on all ranks. Allocates nothing. */
-enum status sampler_run(struct sampler *sampler, const struct plan *plan, const float *x,
-                        struct error *error);
+/* x: device [n_needed, D] of the activation type, from forward_run. Fills sampler->sampled[n_needed]; the same on all ranks. Allocates nothing. */
+enum status sampler_run(struct sampler *sampler, const struct plan *plan, const void *x, struct error *error);
 
 #endif

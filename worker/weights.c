@@ -86,15 +86,15 @@ static float *load_vector(struct loader *loader, const char *name)
     return tensor ? load_rows(loader, whole(tensor->shape[0]), name) : NULL;
 }
 
-static struct weight *create(struct loader *loader, const struct matrix_view *parts, int n_parts,
-                             const int32_t *leaves, int n_leaves, const char *name)
+static struct weight *create(struct loader *loader, enum weight_use use, const struct matrix_view *parts,
+                             int n_parts, const int32_t *leaves, int n_leaves, const char *name)
 {
     struct weight *weight = NULL;
     if (loader->status != STATUS_OK)
         return NULL;
     const struct backend *backend = loader->weights->backend;
-    enum status status = backend->weight_create(loader->weights->device, parts, n_parts, leaves, n_leaves,
-                                                &weight, loader->error);
+    enum status status = backend->weight_create(loader->weights->device, use, parts, n_parts, leaves,
+                                                n_leaves, &weight, loader->error);
     if (status != STATUS_OK) {
         error_prefix(loader->error, "tensor %s", name);
         loader->status = status;
@@ -111,13 +111,16 @@ static struct weight *load_by_output(struct loader *loader, struct range part, c
     if (loader->status != STATUS_OK)
         return NULL;
     struct matrix_view view = view_of(tensor, part, whole(tensor->shape[1]));
-    return create(loader, &view, 1, NULL, 1, name);
+    return create(loader, WEIGHT_PRODUCT, &view, 1, NULL, 1, name);
 }
 
-static struct weight *load_whole(struct loader *loader, const char *name)
+static struct weight *load_conditioning(struct loader *loader, const char *name)
 {
     const struct tensor *tensor = find(loader, name);
-    return tensor ? load_by_output(loader, whole(tensor->shape[0]), name) : NULL;
+    if (loader->status != STATUS_OK)
+        return NULL;
+    struct matrix_view view = view_of(tensor, whole(tensor->shape[0]), whole(tensor->shape[1]));
+    return create(loader, WEIGHT_CONDITIONING, &view, 1, NULL, 1, name);
 }
 
 /* Inputs `part` of name; all of its outputs; summed in leaves. */
@@ -128,7 +131,7 @@ static struct weight *load_by_input(struct loader *loader, struct range part, co
     if (loader->status != STATUS_OK)
         return NULL;
     struct matrix_view view = view_of(tensor, whole(tensor->shape[0]), part);
-    return create(loader, &view, 1, leaves, loader->weights->shard.n_leaves, name);
+    return create(loader, WEIGHT_PRODUCT, &view, 1, leaves, loader->weights->shard.n_leaves, name);
 }
 
 enum { NAME_MAX_BYTES = 96 };
@@ -149,7 +152,7 @@ static struct weight *load_key_value(struct loader *loader, struct range inner, 
         return NULL;
     struct range inputs = whole(key->shape[1]);
     struct matrix_view parts[2] = {view_of(key, inner, inputs), view_of(value, inner, inputs)};
-    return create(loader, parts, 2, NULL, 1, key_name);
+    return create(loader, WEIGHT_PRODUCT, parts, 2, NULL, 1, key_name);
 }
 
 static void load_block(struct loader *loader, int index)
@@ -171,10 +174,10 @@ static void load_block(struct loader *loader, int index)
     block->down =
         load_by_input(loader, shard->hidden, shard->hidden_leaf, block_name(name, index, "mlp.2.weight"));
     block->down_bias = load_vector(loader, block_name(name, index, "mlp.2.bias"));
-    block->modulation = load_whole(loader, block_name(name, index, "adaLN_modulation.weight"));
+    block->modulation = load_conditioning(loader, block_name(name, index, "adaLN_modulation.weight"));
     block->modulation_bias = load_vector(loader, block_name(name, index, "adaLN_modulation.bias"));
     if (weights->config.architecture == ARCHITECTURE_FS_DFM) {
-        block->condition_fuser = load_whole(loader, block_name(name, index, "condition_fuser.weight"));
+        block->condition_fuser = load_conditioning(loader, block_name(name, index, "condition_fuser.weight"));
         block->condition_fuser_bias = load_vector(loader, block_name(name, index, "condition_fuser.bias"));
     }
 }
@@ -183,11 +186,11 @@ static void load_time_mlp(struct loader *loader, struct time_mlp *mlp, const cha
 {
     char name[NAME_MAX_BYTES];
     snprintf(name, sizeof name, "%s.mlp.0.weight", prefix);
-    mlp->first = load_whole(loader, name);
+    mlp->first = load_conditioning(loader, name);
     snprintf(name, sizeof name, "%s.mlp.0.bias", prefix);
     mlp->first_bias = load_vector(loader, name);
     snprintf(name, sizeof name, "%s.mlp.2.weight", prefix);
-    mlp->second = load_whole(loader, name);
+    mlp->second = load_conditioning(loader, name);
     snprintf(name, sizeof name, "%s.mlp.2.bias", prefix);
     mlp->second_bias = load_vector(loader, name);
 }
@@ -196,9 +199,9 @@ static void load_student_parts(struct loader *loader)
 {
     struct model_weights *weights = loader->weights;
     load_time_mlp(loader, &weights->step_size, "dt_embedding");
-    weights->condition = load_whole(loader, "time_condition_fuser.weight");
+    weights->condition = load_conditioning(loader, "time_condition_fuser.weight");
     weights->condition_bias = load_vector(loader, "time_condition_fuser.bias");
-    weights->out_condition_fuser = load_whole(loader, "output_layer.condition_fuser.weight");
+    weights->out_condition_fuser = load_conditioning(loader, "output_layer.condition_fuser.weight");
     weights->out_condition_fuser_bias = load_vector(loader, "output_layer.condition_fuser.bias");
 }
 
@@ -260,7 +263,7 @@ enum status model_weights_load(struct model_weights *weights, const struct backe
     for (int i = 0; i < config->n_blocks && loader.status == STATUS_OK; i++)
         load_block(&loader, i);
     weights->norm_final = load_vector(&loader, "output_layer.norm_final.weight");
-    weights->out_modulation = load_whole(&loader, "output_layer.adaLN_modulation.weight");
+    weights->out_modulation = load_conditioning(&loader, "output_layer.adaLN_modulation.weight");
     weights->out_modulation_bias = load_vector(&loader, "output_layer.adaLN_modulation.bias");
     weights->head = load_by_output(&loader, shard->columns, "output_layer.linear.weight");
     weights->head_bias = load_rows(&loader, shard->columns, "output_layer.linear.bias");

@@ -51,7 +51,8 @@ static void pack_keys(const struct head_work *work)
     for (int first = 0; first < work->n_keys; first += TILE_ROWS) {
         int rows = least(TILE_ROWS, work->n_keys - first);
         for (int r = 0; r < rows; r++) {
-            const float *key = op->k + (int64_t)(work->first_key + first + r) * op->ld_kv + work->head * size;
+            const float *key =
+                (const float *)op->k + (int64_t)(work->first_key + first + r) * op->ld_kv + work->head * size;
             rotate(key, op->rotary + (int64_t)(first + r) * size, size, 1, work->scratch.rotated + r * size);
         }
         ISA(pack)
@@ -67,7 +68,8 @@ static void pack_values(const struct head_work *work)
     float *to = work->scratch.values;
     for (int first = 0; first < size; first += TILE_ROWS) {
         int n = least(TILE_ROWS, size - first);
-        const float *from = op->v + (int64_t)work->first_key * op->ld_kv + work->head * size + first;
+        const float *from =
+            (const float *)op->v + (int64_t)work->first_key * op->ld_kv + work->head * size + first;
         for (int key = 0; key < work->n_keys; key++, to += TILE_ROWS)
             vf_store_first(to, n, vf_load_first(from + key * op->ld_kv, n));
     }
@@ -80,7 +82,7 @@ static void pack_queries(const struct head_work *work, int first, int n)
     int size = op->head_size;
     float factor = 1.0f / sqrtf((float)size);
     for (int i = 0; i < n; i++) {
-        const float *query = op->q + (int64_t)(first + i) * op->ld_q + work->head * size;
+        const float *query = (const float *)op->q + (int64_t)(first + i) * op->ld_q + work->head * size;
         const float *rotary = op->rotary + (int64_t)op->query_position[first + i] * size;
         rotate(query, rotary, size, factor, work->scratch.rotated + i * size);
     }
@@ -160,7 +162,8 @@ static void write_outputs(const struct head_work *work, int panel, int first_que
     struct vf factor = vf_div(vf_all(1), sum);
     for (int d = 0; d < size; d++)
         vf_store(outputs + d * LANES, vf_mul(vf_load(outputs + d * LANES), factor));
-    ISA(pack)(outputs, LANES, size, n, op->o + first_query * op->ld_o + work->head * size, op->ld_o, size);
+    ISA(pack)
+    (outputs, LANES, size, n, (float *)op->o + first_query * op->ld_o + work->head * size, op->ld_o, size);
 }
 
 static void attend_block(const struct head_work *work, int first_query, int n)

@@ -75,6 +75,8 @@ static enum status check_options(const struct device_options *options, struct er
         if (fields[i].value < 1 || fields[i].value > fields[i].most)
             return error_set(error, STATUS_INVALID_ARGUMENT, "device option %s is %d; it must be 1 to %d",
                              fields[i].name, fields[i].value, fields[i].most);
+    if (options->precision != PRECISION_AUTO && options->precision != PRECISION_F32)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "precision: the cpu backend computes in f32 only");
     return STATUS_OK;
 }
 

@@ -68,8 +68,8 @@ bool device_accepts(struct device *device, const char *operation, int rows, int 
 
 enum status cpu_open(struct device **device, const struct device_options *options, struct error *error);
 void cpu_close(struct device *device);
-enum status cpu_weight_create(struct device *device, const struct matrix_view *parts, int n_parts,
-                              const int32_t *leaf_start, int n_leaves, struct weight **weight,
+enum status cpu_weight_create(struct device *device, enum weight_use use, const struct matrix_view *parts,
+                              int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                               struct error *error);
 void cpu_weight_free(struct device *device, struct weight *weight);
 size_t cpu_weight_bytes(const struct weight *weight);

@@ -5,25 +5,25 @@
 
 /* Both operations copy rows of a table: by token id with zeros for ids of another rank, or by index. */
 struct row_copy {
-    const float *table;
+    const char *table;
     int32_t first, n; /* the rows that are here */
-    int width;
+    size_t row_bytes;
     const int32_t *ids;
     int rows;
-    float *x;
+    char *x;
 };
 
 static void copy_part(void *context, int part, int thread)
 {
     (void)thread;
     const struct row_copy *copy = context;
-    size_t bytes = (size_t)copy->width * sizeof(float);
+    size_t bytes = copy->row_bytes;
     int end = least(copy->rows, (part + 1) * ROWS_PER_PART);
     for (int row = part * ROWS_PER_PART; row < end; row++) {
         int64_t from = (int64_t)copy->ids[row] - copy->first;
-        float *to = copy->x + (int64_t)row * copy->width;
+        char *to = copy->x + (size_t)row * bytes;
         if (from >= 0 && from < copy->n)
-            memcpy(to, copy->table + from * copy->width, bytes);
+            memcpy(to, copy->table + (size_t)from * bytes, bytes);
         else
             memset(to, 0, bytes);
     }
@@ -32,15 +32,15 @@ static void copy_part(void *context, int part, int thread)
 void ISA(embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
                 const int32_t *ids, int rows, float *x)
 {
-    struct row_copy copy = {table, first, n, width, ids, rows, x};
+    struct row_copy copy = {(const char *)table, first, n, (size_t)width * sizeof *x, ids, rows, (char *)x};
     if (device_accepts(device, "embed", rows, width))
         pool_run(device->pool, copy_part, &copy, divide_up(rows, ROWS_PER_PART));
 }
 
-void ISA(gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows,
-                      float *y)
+void ISA(gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index, int rows,
+                      void *y)
 {
-    struct row_copy copy = {x, 0, INT32_MAX, width, index, rows, y};
-    if (device_accepts(device, "gather_rows", rows, width))
+    struct row_copy copy = {x, 0, INT32_MAX, row_bytes, index, rows, y};
+    if (device_accepts(device, "gather_rows", rows, (int)(row_bytes / sizeof(float))))
         pool_run(device->pool, copy_part, &copy, divide_up(rows, ROWS_PER_PART));
 }

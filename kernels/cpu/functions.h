@@ -7,8 +7,8 @@
 /* The operations of this copy of the arithmetic; meaning and shapes: backend.h. */
 void ISA(embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
                 const int32_t *ids, int rows, float *x);
-void ISA(gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows,
-                      float *y);
+void ISA(gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index, int rows,
+                      void *y);
 void ISA(matmul)(struct device *device, const struct matmul *op);
 void ISA(norm_modulate)(struct device *device, const struct norm_modulate *op);
 void ISA(gated_add)(struct device *device, const struct gated_add *op);

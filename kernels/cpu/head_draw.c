@@ -58,7 +58,8 @@ static struct drawn_token draw_row(const struct head_scan *scan, int row, int gr
         return (struct drawn_token){-1, 0};
     _Alignas(64) float logits[VOCABULARY_TILE], values[VOCABULARY_TILE];
     float unused;
-    ISA(head_multiply)(scan->weight, tile, scan->x + (int64_t)row * scan->weight->n_in, 1, 1, NULL, logits);
+    ISA(head_multiply)
+    (scan->weight, tile, (const float *)scan->x + (int64_t)row * scan->weight->n_in, 1, 1, NULL, logits);
     ISA(head_logits)(scan, tile, row, logits, logits, &unused);
     struct exp_sum sum = ISA(head_exp)(logits, values);
     int column = walk_columns(values, precise_exp((double)sum.max - group_max), target);

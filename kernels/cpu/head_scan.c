@@ -98,7 +98,7 @@ void ISA(head_scan)(struct device *device, const struct head_scan *op)
         op->left_out_logit[row] = -INFINITY;
     for (int row = 0; row < op->rows && n_tiles > 0; row += ROW_BLOCK) {
         struct scan scan = {.op = op, .first_row = row, .n_threads = device->n_threads};
-        scan.strips = ISA(strips_pack)(device, op->x + (int64_t)row * n_in, n_in,
+        scan.strips = ISA(strips_pack)(device, (const float *)op->x + (int64_t)row * n_in, n_in,
                                        least(ROW_BLOCK, op->rows - row), n_in);
         scan.n_row_runs = least(divide_up(4 * device->n_threads, n_tiles), scan.strips.n_strips);
         pool_run(device->pool, scan_part, &scan, n_tiles * scan.n_row_runs);

@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) void finish_tile(const float *sum, 
 
 static void finish(const struct matmul *op, const float *sum, int rows, int row, int column)
 {
-    float *y = op->y + row * op->ld_y + column;
+    float *y = (float *)op->y + row * op->ld_y + column;
     const float *bias = op->bias != NULL ? op->bias + column : NULL;
     int n = op->weight->n_out - column;
     if (op->activation == ACTIVATION_NONE)
@@ -160,7 +160,7 @@ void ISA(matmul)(struct device *device, const struct matmul *op)
         return;
     for (int row = 0; row < op->rows; row += ROW_BLOCK) {
         struct product product = {.op = op, .first_row = row, .n_threads = device->n_threads};
-        product.strips = ISA(strips_pack)(device, op->x + row * op->ld_x, op->ld_x,
+        product.strips = ISA(strips_pack)(device, (const float *)op->x + row * op->ld_x, op->ld_x,
                                           least(ROW_BLOCK, op->rows - row), op->weight->n_in);
         plan(device, &product);
         pool_run(device->pool, multiply_part, &product, product.n_column_blocks * product.n_row_runs);

@@ -50,7 +50,7 @@ static void norm_row(const struct norm_modulate *op, int row)
     const float *x = op->x + (int64_t)row * width;
     const float *modulation = op->modulation + op->condition_of_row[row] * op->ld_modulation;
     const float *shift = modulation + op->shift_offset, *scale = modulation + op->scale_offset;
-    float *y = op->y + (int64_t)row * width;
+    float *y = (float *)op->y + (int64_t)row * width;
     float mean = row_mean(x, width);
     float deviation = sqrtf(row_variance(x, width, mean) + norm_epsilon);
     const struct vf center = vf_all(mean), factor = vf_all(1.0f / deviation), one = vf_all(1);

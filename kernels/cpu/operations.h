@@ -9,8 +9,8 @@ struct operations {
     void (*pack)(const float *x, int64_t ld_x, int rows, int n, float *to, int64_t ld_to, int width);
     void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x);
-    void (*gather_rows)(struct device *device, const float *x, int width, const int32_t *index, int rows,
-                        float *y);
+    void (*gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index,
+                        int rows, void *y);
     void (*matmul)(struct device *device, const struct matmul *op);
     void (*norm_modulate)(struct device *device, const struct norm_modulate *op);
     void (*gated_add)(struct device *device, const struct gated_add *op);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernels/cpu/device.h"
 
@@ -11,11 +12,36 @@ static const char *describe(const struct device *device)
     return device->description;
 }
 
+static enum dtype activation_type(const struct device *device)
+{
+    (void)device;
+    return DTYPE_F32;
+}
+
+static struct device_memory memory(const struct device *device)
+{
+    (void)device;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (struct device_memory){.total_bytes = page * (size_t)sysconf(_SC_PHYS_PAGES),
+                                  .free_bytes = page * (size_t)sysconf(_SC_AVPHYS_PAGES)};
+}
+
 static enum status synchronize(struct device *device, struct error *error)
 {
     if (device->failure.status == STATUS_OK)
         return STATUS_OK;
     return error_set(error, device->failure.status, "%s", device->failure.text);
+}
+
+static void mark(struct device *device, int slot)
+{
+    (void)device, (void)slot;
+}
+
+static enum status wait(struct device *device, int slot, struct error *error)
+{
+    (void)slot;
+    return synchronize(device, error);
 }
 
 static void *allocate(struct device *device, size_t size_bytes)
@@ -43,10 +69,27 @@ static void embed(struct device *device, const float *table, int32_t first, int3
     device->operations->embed(device, table, first, n, width, ids, rows, x);
 }
 
-static void gather_rows(struct device *device, const float *x, int width, const int32_t *index, int rows,
-                        float *y)
+static void gather_rows(struct device *device, const void *x, size_t row_bytes, const int32_t *index,
+                        int rows, void *y)
 {
-    device->operations->gather_rows(device, x, width, index, rows, y);
+    device->operations->gather_rows(device, x, row_bytes, index, rows, y);
+}
+
+static void select_ids(struct device *device, const int32_t *ids, const int32_t *index, const int32_t *other,
+                       int n, int32_t *y)
+{
+    if (device->failure.status == STATUS_OK)
+        for (int i = 0; i < n; i++)
+            y[i] = index[i] >= 0 ? ids[index[i]] : other[i];
+}
+
+static void write_drawn(struct device *device, const struct drawn_token *drawn, int n_ranks,
+                        const int32_t *row, int rows, int32_t *ids)
+{
+    if (device->failure.status == STATUS_OK)
+        for (int i = 0; i < n_ranks * rows; i++)
+            if (drawn[i].token >= 0)
+                ids[row[i % rows]] = drawn[i].token;
 }
 
 static void matmul(struct device *device, const struct matmul *op)
@@ -84,14 +127,32 @@ static void add(struct device *device, const float *a, const float *b, int64_t n
     device->operations->add(device, a, b, n, y);
 }
 
+static bool segment_begin(struct device *device, const struct segment_key *key)
+{
+    (void)device, (void)key;
+    return true;
+}
+
+static void segment_end(struct device *device)
+{
+    (void)device;
+}
+
 const struct backend backend_cpu = {
     .name = "cpu",
+    .on_host = true,
     .open = cpu_open,
     .close = cpu_close,
     .describe = describe,
+    .activation_type = activation_type,
+    .memory = memory,
     .synchronize = synchronize,
+    .mark = mark,
+    .wait = wait,
     .allocate = allocate,
     .release = release,
+    .host_allocate = allocate,
+    .host_release = release,
     .upload = copy,
     .download = copy,
     .weight_create = cpu_weight_create,
@@ -99,6 +160,8 @@ const struct backend backend_cpu = {
     .weight_bytes = cpu_weight_bytes,
     .embed = embed,
     .gather_rows = gather_rows,
+    .select_ids = select_ids,
+    .write_drawn = write_drawn,
     .matmul = matmul,
     .norm_modulate = norm_modulate,
     .gated_add = gated_add,
@@ -107,4 +170,6 @@ const struct backend backend_cpu = {
     .head_choose = cpu_head_choose,
     .head_draw = head_draw,
     .add = add,
+    .segment_begin = segment_begin,
+    .segment_end = segment_end,
 };

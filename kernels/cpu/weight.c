@@ -116,10 +116,11 @@ static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_s
     return weight;
 }
 
-enum status cpu_weight_create(struct device *device, const struct matrix_view *parts, int n_parts,
-                              const int32_t *leaf_start, int n_leaves, struct weight **weight,
+enum status cpu_weight_create(struct device *device, enum weight_use use, const struct matrix_view *parts,
+                              int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                               struct error *error)
 {
+    (void)use; /* all are float32 */
     int64_t n_out;
     enum status status = check_parts(parts, n_parts, &n_out, error);
     if (status == STATUS_OK)

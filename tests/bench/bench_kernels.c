@@ -121,8 +121,8 @@ static struct weight *make_weight(const struct bench *bench, const float *w, int
     struct error error;
     for (int i = 0; i <= n_leaves; i++)
         leaves[i] = n_in * i / n_leaves;
-    if (bench->backend->weight_create(bench->device, &view, 1, leaves, n_leaves, &weight, &error) !=
-        STATUS_OK)
+    if (bench->backend->weight_create(bench->device, WEIGHT_PRODUCT, &view, 1, leaves, n_leaves, &weight,
+                                      &error) != STATUS_OK)
         fail(error.text);
     return weight;
 }
@@ -197,8 +197,8 @@ static void check_attention(const struct bench *bench, struct attention op, int 
     for (int d = 0; d < op.n_heads * op.head_size; d++) {
         double mean = 0;
         for (int i = 0; i < length; i++)
-            mean += op.v[i * op.ld_kv + d];
-        if (!(fabs(op.o[(length - 1) * op.ld_o + d] - mean / length) < 1e-5))
+            mean += ((const float *)op.v)[i * op.ld_kv + d];
+        if (!(fabs(((const float *)op.o)[(length - 1) * op.ld_o + d] - mean / length) < 1e-5))
             fail("attention: a wrong result");
     }
     bench->backend->release(bench->device, zeros);
@@ -252,7 +252,8 @@ static void check_head(const struct head_scan *op, const float *w, int n_out, in
 {
     double sum = 0, max = op->groups[row].max;
     for (int i = 0; i < n_out; i++)
-        sum += exp(dot(op->x + (int64_t)row * n_in, w + (int64_t)i * n_in, n_in) + op->bias[i] - max);
+        sum += exp(dot((const float *)op->x + (int64_t)row * n_in, w + (int64_t)i * n_in, n_in) +
+                   op->bias[i] - max);
     if (!(fabs(op->groups[row].sum / sum - 1) < 1e-4))
         fail("head_scan: a wrong sum");
 }

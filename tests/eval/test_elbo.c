@@ -148,9 +148,9 @@ static void forget_everything(struct model *model)
     const struct matrix_view view = {zeros, DTYPE_F32, rows, config->hidden, config->hidden};
     struct error error;
     model->backend->weight_free(model->device, model->weights.head);
-    ck_assert_int_eq(
-        model->backend->weight_create(model->device, &view, 1, NULL, 1, &model->weights.head, &error),
-        STATUS_OK);
+    ck_assert_int_eq(model->backend->weight_create(model->device, WEIGHT_PRODUCT, &view, 1, NULL, 1,
+                                                   &model->weights.head, &error),
+                     STATUS_OK);
     model->backend->upload(model->device, model->weights.head_bias, zeros, (size_t)rows * sizeof *zeros);
     free(zeros);
 }

@@ -84,7 +84,8 @@ struct weight *weight_slice(struct device *device, const float *w, int n_in, int
                                      .row_stride = n_in};
     struct weight *weight = NULL;
     struct error error = {0};
-    enum status status = backend_cpu.weight_create(device, &view, 1, leaves, n_leaves, &weight, &error);
+    enum status status =
+        backend_cpu.weight_create(device, WEIGHT_PRODUCT, &view, 1, leaves, n_leaves, &weight, &error);
     ck_assert_msg(status == STATUS_OK, "%s", error.text);
     return weight;
 }

@@ -126,9 +126,9 @@ START_TEST(test_a_query_does_not_depend_on_others)
         op.key_start = keys;
         op.query_start = queries;
         op.query_position = problem.position + last;
-        op.k += problem.key_start[s] * op.ld_kv;
-        op.v += problem.key_start[s] * op.ld_kv;
-        op.q += last * op.ld_q;
+        op.k = (const float *)op.k + problem.key_start[s] * op.ld_kv;
+        op.v = (const float *)op.v + problem.key_start[s] * op.ld_kv;
+        op.q = (const float *)op.q + last * op.ld_q;
         op.o = alone;
         backend_cpu.attention(device, &op);
         check_same_bits(alone, problem.o + last * problem.op.ld_o, sizeof alone, "query");

@@ -108,8 +108,8 @@ START_TEST(test_the_first_failure_is_kept)
     struct device *device = open_device(machine_isas()[0], 2);
     struct error error;
     float x[4] = {1, 2, 3, 4};
-    backend_cpu.gather_rows(device, x, 1, NULL, TEST_ROWS + 1, x);
-    backend_cpu.gather_rows(device, x, TEST_COLUMNS + 1, NULL, 1, x);
+    backend_cpu.gather_rows(device, x, sizeof *x, NULL, TEST_ROWS + 1, x);
+    backend_cpu.gather_rows(device, x, (TEST_COLUMNS + 1) * sizeof *x, NULL, 1, x);
     backend_cpu.add(device, x, x, 4, x);
     ck_assert_float_eq(x[3], 4); /* nothing runs after a failure */
     for (int i = 0; i < 2; i++) {
@@ -132,7 +132,7 @@ START_TEST(test_operations_do_not_allocate)
     struct weight *weight = weight_of(device, w, 64, TEST_COLUMNS, NULL, 1);
     struct matmul product = {
         .x = x, .ld_x = TEST_COLUMNS, .rows = TEST_ROWS, .weight = weight, .y = y, .ld_y = 64};
-    struct attention attention = {x, x, x, 64, 64, 64, 1, 64, x, 1, starts, starts, none, y};
+    struct attention attention = {x, x, x, 64, 64, 64, 1, 64, x, 1, 1, 1, starts, starts, none, y};
     struct head_scan scan = {x, TEST_ROWS, weight, w, 0, 1, columns, one, none, sums, sums, y};
     int before = atomic_load(&n_allocations);
     backend_cpu.matmul(device, &product);

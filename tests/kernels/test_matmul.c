@@ -212,7 +212,8 @@ START_TEST(test_weight_of_several_parts_and_formats)
         {bf16, DTYPE_BF16, 3, N_IN, N_IN}, {f16, DTYPE_F16, 2, N_IN, N_IN}, {f32, DTYPE_F32, 4, N_IN, N_IN}};
     struct device *device = open_device(machine_isas()[0], 1);
     struct weight *weight;
-    ck_assert_int_eq(backend_cpu.weight_create(device, parts, 3, NULL, 1, &weight, NULL), STATUS_OK);
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, parts, 3, NULL, 1, &weight, NULL),
+                     STATUS_OK);
     ck_assert_uint_eq(backend_cpu.weight_bytes(weight), 16 * N_IN * sizeof(float));
     const struct matmul op = {.x = x, .ld_x = N_IN, .rows = 1, .weight = weight, .y = y, .ld_y = 9};
     backend_cpu.matmul(device, &op);
@@ -251,20 +252,21 @@ START_TEST(test_weight_refuses_what_it_cannot_hold)
     struct device *device = open_device("generic", 1);
     struct weight *weight;
     struct error error;
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 2, NULL, 1, &weight, &error),
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, good, 2, NULL, 1, &weight, &error),
                      STATUS_INVALID_ARGUMENT);
     ck_assert_str_eq(error.text, "part 1 of a weight has 3 columns, part 0 has 4");
-    ck_assert_int_eq(backend_cpu.weight_create(device, &wrong, 1, NULL, 1, &weight, &error),
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, &wrong, 1, NULL, 1, &weight, &error),
                      STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 0, NULL, 1, &weight, &error),
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, good, 0, NULL, 1, &weight, &error),
                      STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, NULL, 2, &weight, &error),
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, good, 1, NULL, 2, &weight, &error),
                      STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, fine, 3, &weight, &error),
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, good, 1, fine, 3, &weight, &error),
                      STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, short_of, 2, &weight, &error),
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, good, 1, short_of, 2, &weight, &error),
                      STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(backend_cpu.weight_create(device, good, 1, falls, 2, &weight, &error), STATUS_OK);
+    ck_assert_int_eq(backend_cpu.weight_create(device, WEIGHT_PRODUCT, good, 1, falls, 2, &weight, &error),
+                     STATUS_OK);
     backend_cpu.weight_free(device, weight);
     finish_device(device);
 }

@@ -147,7 +147,7 @@ START_TEST(test_embed_and_gather)
     struct device *device = open_device(machine_isas()[0], 2);
     memset(x, 0x55, ROWS * WIDTH * sizeof *x);
     backend_cpu.embed(device, table, FIRST, N, WIDTH, ids, ROWS, x);
-    backend_cpu.gather_rows(device, x, WIDTH, index, ROWS, y);
+    backend_cpu.gather_rows(device, x, WIDTH * sizeof *x, index, ROWS, y);
     for (int i = 0; i < ROWS; i++) {
         int here = ids[i] >= FIRST && ids[i] < FIRST + N;
         inside += here;

@@ -70,10 +70,10 @@ static double rotated(const struct attention *op, const float *x, int position, 
 static void attend(const struct attention *op, int sequence, int query, int head, double *weights, double *o)
 {
     int first = op->key_start[sequence], n_keys = op->key_start[sequence + 1] - first, size = op->head_size;
-    const float *q = op->q + query * op->ld_q + head * size;
+    const float *q = (const float *)op->q + query * op->ld_q + head * size;
     double max = -INFINITY, total = 0;
     for (int j = 0; j < n_keys; j++) {
-        const float *k = op->k + (first + j) * op->ld_kv + head * size;
+        const float *k = (const float *)op->k + (first + j) * op->ld_kv + head * size;
         weights[j] = 0;
         for (int d = 0; d < size; d++)
             weights[j] += rotated(op, q, op->query_position[query], d) * rotated(op, k, j, d);
@@ -85,7 +85,7 @@ static void attend(const struct attention *op, int sequence, int query, int head
     for (int d = 0; d < size; d++) {
         o[d] = 0;
         for (int j = 0; j < n_keys; j++)
-            o[d] += weights[j] / total * op->v[(first + j) * op->ld_kv + head * size + d];
+            o[d] += weights[j] / total * ((const float *)op->v)[(first + j) * op->ld_kv + head * size + d];
     }
 }
 
@@ -106,7 +106,7 @@ void reference_logits(const struct head_scan *op, const float *w, int n_out, int
     for (int i = 0; i < op->rows; i++)
         for (int j = 0; j < n_out; j++)
             logits[(int64_t)i * n_out + j] =
-                (dot(op->x + (int64_t)i * n_in, w + (int64_t)j * n_in, n_in) + op->bias[j]) *
+                (dot((const float *)op->x + (int64_t)i * n_in, w + (int64_t)j * n_in, n_in) + op->bias[j]) *
                 op->inverse_temperature[i];
 }
 

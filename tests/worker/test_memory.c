@@ -113,7 +113,9 @@ static void counting_release(struct device *device, void *memory)
 
 static size_t sampling_bytes(int max_rows, int n_ids)
 {
-    const struct backend counting = {.allocate = counting_allocate, .release = counting_release};
+    struct backend counting = backend_cpu;
+    counting.allocate = counting.host_allocate = counting_allocate;
+    counting.release = counting.host_release = counting_release;
     const struct model_config config = {.n_ids = n_ids, .n_heads = 4, .hidden = 64, .head_size = 16};
     struct model_weights weights = {.backend = &counting, .config = config};
     struct sampler sampler;

@@ -46,7 +46,7 @@ static enum status check_case(struct model *model, struct golden_file *file, con
                               struct forward_totals *totals, struct error *error)
 {
     struct pass pass;
-    const float *x;
+    const void *x;
     enum status status = pass_read(file, prefix, &pass, error);
     if (status != STATUS_OK)
         return status;

@@ -19,8 +19,8 @@ static enum status make_head(struct lookup *lookup, struct error *error)
     for (int i = 0; i < n; i++)
         identity[i * width + columns.first + i] = 1;
     const struct matrix_view view = {identity, DTYPE_F32, n, width, width};
-    enum status status =
-        lookup->backend->weight_create(lookup->device, &view, 1, NULL, 1, &lookup->weights.head, error);
+    enum status status = lookup->backend->weight_create(lookup->device, WEIGHT_PRODUCT, &view, 1, NULL, 1,
+                                                        &lookup->weights.head, error);
     free(identity);
     return status;
 }

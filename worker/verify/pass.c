@@ -34,7 +34,7 @@ static void plan_everything(struct plan *plan, const struct pass *pass)
 }
 
 enum status pass_run(struct model *model, const struct golden_file *file, const struct pass *pass,
-                     const float **x, struct error *error)
+                     const void **x, struct error *error)
 {
     struct plan plan;
     if (!pass->dt != (model->weights.config.architecture == ARCHITECTURE_DFM))
@@ -52,13 +52,14 @@ enum status pass_run(struct model *model, const struct golden_file *file, const 
 }
 
 /* This rank's columns of the logits; zeros elsewhere. */
-static bool fill_columns(struct model *model, const float *x, int rows, float *logits)
+static bool fill_columns(struct model *model, const void *x, int rows, float *logits)
 {
     struct range columns = model->weights.shard.columns;
     int n = range_size(columns), n_ids = model->weights.config.n_ids;
     size_t size_bytes = (size_t)rows * (size_t)(n ? n : 1) * sizeof(float);
     float *on_device = model->backend->allocate(model->device, size_bytes), *mine = malloc(size_bytes);
     const struct matmul op = {.x = x,
+                              .x_type = model->forward.activation,
                               .ld_x = model->weights.config.hidden,
                               .rows = rows,
                               .weight = model->weights.head,
@@ -89,7 +90,7 @@ static void put_together(float *logits, const float *all, size_t n, int n_ranks)
             logits[i] += all[(size_t)rank * n + i];
 }
 
-float *pass_logits(struct model *model, const float *x, int rows)
+float *pass_logits(struct model *model, const void *x, int rows)
 {
     size_t n = (size_t)rows * (size_t)model->weights.config.n_ids;
     int n_ranks = model->collective->n_ranks;

@@ -14,9 +14,9 @@ enum status pass_read(struct golden_file *file, const char *prefix, struct pass 
 
 /* Runs it with every row needed: the last block and the output layer, too, run for all rows. *x: forward_run's. */
 enum status pass_run(struct model *model, const struct golden_file *file, const struct pass *pass,
-                     const float **x, struct error *error);
+                     const void **x, struct error *error);
 
 /* The logits [rows, n_ids] of all ranks' columns, the same on all ranks; malloc'ed. NULL without memory. */
-float *pass_logits(struct model *model, const float *x, int rows);
+float *pass_logits(struct model *model, const void *x, int rows);
 
 #endif

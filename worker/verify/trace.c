@@ -135,19 +135,25 @@ static void compare(struct traced *traced, const struct observation *seen, const
         }
 }
 
-static bool download(struct trace *trace, const float *x, size_t n, float *to)
+/* Elements of fewer bytes arrive at the end of `to` and are widened from there. */
+static bool download(struct trace *trace, const void *x, enum dtype type, size_t n, float *to)
 {
     struct error error;
     struct model *model = &trace->model;
-    model->backend->download(model->device, to, x, n * sizeof *to);
-    return model->backend->synchronize(model->device, &error) == STATUS_OK;
+    char *raw = (char *)(to + n) - n * dtype_bytes(type);
+    model->backend->download(model->device, raw, x, n * dtype_bytes(type));
+    if (model->backend->synchronize(model->device, &error) != STATUS_OK)
+        return false;
+    for (size_t i = 0; i < n && type != DTYPE_F32; i++)
+        dtype_to_float(type, raw + i * dtype_bytes(type), 1, to + i);
+    return true;
 }
 
 /* The bias of the block's second MLP product: what is observed before it is added. */
 static bool fetch_bias(struct trace *trace, const struct observation *seen, float *bias)
 {
     bool wanted = !strcmp(seen->name, "mlp") && seen->block >= 0;
-    return !wanted || download(trace, trace->model.weights.blocks[seen->block].down_bias,
+    return !wanted || download(trace, trace->model.weights.blocks[seen->block].down_bias, DTYPE_F32,
                                (size_t)trace->model.weights.config.hidden, bias);
 }
 
@@ -157,7 +163,8 @@ static void observe(void *context, const struct observation *seen)
     int width = range_size(seen->columns);
     size_t n = seen->rows && width ? (size_t)(seen->rows - 1) * (size_t)seen->ld + (size_t)width : 0;
     float *bias = trace->host + trace->room;
-    if (n > trace->room || !download(trace, seen->x, n, trace->host) || !fetch_bias(trace, seen, bias)) {
+    if (n > trace->room || !download(trace, seen->x, seen->type, n, trace->host) ||
+        !fetch_bias(trace, seen, bias)) {
         trace->failed = true;
         return;
     }
@@ -196,7 +203,7 @@ static void compare_logits(struct trace *trace, const float *logits, int rows)
 {
     struct traced *traced = find_traced(trace, "logits");
     int n_ids = trace->model.weights.config.n_ids;
-    const struct observation seen = {"logits", -1, NULL, rows, n_ids, {0, n_ids}};
+    const struct observation seen = {"logits", -1, NULL, DTYPE_F32, rows, n_ids, {0, n_ids}};
     if (traced)
         compare(traced, &seen, logits, AS_IT_IS, NULL);
 }
@@ -209,10 +216,10 @@ static void compare_rotary(struct trace *trace, const char *name, int first_colu
     if (!traced)
         return;
     int rows = (int)traced->expected->shape[0];
-    const struct observation seen = {name, -1, NULL, rows, size, {0, size / 2}};
+    const struct observation seen = {name, -1, NULL, DTYPE_F32, rows, size, {0, size / 2}};
     size_t n = (size_t)rows * (size_t)size;
     if (rows > trace->model.weights.config.max_length || n > trace->room ||
-        !download(trace, trace->model.weights.rotary, n, trace->host))
+        !download(trace, trace->model.weights.rotary, DTYPE_F32, n, trace->host))
         trace->failed = true;
     else
         compare(traced, &seen, trace->host + first_column, AS_IT_IS, NULL);
@@ -233,7 +240,7 @@ static enum status make_room(struct trace *trace, const struct pass *pass, struc
 static enum status run_pass(struct trace *trace, const struct pass *pass, struct error *error)
 {
     const struct observer observer = {observe, trace};
-    const float *x;
+    const void *x;
     struct model *model = &trace->model;
     int rows = pass->n_sequences * pass->length;
     model->forward.observer = model->conditioning.observer = &observer;
