@@ -22,6 +22,7 @@ enum status error_set(struct error *error, enum status status, const char *forma
     if (!error)
         return status;
     error->status = status;
+    error->retry_after_ms = 0;
     va_list arguments;
     va_start(arguments, format);
     int wanted = vsnprintf(error->text, sizeof error->text, format, arguments);
@@ -40,7 +41,10 @@ enum status error_prefix(struct error *error, const char *format, ...)
     vsnprintf(prefix, sizeof prefix, format, arguments);
     va_end(arguments);
     memcpy(rest, error->text, sizeof rest);
-    return error_set(error, error->status, "%s: %s", prefix, rest);
+    int retry_after_ms = error->retry_after_ms;
+    enum status status = error_set(error, error->status, "%s: %s", prefix, rest);
+    error->retry_after_ms = retry_after_ms;
+    return status;
 }
 
 const char *status_name(enum status status)

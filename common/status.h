@@ -35,6 +35,7 @@ enum { ERROR_TEXT_MAX = 512 };
 struct error {
     enum status status;
     char text[ERROR_TEXT_MAX];
+    int retry_after_ms; /* the same again may work after so long; 0: nobody knows. error_set sets 0 */
 };
 
 /* Writes the sentence and returns `status`, so that `return error_set(...)` reads as one thought.

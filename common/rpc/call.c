@@ -16,13 +16,15 @@
 #include "common/rpc/call.h"
 
 #include <assert.h>
-#include <grpc/support/alloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/rpc/headers.h"
+#include "common/rpc/metadata.h"
 #include "common/rpc/outbox.h"
+#include "common/rpc/peer.h"
 #include "common/rpc/unpack.h"
 #include "common/rpc/wire.h"
 
@@ -40,7 +42,9 @@ struct rpc_call {
 
     const struct rpc_method *method;
     void *context;
-    char *peer;
+    struct peer peer;
+    struct headers *headers;
+    struct rpc_caller caller;
     void *user;
     bool announced;
 
@@ -54,6 +58,7 @@ struct rpc_call {
     bool closed;
     enum status status;
     grpc_slice status_text;
+    struct metadata initial, trailers; /* to send */
 };
 
 static struct rpc_call *call_create(struct call_host *host)
@@ -83,7 +88,8 @@ void rpc_call_unref(struct rpc_call *call)
     if (!call || atomic_fetch_sub(&call->references, 1) > 1)
         return;
     pthread_mutex_destroy(&call->mutex);
-    free(call->peer);
+    peer_release(&call->peer);
+    headers_free(call->headers);
     free(call);
 }
 
@@ -93,6 +99,8 @@ static void call_release(struct rpc_call *call)
     struct call_host *host = call->host;
     outbox_clear(&call->outbox);
     grpc_slice_unref(call->status_text);
+    metadata_clear(&call->initial);
+    metadata_clear(&call->trailers);
     grpc_call_details_destroy(&call->details);
     grpc_metadata_array_destroy(&call->metadata);
     if (call->call)
@@ -132,11 +140,22 @@ static void batch_done(struct rpc_call *call)
 
 /* ---- sending ---- */
 
+static size_t add_headers(struct rpc_call *call, grpc_op *operation)
+{
+    operation->op = GRPC_OP_SEND_INITIAL_METADATA;
+    operation->data.send_initial_metadata.count = call->initial.n;
+    operation->data.send_initial_metadata.metadata = call->initial.items;
+    call->metadata_sent = true;
+    return 1;
+}
+
 static size_t add_status(struct rpc_call *call, grpc_op *operation)
 {
     operation->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
     operation->data.send_status_from_server.status = (grpc_status_code)call->status;
     operation->data.send_status_from_server.status_details = &call->status_text;
+    operation->data.send_status_from_server.trailing_metadata_count = call->trailers.n;
+    operation->data.send_status_from_server.trailing_metadata = call->trailers.items;
     call->status_sent = true;
     return 1;
 }
@@ -153,8 +172,7 @@ static void send_next(struct rpc_call *call)
     if (!call->outgoing && !end)
         return;
     if (!call->metadata_sent)
-        operations[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
-    call->metadata_sent = true;
+        n += add_headers(call, &operations[n]);
     if (call->outgoing) {
         operations[n].op = GRPC_OP_SEND_MESSAGE;
         operations[n++].data.send_message.send_message = call->outgoing;
@@ -234,7 +252,29 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message)
 
 void rpc_fail(struct rpc_call *call, const struct error *error)
 {
-    rpc_finish(call, error->status, error->text);
+    pthread_mutex_lock(&call->mutex);
+    if (finish(call, error->status, error->text))
+        metadata_add_retry(&call->trailers, error);
+    send_next(call);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+bool rpc_set_header(struct rpc_call *call, const char *key, const char *value)
+{
+    pthread_mutex_lock(&call->mutex);
+    bool added =
+        !call->closed && !call->metadata_sent && metadata_add(&call->initial, key, value, strlen(value));
+    pthread_mutex_unlock(&call->mutex);
+    return added;
+}
+
+bool rpc_set_trailer(struct rpc_call *call, const char *key, const char *value)
+{
+    pthread_mutex_lock(&call->mutex);
+    bool added =
+        !call->closed && !call->finishing && metadata_add(&call->trailers, key, value, strlen(value));
+    pthread_mutex_unlock(&call->mutex);
+    return added;
 }
 
 /* ---- receiving ---- */
@@ -319,11 +359,16 @@ static void watch_close(struct rpc_call *call)
     pthread_mutex_unlock(&call->mutex);
 }
 
-static void refuse_unknown(struct rpc_call *call, const char *path)
+/* Says who calls and what; false: it was refused. */
+static bool admit(struct rpc_call *call, const char *path)
 {
     struct error error;
-    error_set(&error, STATUS_UNIMPLEMENTED, "there is no method \"%.200s\" here", path);
-    rpc_fail(call, &error);
+    enum status status = call->host->admit(call->host, call, path, &call->caller, &error);
+    if (status == STATUS_OK && !call->method)
+        status = error_set(&error, STATUS_UNIMPLEMENTED, "there is no method \"%.200s\" here", path);
+    if (status != STATUS_OK)
+        rpc_fail(call, &error);
+    return status == STATUS_OK;
 }
 
 static void on_arrived(struct rpc_call *call, bool ok)
@@ -331,14 +376,12 @@ static void on_arrived(struct rpc_call *call, bool ok)
     if (!ok)
         return;
     call->host->arrived(call->host);
-    char *peer = grpc_call_get_peer(call->call), *path = wire_text(call->details.method);
-    call->peer = strdup(peer);
-    gpr_free(peer);
+    char *path = wire_text(call->details.method);
+    peer_read(&call->peer, call->call);
+    call->headers = headers_copy(&call->metadata);
     call->method = call->host->find(call->host, path, &call->context);
     watch_close(call);
-    if (!call->method) {
-        refuse_unknown(call, path);
-    } else {
+    if (admit(call, path)) {
         if (call->method->kind == RPC_BIDI)
             announce(call, NULL);
         read_next(call);
@@ -390,7 +433,41 @@ void *rpc_call_user(const struct rpc_call *call)
 
 const char *rpc_call_peer(const struct rpc_call *call)
 {
-    return call->peer;
+    return call->peer.address;
+}
+
+const char *rpc_call_header_bytes(const struct rpc_call *call, const char *key, size_t *size_bytes)
+{
+    return headers_find(call->headers, key, size_bytes);
+}
+
+const char *rpc_call_header(const struct rpc_call *call, const char *key)
+{
+    size_t size_bytes;
+    return headers_find(call->headers, key, &size_bytes);
+}
+
+int rpc_call_n_headers(const struct rpc_call *call, const char *key)
+{
+    return headers_count(call->headers, key);
+}
+
+bool rpc_call_is_tls(const struct rpc_call *call)
+{
+    return call->peer.is_tls;
+}
+
+const char *rpc_call_tls_name(const struct rpc_call *call, int index)
+{
+    char **name = call->peer.names;
+    for (int i = 0; name && *name && i < index; i++)
+        name++;
+    return name ? *name : NULL;
+}
+
+const struct rpc_caller *rpc_call_caller(const struct rpc_call *call)
+{
+    return &call->caller;
 }
 
 double rpc_call_seconds_left(const struct rpc_call *call)

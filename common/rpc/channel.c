@@ -2,6 +2,7 @@
 
 #include <grpc/grpc_security.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/rpc/wire.h"
 
@@ -47,8 +48,27 @@ static void *complete_events(void *argument)
 static void channel_free(struct rpc_channel *channel)
 {
     grpc_completion_queue_destroy(channel->queue);
+    metadata_clear(&channel->headers);
     free(channel);
     grpc_shutdown();
+}
+
+static enum status copy_headers(struct rpc_channel *channel, const struct rpc_header *headers,
+                                struct error *error)
+{
+    for (const struct rpc_header *header = headers; header && header->key; header++) {
+        if (!metadata_add(&channel->headers, header->key, header->value, strlen(header->value)))
+            return error_set(error, STATUS_INVALID_ARGUMENT, "the header %s cannot be sent", header->key);
+    }
+    return STATUS_OK;
+}
+
+static enum status start_thread(struct rpc_channel *channel, const char *target, struct error *error)
+{
+    if (!pthread_create(&channel->thread, NULL, complete_events, channel))
+        return STATUS_OK;
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread for the connection to %s",
+                     target);
 }
 
 enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
@@ -56,16 +76,19 @@ enum status rpc_channel_open(const char *target, const struct rpc_channel_option
 {
     static const struct rpc_channel_options defaults = {0};
     struct rpc_channel *channel = calloc(1, sizeof *channel);
+    options = options ? options : &defaults;
     wire_open();
     channel->queue = grpc_completion_queue_create_for_next(NULL);
-    if (pthread_create(&channel->thread, NULL, complete_events, channel)) {
+    enum status status = copy_headers(channel, options->headers, error);
+    if (status == STATUS_OK)
+        status = start_thread(channel, target, error);
+    if (status != STATUS_OK) {
         grpc_completion_queue_shutdown(channel->queue);
         complete_events(channel); /* takes the queue to its end */
         channel_free(channel);
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread for the connection to %s",
-                         target);
+        return status;
     }
-    channel->channel = create_grpc_channel(target, options ? options : &defaults);
+    channel->channel = create_grpc_channel(target, options);
     *opened = channel;
     return STATUS_OK;
 }

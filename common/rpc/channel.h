@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "common/rpc/client.h"
+#include "common/rpc/metadata.h"
 
 /* Internal to common/rpc: between channel.c, which owns the completion queue, and stream.c, which owns one
  * call on it. */
@@ -13,6 +14,7 @@ struct rpc_channel {
     grpc_channel *channel;
     grpc_completion_queue *queue;
     pthread_t thread;
+    struct metadata headers; /* of every call; not changed while open */
 };
 
 /* What a completion means. Each stream has one tag of each kind: no two of a kind are ever in flight. */

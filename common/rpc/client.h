@@ -21,13 +21,19 @@
 struct rpc_channel;
 struct rpc_stream;
 
+/* A header for every call of a channel: the key in lower case. */
+struct rpc_header {
+    const char *key, *value;
+};
+
 struct rpc_channel_options {
     size_t max_message_bytes; /* of a message that arrives; 0: 64 MiB */
     int keepalive_seconds; /* a silent server is pinged after so long, and lost after as long again; 0: 10 */
+    const struct rpc_header *headers; /* ends with .key = NULL, at most 8, copied; NULL: none */
 };
 
 /* `target`: "127.0.0.1:7077", "host:7077", "unix:/run/millrace". Does not connect yet. `options` may be NULL.
- */
+ * INVALID_ARGUMENT: a header that HTTP/2 does not allow. */
 enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
                              struct rpc_channel **channel, struct error *error);
 /* Every stream must have been closed. NULL is allowed. */
@@ -59,7 +65,8 @@ enum rpc_read {
 /* The next message. timeout_seconds of 0 only looks. */
 enum rpc_read rpc_stream_read(struct rpc_stream *stream, double timeout_seconds, ProtobufCMessage **message);
 
-/* How the call ended; on the reading thread. Before RPC_READ_END it drops the messages that still come and
+/* How the call ended; on the reading thread. error->retry_after_ms is set where the server has sent such a hint
+ * (server.h, rpc_fail), so also after rpc_unary. Before RPC_READ_END it drops the messages that still come and
  * waits. OK, or the server's status with its sentence in `error`; CANCELLED after rpc_stream_cancel. */
 enum status rpc_stream_status(struct rpc_stream *stream, struct error *error);
 

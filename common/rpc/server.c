@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/rpc/call.h"
+#include "common/rpc/peer.h"
 #include "common/rpc/wire.h"
 
 enum {
@@ -27,6 +28,7 @@ struct rpc_server {
     struct call_host host; /* first: call.c hands it back to us */
     pthread_t thread;
     char *address;
+    struct rpc_authorizer authorizer;
     struct rpc_service *services; /* ends with .name = NULL */
 
     pthread_mutex_t mutex;
@@ -54,6 +56,16 @@ static const struct rpc_method *find_method(struct call_host *host, const char *
         }
     }
     return NULL;
+}
+
+static enum status admit(struct call_host *host, const struct rpc_call *call, const char *path,
+                         struct rpc_caller *caller, struct error *error)
+{
+    const struct rpc_authorizer *authorizer = &server_of(host)->authorizer;
+    *caller = (struct rpc_caller){.scopes = RPC_SCOPES_ALL};
+    peer_host(rpc_call_peer(call), caller->name, sizeof caller->name);
+    return authorizer->authorize ? authorizer->authorize(call, path, caller, authorizer->context, error)
+                                 : STATUS_OK;
 }
 
 /* While closing gRPC would refuse the slot at once, and that again, for ever. */
@@ -201,10 +213,12 @@ static struct rpc_server *server_create(const struct rpc_server_options *options
     pthread_mutex_init(&server->mutex, NULL);
     wire_condition_init(&server->changed);
     server->services = copy_services(options->services);
+    server->authorizer = options->authorizer;
     server->host = (struct call_host){
         .queue = grpc_completion_queue_create_for_next(NULL),
         .max_queued_bytes = options->max_queued_bytes ? options->max_queued_bytes : DEFAULT_MESSAGE_BYTES,
         .find = find_method,
+        .admit = admit,
         .arrived = post_slot,
         .released = call_released,
     };

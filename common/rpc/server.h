@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/rpc/caller.h"
 #include "common/status.h"
 
 /*
@@ -23,8 +24,8 @@
  * true)
  *
  * What the server answers by itself: UNIMPLEMENTED for an unknown path, INVALID_ARGUMENT for bytes that are
- * not the message of the method, RESOURCE_EXHAUSTED for a message above the limit. No callback sees such a
- * call.
+ * not the message of the method, RESOURCE_EXHAUSTED for a message above the limit, and what the authoriser
+ * says. No callback of a method sees such a call.
  */
 struct rpc_server;
 struct rpc_call;
@@ -52,9 +53,22 @@ struct rpc_service {
     void *context;
 };
 
+/*
+ * Decides about a call before its method sees it: before anything of its messages is read, and for unknown
+ * paths too. It may ask rpc_call_header, rpc_call_peer, rpc_call_is_tls and rpc_call_tls_name. `caller` comes
+ * filled for a server without authentication; what it leaves there is the call's on STATUS_OK. Any other status
+ * (UNAUTHENTICATED, PERMISSION_DENIED) refuses the call with `error`. On the server's thread; must not block.
+ */
+struct rpc_authorizer {
+    enum status (*authorize)(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
+                             void *context, struct error *error);
+    void *context;
+};
+
 struct rpc_server_options {
     const char
         *address; /* "127.0.0.1:7077", "[::]:7077", "localhost:0" (any free port), "unix:/run/millrace" */
+    struct rpc_authorizer authorizer;   /* .authorize = NULL: everybody may do everything */
     const struct rpc_service *services; /* ends with .name = NULL; copied */
     size_t max_message_bytes;           /* of a message that arrives; 0: 4 MiB */
     size_t max_queued_bytes;            /* that wait in one call for a slow reader; 0: 4 MiB */
@@ -86,6 +100,27 @@ void *rpc_call_user(const struct rpc_call *call);
 
 /* The client's address as gRPC writes it: "ipv4:127.0.0.1:40112". */
 const char *rpc_call_peer(const struct rpc_call *call);
+/*
+ * A header that the client sent with the call, by its key in lower case ("traceparent"), NUL-terminated; NULL:
+ * there is none. Of several the first. All headers together are at most 8 KiB. A value is printable ASCII, unless the
+ * key ends in "-bin": then any bytes, already decoded, and rpc_call_header_bytes says how many.
+ */
+const char *rpc_call_header(const struct rpc_call *call, const char *key);
+const char *rpc_call_header_bytes(const struct rpc_call *call, const char *key, size_t *size_bytes);
+/* How many headers have this key. */
+int rpc_call_n_headers(const struct rpc_call *call, const char *key);
+
+/* Does the call come over TLS? */
+bool rpc_call_is_tls(const struct rpc_call *call);
+/* Names in the client's certificate, which was verified: the common name, then the alternative names (DNS, URI, IP,
+ * e-mail); NULL at their end, and where the client has shown none. */
+const char *rpc_call_tls_name(const struct rpc_call *call, int index);
+
+/* Who calls: what the authoriser left; without one everybody is authenticated = false, named by the address. */
+const struct rpc_caller *rpc_call_caller(const struct rpc_call *call);
+
+/* All of the above may be asked from any thread that holds a reference, even after the call. */
+
 /* Seconds until the client's deadline, INFINITY if it set none. Passing it is seen as on_close(cancelled =
  * true). */
 double rpc_call_seconds_left(const struct rpc_call *call);
@@ -97,13 +132,26 @@ double rpc_call_seconds_left(const struct rpc_call *call);
  */
 enum status rpc_send(struct rpc_call *call, const ProtobufCMessage *message);
 
+/*
+ * Metadata for the client: at the head of the answer (before the first rpc_send or rpc_finish), or behind it
+ * (before rpc_finish). Copied. False: too late, more than 8, or a key or value that HTTP/2 does not allow (keys are
+ * lower case; values printable ASCII, any bytes where the key ends in "-bin").
+ */
+bool rpc_set_header(struct rpc_call *call, const char *key, const char *value);
+bool rpc_set_trailer(struct rpc_call *call, const char *key, const char *value);
+
 /* Ends the call after what was queued. The first finish counts; false: the call was finished or over before.
  * `text` may be NULL. Bytes of `text` that are not printable ASCII or UTF-8 are escaped on the wire. */
 bool rpc_finish(struct rpc_call *call, enum status status, const char *text);
 
 /* The usual end of a RPC_UNARY call: one message, then OK. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);
-/* The usual end after a failure: error->status and error->text. */
+/*
+ * The usual end after a failure: error->status and error->text. With error->retry_after_ms the client is told when the
+ * same call may work, in two trailers: `retry-after-ms`, a decimal number, and `grpc-status-details-bin`, a
+ * google.rpc.Status with the same code and sentence and one google.rpc.RetryInfo. Our own client reads it back into
+ * error->retry_after_ms (client.h).
+ */
 void rpc_fail(struct rpc_call *call, const struct error *error);
 
 #endif

@@ -57,9 +57,11 @@ static void start_batch(struct rpc_stream *stream, const grpc_op *operations, si
     stream->n_batches++;
 }
 
-static void start_call(struct rpc_stream *stream)
+static void start_call(struct rpc_stream *stream, struct metadata *headers)
 {
     grpc_op metadata[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}, {.op = GRPC_OP_RECV_INITIAL_METADATA}};
+    metadata[0].data.send_initial_metadata.count = headers->n;
+    metadata[0].data.send_initial_metadata.metadata = headers->items;
     metadata[1].data.recv_initial_metadata.recv_initial_metadata = &stream->initial_metadata;
     start_batch(stream, metadata, 2, STREAM_STARTED);
     grpc_op end = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT}; /* alone, or the others would complete with it */
@@ -170,7 +172,7 @@ enum status rpc_stream_open(struct rpc_channel *channel, const char *path, const
     struct rpc_stream *stream = stream_create(response_type);
     stream->call = call;
     pthread_mutex_lock(&stream->mutex);
-    start_call(stream);
+    start_call(stream, &channel->headers);
     if (request) {
         outbox_push(&stream->outbox, wire_pack(request));
         stream->send_closing = true;
@@ -244,6 +246,8 @@ enum status rpc_stream_status(struct rpc_stream *stream, struct error *error)
         char *text = wire_text(stream->text);
         error_set(error, status, "%s", text);
         free(text);
+        if (error)
+            error->retry_after_ms = metadata_retry_after_ms(&stream->trailing_metadata);
     }
     pthread_mutex_unlock(&stream->mutex);
     return status;

@@ -17,7 +17,7 @@ except ImportError as missing:
 def generated_messages(proto_directory):
     """The message classes that protoc makes of our files."""
     directory = tempfile.mkdtemp()
-    names = ["millrace", "health", "reflection"]
+    names = ["millrace", "health", "reflection", "rpc_status"]
     subprocess.run(["protoc", f"--python_out={directory}", f"--proto_path={proto_directory}",
                     *[f"{name}.proto" for name in names]], check=True)
     sys.path.insert(0, directory)
@@ -37,7 +37,7 @@ def expect_failure(call, code, words=""):
 class Client:
     def __init__(self, address, messages):
         self.channel = grpc.insecure_channel(address)
-        self.millrace, self.health, self.reflection = messages
+        self.millrace, self.health, self.reflection, self.rpc_status = messages
         self.request = self.millrace.TokenizeRequest
 
     def method(self, kind, path, answer):
@@ -59,6 +59,23 @@ def check_unary(client):
         expect_failure(lambda: echo(bad, timeout=10), grpc.StatusCode.INVALID_ARGUMENT)
     expect_failure(lambda: echo(client.request(text="a" * (5 << 20)), timeout=10),
                    grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+def check_retry_hint(client):
+    try:
+        client.test("unary_unary", "Busy")(client.request(text="1250"), timeout=10, metadata=[("x-echo", "so")])
+        raise AssertionError("not refused")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, error
+        assert dict(error.initial_metadata()).get("x-echo") == "so", error.initial_metadata()
+        trailers = dict(error.trailing_metadata())
+        assert trailers["retry-after-ms"] == "1250", trailers
+        status = client.rpc_status.Status.FromString(trailers["grpc-status-details-bin"])
+        assert (status.code, status.message) == (8, error.details()), status
+        [detail] = status.details
+        assert detail.type_url == "type.googleapis.com/google.rpc.RetryInfo"
+        delay = client.rpc_status.RetryInfo.FromString(detail.value).retry_delay
+        assert (delay.seconds, delay.nanos) == (1, 250000000), delay
 
 
 def check_streams(client):
@@ -108,6 +125,7 @@ def main():
     server = subprocess.Popen([sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     client = Client(server.stdout.readline().strip(), generated_messages(sys.argv[2]))
     check_unary(client)
+    check_retry_hint(client)
     check_streams(client)
     check_health(client)
     for package in ("v1alpha", "v1"):

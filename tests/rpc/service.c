@@ -71,6 +71,16 @@ static void on_fail(struct rpc_call *call, const ProtobufCMessage *request, void
     require(test_send_text(call, "late") == STATUS_CANCELLED);
 }
 
+static void on_busy(struct rpc_call *call, const ProtobufCMessage *request, void *context)
+{
+    count_call(context);
+    struct error error;
+    error_set(&error, STATUS_RESOURCE_EXHAUSTED, "full; try again");
+    error.retry_after_ms = atoi(text_of(request));
+    rpc_set_header(call, "x-echo", rpc_call_header(call, "x-echo") ? rpc_call_header(call, "x-echo") : "");
+    rpc_fail(call, &error);
+}
+
 static void on_hold(struct rpc_call *call, const ProtobufCMessage *request, void *context)
 {
     (void)request;
@@ -128,6 +138,7 @@ static void on_chat_message(struct rpc_call *call, const ProtobufCMessage *messa
 static const struct rpc_method methods[] = {
     {"/test.Test/Echo", RPC_UNARY, REQUEST, on_echo, NULL, on_close},
     {"/test.Test/Fail", RPC_UNARY, REQUEST, on_fail, NULL, on_close},
+    {"/test.Test/Busy", RPC_UNARY, REQUEST, on_busy, NULL, on_close},
     {"/test.Test/Hold", RPC_UNARY, REQUEST, on_hold, NULL, on_close},
     {"/test.Test/Count", RPC_SERVER_STREAM, REQUEST, on_count, NULL, on_close},
     {"/test.Test/Flood", RPC_SERVER_STREAM, REQUEST, on_flood, NULL, on_close},

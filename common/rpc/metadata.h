@@ -1,0 +1,26 @@
+#ifndef MILLRACE_COMMON_RPC_METADATA_H
+#define MILLRACE_COMMON_RPC_METADATA_H
+
+#include <grpc/grpc.h>
+#include <stdbool.h>
+
+#include "common/status.h"
+
+/* Internal to common/rpc: metadata to send. Zeroed memory is none. Guarded by the lock of the call. */
+enum { METADATA_MAX = 8 };
+
+struct metadata {
+    grpc_metadata items[METADATA_MAX];
+    size_t n;
+};
+
+/* Copies both. False: there are METADATA_MAX already, or gRPC refuses the key or the bytes of the value. */
+bool metadata_add(struct metadata *metadata, const char *key, const void *value, size_t size_bytes);
+void metadata_clear(struct metadata *metadata);
+
+/* The two trailers of error->retry_after_ms; nothing where that is 0. */
+void metadata_add_retry(struct metadata *metadata, const struct error *error);
+/* What such trailers say, ours or another server's; 0: nothing. */
+int metadata_retry_after_ms(const grpc_metadata_array *trailers);
+
+#endif
