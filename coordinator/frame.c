@@ -13,6 +13,14 @@ static void send_event(struct rpc_call *call, Millrace__V1__GenerateEvent__KindC
     rpc_send(call, &message.base);
 }
 
+static Millrace__V1__Priority priority_of(enum request_class class)
+{
+    static const Millrace__V1__Priority priorities[] = {[CLASS_HIGH] = MILLRACE__V1__PRIORITY__HIGH,
+                                                        [CLASS_NORMAL] = MILLRACE__V1__PRIORITY__NORMAL,
+                                                        [CLASS_LOW] = MILLRACE__V1__PRIORITY__LOW};
+    return priorities[class];
+}
+
 void event_send_accepted(struct rpc_call *call, const struct served_model *model,
                          const struct sequence *sequence)
 {
@@ -28,6 +36,7 @@ void event_send_accepted(struct rpc_call *call, const struct served_model *model
     accepted.temperature = sequence->request.temperature;
     accepted.editable = (ProtobufCBinaryData){(size_t)sequence->request.length, sequence->request.editable};
     accepted.solver = (Millrace__V1__Solver)sequence->request.solver;
+    accepted.priority = priority_of(sequence->request.class);
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_ACCEPTED, &accepted);
 }
 

@@ -83,6 +83,19 @@ static enum status choose_solver(const Millrace__V1__GenerateRequest *wire, stru
     return STATUS_OK;
 }
 
+static enum status choose_class(const Millrace__V1__GenerateRequest *wire, struct request *request,
+                                struct error *error)
+{
+    static const enum request_class classes[] = {[MILLRACE__V1__PRIORITY__NORMAL] = CLASS_NORMAL,
+                                                 [MILLRACE__V1__PRIORITY__HIGH] = CLASS_HIGH,
+                                                 [MILLRACE__V1__PRIORITY__LOW] = CLASS_LOW};
+    if ((unsigned)wire->priority >= CLASS_COUNT)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "priority: %d is none of NORMAL, HIGH and LOW",
+                         (int)wire->priority);
+    request->class = classes[wire->priority];
+    return STATUS_OK;
+}
+
 static enum status choose_seed(const Millrace__V1__GenerateRequest *wire, struct request *request,
                                struct error *error)
 {
@@ -108,6 +121,8 @@ static enum status choose(const Millrace__V1__GenerateRequest *wire, const struc
         status = choose_temperature(wire, request, error);
     if (status == STATUS_OK)
         status = choose_solver(wire, request, error);
+    if (status == STATUS_OK)
+        status = choose_class(wire, request, error);
     return status == STATUS_OK ? choose_seed(wire, request, error) : status;
 }
 

@@ -14,6 +14,9 @@
 #define LEAST_TEMPERATURE 0.01f
 #define MOST_TEMPERATURE 100.0f
 
+/* Who goes first, best first. */
+enum request_class { CLASS_HIGH, CLASS_NORMAL, CLASS_LOW, CLASS_COUNT };
+
 /* A request that can run: every field is checked, every default is filled in. */
 struct request {
     int length;   /* positions */
@@ -23,6 +26,7 @@ struct request {
     float temperature;
     enum solver solver;
     bool revise;
+    enum request_class class;
     uint32_t most_changes; /* of a step; 0: no limit */
     int32_t *ids;          /* [length]: the starting state; below the model's n_ids */
     uint8_t *editable;     /* [length]: 1 where it may change; at least one is */

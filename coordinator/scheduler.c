@@ -32,6 +32,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
+
 struct scheduler *scheduler_create(const struct scheduler_options *options)
 {
     struct scheduler *scheduler = calloc(1, sizeof *scheduler);
@@ -55,6 +57,20 @@ void scheduler_note_change(struct scheduler *scheduler)
 {
     if (scheduler->options.changed)
         scheduler->options.changed(scheduler->options.context);
+}
+
+void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event event)
+{
+    const struct scheduler_observer *observer = &scheduler->options.observer;
+    if (!observer->event)
+        return;
+    event.now = clock_seconds();
+    if (event.sequence) {
+        event.class = event.sequence->request.class;
+        if (!event.replica)
+            event.replica = event.sequence->replica;
+    }
+    observer->event(observer->context, &event);
 }
 
 void scheduler_refuse_new(struct scheduler *scheduler)
@@ -104,14 +120,12 @@ enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t
 void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    *totals = (struct scheduler_totals){
-        .queued = (uint32_t)scheduler->queue.n,
-        .running = (uint32_t)(scheduler->requests.n - scheduler->queue.n),
-        .accepted = scheduler->accepted,
-        .finished = scheduler->finished,
-        .cancelled = scheduler->cancelled,
-        .failed = scheduler->failed,
-    };
+    *totals = scheduler->totals;
+    totals->queued = (uint32_t)scheduler->queue.n;
+    totals->queued_tokens = scheduler->queue.n_tokens;
+    totals->running = (uint32_t)(scheduler->requests.n - scheduler->queue.n);
+    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
+        totals->running_tokens += replica->running.n_tokens;
     pthread_mutex_unlock(&scheduler->mutex);
 }
 

@@ -12,6 +12,51 @@
  */
 struct scheduler;
 
+/* ---- what happens, for whoever counts it ---- */
+
+enum scheduler_event_kind {
+    EVENT_ACCEPTED,
+    EVENT_REFUSED,     /* there is no sequence; status and refusal say why */
+    EVENT_STARTED,     /* handed to a replica, for the first time or again */
+    EVENT_FIRST_FRAME, /* the frame of the first step is there; the step's own event follows */
+    EVENT_STEP,
+    EVENT_PREEMPTED, /* its place went to a higher class; it is in the queue */
+    EVENT_MOVED,     /* its replica drains; it is in the queue */
+    EVENT_LOST,      /* its replica is gone; it is in the queue */
+    EVENT_ENDED,     /* status: OK finished, CANCELLED, else failed */
+};
+
+/* Why a request is not taken. */
+enum refusal {
+    REFUSED_QUEUE_REQUESTS,
+    REFUSED_QUEUE_TOKENS,
+    REFUSED_CLIENT, /* one client's own limits */
+    REFUSED_DEADLINE,
+    REFUSED_SHUTDOWN,
+    REFUSED_NO_REPLICA,
+    REFUSED_MEMORY,
+    REFUSAL_COUNT
+};
+
+struct scheduler_event {
+    enum scheduler_event_kind kind;
+    double now; /* monotonic seconds */
+    const struct sequence
+        *sequence; /* NULL: REFUSED. Its times (accepted_at, ...) are set as far as they are known */
+    const struct replica *replica; /* that it runs or ran on; NULL: none */
+    enum request_class class;
+    enum status status;
+    enum refusal refusal;
+    double step_seconds; /* STEP: of the whole batch's step */
+    size_t n_changed;    /* STEP: positions of this sequence */
+};
+
+/* Called under the lock: must not block nor call the scheduler. */
+struct scheduler_observer {
+    void (*event)(void *context, const struct scheduler_event *event); /* NULL: nobody listens */
+    void *context;
+};
+
 struct scheduler_options {
     int max_queue;          /* requests that wait */
     int n_ids;              /* of the model: every id that a replica reports is below */
@@ -20,6 +65,7 @@ struct scheduler_options {
      * the lock. May be NULL. */
     void (*changed)(void *context);
     void *context;
+    struct scheduler_observer observer;
 };
 
 struct scheduler *scheduler_create(const struct scheduler_options *options);
@@ -93,7 +139,10 @@ enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t
 
 struct scheduler_totals {
     uint32_t queued, running;
+    int64_t queued_tokens, running_tokens; /* positions */
     uint64_t accepted, finished, cancelled, failed;
+    uint64_t preempted, moved, lost; /* times that a sequence went back to the queue */
+    uint64_t refused[REFUSAL_COUNT];
 };
 void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals);
 /* Visits every replica under the lock. */

@@ -16,6 +16,7 @@ static void start_on(struct scheduler *scheduler, struct sequence *sequence, str
     if (replica->running.n == 1)
         replica->heard_at = clock_seconds(); /* its silence counts from here */
     replica->operations->submit(replica->line, sequence);
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STARTED, .sequence = sequence});
 }
 
 static void fail_too_long(struct scheduler *scheduler, struct sequence *sequence, int64_t longest)
@@ -43,19 +44,29 @@ void scheduler_dispatch(struct scheduler *scheduler)
     }
 }
 
-/* Back to the front of the queue, as it was after its last step. */
-void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence)
+static void count_return(struct scheduler_totals *totals, enum scheduler_event_kind why)
 {
+    totals->preempted += why == EVENT_PREEMPTED;
+    totals->moved += why == EVENT_MOVED;
+    totals->lost += why == EVENT_LOST;
+}
+
+void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence, enum scheduler_event_kind why)
+{
+    const struct replica *replica = sequence->replica;
     sequence_list_remove(&sequence->replica->running, sequence);
     sequence->replica = NULL;
     sequence_list_prepend(&scheduler->queue, sequence);
+    count_return(&scheduler->totals, why);
+    scheduler_tell(scheduler,
+                   (struct scheduler_event){.kind = why, .sequence = sequence, .replica = replica});
 }
 
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss)
 {
     struct sequence *sequence;
     while ((sequence = replica->running.last)) { /* from the last, so that the order stays */
-        scheduler_put_back(scheduler, sequence);
+        scheduler_put_back(scheduler, sequence, is_loss ? EVENT_LOST : EVENT_MOVED);
         sequence->n_losses += is_loss;
         if (sequence->n_losses > MAX_LOSSES)
             scheduler_fail_request(scheduler, sequence, STATUS_INTERNAL,

@@ -135,8 +135,14 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
     if (status != STATUS_OK)
         return status;
     replica->steps++;
-    if (!sequence->first_frame_at)
+    if (!sequence->first_frame_at) {
         sequence->first_frame_at = clock_seconds();
+        scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_FIRST_FRAME, .sequence = sequence});
+    }
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STEP,
+                                                       .sequence = sequence,
+                                                       .step_seconds = report->step_ms * 1e-3,
+                                                       .n_changed = report->n_changed});
     sequence->sink->frame(sequence->client, sequence, report->positions, report->ids, report->n_changed);
     if (report->done)
         finish_request(scheduler, sequence);
@@ -165,7 +171,7 @@ static void reject(struct scheduler *scheduler, struct replica *replica, struct 
         return;
     }
     replica->state = REPLICA_DRAINING;
-    scheduler_put_back(scheduler, sequence);
+    scheduler_put_back(scheduler, sequence, EVENT_MOVED);
     scheduler_note_change(scheduler);
 }
 

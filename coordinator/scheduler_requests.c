@@ -13,12 +13,12 @@ static struct sequence_list *list_of(struct scheduler *scheduler, struct sequenc
 static void count_ending(struct scheduler *scheduler, const struct sequence *sequence, enum status status)
 {
     if (status == STATUS_CANCELLED) {
-        scheduler->cancelled++;
+        scheduler->totals.cancelled++;
     } else if (status != STATUS_OK) {
-        scheduler->failed++;
+        scheduler->totals.failed++;
     } else {
         double seconds = clock_seconds() - sequence->began_at, mean = scheduler->mean_run_seconds;
-        scheduler->finished++;
+        scheduler->totals.finished++;
         scheduler->mean_run_seconds = mean > 0 ? 0.9 * mean + 0.1 * seconds : seconds;
     }
 }
@@ -30,6 +30,8 @@ void scheduler_end_request(struct scheduler *scheduler, struct sequence *sequenc
     sequence_list_remove(list_of(scheduler, sequence), sequence);
     request_table_remove(&scheduler->requests, sequence);
     count_ending(scheduler, sequence, ending->status);
+    scheduler_tell(scheduler, (struct scheduler_event){
+                                  .kind = EVENT_ENDED, .sequence = sequence, .status = ending->status});
     sequence->sink->ended(sequence->client, sequence, ending);
     sequence_free(sequence);
     if (!scheduler->requests.n)
@@ -55,7 +57,7 @@ const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler
     return last;
 }
 
-static enum status scheduler_no_replica_error(const struct replica *failed, struct error *error)
+static enum status no_replica_error(const struct replica *failed, struct error *error)
 {
     return error_set(error, STATUS_UNAVAILABLE, "no replica can run the model: %s: %s", failed->name,
                      failed->last_error);
@@ -68,7 +70,7 @@ void scheduler_fail_without_hope(struct scheduler *scheduler)
     struct error error;
     if (!failed)
         return;
-    scheduler_no_replica_error(failed, &error);
+    no_replica_error(failed, &error);
     while (scheduler->queue.first)
         scheduler_fail_request(scheduler, scheduler->queue.first, error.status, error.text);
 }
@@ -82,38 +84,61 @@ static enum status refuse_full(const struct scheduler *scheduler, struct error *
 }
 
 static enum status check_admission(const struct scheduler *scheduler, const struct request *request,
-                                   struct error *error)
+                                   enum refusal *refusal, struct error *error)
 {
     const struct replica *failed = scheduler_last_hope_lost(scheduler);
+    *refusal = REFUSED_SHUTDOWN;
     if (scheduler->refusing)
         return error_set(error, STATUS_UNAVAILABLE,
                          "the coordinator is shutting down; try another, or again later");
+    *refusal = REFUSED_NO_REPLICA;
     if (failed)
-        return scheduler_no_replica_error(failed, error);
+        return no_replica_error(failed, error);
+    *refusal = REFUSED_QUEUE_REQUESTS;
     bool starts_now = !scheduler->queue.n && replica_set_choose(&scheduler->replicas, request->length);
     if (!starts_now && scheduler->queue.n >= scheduler->options.max_queue)
         return refuse_full(scheduler, error);
     return STATUS_OK;
 }
 
+static void refuse(struct scheduler *scheduler, const struct request *request, enum refusal refusal,
+                   enum status status)
+{
+    scheduler->totals.refused[refusal]++;
+    scheduler_tell(scheduler,
+                   (struct scheduler_event){
+                       .kind = EVENT_REFUSED, .class = request->class, .refusal = refusal, .status = status});
+}
+
+static void enter_queue(struct scheduler *scheduler, struct sequence *sequence)
+{
+    sequence->accepted_at = clock_seconds();
+    scheduler->totals.accepted++;
+    sequence_list_append(&scheduler->queue, sequence);
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_ACCEPTED, .sequence = sequence});
+    sequence->sink->accepted(sequence->client, sequence);
+    scheduler_dispatch(scheduler);
+}
+
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
                              const struct client_sink *sink, void *client, uint64_t *number,
                              struct error *error)
 {
+    enum refusal refusal;
     pthread_mutex_lock(&scheduler->mutex);
-    enum status status = check_admission(scheduler, request, error);
+    enum status status = check_admission(scheduler, request, &refusal, error);
     struct sequence *sequence = status == STATUS_OK ? request_table_add(&scheduler->requests, request) : NULL;
+    if (status == STATUS_OK && !sequence) {
+        refusal = REFUSED_MEMORY;
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+    }
     if (sequence) {
         sequence->sink = sink;
         sequence->client = client;
-        sequence->accepted_at = clock_seconds();
         *number = sequence->number;
-        scheduler->accepted++;
-        sequence_list_append(&scheduler->queue, sequence);
-        sink->accepted(client, sequence);
-        scheduler_dispatch(scheduler);
-    } else if (status == STATUS_OK) {
-        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+        enter_queue(scheduler, sequence);
+    } else {
+        refuse(scheduler, request, refusal, status);
     }
     pthread_mutex_unlock(&scheduler->mutex);
     return status;

@@ -19,12 +19,14 @@ struct scheduler {
     struct replica_set replicas;
     int n_replicas;
     bool refusing;
-    double mean_run_seconds; /* of finished requests, recent ones weigh more; 0: none yet */
-    uint64_t accepted, finished, cancelled, failed;
+    double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
+    struct scheduler_totals totals; /* those that only grow */
 };
 
 /* Tells the process that readiness may have changed, or that no request is left. */
 void scheduler_note_change(struct scheduler *scheduler);
+/* Tells the observer; `now` and `class` are filled in, and `replica` where the sequence has one. */
+void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event event);
 
 /* ---- scheduler_requests.c: how requests come and end ---- */
 
@@ -42,8 +44,9 @@ void scheduler_fail_without_hope(struct scheduler *scheduler);
 
 /* Hands out what waits, as far as there is room. */
 void scheduler_dispatch(struct scheduler *scheduler);
-/* Back to the front of the queue, as it was after its last step. */
-void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence);
+/* Back to the front of the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
+void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence,
+                        enum scheduler_event_kind why);
 /* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason. */
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss);
 
