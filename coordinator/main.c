@@ -94,6 +94,7 @@ static const char *const service_names[] = {"millrace.v1.Millrace", "millrace.re
 /* Everything that lives as long as the process. */
 struct process {
     struct served_model model;
+    struct metrics *metrics;
     struct coordinator coordinator;
     struct health *health;
     struct reflection *reflection;
@@ -135,18 +136,21 @@ static enum status take_readiness(struct readiness *readiness, struct error *err
 
 static enum status create_scheduler(struct process *process, struct error *error)
 {
+    process->metrics = metrics_create();
     const struct scheduler_options scheduler_options = {
         .max_queue = (int)settings.max_queue,
         .n_ids = process->model.config.n_ids,
         .silence_seconds = settings.replica_timeout,
+        .observer = metrics_observer(process->metrics),
         .changed = lifecycle_wake,
         .context = &process->lifecycle.wake,
     };
     process->lifecycle.scheduler = scheduler_create(&scheduler_options);
     process->coordinator = (struct coordinator){.model = &process->model,
                                                 .scheduler = process->lifecycle.scheduler,
+                                                .metrics = process->metrics,
                                                 .started_at = clock_seconds()};
-    if (process->lifecycle.scheduler)
+    if (process->lifecycle.scheduler && process->metrics)
         return STATUS_OK;
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the scheduler");
 }
@@ -248,6 +252,7 @@ static void stop(struct process *process)
     reflection_free(process->reflection);
     spawn_free(process->lifecycle.spawn);
     scheduler_free(process->lifecycle.scheduler);
+    metrics_free(process->metrics);
     served_model_close(&process->model);
 }
 

@@ -49,6 +49,7 @@ struct scheduler_event {
     enum refusal refusal;
     double step_seconds; /* STEP: of the whole batch's step */
     size_t n_changed;    /* STEP: positions of this sequence */
+    bool again;          /* STARTED: not for the first time */
 };
 
 /* Called under the lock: must not block nor call the scheduler. */

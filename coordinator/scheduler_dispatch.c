@@ -11,12 +11,14 @@ static void start_on(struct scheduler *scheduler, struct sequence *sequence, str
     sequence_list_remove(&scheduler->queue, sequence);
     sequence->replica = replica;
     sequence_list_append(&replica->running, sequence);
-    if (!sequence->began_at)
+    bool again = sequence->began_at > 0;
+    if (!again)
         sequence->began_at = clock_seconds();
     if (replica->running.n == 1)
         replica->heard_at = clock_seconds(); /* its silence counts from here */
     replica->operations->submit(replica->line, sequence);
-    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STARTED, .sequence = sequence});
+    scheduler_tell(scheduler,
+                   (struct scheduler_event){.kind = EVENT_STARTED, .sequence = sequence, .again = again});
 }
 
 static void fail_too_long(struct scheduler *scheduler, struct sequence *sequence, int64_t longest)

@@ -79,6 +79,8 @@ void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, vo
                                            &request, &error);
     if (status == STATUS_OK)
         status = accept_request(call, coordinator, &request, &error);
+    else
+        metrics_count_invalid(coordinator->metrics);
     request_release(&request); /* what was not taken over */
     if (status != STATUS_OK)
         rpc_fail(call, &error);

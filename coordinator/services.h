@@ -2,6 +2,7 @@
 #define MILLRACE_COORDINATOR_SERVICES_H
 
 #include "common/rpc/server.h"
+#include "coordinator/metrics.h"
 #include "coordinator/request.h"
 #include "coordinator/scheduler.h"
 
@@ -9,6 +10,7 @@
 struct coordinator {
     const struct served_model *model;
     struct scheduler *scheduler;
+    struct metrics *metrics;
     double started_at; /* monotonic seconds */
 };
 
