@@ -51,27 +51,39 @@ static uint64_t checksum_of(const int32_t *ids, int n)
 struct bench_text {
     uint32_t *ids;
     uint8_t *editable;
-    int32_t *final;
+    int32_t *final;                  /* [batch, length] */
+    struct sequence_report *reports; /* [batch] */
 };
 
+/* Text number `index`: its seed is index + 1. */
 static enum status add_text(struct model *model, struct batch *batch, const struct bench_options *options,
-                            const struct bench_text *text, struct error *error)
+                            const struct bench_text *text, int index, struct error *error)
 {
     const struct model_config *config = &model->weights.config;
+    uint64_t seed = (uint64_t)index + 1;
     for (int i = 0; i < options->length; i++) {
-        double u = philox_uniform(1, 0, (uint32_t)i, PHILOX_INITIAL);
+        double u = philox_uniform(seed, 0, (uint32_t)i, PHILOX_INITIAL);
         text->ids[i] =
             config->source == SOURCE_MASK ? (uint32_t)config->mask_token : (uint32_t)(u * config->vocabulary);
-        text->final[i] = (int32_t)text->ids[i];
+        text->final[index * options->length + i] = (int32_t)text->ids[i];
         text->editable[i] = 1;
     }
-    const struct sequence_input input = {.ids = text->ids,
+    const struct sequence_input input = {.number = (uint64_t)index,
+                                         .ids = text->ids,
                                          .editable = text->editable,
                                          .length = (size_t)options->length,
                                          .n_steps = (uint32_t)options->n_steps,
-                                         .seed = 1,
+                                         .seed = seed,
                                          .temperature = 1};
     return batch_add(batch, &input, error);
+}
+
+static void take_report(const struct bench_options *options, const struct bench_text *text,
+                        const struct sequence_report *report)
+{
+    int32_t *final = text->final + (int64_t)report->number * options->length;
+    for (size_t c = 0; c < report->n_changed; c++)
+        final[report->positions[c]] = (int32_t)report->ids[c];
 }
 
 /* All ranks run the same batch: the plan is the same everywhere, nothing needs to be sent. */
@@ -79,25 +91,26 @@ static enum status run_text(struct model *model, struct batch *batch, struct pla
                             const struct bench_options *options, const struct bench_text *text,
                             struct bench_figures *figures, struct error *error)
 {
-    enum status status = add_text(model, batch, options, text, error);
+    enum status status = STATUS_OK;
+    for (int i = 0; i < options->batch && status == STATUS_OK; i++)
+        status = add_text(model, batch, options, text, i, error);
     struct bench_figures before = counters_of(model);
     double start = clock_seconds(), needed = 0;
     for (int i = 0; i < options->n_steps && status == STATUS_OK; i++) {
-        struct sequence_report report;
         batch_plan(batch, plan);
         needed += plan->header->n_needed;
         status = model_step(model, plan, error);
         if (status != STATUS_OK)
             break;
-        batch_apply(batch, plan, model->sampler.sampled, &report);
-        for (size_t c = 0; c < report.n_changed; c++)
-            text->final[report.positions[c]] = (int32_t)report.ids[c];
+        int n = batch_apply(batch, plan, model->sampler.sampled, text->reports);
+        for (int r = 0; r < n; r++)
+            take_report(options, text, &text->reports[r]);
     }
     *figures = counters_of(model);
     figures->seconds = clock_seconds() - start;
-    figures->head_passes = needed / options->length;
+    figures->head_passes = needed / options->length / options->batch;
     subtract(figures, &before);
-    figures->checksum = checksum_of(text->final, options->length);
+    figures->checksum = checksum_of(text->final, options->batch * options->length);
     return status;
 }
 
@@ -176,18 +189,20 @@ static void print(const struct model *model, const struct bench_options *options
     double other = mine->seconds - mine->matmul - mine->attention - mine->head - mine->communication;
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)mine->checksum);
-    json_t *line = json_pack(
-        "{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:f, "
-        "s:f, s:s}",
-        "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
-        model->collective->n_ranks, "threads", options->n_threads, "length", options->length, "steps",
-        options->n_steps, "seconds", mine->seconds, "tokens_per_second", options->length / mine->seconds,
-        "share", "matmul", mine->matmul / mine->seconds, "attention", mine->attention / mine->seconds, "head",
-        mine->head / mine->seconds, "communication", mine->communication / mine->seconds, "other",
-        other / mine->seconds, "gflop", flop * 1e-9, "head_passes", mine->head_passes, "gflops",
-        flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling",
-        flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576, "load_seconds",
-        model->load_seconds, "checksum", checksum);
+    json_t *line =
+        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, "
+                  "s:f, s:f, s:f, "
+                  "s:f, s:s}",
+                  "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
+                  model->collective->n_ranks, "threads", options->n_threads, "batch", options->batch,
+                  "length", options->length, "steps", options->n_steps, "seconds", mine->seconds,
+                  "tokens_per_second", (double)options->batch * options->length / mine->seconds, "share",
+                  "matmul", mine->matmul / mine->seconds, "attention", mine->attention / mine->seconds,
+                  "head", mine->head / mine->seconds, "communication", mine->communication / mine->seconds,
+                  "other", other / mine->seconds, "gflop", flop * 1e-9, "head_passes", mine->head_passes,
+                  "gflops", flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9,
+                  "fraction_of_ceiling", flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576,
+                  "load_seconds", model->load_seconds, "checksum", checksum);
     json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(line);
@@ -213,19 +228,21 @@ static enum status measure(struct model *model, struct batch *batch, struct plan
 
 enum status bench_run(struct model *model, const struct bench_options *options, struct error *error)
 {
-    struct plan_limits limits = {.max_sequences = 1, .max_rows = model->weights.config.max_length};
+    struct plan_limits limits = {.max_sequences = options->batch, .max_rows = model->forward.limits.max_rows};
     struct plan plan = {0};
     struct batch *batch = NULL;
     size_t length = (size_t)options->length;
+    size_t texts = (size_t)options->batch;
     struct bench_text text = {calloc(length, sizeof *text.ids), calloc(length, 1),
-                              calloc(length, sizeof *text.final)};
+                              calloc(texts * length, sizeof *text.final),
+                              calloc(texts, sizeof *text.reports)};
     struct bench_figures mine, *all = calloc((size_t)model->collective->n_ranks, sizeof *all);
     enum status status = plan_init(&plan, limits, error);
     if (status == STATUS_OK)
         status = batch_create(&model->weights.config, limits, &batch, error);
     if (status == STATUS_OK && options->without_thinning)
         batch_thin_no_more(batch);
-    if (status == STATUS_OK && !(text.ids && text.editable && text.final && all))
+    if (status == STATUS_OK && !(text.ids && text.editable && text.final && text.reports && all))
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a text of %zu tokens", length);
     if (status == STATUS_OK)
         status = measure(model, batch, &plan, options, &text, &mine, error);
@@ -237,6 +254,7 @@ enum status bench_run(struct model *model, const struct bench_options *options, 
     free(text.ids);
     free(text.editable);
     free(text.final);
+    free(text.reports);
     free(all);
     batch_free(batch);
     plan_release(&plan);

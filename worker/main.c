@@ -27,7 +27,7 @@ static struct {
     const char *model, *coordinator, *replica, *backend, *elbo, *verify, *only;
     int64_t threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
-    int64_t length, steps, repeats, samples, seed;
+    int64_t batch, length, steps, repeats, samples, seed;
 } settings;
 
 static const struct option_row rows[] = {
@@ -46,13 +46,15 @@ static const struct option_row rows[] = {
     {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "32", 1, 65536,
      "Sequences that run at the same time.", &settings.max_sequences},
     {"bench", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
-     "Do not attach: write one text, measure, print a line of JSON.", &settings.bench},
+     "Do not attach: write texts, measure, print a line of JSON.", &settings.bench},
+    {"batch", 'b', OPTION_INTEGER, "N", NULL, "1", 1, 4096, "With --bench: texts that are written together.",
+     &settings.batch},
     {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20,
      "With --bench and --elbo: tokens of a text.", &settings.length},
     {"steps", 's', OPTION_INTEGER, "N", NULL, "8", 1, 1 << 16, "With --bench: refinement steps.",
      &settings.steps},
     {"repeats", 0, OPTION_INTEGER, "N", NULL, "3", 1, 1000,
-     "With --bench: texts to write; the fastest counts.", &settings.repeats},
+     "With --bench: times to write them; the fastest counts.", &settings.repeats},
     {"no-thinning", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "With --bench: logits for every position, also where it cannot change; the same text, for comparison.",
      &settings.no_thinning},
@@ -163,6 +165,7 @@ static enum status bench(struct model *model, struct error *error)
         return error_set(error, STATUS_INVALID_ARGUMENT, "--length %lld is more than this model's %d",
                          (long long)settings.length, max_length);
     const struct bench_options bench_options = {.model_name = model->weights.config.name,
+                                                .batch = (int)settings.batch,
                                                 .length = (int)settings.length,
                                                 .n_steps = (int)settings.steps,
                                                 .n_threads = (int)settings.threads,
@@ -192,15 +195,24 @@ static void report_load_failure(const struct collective *collective, const struc
         attach_report_failure(&attach_options, 0, error);
 }
 
+/* What runs at once: as the options say, or as many texts as are measured together. */
+static struct plan_limits choose_limits(void)
+{
+    int64_t measured = settings.batch * settings.length;
+    struct plan_limits limits = {(int)settings.max_sequences, (int)settings.batch_tokens};
+    if (settings.bench)
+        limits = (struct plan_limits){(int)settings.batch, (int)(measured < 1 << 22 ? measured : 1 << 22)};
+    return limits;
+}
+
 static enum status run(struct collective *collective, struct error *error)
 {
     struct model model;
-    const struct model_options model_options = {
-        .directory = settings.model,
-        .backend = settings.backend,
-        .n_threads = (int)settings.threads,
-        .collective = collective,
-        .limits = {.max_sequences = (int)settings.max_sequences, .max_rows = (int)settings.batch_tokens}};
+    const struct model_options model_options = {.directory = settings.model,
+                                                .backend = settings.backend,
+                                                .n_threads = (int)settings.threads,
+                                                .collective = collective,
+                                                .limits = choose_limits()};
     enum status status = model_open(&model, &model_options, error);
     if (status != STATUS_OK) {
         report_load_failure(collective, error);
