@@ -62,8 +62,9 @@ static const struct option_row rows[] = {
      "Requests that may wait; more are refused with RESOURCE_EXHAUSTED.", &settings.max_queue},
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "What the ranks compute on: cpu, cuda, or auto, the best that runs here.", &settings.backend},
-    {"replica-timeout", 0, OPTION_REAL, "SECONDS", "MILLRACE_REPLICA_TIMEOUT", "120", 1, 86400,
-     "A replica that has work and reports nothing for so long is given up.", &settings.replica_timeout},
+    {"replica-timeout", 0, OPTION_REAL, "SECONDS", "MILLRACE_REPLICA_TIMEOUT", "15", 1, 86400,
+     "A replica in which nothing moves for so long is given up (8 times as long while it loads).",
+     &settings.replica_timeout},
     {"drain-seconds", 0, OPTION_REAL, "SECONDS", "MILLRACE_DRAIN_SECONDS", "30", 0, 86400,
      "After SIGTERM, how long accepted requests may take to finish.", &settings.drain_seconds},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
@@ -215,7 +216,8 @@ static enum status prepare_spawn(struct process *process, struct error *error)
         return status;
     process->launch = choose_launch(process);
     process->lifecycle.spawn =
-        spawn_create(&process->launch, (int)settings.spawn, process->lifecycle.scheduler);
+        spawn_create(&process->launch, (int)settings.spawn, SCHEDULER_PATIENCE * settings.replica_timeout,
+                     process->lifecycle.scheduler);
     if (process->lifecycle.spawn)
         return STATUS_OK;
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %d replicas", (int)settings.spawn);

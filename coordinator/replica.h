@@ -26,6 +26,12 @@ struct replica_line {
     void (*hang_up)(void *line, enum status status, const char *text);
 };
 
+/* How far its work has come since its leader started, as it says itself every second (replica.proto, Pulse). */
+struct replica_pulse {
+    uint64_t progress, steps, rows, needed_rows, changed;
+    double matmul_seconds, attention_seconds, head_seconds, communication_seconds, other_seconds;
+};
+
 /* What is known of a replica, attached or not. Guarded by the scheduler's lock. */
 struct replica {
     struct replica *next;
@@ -39,7 +45,10 @@ struct replica {
     char backend[REPLICA_BACKEND_MAX];
     int max_sequences;
     int64_t max_batch_tokens;
-    double heard_at; /* of its last message; seconds, monotonic */
+    double heard_at;      /* of its last message; seconds, monotonic */
+    double progressed_at; /* when pulse.progress last moved */
+    bool pulses;          /* one that does not is from before there were pulses */
+    struct replica_pulse pulse;
 
     struct sequence_list running;
     uint64_t steps; /* since it attached */

@@ -22,7 +22,8 @@
  * (client_sink, replica_line, changed) run under it and only queue messages. Nothing is held across a wait.
  *
  * Files. scheduler_requests.c: how requests come and end; scheduler_dispatch.c: who runs where;
- * scheduler_replicas.c: how replicas come, speak and go; scheduler_state.h: what they share.
+ * scheduler_replicas.c: how replicas come, speak and go; scheduler_liveness.c: which of them live;
+ * scheduler_state.h: what they share.
  *
  * Numbers. A request's number is never used again and a sequence is looked up on the replica it runs on, so a
  * late report of a cancelled or moved request finds nothing and is dropped.

@@ -58,10 +58,14 @@ struct scheduler_observer {
     void *context;
 };
 
+enum { SCHEDULER_PATIENCE = 8 };
+
 struct scheduler_options {
     int max_queue;          /* requests that wait */
     int n_ids;              /* of the model: every id that a replica reports is below */
-    double silence_seconds; /* a replica that has work and says nothing for so long is lost */
+    /* A replica whose pulses stand still or stay away for so long is lost. While it loads, and for one that does
+     * not pulse but has work and says nothing, it is SCHEDULER_PATIENCE times as long. */
+    double silence_seconds;
     /* Something changed that the process may care about: readiness, or the last request ended. Called under
      * the lock. May be NULL. */
     void (*changed)(void *context);
@@ -106,6 +110,7 @@ enum status scheduler_report(struct scheduler *scheduler, void *line, const stru
 void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t number, enum status status,
                         const char *reason);
 void scheduler_heard(struct scheduler *scheduler, void *line); /* any message: it lives */
+void scheduler_pulse(struct scheduler *scheduler, void *line, const struct replica_pulse *pulse);
 /* The line is gone: its sequences go back to the front of the queue, with their last frames. `clean`: the
  * replica said so. */
 void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason);
@@ -118,12 +123,14 @@ void scheduler_expect(struct scheduler *scheduler, const char *name);
 bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason);
 /* It was hung up on for its silence: true once, to whoever can kill it. */
 bool scheduler_take_stuck(struct scheduler *scheduler, const char *name);
+bool scheduler_is_attached(struct scheduler *scheduler, const char *name);
 /* It keeps dying. When no other is left, those who wait are told so; it may still come back. */
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason);
 
 /* ---- the process ---- */
 
-/* Hangs up on replicas that have work and are silent. Call about once a second. */
+/* Hangs up on replicas that hang, and puts their sequences back at once. Call about once a second: when two seconds or
+ * more pass between two calls, this program was itself stopped, and counts that time for nobody. */
 void scheduler_check_silence(struct scheduler *scheduler);
 
 void scheduler_refuse_new(struct scheduler *scheduler);

@@ -9,7 +9,7 @@
 
 enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
 
-static struct replica *replica_of_line(const struct scheduler *scheduler, const void *line)
+struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, const void *line)
 {
     struct replica *replica = scheduler->replicas.first;
     while (replica && replica->line != line)
@@ -75,7 +75,9 @@ static void connect_line(struct replica *replica, const struct replica_hello *he
     replica->n_ranks = hello->n_ranks;
     snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
     replica->steps = 0;
-    replica->heard_at = clock_seconds();
+    replica->heard_at = replica->progressed_at = clock_seconds();
+    replica->pulses = false;
+    replica->pulse = (struct replica_pulse){0};
     replica->restarts += replica->was_attached;
     replica->was_attached = true;
 }
@@ -97,7 +99,7 @@ enum status scheduler_attach(struct scheduler *scheduler, const struct replica_h
 void scheduler_ready(struct scheduler *scheduler, void *line, int max_sequences, int64_t max_batch_tokens)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
     if (replica) {
         replica->state = REPLICA_READY;
         replica->was_ready = true;
@@ -114,7 +116,7 @@ void scheduler_ready(struct scheduler *scheduler, void *line, int max_sequences,
 void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
     if (replica)
         set_failed(scheduler, replica, reason);
     pthread_mutex_unlock(&scheduler->mutex);
@@ -154,7 +156,7 @@ enum status scheduler_report(struct scheduler *scheduler, void *line, const stru
 {
     enum status status = STATUS_OK;
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
     struct sequence *sequence = replica ? running_on(scheduler, replica, report->number) : NULL;
     if (sequence)
         status = advance(scheduler, replica, sequence, report, error);
@@ -179,21 +181,12 @@ void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t number
                         const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
     struct sequence *sequence = replica ? running_on(scheduler, replica, number) : NULL;
     if (sequence) {
         reject(scheduler, replica, sequence, status == STATUS_OK ? STATUS_INTERNAL : status, reason);
         scheduler_dispatch(scheduler);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
-}
-
-void scheduler_heard(struct scheduler *scheduler, void *line)
-{
-    pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = replica_of_line(scheduler, line);
-    if (replica)
-        replica->heard_at = clock_seconds();
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
@@ -214,21 +207,25 @@ static void forget_or_expect(struct scheduler *scheduler, struct replica *replic
         set_error(replica, reason);
 }
 
+void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean, const char *reason)
+{
+    log_info("replica %s is gone%s%s; %d of its sequences go back to the queue", replica->name,
+             clean ? "" : ": ", clean ? "" : reason, replica->running.n);
+    replica->operations = NULL;
+    replica->line = NULL;
+    scheduler_put_back_all(scheduler, replica, !clean);
+    forget_or_expect(scheduler, replica, clean, reason);
+    scheduler_dispatch(scheduler);
+    scheduler_fail_without_hope(scheduler);
+    scheduler_note_change(scheduler);
+}
+
 void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = replica_of_line(scheduler, line);
-    if (replica) {
-        log_info("replica %s is gone%s%s; %d of its sequences go back to the queue", replica->name,
-                 clean ? "" : ": ", clean ? "" : reason, replica->running.n);
-        replica->operations = NULL;
-        replica->line = NULL;
-        scheduler_put_back_all(scheduler, replica, !clean);
-        forget_or_expect(scheduler, replica, clean, reason);
-        scheduler_dispatch(scheduler);
-        scheduler_fail_without_hope(scheduler);
-        scheduler_note_change(scheduler);
-    }
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    if (replica)
+        scheduler_lose_line(scheduler, replica, clean, reason);
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
@@ -258,17 +255,6 @@ bool scheduler_restarting(struct scheduler *scheduler, const char *name, const c
     return was_ready;
 }
 
-bool scheduler_take_stuck(struct scheduler *scheduler, const char *name)
-{
-    pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = replica_set_find(&scheduler->replicas, name);
-    bool is_stuck = replica && replica->is_stuck;
-    if (is_stuck)
-        replica->is_stuck = false;
-    pthread_mutex_unlock(&scheduler->mutex);
-    return is_stuck;
-}
-
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
@@ -279,23 +265,6 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 }
 
 /* ---- their supervision ---- */
-
-void scheduler_check_silence(struct scheduler *scheduler)
-{
-    double now = clock_seconds();
-    pthread_mutex_lock(&scheduler->mutex);
-    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        if (!replica->operations || !replica->running.n ||
-            now - replica->heard_at < scheduler->options.silence_seconds)
-            continue;
-        log_error("replica %s has %d sequences and said nothing for %.0f s: hanging up", replica->name,
-                  replica->running.n, now - replica->heard_at);
-        replica->operations->hang_up(replica->line, STATUS_DEADLINE_EXCEEDED, "no report came in time");
-        replica->heard_at = now; /* the rest happens when the line ends */
-        replica->is_stuck = replica->supervised;
-    }
-    pthread_mutex_unlock(&scheduler->mutex);
-}
 
 void scheduler_drain_replicas(struct scheduler *scheduler)
 {

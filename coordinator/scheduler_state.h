@@ -21,6 +21,7 @@ struct scheduler {
     bool refusing;
     double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
     struct scheduler_totals totals; /* those that only grow */
+    double checked_at; /* silence, last; 0: never */
 };
 
 /* Tells the process that readiness may have changed, or that no request is left. */
@@ -49,5 +50,14 @@ void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence,
                         enum scheduler_event_kind why);
 /* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason. */
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss);
+
+/* ---- scheduler_replicas.c: how replicas come, speak and go ---- */
+
+/* NULL: the line is no replica's any more. */
+struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, const void *line);
+/* Its line is gone, or is no use any more: its sequences go back to the queue. An outsider that left cleanly is
+ * forgotten, and freed. */
+void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean,
+                         const char *reason);
 
 #endif

@@ -5,6 +5,7 @@
  *   opened → greeted [Hello]        the scheduler has attached it
  *   greeted → ready  [Ready]        the fingerprint was right; LoadFailed instead: failed, and then it ends
  *   any → leaving    [half-close]   the replica ends in its own time: a clean end
+ *   any → lost       [hang_up]      the scheduler gave it up and knows the line no more
  *   any → gone       [on_close]
  */
 #include <stdlib.h>
@@ -148,6 +149,24 @@ static enum status on_report(struct rpc_call *call, struct coordinator *coordina
     return scheduler_report(coordinator->scheduler, call, &report, error);
 }
 
+static void on_pulse(struct rpc_call *call, struct coordinator *coordinator,
+                     const Millrace__Replica__V1__Pulse *wire)
+{
+    const struct replica_pulse pulse = {
+        .progress = wire->progress,
+        .steps = wire->steps,
+        .rows = wire->rows,
+        .needed_rows = wire->needed_rows,
+        .changed = wire->changed,
+        .matmul_seconds = wire->matmul_seconds,
+        .attention_seconds = wire->attention_seconds,
+        .head_seconds = wire->head_seconds,
+        .communication_seconds = wire->communication_seconds,
+        .other_seconds = wire->other_seconds,
+    };
+    scheduler_pulse(coordinator->scheduler, call, &pulse);
+}
+
 static enum status handle(struct rpc_call *call, struct coordinator *coordinator,
                           const Millrace__Replica__V1__FromReplica *message, struct error *error)
 {
@@ -167,6 +186,9 @@ static enum status handle(struct rpc_call *call, struct coordinator *coordinator
     case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REJECTED:
         scheduler_rejected(coordinator->scheduler, call, message->rejected->sequence,
                            (enum status)message->rejected->status, message->rejected->reason);
+        return STATUS_OK;
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_PULSE:
+        on_pulse(call, coordinator, message->pulse);
         return STATUS_OK;
     default: /* a newer replica's message */
         return STATUS_OK;

@@ -31,18 +31,21 @@ struct child {
     struct shm_directory shm_directory;
     pid_t pid; /* 0: none */
     double started_at, start_at;
+    bool was_attached, is_killed; /* since it was started */
     int n_failed_starts; /* in a row: it died before it was ready */
 };
 
 struct spawn {
     const struct launch_options *options;
     struct scheduler *scheduler;
+    double attach_seconds;
     bool restarting;
     int n_children;
     struct child children[];
 };
 
-struct spawn *spawn_create(const struct launch_options *options, int n_replicas, struct scheduler *scheduler)
+struct spawn *spawn_create(const struct launch_options *options, int n_replicas, double attach_seconds,
+                           struct scheduler *scheduler)
 {
     struct spawn *spawn = calloc(1, sizeof *spawn + (size_t)n_replicas * sizeof *spawn->children);
     if (!spawn)
@@ -50,6 +53,7 @@ struct spawn *spawn_create(const struct launch_options *options, int n_replicas,
     shm_directory_sweep();
     spawn->options = options;
     spawn->scheduler = scheduler;
+    spawn->attach_seconds = attach_seconds;
     spawn->restarting = true;
     spawn->n_children = n_replicas;
     for (int i = 0; i < n_replicas; i++) {
@@ -147,6 +151,7 @@ static void start(struct spawn *spawn, struct child *child)
     double now = clock_seconds();
     shm_directory_make(&child->shm_directory, child->name);
     child->started_at = now;
+    child->was_attached = child->is_killed = false;
     if (launch_replica(spawn->options, child->name, child->shm_directory.path, &child->pid, &error) ==
         STATUS_OK) {
         log_info("replica %s: started, %d ranks of %d threads", child->name, spawn->options->n_ranks,
@@ -158,22 +163,35 @@ static void start(struct spawn *spawn, struct child *child)
     child->start_at = now + MOST_PAUSE_SECONDS;
 }
 
-/* A job that hangs does not end by itself, and its leader would only attach again. */
-static void kill_stuck(struct spawn *spawn)
+/* Its leader attaches before anything that takes long. */
+static bool never_attached(const struct spawn *spawn, struct child *child)
+{
+    child->was_attached |= scheduler_is_attached(spawn->scheduler, child->name);
+    return !child->was_attached && clock_seconds() - child->started_at >= spawn->attach_seconds;
+}
+
+/* A job that hangs does not end by itself. The launcher goes first, stopped or not; its ranks, which have groups of their
+ * own, when it is reaped. */
+static void kill_hung(struct spawn *spawn)
 {
     for (int i = 0; i < spawn->n_children; i++) {
-        const struct child *child = &spawn->children[i];
-        if (child->pid && scheduler_take_stuck(spawn->scheduler, child->name)) {
-            log_error("replica %s hangs: killing it", child->name);
-            kill(-child->pid, SIGKILL);
-        }
+        struct child *child = &spawn->children[i];
+        if (!child->pid || child->is_killed)
+            continue;
+        bool is_late = never_attached(spawn, child);
+        if (!is_late && !scheduler_take_stuck(spawn->scheduler, child->name))
+            continue;
+        log_error("replica %s %s: killing it", child->name,
+                  is_late ? "was started and never attached" : "hangs");
+        kill(-child->pid, SIGKILL);
+        child->is_killed = true;
     }
 }
 
 double spawn_step(struct spawn *spawn)
 {
     double wait = IDLE_LOOK_SECONDS;
-    kill_stuck(spawn);
+    kill_hung(spawn);
     reap(spawn);
     for (int i = 0; i < spawn->n_children && spawn->restarting; i++) {
         struct child *child = &spawn->children[i];

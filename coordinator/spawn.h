@@ -7,14 +7,15 @@
 /*
  * Keeps n replicas running on this machine: starts them, notices their death, starts them again after a pause
  * that doubles from 0.5 to 10 seconds with every start that did not become ready. After three of those in a
- * row the scheduler is told to give the replica up; it is still started again. One thread (the main thread)
+ * row the scheduler is told to give the replica up; it is still started again. One that hangs is killed. One thread (the main thread)
  * calls everything here.
  */
 struct spawn;
 
-/* `options` and what it points to must outlive it. NULL without memory. The replicas are called r0, r1, ...
- */
-struct spawn *spawn_create(const struct launch_options *options, int n_replicas, struct scheduler *scheduler);
+/* `options` and what it points to must outlive it. NULL without memory. The replicas are called r0, r1,
+ * ...; one that has not attached `attach_seconds` after its start hangs. */
+struct spawn *spawn_create(const struct launch_options *options, int n_replicas, double attach_seconds,
+                           struct scheduler *scheduler);
 /* No child is left. NULL is allowed. */
 void spawn_free(struct spawn *spawn);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/rpc/client.h"
 #include "proto/replica.pb-c.h"
@@ -15,16 +16,30 @@ typedef Millrace__Replica__V1__ToReplica to_replica;
 
 static const char attach_path[] = "/millrace.replica.v1.Replicas/Attach";
 
+#define PULSE_SECONDS 1.0
+#define LOOK_SECONDS 0.5      /* how soon the line's thread sees that it is to end */
+#define LAST_WORDS_SECONDS 5  /* for the coordinator to take note of our end */
+#define LEAST_PAUSE_SECONDS 0.2 /* between two tries to connect */
+#define MOST_PAUSE_SECONDS 1.0
+
+/* What is said after Hello, once it is known. */
+enum news { NEWS_NONE, NEWS_READY, NEWS_FAILED };
+
 struct attach {
     struct attach_options options;
     struct mailbox *mailbox;
     struct rpc_channel *channel;
     pthread_t thread;
-    pthread_mutex_t
-        lock; /* guards stream and ending; held across a write, so that the stream cannot go meanwhile */
-    pthread_cond_t ended;      /* ending was set */
+    /* Guards all up to `ending`; held across a write, so that the stream cannot go meanwhile. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;    /* ending was set, or there is a line */
     struct rpc_stream *stream; /* NULL while there is no line */
     uint32_t line;             /* number of the line; counts up */
+    enum news news;
+    struct plan_limits limits; /* NEWS_READY */
+    double load_seconds;
+    int failed_rank; /* NEWS_FAILED */
+    struct error failure;
     bool ending;
     atomic_bool answered; /* since the line was opened: the coordinator said something */
 };
@@ -52,16 +67,56 @@ static void write_hello(struct rpc_stream *stream, const struct attach_options *
     rpc_stream_write(stream, &message.base);
 }
 
-static void write_ready(struct rpc_stream *stream, const struct attach_options *options)
+static void write_ready(struct rpc_stream *stream, const struct attach *attach)
 {
     Millrace__Replica__V1__Ready ready = MILLRACE__REPLICA__V1__READY__INIT;
-    ready.max_sequences = (uint32_t)options->limits.max_sequences;
-    ready.max_batch_tokens = (uint32_t)options->limits.max_rows;
-    ready.load_seconds = options->load_seconds;
+    ready.max_sequences = (uint32_t)attach->limits.max_sequences;
+    ready.max_batch_tokens = (uint32_t)attach->limits.max_rows;
+    ready.load_seconds = attach->load_seconds;
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_READY;
     message.ready = &ready;
     rpc_stream_write(stream, &message.base);
+}
+
+static void write_failed(struct rpc_stream *stream, const struct attach *attach)
+{
+    Millrace__Replica__V1__LoadFailed failed = MILLRACE__REPLICA__V1__LOAD_FAILED__INIT;
+    failed.rank = (uint32_t)attach->failed_rank;
+    failed.status = (uint32_t)attach->failure.status;
+    failed.reason = (char *)attach->failure.text;
+    from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
+    message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_FAILED;
+    message.failed = &failed;
+    rpc_stream_write(stream, &message.base);
+}
+
+static void write_pulse(struct rpc_stream *stream, const struct meters *meters)
+{
+    Millrace__Replica__V1__Pulse pulse = MILLRACE__REPLICA__V1__PULSE__INIT;
+    pulse.progress = meter_read(meters, METER_PROGRESS);
+    pulse.steps = meter_read(meters, METER_STEPS);
+    pulse.rows = meter_read(meters, METER_ROWS);
+    pulse.needed_rows = meter_read(meters, METER_NEEDED_ROWS);
+    pulse.changed = meter_read(meters, METER_CHANGED);
+    pulse.matmul_seconds = meter_seconds(meters, METER_MATMUL_NS);
+    pulse.attention_seconds = meter_seconds(meters, METER_ATTENTION_NS);
+    pulse.head_seconds = meter_seconds(meters, METER_HEAD_NS);
+    pulse.communication_seconds = meter_seconds(meters, METER_COMMUNICATION_NS);
+    pulse.other_seconds = meter_seconds(meters, METER_OTHER_NS);
+    from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
+    message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_PULSE;
+    message.pulse = &pulse;
+    rpc_stream_write(stream, &message.base);
+}
+
+/* Under the lock. What there is to say, on the line that there is. */
+static void write_news(struct attach *attach)
+{
+    if (attach->stream && attach->news == NEWS_READY)
+        write_ready(attach->stream, attach);
+    else if (attach->stream && attach->news == NEWS_FAILED)
+        write_failed(attach->stream, attach);
 }
 
 static void sink_report(void *context, const struct sequence_report *report, double step_seconds)
@@ -159,15 +214,21 @@ static bool is_ending(struct attach *attach)
     return ending;
 }
 
-/* Reads until the line ends; a coordinator that does not end it after we said that we are ending gets some seconds. */
+/* Reads until the line ends, and pulses; a coordinator that does not end it after we said that we are ending gets some
+ * seconds. */
 static void serve(struct attach *attach, struct rpc_stream *stream)
 {
-    const double look_seconds = 0.5;
-    int patience = 10; /* looks */
-    ProtobufCMessage *message;
-    for (;;) {
-        enum rpc_read read = rpc_stream_read(stream, look_seconds, &message);
-        if (read == RPC_READ_END || (read == RPC_READ_TIMEOUT && is_ending(attach) && patience-- == 0))
+    double next_pulse = clock_seconds() + PULSE_SECONDS, last_moment = INFINITY;
+    for (double now; (now = clock_seconds()) < last_moment;) {
+        ProtobufCMessage *message;
+        if (now >= next_pulse) {
+            write_pulse(stream, attach->options.meters);
+            next_pulse = now + PULSE_SECONDS;
+        }
+        if (isinf(last_moment) && is_ending(attach))
+            last_moment = now + LAST_WORDS_SECONDS;
+        enum rpc_read read = rpc_stream_read(stream, fmin(LOOK_SECONDS, next_pulse - now), &message);
+        if (read == RPC_READ_END)
             return;
         if (read == RPC_READ_MESSAGE) {
             handle(attach, (to_replica *)message);
@@ -181,10 +242,12 @@ static bool publish(struct attach *attach, struct rpc_stream *stream)
 {
     pthread_mutex_lock(&attach->lock);
     bool go_on = !attach->ending || !stream;
-    if (go_on)
+    if (go_on) {
         attach->stream = stream;
-    if (go_on && stream)
-        attach->line++;
+        attach->line += stream != NULL;
+        write_news(attach);
+        pthread_cond_broadcast(&attach->changed);
+    }
     pthread_mutex_unlock(&attach->lock);
     return go_on;
 }
@@ -194,22 +257,23 @@ static enum status open_line(const struct attach_options *options, struct rpc_ch
 {
     enum status status = rpc_stream_open(
         channel, attach_path, NULL, &millrace__replica__v1__to_replica__descriptor, INFINITY, stream, error);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         write_hello(*stream, options);
+        write_pulse(*stream, options->meters); /* from now on it is known that we do */
+    }
     return status;
 }
 
-/* One line, from its opening to its end. */
-static void hold_line(struct attach *attach)
+/* One line, from its opening to its end. Returns how it ended. */
+static enum status hold_line(struct attach *attach)
 {
     struct error error = {0};
     struct rpc_stream *stream;
     atomic_store(&attach->answered, false);
     if (open_line(&attach->options, attach->channel, &stream, &error) != STATUS_OK) {
         log_warning("cannot open a line to the coordinator: %s", error.text);
-        return;
+        return error.status;
     }
-    write_ready(stream, &attach->options);
     if (publish(attach, stream)) {
         serve(attach, stream);
         publish(attach, NULL);
@@ -222,37 +286,53 @@ static void hold_line(struct attach *attach)
                     status ? error.text : "");
     }
     rpc_stream_close(stream);
+    return status;
 }
 
 /* Waits, unless we are ending. Returns whether to go on. */
 static bool pause_before_retry(struct attach *attach, double seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)seconds;
-    until.tv_nsec += (long)((seconds - floor(seconds)) * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    struct timespec until = clock_after(seconds);
     pthread_mutex_lock(&attach->lock);
     int waited = 0;
     while (!attach->ending && waited == 0)
-        waited = pthread_cond_timedwait(&attach->ended, &attach->lock, &until);
+        waited = pthread_cond_timedwait(&attach->changed, &attach->lock, &until);
     bool go_on = !attach->ending;
     pthread_mutex_unlock(&attach->lock);
     return go_on;
 }
 
+/* The coordinator gave us up because nothing moved. While that is so there is no use in calling it again. Returns
+ * whether to go on. */
+static bool wait_for_progress(struct attach *attach)
+{
+    const struct attach_options *options = &attach->options;
+    uint64_t before = meter_read(options->meters, METER_PROGRESS);
+    double start = clock_seconds();
+    bool told = !options->hung;
+    while (meter_read(options->meters, METER_PROGRESS) == before) {
+        if (!told && clock_seconds() - start >= options->hung_seconds) {
+            told = true;
+            options->hung();
+        }
+        if (!pause_before_retry(attach, LEAST_PAUSE_SECONDS))
+            return false;
+    }
+    return true;
+}
+
 static void *attach_main(void *argument)
 {
-    const double least = 0.2, most = 5;
     struct attach *attach = argument;
-    double pause = least;
-    do {
-        hold_line(attach);
-        pause = atomic_load(&attach->answered) ? least : fmin(2 * pause, most);
-    } while (pause_before_retry(attach, pause));
+    double pause = LEAST_PAUSE_SECONDS;
+    bool go_on = true;
+    while (go_on) {
+        enum status status = hold_line(attach);
+        pause = atomic_load(&attach->answered) ? LEAST_PAUSE_SECONDS : fmin(2 * pause, MOST_PAUSE_SECONDS);
+        go_on = pause_before_retry(attach, pause);
+        if (go_on && status == STATUS_DEADLINE_EXCEEDED)
+            go_on = wait_for_progress(attach);
+    }
     return NULL;
 }
 
@@ -270,7 +350,7 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
         return status;
     }
     pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->ended, NULL);
+    clock_condition_init(&made->changed);
     if (pthread_create(&made->thread, NULL, attach_main, made) != 0) {
         rpc_channel_close(made->channel);
         free(made);
@@ -281,45 +361,43 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
     return STATUS_OK;
 }
 
+void attach_ready(struct attach *attach, struct plan_limits limits, double load_seconds)
+{
+    pthread_mutex_lock(&attach->lock);
+    attach->news = NEWS_READY;
+    attach->limits = limits;
+    attach->load_seconds = load_seconds;
+    write_news(attach);
+    pthread_mutex_unlock(&attach->lock);
+}
+
+void attach_failed(struct attach *attach, int rank, const struct error *error)
+{
+    struct timespec until = clock_after(LAST_WORDS_SECONDS);
+    int waited = 0;
+    pthread_mutex_lock(&attach->lock);
+    attach->news = NEWS_FAILED;
+    attach->failed_rank = rank;
+    attach->failure = *error;
+    write_news(attach);
+    while (!attach->stream && !waited)
+        waited = pthread_cond_timedwait(&attach->changed, &attach->lock, &until);
+    pthread_mutex_unlock(&attach->lock);
+}
+
 void attach_end(struct attach *attach)
 {
     if (!attach)
         return;
     pthread_mutex_lock(&attach->lock);
     attach->ending = true;
-    pthread_cond_signal(&attach->ended);
+    pthread_cond_broadcast(&attach->changed);
     if (attach->stream)
         rpc_stream_close_send(attach->stream); /* the coordinator ends the call when it has read everything */
     pthread_mutex_unlock(&attach->lock);
     pthread_join(attach->thread, NULL);
     rpc_channel_close(attach->channel);
-    pthread_cond_destroy(&attach->ended);
+    pthread_cond_destroy(&attach->changed);
     pthread_mutex_destroy(&attach->lock);
     free(attach);
-}
-
-void attach_report_failure(const struct attach_options *options, int rank, const struct error *error)
-{
-    const double patience_seconds = 5;
-    struct rpc_channel *channel;
-    struct rpc_stream *stream;
-    struct error ignored;
-    if (rpc_channel_open(options->coordinator, NULL, &channel, &ignored) != STATUS_OK)
-        return;
-    if (open_line(options, channel, &stream, &ignored) == STATUS_OK) {
-        Millrace__Replica__V1__LoadFailed failed = MILLRACE__REPLICA__V1__LOAD_FAILED__INIT;
-        failed.rank = (uint32_t)rank;
-        failed.status = (uint32_t)error->status;
-        failed.reason = (char *)error->text;
-        from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
-        message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_FAILED;
-        message.failed = &failed;
-        rpc_stream_write(stream, &message.base);
-        rpc_stream_close_send(stream);
-        ProtobufCMessage *answer;
-        while (rpc_stream_read(stream, patience_seconds, &answer) == RPC_READ_MESSAGE)
-            protobuf_c_message_free_unpacked(answer, NULL);
-        rpc_stream_close(stream);
-    }
-    rpc_channel_close(channel);
 }

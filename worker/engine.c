@@ -10,8 +10,14 @@ struct engine {
     struct plan plan;
     struct batch *batch;             /* rank 0 */
     struct sequence_report *reports; /* rank 0 [max_sequences] */
+    char *answers;                   /* [n_ranks]: of an idle round */
+    struct phases {
+        double matmul, attention, head, communication;
+    } counted; /* what the meters have of the model's clocks */
     bool draining, stopping;
 };
+
+#define IDLE_ROUND_SECONDS 1.0
 
 enum status engine_create(struct model *model, struct plan_limits limits, struct engine **engine,
                           struct error *error)
@@ -20,7 +26,10 @@ enum status engine_create(struct model *model, struct plan_limits limits, struct
     if (!made)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
     made->model = model;
+    made->answers = calloc((size_t)model->collective->n_ranks, 1);
     enum status status = plan_init(&made->plan, limits, error);
+    if (status == STATUS_OK && !made->answers)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
     if (status == STATUS_OK && model->collective->rank == 0) {
         status = batch_create(&model->weights.config, limits, &made->batch, error);
         made->reports = calloc((size_t)limits.max_sequences, sizeof *made->reports);
@@ -42,6 +51,7 @@ void engine_free(struct engine *engine)
     batch_free(engine->batch);
     plan_release(&engine->plan);
     free(engine->reports);
+    free(engine->answers);
     free(engine);
 }
 
@@ -81,23 +91,85 @@ static void handle(struct engine *engine, const struct mail *mail, const struct 
     }
 }
 
-/* Takes all mail that is there; waits for some when there is nothing to compute. */
-static void take_mail(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink)
-{
-    bool idle = batch_size(engine->batch) == 0 && !engine->draining;
-    for (struct mail *mail; (mail = mailbox_take(mailbox, idle));) {
-        handle(engine, mail, sink);
-        if (mail->submission)
-            submission_free(mail->submission);
-        free(mail);
-        idle = batch_size(engine->batch) == 0 && !engine->draining && !engine->stopping;
-    }
-}
-
 static void broadcast_plan(struct engine *engine)
 {
     struct collective *collective = engine->model->collective;
     collective->table->broadcast(collective, engine->plan.block, engine->plan.size_bytes);
+}
+
+/* A round of answers: it ends when every rank has come. */
+static enum status answer(struct engine *engine, struct error *error)
+{
+    struct collective *collective = engine->model->collective;
+    const char here = 1;
+    collective->table->exchange(collective, &here, 1, engine->answers);
+    meter_add(engine->model->meters, METER_PROGRESS, 1);
+    if (collective->status == STATUS_OK)
+        return STATUS_OK;
+    return error_set(error, collective->status, "the exchange between the ranks of this replica broke");
+}
+
+static enum status look_after_ranks(struct engine *engine, struct error *error)
+{
+    *engine->plan.header = (struct plan_header){.command = PLAN_PING};
+    broadcast_plan(engine);
+    return answer(engine, error);
+}
+
+static bool is_idle(const struct engine *engine)
+{
+    return batch_size(engine->batch) == 0 && !engine->draining && !engine->stopping;
+}
+
+/* Takes all mail that is there; waits for some when there is nothing to compute. */
+static enum status take_mail(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink,
+                             struct error *error)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK) {
+        bool idle = is_idle(engine);
+        struct mail *mail = mailbox_take(mailbox, idle ? IDLE_ROUND_SECONDS : 0);
+        if (!mail && !idle)
+            break;
+        if (!mail) {
+            status = look_after_ranks(engine, error);
+            continue;
+        }
+        handle(engine, mail, sink);
+        if (mail->submission)
+            submission_free(mail->submission);
+        free(mail);
+    }
+    return status;
+}
+
+/* Brings one meter up to what the model's clock says; returns the seconds that came to it. */
+static double count_phase(struct engine *engine, enum meter meter, double now, double *counted)
+{
+    double passed = now - *counted;
+    meter_add(engine->model->meters, meter, (uint64_t)(passed * 1e9));
+    *counted = now;
+    return passed;
+}
+
+static void count_step(struct engine *engine, int n_reports, double seconds)
+{
+    const struct model *model = engine->model;
+    struct meters *meters = model->meters;
+    struct phases *counted = &engine->counted;
+    uint64_t n_changed = 0;
+    for (int i = 0; i < n_reports; i++)
+        n_changed += engine->reports[i].n_changed;
+    meter_add(meters, METER_PROGRESS, 1);
+    meter_add(meters, METER_STEPS, (uint64_t)n_reports);
+    meter_add(meters, METER_ROWS, (uint64_t)engine->plan.header->n_rows);
+    meter_add(meters, METER_NEEDED_ROWS, (uint64_t)engine->plan.header->n_needed);
+    meter_add(meters, METER_CHANGED, n_changed);
+    double named = count_phase(engine, METER_MATMUL_NS, model->forward.seconds.matmul, &counted->matmul);
+    named += count_phase(engine, METER_ATTENTION_NS, model->forward.seconds.attention, &counted->attention);
+    named += count_phase(engine, METER_HEAD_NS, model->sampler.seconds, &counted->head);
+    named += count_phase(engine, METER_COMMUNICATION_NS, model->collective->seconds, &counted->communication);
+    meter_add(meters, METER_OTHER_NS, seconds > named ? (uint64_t)((seconds - named) * 1e9) : 0);
 }
 
 /* One step of everything in the batch. */
@@ -114,6 +186,7 @@ static enum status step(struct engine *engine, const struct engine_sink *sink, s
     int n_reports =
         batch_apply(engine->batch, &engine->plan, engine->model->sampler.sampled, engine->reports);
     double seconds = clock_seconds() - start;
+    count_step(engine, n_reports, seconds);
     for (int i = 0; i < n_reports && sink; i++)
         sink->report(sink->context, &engine->reports[i], seconds);
     return STATUS_OK;
@@ -124,8 +197,8 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
 {
     enum status status = STATUS_OK;
     while (status == STATUS_OK) {
-        take_mail(engine, mailbox, sink);
-        if (engine->stopping || (engine->draining && batch_size(engine->batch) == 0))
+        status = take_mail(engine, mailbox, sink, error);
+        if (status != STATUS_OK || engine->stopping || (engine->draining && batch_size(engine->batch) == 0))
             break;
         status = step(engine, sink, error);
     }
@@ -146,7 +219,9 @@ enum status engine_follow(struct engine *engine, struct error *error)
             return error_set(error, engine->model->collective->status, "rank 0 of this replica is gone");
         if (engine->plan.header->command == PLAN_STOP)
             return STATUS_OK;
-        enum status status = model_step(engine->model, &engine->plan, error);
+        enum status status = engine->plan.header->command == PLAN_PING
+                                 ? answer(engine, error)
+                                 : model_step(engine->model, &engine->plan, error);
         if (status != STATUS_OK)
             return status;
     }

@@ -9,7 +9,10 @@
  * The step loop. One thread per rank owns the model, its device and its communicator; everybody else posts mail.
  *
  * Rank 0 [engine_lead]:  take mail → plan the step of all sequences → broadcast the plan → step → report, again.
- * Others [engine_follow]: wait for a plan → step.
+ *                        Nothing to compute: once a second a round in which every rank answers.
+ * Others [engine_follow]: wait for a plan → step, or answer.
+ *
+ * What it does is counted in the model's meters, and METER_PROGRESS moves for as long as no rank hangs.
  *
  * After engine_create nothing on this path allocates, but for what the sink does with a report.
  */

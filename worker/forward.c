@@ -180,6 +180,7 @@ static void product(struct forward *forward, const void *x, int n_in, int rows, 
                               .ld_y = n_out};
     forward->weights->backend->matmul(forward->weights->device, &op);
     forward->flop += 2.0 * rows * n_in * n_out;
+    meter_add(forward->meters, METER_PROGRESS, 1);
     stop_clock(start, &forward->seconds.matmul);
 }
 
@@ -326,6 +327,7 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
             rows->n == plan->header->n_rows ? keys : sequence->end_needed - sequence->first_needed;
         forward->flop += 4.0 * queries * keys * inner;
     }
+    meter_add(forward->meters, METER_PROGRESS, 1);
     stop_clock(start, &forward->seconds.attention);
 }
 

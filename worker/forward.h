@@ -3,6 +3,7 @@
 
 #include "worker/collective.h"
 #include "worker/conditioning.h"
+#include "worker/meters.h"
 #include "worker/observer.h"
 #include "worker/plan.h"
 #include "worker/weights.h"
@@ -19,6 +20,7 @@ struct forward {
     struct collective *collective;
     struct plan_limits limits;
     const struct observer *observer; /* NULL: nobody looks */
+    struct meters *meters;           /* NULL: nobody counts; not owned */
     struct forward_seconds {
         double matmul, attention, other; /* communication is counted by the collective */
     } seconds;

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
+
 struct mailbox {
     pthread_mutex_t lock; /* guards oldest and newest, and is held for no longer than to touch them */
     pthread_cond_t posted;
@@ -14,7 +16,7 @@ struct mailbox *mailbox_create(void)
     struct mailbox *mailbox = calloc(1, sizeof *mailbox);
     if (mailbox) {
         pthread_mutex_init(&mailbox->lock, NULL);
-        pthread_cond_init(&mailbox->posted, NULL);
+        clock_condition_init(&mailbox->posted);
     }
     return mailbox;
 }
@@ -23,7 +25,7 @@ void mailbox_free(struct mailbox *mailbox, void (*free_submission)(void *submiss
 {
     if (!mailbox)
         return;
-    for (struct mail *mail; (mail = mailbox_take(mailbox, false));) {
+    for (struct mail *mail; (mail = mailbox_take(mailbox, 0));) {
         if (mail->submission)
             free_submission(mail->submission);
         free(mail);
@@ -51,11 +53,13 @@ bool mailbox_post(struct mailbox *mailbox, struct mail mail)
     return true;
 }
 
-struct mail *mailbox_take(struct mailbox *mailbox, bool wait)
+struct mail *mailbox_take(struct mailbox *mailbox, double seconds)
 {
+    struct timespec until = clock_after(seconds);
+    int waited = seconds > 0 ? 0 : 1;
     pthread_mutex_lock(&mailbox->lock);
-    while (wait && !mailbox->oldest)
-        pthread_cond_wait(&mailbox->posted, &mailbox->lock);
+    while (!mailbox->oldest && !waited)
+        waited = pthread_cond_timedwait(&mailbox->posted, &mailbox->lock, &until);
     struct mail *mail = mailbox->oldest;
     if (mail) {
         mailbox->oldest = mail->next;

@@ -23,6 +23,8 @@
 #include "worker/submission.h"
 #include "worker/verify/verify.h"
 
+#define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
+
 static struct {
     const char *model, *coordinator, *replica, *backend, *elbo, *verify, *only;
     int64_t threads, batch_tokens, max_sequences;
@@ -97,6 +99,27 @@ static sigset_t awaited_signals(void)
     return set;
 }
 
+/* What runs at once: as the options say, or as many texts as are measured together. */
+static struct plan_limits choose_limits(void)
+{
+    int64_t measured = settings.batch * settings.length;
+    struct plan_limits limits = {(int)settings.max_sequences, (int)settings.batch_tokens};
+    if (settings.bench)
+        limits = (struct plan_limits){(int)settings.batch, (int)(measured < 1 << 22 ? measured : 1 << 22)};
+    return limits;
+}
+
+static struct model_options make_model_options(struct collective *collective, struct meters *meters)
+{
+    return (struct model_options){
+        .directory = settings.model,
+        .backend = settings.backend,
+        .n_threads = (int)settings.threads,
+        .collective = collective,
+        .limits = choose_limits(),
+        .meters = meters};
+}
+
 static void *wait_for_signal(void *argument)
 {
     sigset_t set = awaited_signals();
@@ -110,51 +133,122 @@ static void *wait_for_signal(void *argument)
     return NULL;
 }
 
-static enum status lead(struct model *model, struct engine *engine,
-                        const struct attach_options *attach_options, struct error *error)
+/* The coordinator gave this replica up, and nothing has moved since. MPI's own end would wait for the rank that hangs. */
+static void end_hung(void)
 {
-    struct mailbox *mailbox = mailbox_create();
-    struct attach *attach = NULL;
-    pthread_t signal_thread;
-    if (!mailbox)
+    log_error("a rank of this replica hangs: ending it, so that its launcher starts it again");
+    _exit(1);
+}
+
+/* What rank 0 has besides: its line to the coordinator, from before the model is loaded. */
+struct leader {
+    struct mailbox *mailbox;
+    struct attach *attach;
+    char fingerprint[17];
+};
+
+/* Of files that may turn out to be bad; then the model cannot be opened either, and nobody needs it. */
+static void read_fingerprint(char fingerprint[17])
+{
+    struct error error;
+    struct model_config config;
+    struct tensors *tensors;
+    if (model_config_read(settings.model, &config, &error) != STATUS_OK ||
+        tensors_open(settings.model, &tensors, &error) != STATUS_OK)
+        return;
+    if (tensors_check_model(tensors, &config, &error) == STATUS_OK)
+        tensors_fingerprint(tensors, &config, fingerprint);
+    tensors_close(tensors);
+}
+
+static enum status leader_init(struct leader *leader, const struct meters *meters, int n_ranks,
+                               struct error *error)
+{
+    const struct backend *backend;
+    struct error unknown;
+    bool found = backend_find(settings.backend, &backend, &unknown) == STATUS_OK;
+    *leader = (struct leader){.mailbox = mailbox_create()};
+    read_fingerprint(leader->fingerprint);
+    const struct attach_options attach_options = {.coordinator = settings.coordinator,
+                                                  .replica = settings.replica,
+                                                  .fingerprint = leader->fingerprint,
+                                                  .backend = found ? backend->name : settings.backend,
+                                                  .n_ranks = n_ranks,
+                                                  .meters = meters,
+                                                  .hung_seconds = HUNG_SECONDS,
+                                                  .hung = end_hung};
+    if (!leader->mailbox)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the mailbox");
+    return attach_start(&attach_options, leader->mailbox, &leader->attach, error);
+}
+
+static void leader_release(struct leader *leader)
+{
+    attach_end(leader->attach);
+    if (leader->mailbox)
+        mailbox_free(leader->mailbox, submission_free);
+}
+
+static enum status lead(struct model *model, struct engine *engine, struct leader *leader,
+                        struct error *error)
+{
+    pthread_t signal_thread;
     enum status status = engine_warm_up(engine, error);
-    if (status == STATUS_OK)
-        status = attach_start(attach_options, mailbox, &attach, error);
-    if (status == STATUS_OK && pthread_create(&signal_thread, NULL, wait_for_signal, mailbox) != 0)
+    if (status == STATUS_OK && pthread_create(&signal_thread, NULL, wait_for_signal, leader->mailbox) != 0)
         status =
             error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
-    if (status == STATUS_OK) {
-        log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s",
-                 model->weights.config.name, model->backend->describe(model->device),
-                 model->collective->n_ranks, (double)model->weights.size_bytes / 1048576,
-                 model->load_seconds);
-        struct engine_sink sink = attach_sink(attach);
-        status = engine_lead(engine, mailbox, &sink, error);
-        pthread_kill(signal_thread, SIGUSR2);
-        pthread_join(signal_thread, NULL);
-    }
-    attach_end(attach);
-    mailbox_free(mailbox, submission_free);
+    if (status != STATUS_OK)
+        return status;
+    log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s",
+             model->weights.config.name, model->backend->describe(model->device), model->collective->n_ranks,
+             (double)model->weights.size_bytes / 1048576, model->load_seconds);
+    struct engine_sink sink = attach_sink(leader->attach);
+    attach_ready(leader->attach, model->forward.limits, model->load_seconds);
+    status = engine_lead(engine, leader->mailbox, &sink, error);
+    pthread_kill(signal_thread, SIGUSR2);
+    pthread_join(signal_thread, NULL);
     return status;
 }
 
-static enum status serve(struct model *model, struct plan_limits limits, struct error *error)
+/* `leader` on rank 0, else NULL. */
+static enum status run_engine(struct model *model, struct leader *leader, struct error *error)
 {
-    const struct attach_options attach_options = {.coordinator = settings.coordinator,
-                                                  .replica = settings.replica,
-                                                  .fingerprint = model->fingerprint,
-                                                  .backend = model->backend->name,
-                                                  .n_ranks = model->collective->n_ranks,
-                                                  .limits = limits,
-                                                  .load_seconds = model->load_seconds};
     struct engine *engine = NULL;
-    enum status status = engine_create(model, limits, &engine, error);
+    enum status status = engine_create(model, model->forward.limits, &engine, error);
     status = collective_agree(model->collective, status, error);
     if (status == STATUS_OK)
-        status = model->collective->rank == 0 ? lead(model, engine, &attach_options, error)
-                                              : engine_follow(engine, error);
+        status = leader ? lead(model, engine, leader, error) : engine_follow(engine, error);
     engine_free(engine);
+    return status;
+}
+
+static enum status load_and_run(struct collective *collective, struct meters *meters, struct leader *leader,
+                                struct error *error)
+{
+    struct model model;
+    const struct model_options model_options = make_model_options(collective, meters);
+    enum status status = model_open(&model, &model_options, error);
+    if (status != STATUS_OK) {
+        if (leader)
+            attach_failed(leader->attach, 0, error);
+        return status;
+    }
+    status = run_engine(&model, leader, error);
+    model_close(&model);
+    return status;
+}
+
+/* Serves the coordinator until told to end. */
+static enum status serve(struct collective *collective, struct error *error)
+{
+    static struct meters meters;
+    struct leader leader;
+    if (collective->rank > 0)
+        return load_and_run(collective, &meters, NULL, error);
+    enum status status = leader_init(&leader, &meters, collective->n_ranks, error);
+    if (status == STATUS_OK)
+        status = load_and_run(collective, &meters, &leader, error);
+    leader_release(&leader);
     return status;
 }
 
@@ -183,45 +277,15 @@ static enum status elbo(struct model *model, struct error *error)
     return elbo_run(model, &elbo_options, error);
 }
 
-/* Rank 0 tells the coordinator why there will be no replica; only it is there to be told. */
-static void report_load_failure(const struct collective *collective, const struct error *error)
-{
-    const struct attach_options attach_options = {.coordinator = settings.coordinator,
-                                                  .replica = settings.replica,
-                                                  .fingerprint = "",
-                                                  .backend = settings.backend,
-                                                  .n_ranks = collective->n_ranks};
-    if (collective->rank == 0 && !settings.bench && !settings.elbo)
-        attach_report_failure(&attach_options, 0, error);
-}
-
-/* What runs at once: as the options say, or as many texts as are measured together. */
-static struct plan_limits choose_limits(void)
-{
-    int64_t measured = settings.batch * settings.length;
-    struct plan_limits limits = {(int)settings.max_sequences, (int)settings.batch_tokens};
-    if (settings.bench)
-        limits = (struct plan_limits){(int)settings.batch, (int)(measured < 1 << 22 ? measured : 1 << 22)};
-    return limits;
-}
-
-static enum status run(struct collective *collective, struct error *error)
+/* Without a coordinator: measures, and prints. */
+static enum status run_alone(struct collective *collective, struct error *error)
 {
     struct model model;
-    const struct model_options model_options = {.directory = settings.model,
-                                                .backend = settings.backend,
-                                                .n_threads = (int)settings.threads,
-                                                .collective = collective,
-                                                .limits = choose_limits()};
+    const struct model_options model_options = make_model_options(collective, NULL);
     enum status status = model_open(&model, &model_options, error);
-    if (status != STATUS_OK) {
-        report_load_failure(collective, error);
+    if (status != STATUS_OK)
         return status;
-    }
-    if (settings.elbo)
-        status = elbo(&model, error);
-    else
-        status = settings.bench ? bench(&model, error) : serve(&model, model.forward.limits, error);
+    status = settings.elbo ? elbo(&model, error) : bench(&model, error);
     model_close(&model);
     return status;
 }
@@ -238,6 +302,15 @@ static enum status verify(struct collective *collective, bool *failed, struct er
     enum status status = verify_run(&verify_options, &report, error);
     *failed = report.n_failed > 0;
     return status;
+}
+
+static enum status run(struct collective *collective, bool *failed, struct error *error)
+{
+    if (settings.verify)
+        return verify(collective, failed, error);
+    if (settings.bench || settings.elbo)
+        return run_alone(collective, error);
+    return serve(collective, error);
 }
 
 static int parse(int argc, char **argv)
@@ -275,9 +348,8 @@ int main(int argc, char **argv)
         snprintf(program, sizeof program, "%s.%d", settings.replica, collective->rank);
     log_open(program);
     bool failed = false;
-    enum status status = collective
-                             ? settings.verify ? verify(collective, &failed, &error) : run(collective, &error)
-                             : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
+    enum status status = collective ? run(collective, &failed, &error)
+                                    : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
     if (status != STATUS_OK && (!collective || collective->rank == 0))
         log_error("%s", error.text);
     collective_free(collective);

@@ -42,7 +42,7 @@ static enum status open_shard(struct model *model, const struct model_config *co
     struct shard shard;
     shard_init(&shard, config, model->collective->rank, model->collective->n_ranks);
     enum status status = model_weights_load(&model->weights, model->backend, model->device, model->tensors,
-                                            config, &shard, error);
+                                            config, &shard, model->meters, error);
     if (status == STATUS_OK) /* one more than a batch can have: the entry at hand is never the oldest */
         status = conditioning_init(&model->conditioning, &model->weights, limits.max_sequences + 1, error);
     if (status == STATUS_OK)
@@ -50,6 +50,8 @@ static enum status open_shard(struct model *model, const struct model_config *co
                               limits, error);
     if (status == STATUS_OK)
         status = sampler_init(&model->sampler, &model->weights, model->collective, limits.max_rows, error);
+    model->forward.meters = model->meters;
+    model->sampler.meters = model->meters;
     return status;
 }
 
@@ -73,7 +75,7 @@ static enum status open_locally(struct model *model, const struct model_options 
 
 enum status model_open(struct model *model, const struct model_options *options, struct error *error)
 {
-    *model = (struct model){.collective = options->collective};
+    *model = (struct model){.collective = options->collective, .meters = options->meters};
     double start = clock_seconds();
     enum status status = collective_agree(options->collective, open_locally(model, options, error), error);
     if (status != STATUS_OK)

@@ -14,6 +14,7 @@ struct model {
     struct conditioning conditioning;
     struct forward forward;
     struct sampler sampler;
+    struct meters *meters; /* not owned; may be NULL */
     char fingerprint[17];
     double load_seconds;
 };
@@ -24,6 +25,7 @@ struct model_options {
     int n_threads;
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
     struct plan_limits limits;     /* max_rows: raised to the model's longest text where it is less */
+    struct meters *meters;         /* what loading and steps are counted in, or NULL; outlives the model */
 };
 
 /*

@@ -32,7 +32,8 @@ struct plan_header {
     int32_t n_sequences, n_rows, n_needed;
 };
 
-enum plan_command { PLAN_STEP = 1, PLAN_STOP };
+/* PLAN_PING: every rank answers that it is there, and nothing else. */
+enum plan_command { PLAN_STEP = 1, PLAN_STOP, PLAN_PING };
 
 struct plan {
     struct plan_limits limits;

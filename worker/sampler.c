@@ -230,6 +230,7 @@ static enum status sample_block(struct sampler *sampler, const struct plan *plan
     collective->table->gather(collective, sampler->drawn_mine, sampler->drawn_bytes, sampler->drawn_all);
     enum status status = read_back(sampler, block, error);
     sampler->flop += 2.0 * block.n * weights->config.hidden * range_size(weights->shard.columns);
+    meter_add(sampler->meters, METER_PROGRESS, 1);
     sampler->seconds += clock_seconds() - start - (collective->seconds - waited);
     return status;
 }

@@ -2,6 +2,7 @@
 #define MILLRACE_WORKER_SAMPLER_H
 
 #include "worker/collective.h"
+#include "worker/meters.h"
 #include "worker/plan.h"
 #include "worker/weights.h"
 
@@ -30,6 +31,7 @@ struct sampler {
     struct collective *collective;
     double seconds; /* scan, choose and draw since start, waiting for other ranks not counted */
     double flop;
+    struct meters *meters; /* NULL: nobody counts; not owned */
     int max_rows;
     size_t row_bytes;        /* of x */
     struct sampled *sampled; /* host [max_rows], by entry of the plan's needed; what sampler_run fills */

@@ -12,6 +12,7 @@
 struct loader {
     struct model_weights *weights;
     const struct tensors *tensors;
+    struct meters *meters;
     enum status status;
     struct error *error;
 };
@@ -76,6 +77,7 @@ static float *load_rows(struct loader *loader, struct range part, const char *na
         dtype_to_float(tensor->dtype, data + done * dtype_bytes(tensor->dtype), now, converted);
         backend->upload(loader->weights->device, on_device + done, converted, now * sizeof *converted);
         done += now;
+        meter_add(loader->meters, METER_PROGRESS, 1);
     }
     return on_device;
 }
@@ -101,6 +103,7 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
         return NULL;
     }
     loader->weights->size_bytes += backend->weight_bytes(weight);
+    meter_add(loader->meters, METER_PROGRESS, 1);
     return weight;
 }
 
@@ -246,11 +249,11 @@ static void make_rotary(struct loader *loader)
 enum status model_weights_load(struct model_weights *weights, const struct backend *backend,
                                struct device *device, const struct tensors *tensors,
                                const struct model_config *config, const struct shard *shard,
-                               struct error *error)
+                               struct meters *meters, struct error *error)
 {
     *weights =
         (struct model_weights){.backend = backend, .device = device, .config = *config, .shard = *shard};
-    struct loader loader = {.weights = weights, .tensors = tensors, .error = error};
+    struct loader loader = {.weights = weights, .tensors = tensors, .meters = meters, .error = error};
     weights->blocks = calloc((size_t)config->n_blocks, sizeof *weights->blocks);
     if (!weights->blocks)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "not enough memory for %d blocks",

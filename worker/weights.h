@@ -4,6 +4,7 @@
 #include "common/model/config.h"
 #include "common/model/tensors.h"
 #include "kernels/backend.h"
+#include "worker/meters.h"
 #include "worker/shard.h"
 
 /* This rank's part of a model, in the backend's memory and layout. D, C, N, F = 4D as in config.h; _r is "of this rank". */
@@ -49,12 +50,13 @@ struct model_weights {
 
 /*
  * Brings this rank's slices of `tensors` (checked with tensors_check_model) to the device; touches no other part of the
- * files. Errors: RESOURCE_EXHAUSTED naming the tensor that did not fit. Nothing is kept on failure.
+ * files. Errors: RESOURCE_EXHAUSTED naming the tensor that did not fit. Nothing is kept on failure. `meters` (may be
+ * NULL) counts progress.
  */
 enum status model_weights_load(struct model_weights *weights, const struct backend *backend,
                                struct device *device, const struct tensors *tensors,
                                const struct model_config *config, const struct shard *shard,
-                               struct error *error);
+                               struct meters *meters, struct error *error);
 /* Zeroed or released weights are allowed. */
 void model_weights_release(struct model_weights *weights);
 
