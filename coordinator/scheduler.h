@@ -61,8 +61,8 @@ struct scheduler_observer {
 enum { SCHEDULER_PATIENCE = 8 };
 
 struct scheduler_options {
-    int max_queue;          /* requests that wait */
-    int n_ids;              /* of the model: every id that a replica reports is below */
+    int max_queue; /* requests that wait */
+    int n_ids;     /* of the model: every id that a replica reports is below */
     /* A replica whose pulses stand still or stay away for so long is lost. While it loads, and for one that does
      * not pulse but has work and says nothing, it is SCHEDULER_PATIENCE times as long. */
     double silence_seconds;

@@ -51,15 +51,13 @@ bool scheduler_is_attached(struct scheduler *scheduler, const char *name)
     return is_attached;
 }
 
-/* When a replica, as it is, will be lost by its silence. INFINITY: never. */
-static double silent_until(const struct scheduler *scheduler, const struct replica *replica)
+double scheduler_silent_until(const struct replica *replica, double silence_seconds)
 {
-    double seconds = scheduler->options.silence_seconds;
     if (!replica->pulses)
-        return replica->running.n ? replica->heard_at + SCHEDULER_PATIENCE * seconds : INFINITY;
+        return replica->running.n ? replica->heard_at + SCHEDULER_PATIENCE * silence_seconds : INFINITY;
     if (replica->state == REPLICA_STARTING)
-        return replica->progressed_at + SCHEDULER_PATIENCE * seconds;
-    return replica->progressed_at + seconds;
+        return replica->progressed_at + SCHEDULER_PATIENCE * silence_seconds;
+    return replica->progressed_at + silence_seconds;
 }
 
 /* The line is hung up on, but its end is not waited for: the network may swallow everything. */
@@ -96,7 +94,7 @@ void scheduler_check_silence(struct scheduler *scheduler)
     excuse_absence(scheduler, now);
     for (struct replica *replica = scheduler->replicas.first, *next; replica; replica = next) {
         next = replica->next;
-        if (replica->operations && now >= silent_until(scheduler, replica))
+        if (replica->operations && now >= scheduler_silent_until(replica, scheduler->options.silence_seconds))
             give_up_hung(scheduler, replica, now);
     }
     pthread_mutex_unlock(&scheduler->mutex);

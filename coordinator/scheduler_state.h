@@ -60,4 +60,9 @@ struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, con
 void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean,
                          const char *reason);
 
+/* ---- scheduler_liveness.c: which of them live ---- */
+
+/* When a replica, as it is, is lost by its silence; monotonic seconds, INFINITY: never. */
+double scheduler_silent_until(const struct replica *replica, double silence_seconds);
+
 #endif

@@ -32,7 +32,7 @@ struct child {
     pid_t pid; /* 0: none */
     double started_at, start_at;
     bool was_attached, is_killed; /* since it was started */
-    int n_failed_starts; /* in a row: it died before it was ready */
+    int n_failed_starts;          /* in a row: it died before it was ready */
 };
 
 struct spawn {

@@ -17,8 +17,8 @@ typedef Millrace__Replica__V1__ToReplica to_replica;
 static const char attach_path[] = "/millrace.replica.v1.Replicas/Attach";
 
 #define PULSE_SECONDS 1.0
-#define LOOK_SECONDS 0.5      /* how soon the line's thread sees that it is to end */
-#define LAST_WORDS_SECONDS 5  /* for the coordinator to take note of our end */
+#define LOOK_SECONDS 0.5        /* how soon the line's thread sees that it is to end */
+#define LAST_WORDS_SECONDS 5    /* for the coordinator to take note of our end */
 #define LEAST_PAUSE_SECONDS 0.2 /* between two tries to connect */
 #define MOST_PAUSE_SECONDS 1.0
 

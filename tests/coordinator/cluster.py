@@ -520,6 +520,32 @@ def test_nothing_outlives_the_coordinator():
     assert not os.path.exists(f"/dev/shm/millrace-{other.process.pid}-r0")
 
 
+def test_slow_is_told_from_hung():
+    """Pulses that move keep a replica that reports nothing; pulses that stand still do not, idle or not."""
+    with coordinator("--spawn", "0", "--replica-timeout", "1") as cluster:
+        slow = FakeReplica(cluster, "slow", FINGERPRINT)
+        slow.say(pulse=replica_pb.Pulse(progress=1))
+        stream, _, _ = begin(cluster, steps=1)
+        submit = slow.next("submit")
+        hung = FakeReplica(cluster, "hung", FINGERPRINT)
+        progress, gone = 1, []
+        hung.say(pulse=replica_pb.Pulse(progress=5))
+        threading.Thread(target=lambda: gone.append(hung.end()), daemon=True).start()
+        for progress in range(2, 400):
+            if gone:
+                break
+            slow.say(pulse=replica_pb.Pulse(progress=progress))
+            hung.say(pulse=replica_pb.Pulse(progress=5))
+            gone or time.sleep(0.05)
+        assert gone and gone[0].code() == grpc.StatusCode.DEADLINE_EXCEEDED, gone
+        assert "nothing moved" in gone[0].details()
+        states = {r.name: r.state for r in cluster.status().replicas}
+        assert states == {"slow": "ready", "hung": "starting"}, states
+        slow.step(submit, 1)
+        next_frame(stream, 1)
+        assert kind_of(next(stream)) == "finished"
+
+
 def test_a_replica_that_hangs_is_killed():
     pids = os.path.join(tempfile.mkdtemp(), "pids")
     launcher = fake_launcher(f"echo $$ whole >> {pids}; exec sleep 1000\n")

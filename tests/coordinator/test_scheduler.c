@@ -1,9 +1,11 @@
 /* The scheduler alone: clients and replicas are structs that write down what they are told. */
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/scheduler.h"
+#include "common/clock.h"
+#include "coordinator/scheduler_state.h"
 
 enum { LENGTH = 10, N_IDS = 100, STEPS = 4 };
 
@@ -435,6 +437,92 @@ START_TEST(silence_is_noticed_only_with_work)
 }
 END_TEST
 
+static struct replica *find_replica(const char *name)
+{
+    return replica_set_find(&scheduler->replicas, name);
+}
+
+static void pulse(struct fake_line *line, uint64_t progress)
+{
+    const struct replica_pulse said = {.progress = progress};
+    scheduler_pulse(scheduler, line, &said);
+}
+
+START_TEST(how_long_a_replica_may_stand_still)
+{
+    struct replica replica = {.state = REPLICA_READY, .heard_at = 100, .progressed_at = 50};
+    ck_assert(isinf(scheduler_silent_until(&replica, 10))); /* from before there were pulses, and idle */
+    replica.running.n = 1;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 100 + 10 * SCHEDULER_PATIENCE);
+    replica.pulses = true;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 60);
+    replica.running.n = 0;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 60);
+    replica.state = REPLICA_STARTING;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 50 + 10 * SCHEDULER_PATIENCE);
+}
+END_TEST
+
+START_TEST(a_pulse_counts_only_when_it_moves)
+{
+    static struct fake_line line;
+    attach_ready("r0", &line, 1);
+    struct replica *replica = find_replica("r0");
+    pulse(&line, 7);
+    replica->progressed_at = 1;
+    pulse(&line, 7);
+    ck_assert_double_eq(replica->progressed_at, 1);
+    pulse(&line, 8);
+    ck_assert_double_gt(replica->progressed_at, 1);
+    ck_assert_uint_eq(replica->pulse.progress, 8);
+}
+END_TEST
+
+START_TEST(a_replica_that_hangs_loses_its_sequences_at_once)
+{
+    static struct client client;
+    static struct fake_line hanging, other;
+    struct replica *replica;
+    scheduler->options.silence_seconds = 1000;
+    attach_ready("r0", &hanging, 1);
+    accept(&client);
+    pulse(&hanging, 7);
+    scheduler_expect(scheduler, "r0");
+    attach_ready("r1", &other, 1);
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(hanging.n_hung_up, 0);
+    replica = find_replica("r0");
+    replica->progressed_at -= 1001;
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(hanging.n_hung_up, 1);
+    ck_assert_int_eq(other.n_submitted, 1); /* although the line has not ended */
+    ck_assert(!scheduler_is_attached(scheduler, "r0"));
+    ck_assert(scheduler_take_stuck(scheduler, "r0"));
+    ck_assert(!scheduler_take_stuck(scheduler, "r0"));
+    scheduler_detach(scheduler, &hanging, false, "its stream broke");
+    ck_assert_str_ne(replica->last_error, "its stream broke");
+    report_steps(&other, client.number, 1, STEPS);
+    ck_assert_int_eq(client.status, STATUS_OK);
+}
+END_TEST
+
+START_TEST(no_replica_is_blamed_while_we_were_stopped)
+{
+    static struct fake_line line;
+    scheduler->options.silence_seconds = 10;
+    attach_ready("r0", &line, 1);
+    pulse(&line, 7);
+    scheduler_check_silence(scheduler);
+    scheduler->checked_at -= 60; /* it was long ago */
+    find_replica("r0")->progressed_at -= 65;
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(line.n_hung_up, 0); /* 5 seconds, not 65 */
+    find_replica("r0")->progressed_at -= 6;
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(line.n_hung_up, 1);
+}
+END_TEST
+
 START_TEST(shutting_down_refuses_then_ends)
 {
     static struct client running, late = {0};
@@ -495,6 +583,10 @@ int main(void)
     tcase_add_test(cases, a_restart_keeps_hope_until_given_up);
     tcase_add_test(cases, names_are_checked_and_unique);
     tcase_add_test(cases, silence_is_noticed_only_with_work);
+    tcase_add_test(cases, how_long_a_replica_may_stand_still);
+    tcase_add_test(cases, a_pulse_counts_only_when_it_moves);
+    tcase_add_test(cases, a_replica_that_hangs_loses_its_sequences_at_once);
+    tcase_add_test(cases, no_replica_is_blamed_while_we_were_stopped);
     tcase_add_test(cases, shutting_down_refuses_then_ends);
     tcase_add_test(cases, totals_add_up);
     suite_add_tcase(suite, cases);
