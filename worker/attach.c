@@ -72,6 +72,8 @@ static void write_ready(struct rpc_stream *stream, const struct attach *attach)
     Millrace__Replica__V1__Ready ready = MILLRACE__REPLICA__V1__READY__INIT;
     ready.max_sequences = (uint32_t)attach->limits.max_sequences;
     ready.max_batch_tokens = (uint32_t)attach->limits.max_rows;
+    ready.held_sequences = ready.max_sequences; /* worker/backlog.h: as much again */
+    ready.held_tokens = ready.max_batch_tokens;
     ready.load_seconds = attach->load_seconds;
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_READY;
@@ -132,6 +134,8 @@ static void sink_report(void *context, const struct sequence_report *report, dou
     wire.done = report->done;
     wire.log_probability = report->log_probability;
     wire.scored = report->n_scored;
+    wire.batch_step = report->batch_step;
+    wire.batch_tokens = (uint32_t)report->batch_tokens;
     wire.until_jump = (float *)report->until_jump;
     wire.n_until_jump = report->until_jump ? report->length : 0;
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;

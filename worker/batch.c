@@ -26,6 +26,7 @@ struct batch {
     struct model_config config;
     struct plan_limits limits;
     int n, n_rows;
+    uint64_t n_steps;           /* taken so far */
     bool every_row;             /* no thinning */
     struct sequence *sequences; /* [max_sequences]; the first n, in the order of joining */
     void *storage;              /* what their arrays point into */
@@ -184,6 +185,13 @@ void batch_clear(struct batch *batch)
 {
     batch->n = 0;
     batch->n_rows = 0;
+}
+
+bool batch_has_room(const struct batch *batch, size_t length)
+{
+    return length > (size_t)batch->limits.max_rows ||
+           (batch->n < batch->limits.max_sequences &&
+            length <= (size_t)(batch->limits.max_rows - batch->n_rows));
 }
 
 int batch_size(const struct batch *batch)
@@ -358,6 +366,8 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
                                        .ids = sequence->changed_ids,
                                        .until_jump = stratified ? sequence->until_jump : NULL,
                                        .length = (size_t)sequence->length,
+                                       .batch_step = batch->n_steps,
+                                       .batch_tokens = batch->n_rows,
                                        .done = sequence->step == sequence->n_steps};
     if (sequence->plan_index < 0)
         return;
@@ -382,6 +392,7 @@ int batch_apply(struct batch *batch, const struct plan *plan, const struct sampl
                 struct sequence_report *reports)
 {
     int n_reports = batch->n;
+    batch->n_steps++;
     for (int i = 0; i < n_reports; i++)
         apply_sequence(batch, &batch->sequences[i], plan, sampled, &reports[i]);
     for (int i = batch->n - 1; i >= 0; i--)

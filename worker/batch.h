@@ -42,6 +42,8 @@ struct sequence_report {
     size_t length;
     double log_probability; /* when done: summed over the positions that the last step drew */
     uint32_t n_scored;      /* their number */
+    uint64_t batch_step;    /* which of this batch's steps it was, counted from 1 */
+    int batch_tokens;       /* positions of all sequences that it took on */
 };
 
 struct batch;
@@ -55,6 +57,8 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
 /* false: it is not here. */
 bool batch_remove(struct batch *batch, uint64_t number);
 void batch_clear(struct batch *batch);
+/* Would batch_add find room now? true also for a text that is longer than any batch: batch_add says so. */
+bool batch_has_room(const struct batch *batch, size_t length);
 int batch_size(const struct batch *batch);
 
 /* From now on every editable row counts as needed: the same texts, for all the work that exact thinning saves. For tests and

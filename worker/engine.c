@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "worker/backlog.h"
 #include "worker/submission.h"
 
 struct engine {
     struct model *model;
     struct plan plan;
     struct batch *batch;             /* rank 0 */
+    struct backlog backlog;          /* rank 0 */
     struct sequence_report *reports; /* rank 0 [max_sequences] */
     char *answers;                   /* [n_ranks]: of an idle round */
     struct phases {
@@ -33,7 +35,8 @@ enum status engine_create(struct model *model, struct plan_limits limits, struct
     if (status == STATUS_OK && model->collective->rank == 0) {
         status = batch_create(&model->weights.config, limits, &made->batch, error);
         made->reports = calloc((size_t)limits.max_sequences, sizeof *made->reports);
-        if (status == STATUS_OK && !made->reports)
+        bool held = backlog_init(&made->backlog, limits.max_sequences, limits.max_rows);
+        if (status == STATUS_OK && (!made->reports || !held))
             status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
     }
     if (status != STATUS_OK) {
@@ -49,38 +52,53 @@ void engine_free(struct engine *engine)
     if (!engine)
         return;
     batch_free(engine->batch);
+    backlog_release(&engine->backlog, submission_free);
     plan_release(&engine->plan);
     free(engine->reports);
     free(engine->answers);
     free(engine);
 }
 
-static void submit(struct engine *engine, const struct mail *mail, const struct engine_sink *sink)
+static void free_mail(struct mail *mail)
+{
+    if (mail->submission)
+        submission_free(mail->submission);
+    free(mail);
+}
+
+/* Takes the mail over. */
+static void submit(struct engine *engine, struct mail *mail, const struct engine_sink *sink)
 {
     struct error error;
     struct sequence_input input;
     enum status status = engine->draining ? error_set(&error, STATUS_UNAVAILABLE,
                                                       "this replica is draining; it takes no new sequences")
                                           : submission_read(mail->submission, &input, &error);
-    if (status == STATUS_OK) {
-        input.line = mail->line;
-        status = batch_add(engine->batch, &input, &error);
-    }
-    if (status != STATUS_OK)
-        sink->rejected(sink->context, mail->number, mail->line, &error);
+    if (status == STATUS_OK && backlog_push(&engine->backlog, mail, (int)input.length))
+        return;
+    if (status == STATUS_OK)
+        error_set(&error, STATUS_RESOURCE_EXHAUSTED,
+                  "%d sequences of %lld tokens wait here already; %d of %lld are the most", engine->backlog.n,
+                  (long long)engine->backlog.n_tokens, engine->backlog.max_sequences,
+                  (long long)engine->backlog.max_tokens);
+    sink->rejected(sink->context, mail->number, mail->line, &error);
+    free_mail(mail);
 }
 
-static void handle(struct engine *engine, const struct mail *mail, const struct engine_sink *sink)
+/* Takes the mail over. */
+static void handle(struct engine *engine, struct mail *mail, const struct engine_sink *sink)
 {
     switch (mail->kind) {
     case MAIL_SUBMIT:
         submit(engine, mail, sink);
-        break;
+        return;
     case MAIL_CANCEL:
-        batch_remove(engine->batch, mail->number);
+        if (!batch_remove(engine->batch, mail->number))
+            backlog_remove(&engine->backlog, mail->number, submission_free);
         break;
     case MAIL_CANCEL_ALL:
         batch_clear(engine->batch);
+        backlog_clear(&engine->backlog, submission_free);
         break;
     case MAIL_DRAIN:
         engine->draining = true;
@@ -89,6 +107,30 @@ static void handle(struct engine *engine, const struct mail *mail, const struct 
         engine->stopping = true;
         break;
     }
+    free_mail(mail);
+}
+
+/* Those that came first join the batch, as far as there is room; a draining replica finishes them too. */
+static void join(struct engine *engine, const struct engine_sink *sink)
+{
+    struct backlog *backlog = &engine->backlog;
+    while (backlog->n && batch_has_room(engine->batch, (size_t)backlog->entries[0].length)) {
+        struct mail *mail = backlog_pop(backlog);
+        struct error error;
+        struct sequence_input input;
+        enum status status = submission_read(mail->submission, &input, &error);
+        input.line = mail->line;
+        if (status == STATUS_OK)
+            status = batch_add(engine->batch, &input, &error);
+        if (status != STATUS_OK)
+            sink->rejected(sink->context, mail->number, mail->line, &error);
+        free_mail(mail);
+    }
+}
+
+static bool has_work(const struct engine *engine)
+{
+    return batch_size(engine->batch) > 0 || engine->backlog.n > 0;
 }
 
 static void broadcast_plan(struct engine *engine)
@@ -118,7 +160,7 @@ static enum status look_after_ranks(struct engine *engine, struct error *error)
 
 static bool is_idle(const struct engine *engine)
 {
-    return batch_size(engine->batch) == 0 && !engine->draining && !engine->stopping;
+    return !has_work(engine) && !engine->draining && !engine->stopping;
 }
 
 /* Takes all mail that is there; waits for some when there is nothing to compute. */
@@ -136,10 +178,9 @@ static enum status take_mail(struct engine *engine, struct mailbox *mailbox, con
             continue;
         }
         handle(engine, mail, sink);
-        if (mail->submission)
-            submission_free(mail->submission);
-        free(mail);
     }
+    if (status == STATUS_OK)
+        join(engine, sink);
     return status;
 }
 
@@ -198,7 +239,7 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
     enum status status = STATUS_OK;
     while (status == STATUS_OK) {
         status = take_mail(engine, mailbox, sink, error);
-        if (status != STATUS_OK || engine->stopping || (engine->draining && batch_size(engine->batch) == 0))
+        if (status != STATUS_OK || engine->stopping || (engine->draining && !has_work(engine)))
             break;
         status = step(engine, sink, error);
     }
