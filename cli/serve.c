@@ -23,15 +23,20 @@ static bool has_option(int argc, char **argv, const char *name, const char *lett
 
 static void print_help(void)
 {
-    puts("Usage: millrace serve [options of millrace-coordinator]\n\n"
-         "Starts a cluster of this machine and keeps it running: a coordinator at " DEFAULT_ENDPOINT "\n"
-         "and one replica. It runs the program millrace-coordinator, to which all options go;\n"
-         "`millrace-coordinator --help` explains them. Without --model (or MILLRACE_MODEL): the\n"
-         "demonstration model.\n\n"
-         "Examples:\n"
-         "  millrace serve\n"
-         "  millrace serve --model models/mine --ranks 4 --listen 0.0.0.0:7077\n"
-         "  millrace serve --spawn 0 --listen 0.0.0.0:7077");
+    static const struct option_row none = {0};
+    static const struct option_table table = {
+        .program = "millrace serve",
+        .summary = "Starts a cluster of this machine and keeps it running: a coordinator at " DEFAULT_ENDPOINT
+                   " and one replica. It runs the program millrace-coordinator, to which all options go; "
+                   "`millrace-coordinator --help` explains them. Without --model (or MILLRACE_MODEL): the "
+                   "demonstration model.",
+        .operands = "[options of millrace-coordinator]",
+        .examples = "millrace serve\n"
+                    "millrace serve --model models/mine --ranks 4 --listen 0.0.0.0:7077\n"
+                    "millrace serve --spawn 0 --listen 0.0.0.0:7077",
+        .rows = &none,
+    };
+    options_print_help(&table, stdout);
 }
 
 /* Fills `arguments` with the coordinator's: what was typed, and what is left to find. */
