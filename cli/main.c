@@ -2,6 +2,7 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
@@ -10,6 +11,7 @@
 #include "cli/inspect.h"
 #include "cli/random.h"
 #include "cli/verify.h"
+#include "common/log.h"
 #include "common/nearest.h"
 
 static command_function version_main, help_main;
@@ -97,6 +99,8 @@ static void use_utf8(void)
 int main(int argc, char **argv)
 {
     use_utf8();
+    log_open("millrace");
+    log_set_format(getenv("MILLRACE_LOG_FORMAT"), NULL);
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         print_overview(stdout);
         return EXIT_CODE_OK;

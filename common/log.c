@@ -1,6 +1,7 @@
 #include "common/log.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,9 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const level_names[] = {"debug", "info", "warning", "error"};
+#include "common/utf8.h"
 
-/* Written by log_open before any thread starts, read-only afterwards. */
+enum { LINE_MAX_BYTES = 3072, MESSAGE_MAX_BYTES = 2048 };
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+static const struct log_field no_fields[] = {{0}};
+
+/* Written by log_open and log_set_format before any thread starts, read-only afterwards. */
 static struct {
     const char *program;
     enum log_level level;
@@ -22,8 +28,6 @@ static struct {
 void log_open(const char *program)
 {
     settings.program = program;
-    const char *format = getenv("MILLRACE_LOG_FORMAT");
-    settings.json = format && !strcmp(format, "json");
     const char *level = getenv("MILLRACE_LOG");
     for (unsigned i = 0; level && i < sizeof level_names / sizeof *level_names; i++) {
         if (!strcmp(level, level_names[i])) {
@@ -31,6 +35,17 @@ void log_open(const char *program)
             settings.level_from_environment = true;
         }
     }
+}
+
+enum status log_set_format(const char *format, struct error *error)
+{
+    if (!format || !*format)
+        return STATUS_OK;
+    if (strcmp(format, "text") && strcmp(format, "json"))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--log-format: \"%.40s\" is neither text nor json",
+                         format);
+    settings.json = !strcmp(format, "json");
+    return STATUS_OK;
 }
 
 void log_set_level(enum log_level level)
@@ -45,7 +60,41 @@ static void write_line(const char *line, size_t size_bytes)
     (void)written; /* nobody is left to tell */
 }
 
-static void write_json(enum log_level level, const char *message)
+/* Every byte that is no part of a printable character of UTF-8 becomes '?'. */
+static void make_harmless(char *text)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        uint32_t character = 0;
+        int size = utf8_read(text, left, &character);
+        bool control = character < 0x20 || (character >= 0x7f && character < 0xa0);
+        if (!size || control)
+            memset(text, '?', (size_t)(size ? size : 1));
+        text += size ? size : 1;
+        left -= (size_t)(size ? size : 1);
+    }
+}
+
+static bool is_left_out(const struct log_field *field)
+{
+    return field->text ? !*field->text : isnan(field->number);
+}
+
+/* ---- for machines ---- */
+
+static json_t *json_of_field(const struct log_field *field)
+{
+    char text[MESSAGE_MAX_BYTES];
+    if (field->text) {
+        snprintf(text, sizeof text, "%s", field->text);
+        make_harmless(text);
+        return json_string(text);
+    }
+    bool whole = field->number == floor(field->number) && fabs(field->number) < 0x1p53;
+    return whole ? json_integer((json_int_t)field->number) : json_real(field->number);
+}
+
+static json_t *json_of_line(enum log_level level, const char *message)
 {
     struct timespec now;
     struct tm parts;
@@ -54,9 +103,17 @@ static void write_json(enum log_level level, const char *message)
     gmtime_r(&now.tv_sec, &parts);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
     snprintf(with_ms, sizeof with_ms, "%s.%03ldZ", stamp, now.tv_nsec / 1000000);
-    json_t *line = json_pack("{s:s, s:s, s:s, s:s%}", "time", with_ms, "level", level_names[level], "program",
-                             settings.program, "message", message, strlen(message));
-    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    return json_pack("{s:s, s:s, s:s, s:s}", "time", with_ms, "level", level_names[level], "program",
+                     settings.program, "message", message);
+}
+
+static void write_json(enum log_level level, const char *message, const struct log_field *field)
+{
+    json_t *line = json_of_line(level, message);
+    for (; field->name; field++)
+        if (!is_left_out(field))
+            json_object_set_new(line, field->name, json_of_field(field));
+    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL;
     if (text) {
         size_t size = strlen(text);
         text[size] = '\n'; /* over the terminator: one write for the whole line */
@@ -66,34 +123,84 @@ static void write_json(enum log_level level, const char *message)
     json_decref(line);
 }
 
-static void write_text(enum log_level level, const char *message)
+/* ---- for people ---- */
+
+/* A line that is cut where it does not fit. */
+struct line {
+    char text[LINE_MAX_BYTES];
+    size_t size;
+};
+
+static void put(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct line *line, const char *format, ...)
+{
+    size_t room = sizeof line->text - line->size;
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(line->text + line->size, room, format, arguments);
+    va_end(arguments);
+    line->size += size < 0 ? 0 : (size_t)size < room ? (size_t)size : room - 1;
+}
+
+static void put_quoted(struct line *line, const char *text)
+{
+    put(line, "\"");
+    for (; *text; text++)
+        put(line, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    put(line, "\"");
+}
+
+/* In quotes where it has blanks or quotes, so that where a field ends can be seen. */
+static void put_field(struct line *line, const struct log_field *field)
+{
+    if (!field->text)
+        put(line, " %s=%.9g", field->name, field->number);
+    else if (!strpbrk(field->text, " \"="))
+        put(line, " %s=%s", field->name, field->text);
+    else {
+        put(line, " %s=", field->name);
+        put_quoted(line, field->text);
+    }
+}
+
+static void write_text(enum log_level level, const char *message, const struct log_field *field)
 {
     struct timespec now;
     struct tm parts;
-    char clock[16], line[2304];
+    char clock[16];
+    struct line line = {.size = 0};
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &parts);
     strftime(clock, sizeof clock, "%H:%M:%S", &parts);
-    int size = snprintf(line, sizeof line, "%s.%03ld %-7s %s: %s\n", clock, now.tv_nsec / 1000000,
-                        level_names[level], settings.program, message);
-    if (size >= (int)sizeof line) {
-        size = sizeof line - 1;
-        line[size - 1] = '\n';
-    }
-    write_line(line, (size_t)size);
+    put(&line, "%s.%03ld %-7s %s: %s", clock, now.tv_nsec / 1000000, level_names[level], settings.program,
+        message);
+    for (; field->name; field++)
+        if (!is_left_out(field))
+            put_field(&line, field);
+    make_harmless(line.text);
+    line.text[line.size] = '\n'; /* over the terminator */
+    write_line(line.text, line.size + 1);
+}
+
+void log_event(enum log_level level, const char *message, const struct log_field *fields)
+{
+    if (level < settings.level)
+        return;
+    if (settings.json)
+        write_json(level, message, fields);
+    else
+        write_text(level, message, fields);
 }
 
 void log_write(enum log_level level, const char *format, ...)
 {
     if (level < settings.level)
         return;
-    char message[2048];
+    char message[MESSAGE_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    if (settings.json)
-        write_json(level, message);
-    else
-        write_text(level, message);
+    make_harmless(message);
+    log_event(level, message, no_fields);
 }

@@ -1,18 +1,26 @@
 #ifndef MILLRACE_COMMON_LOG_H
 #define MILLRACE_COMMON_LOG_H
 
+#include "common/status.h"
+
 /*
  * One line per event on standard error, either for people
- *     12:03:04.512 info  coordinator: replica r0 attached (2 ranks)
- * or, with MILLRACE_LOG_FORMAT=json, one JSON object per line for machines
- *     {"time":"2026-11-21T12:03:04.512Z","level":"info","program":"coordinator","message":"..."}
+ *     12:03:04.512 info    coordinator: request finished request=12 replica=r0 seconds=0.215
+ * or, with --log-format json (MILLRACE_LOG_FORMAT=json), one JSON object per line for machines
+ *     {"time":"2026-11-21T12:03:04.512Z","level":"info","program":"coordinator","message":"request finished",
+ *      "request":"12","replica":"r0","seconds":0.215}
  * MILLRACE_LOG=debug|info|warning|error sets the least level that is written.
- * Thread-safe: a line is one write(2). Never log prompts, texts or tokens of requests.
+ * Thread-safe: a line is one write(2). What comes from outside cannot forge lines: control characters are replaced, and
+ * what is not UTF-8. Never log prompts, texts, tokens of requests or secrets.
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
-/* Call once at the start of main; `program` must outlive the process ("worker 1/2"). Reads the environment. */
+/* Call once at the start of main; `program` must outlive the process ("r0.1"). Reads MILLRACE_LOG. */
 void log_open(const char *program);
+
+/* "text" or "json"; before any other thread starts. INVALID_ARGUMENT for anything else. NULL and ""
+ * change nothing. */
+enum status log_set_format(const char *format, struct error *error);
 
 /* The least level written, unless MILLRACE_LOG says otherwise. Default LOG_INFO. */
 void log_set_level(enum log_level level);
@@ -23,5 +31,16 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
+
+/* What a machine may want to search for. A text, or with text == NULL a number; "" and NAN are left out. */
+struct log_field {
+    const char *name; /* letters, digits and '_' */
+    const char *text;
+    double number;
+};
+
+/* A line with fields; the array ends with .name = NULL. `message` is a fixed sentence: what differs is in the fields.
+ *     log_event(LOG_INFO, "request finished", (struct log_field[]){{"request", "12"}, {"steps", NULL, 8}, {0}}); */
+void log_event(enum log_level level, const char *message, const struct log_field *fields);
 
 #endif

@@ -14,6 +14,7 @@ struct launch_options {
     const char *model;   /* directory */
     const char *address; /* of the coordinator */
     const char *backend;
+    const char *log_format;
     int n_ranks, n_threads; /* of each rank */
     int batch_tokens, max_sequences;
     bool bind_to_core;  /* each rank to a core of its own */

@@ -26,7 +26,7 @@
 #define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
 
 static struct {
-    const char *model, *coordinator, *replica, *backend, *elbo, *verify, *only;
+    const char *model, *coordinator, *replica, *backend, *elbo, *verify, *only, *log_format;
     int64_t threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
     int64_t batch, length, steps, repeats, samples, seed;
@@ -47,6 +47,8 @@ static const struct option_row rows[] = {
      "Tokens of all running sequences together; raised to the model's longest text.", &settings.batch_tokens},
     {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "32", 1, 65536,
      "Sequences that run at the same time.", &settings.max_sequences},
+    {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
+     "text, for people, or json: one object a line.", &settings.log_format},
     {"bench", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: write texts, measure, print a line of JSON.", &settings.bench},
     {"batch", 'b', OPTION_INTEGER, "N", NULL, "1", 1, 4096, "With --bench: texts that are written together.",
@@ -322,6 +324,8 @@ static int parse(int argc, char **argv)
     enum status status = options_parse(&options, argc, argv, &help, &operands, &n_operands, &error);
     if (status == STATUS_OK && !help && !settings.model && !settings.verify)
         status = error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-worker --help");
+    if (status == STATUS_OK)
+        status = log_set_format(settings.log_format, &error);
     if (status != STATUS_OK) {
         fprintf(stderr, "millrace-worker: %s\n", error.text);
         return 2;

@@ -5,5 +5,7 @@
 
 Suite *options_suite(void);
 Suite *basics_suite(void);
+Suite *log_suite(void);
+Suite *trace_suite(void);
 
 #endif

@@ -6,6 +6,8 @@ int main(void)
 {
     SRunner *runner = srunner_create(options_suite());
     srunner_add_suite(runner, basics_suite());
+    srunner_add_suite(runner, log_suite());
+    srunner_add_suite(runner, trace_suite());
     srunner_run_all(runner, CK_NORMAL);
     int n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);
