@@ -41,7 +41,7 @@ static void put(struct exposition *page, const char *bytes, size_t size)
     page->text[page->size] = '\0';
 }
 
-static void put_text(struct exposition *page, const char *text)
+void exposition_text(struct exposition *page, const char *text)
 {
     put(page, text, strlen(text));
 }
@@ -66,7 +66,7 @@ static void put_number(struct exposition *page, double value)
 {
     char digits[40];
     if (isnan(value) || isinf(value)) {
-        put_text(page, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+        exposition_text(page, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
         return;
     }
     for (int precision = 15; precision <= 17; precision++) {
@@ -74,19 +74,19 @@ static void put_number(struct exposition *page, double value)
         if (strtod(digits, NULL) == value)
             break;
     }
-    put_text(page, digits);
+    exposition_text(page, digits);
 }
 
 void exposition_family(struct exposition *page, const char *name, const char *type, const char *help)
 {
-    put_text(page, "# HELP ");
-    put_text(page, name);
+    exposition_text(page, "# HELP ");
+    exposition_text(page, name);
     put(page, " ", 1);
     put_escaped(page, help, false);
-    put_text(page, "\n# TYPE ");
-    put_text(page, name);
+    exposition_text(page, "\n# TYPE ");
+    exposition_text(page, name);
     put(page, " ", 1);
-    put_text(page, type);
+    exposition_text(page, type);
     put(page, "\n", 1);
 }
 
@@ -95,8 +95,8 @@ static void put_label(struct exposition *page, const char *label, const char *va
     char *repaired = text_repair(value, strlen(value));
     page->incomplete |= !repaired;
     put(page, first ? "{" : ",", 1);
-    put_text(page, label);
-    put_text(page, "=\"");
+    exposition_text(page, label);
+    exposition_text(page, "=\"");
     put_escaped(page, repaired ? repaired : "", true);
     put(page, "\"", 1);
     free(repaired);
@@ -107,14 +107,14 @@ void exposition_sample(struct exposition *page, const char *name, double value, 
     const char *label;
     bool first = true;
     va_list labels;
-    put_text(page, name);
+    exposition_text(page, name);
     va_start(labels, value);
     while ((label = va_arg(labels, const char *))) {
         put_label(page, label, va_arg(labels, const char *), first);
         first = false;
     }
     va_end(labels);
-    put_text(page, first ? " " : "} ");
+    exposition_text(page, first ? " " : "} ");
     put_number(page, value);
     put(page, "\n", 1);
 }

@@ -19,6 +19,9 @@ struct exposition {
 
 void exposition_free(struct exposition *page);
 
+/* As it is: for pages that are no metrics. */
+void exposition_text(struct exposition *page, const char *text);
+
 /* `type`: "counter", "gauge" or "histogram". `help` is one sentence; line breaks in it are escaped. */
 void exposition_family(struct exposition *page, const char *name, const char *type, const char *help);
 

@@ -35,8 +35,8 @@ void lifecycle_wake(void *wake)
 static void enter_finishing(struct lifecycle *lifecycle)
 {
     log_info("shutting down: no new requests; those accepted have %.0f s", lifecycle->drain_seconds);
-    health_set(lifecycle->health, false);
     scheduler_refuse_new(lifecycle->scheduler);
+    health_set(lifecycle->health, false);
     lifecycle->phase = FINISHING;
     lifecycle->deadline = clock_seconds() + lifecycle->drain_seconds;
 }
@@ -109,11 +109,11 @@ static void advance(struct lifecycle *lifecycle)
 /* Health follows the replicas while we serve. */
 static void look_at_replicas(struct lifecycle *lifecycle)
 {
-    char reason[512];
+    char reason[512], unready[512];
     enum outlook outlook = scheduler_outlook(lifecycle->scheduler, reason, sizeof reason);
     if (lifecycle->phase != SERVING)
         return;
-    health_set(lifecycle->health, outlook == OUTLOOK_READY);
+    health_set(lifecycle->health, scheduler_is_ready(lifecycle->scheduler, unready, sizeof unready));
     if (outlook == OUTLOOK_READY)
         readiness_tell(&lifecycle->readiness, lifecycle->address);
     if (outlook != OUTLOOK_HOPELESS || !readiness_awaited(&lifecycle->readiness))
@@ -154,6 +154,8 @@ int lifecycle_run(struct lifecycle *lifecycle)
         scheduler_check_silence(lifecycle->scheduler);
         look_at_replicas(lifecycle);
         advance(lifecycle);
+        if (lifecycle->turned)
+            lifecycle->turned(lifecycle->context);
         if (lifecycle->phase != GONE)
             wait_for_events(lifecycle, seconds);
     }

@@ -14,9 +14,11 @@ struct lifecycle {
     struct readiness readiness;
     const char *address;
     double drain_seconds;
-    int grace_seconds; /* that ranks have between SIGTERM and SIGKILL */
-    int signals;       /* a signalfd of SIGTERM, SIGINT and SIGCHLD */
-    int wake;          /* an eventfd, written when the scheduler has changed */
+    int grace_seconds;             /* that ranks have between SIGTERM and SIGKILL */
+    int signals;                   /* a signalfd of SIGTERM, SIGINT and SIGCHLD */
+    int wake;                      /* an eventfd, written when the scheduler has changed */
+    void (*turned)(void *context); /* called at every turn of the loop, about once a second; may be NULL */
+    void *context;
 
     /* its own */
     int phase;

@@ -23,6 +23,7 @@
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
 #include "coordinator/lifecycle.h"
+#include "coordinator/probes.h"
 #include "coordinator/served_model.h"
 #include "coordinator/services.h"
 #include "proto/descriptors.h"
@@ -37,7 +38,7 @@ enum {
 };
 
 static struct {
-    const char *listen, *model, *backend, *ready_file;
+    const char *listen, *http, *model, *backend, *ready_file, *log_format;
     int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd;
     double drain_seconds, replica_timeout;
 } settings;
@@ -45,6 +46,9 @@ static struct {
 static const struct option_row rows[] = {
     {"listen", 'l', OPTION_TEXT, "ADDRESS", "MILLRACE_LISTEN", "127.0.0.1:7077", 0, 0,
      "Where clients and replicas connect: HOST:PORT (port 0: any free one) or unix:PATH.", &settings.listen},
+    {"http", 0, OPTION_TEXT, "ADDRESS", "MILLRACE_HTTP", NULL, 0, 0,
+     "Serve /metrics, /healthz and /readyz over HTTP at HOST:PORT (port 0: any free one). Not set: no HTTP.",
+     &settings.http},
     {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
      "Directory of the model: config.json, model.safetensors, tokenizer.json.", &settings.model},
     {"spawn", 0, OPTION_INTEGER, "N", "MILLRACE_SPAWN", "1", 0, 64,
@@ -67,6 +71,9 @@ static const struct option_row rows[] = {
      &settings.replica_timeout},
     {"drain-seconds", 0, OPTION_REAL, "SECONDS", "MILLRACE_DRAIN_SECONDS", "30", 0, 86400,
      "After SIGTERM, how long accepted requests may take to finish.", &settings.drain_seconds},
+    {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
+     "text, for people, or json: one object a line. Replicas that are started here do the same.",
+     &settings.log_format},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
      "When the first replica is ready, write the address that is listened on to this file.",
      &settings.ready_file},
@@ -100,6 +107,7 @@ struct process {
     struct health *health;
     struct reflection *reflection;
     struct rpc_server *server;
+    struct http_server *http;
     struct launch_options launch;
     char worker[PATH_MAX];
     struct lifecycle lifecycle;
@@ -178,6 +186,18 @@ static enum status open_server(struct process *process, struct error *error)
     return status;
 }
 
+static enum status open_http(struct process *process, struct error *error)
+{
+    const struct http_options http_options = {
+        .address = settings.http, .pages = probe_pages, .context = &process->coordinator};
+    if (!settings.http)
+        return STATUS_OK;
+    enum status status = http_server_open(&http_options, &process->http, error);
+    if (status == STATUS_OK)
+        log_info("metrics at http://%s/metrics", http_server_address(process->http));
+    return status;
+}
+
 static int choose_ranks(int cores)
 {
     return settings.ranks ? (int)settings.ranks : cores < 2 ? cores : 2;
@@ -195,6 +215,7 @@ static struct launch_options choose_launch(const struct process *process)
         .model = settings.model,
         .address = rpc_server_address(process->server),
         .backend = settings.backend,
+        .log_format = settings.log_format,
         .n_ranks = n_ranks,
         .n_threads = n_threads > 0 ? n_threads : 1,
         .batch_tokens = settings.batch_tokens > longest ? (int)settings.batch_tokens : longest,
@@ -234,13 +255,22 @@ static enum status start(struct process *process, struct error *error)
         status = create_scheduler(process, error);
     if (status == STATUS_OK)
         status = open_server(process, error);
+    if (status == STATUS_OK)
+        status = open_http(process, error);
     return status == STATUS_OK ? prepare_spawn(process, error) : status;
+}
+
+static void beat(void *coordinator)
+{
+    probes_beat(coordinator);
 }
 
 static int run(struct process *process)
 {
     struct lifecycle *lifecycle = &process->lifecycle;
     lifecycle->health = process->health;
+    lifecycle->turned = beat;
+    lifecycle->context = &process->coordinator;
     lifecycle->address = rpc_server_address(process->server);
     lifecycle->drain_seconds = settings.drain_seconds;
     lifecycle->grace_seconds = GRACE_SECONDS;
@@ -250,6 +280,7 @@ static int run(struct process *process)
 static void stop(struct process *process)
 {
     rpc_server_close(process->server, CLOSE_SECONDS);
+    http_server_close(process->http);
     health_free(process->health);
     reflection_free(process->reflection);
     spawn_free(process->lifecycle.spawn);
@@ -268,6 +299,8 @@ static int parse(int argc, char **argv)
     if (status == STATUS_OK && !help && !settings.model)
         status =
             error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-coordinator --help");
+    if (status == STATUS_OK)
+        status = log_set_format(settings.log_format, &error);
     if (status != STATUS_OK) {
         fprintf(stderr, "millrace-coordinator: %s\n", error.text);
         return 2;

@@ -28,7 +28,7 @@ struct replica_line {
 
 /* How far its work has come since its leader started, as it says itself every second (replica.proto, Pulse). */
 struct replica_pulse {
-    uint64_t progress, steps, rows, needed_rows, changed;
+    uint64_t progress, steps, passes, rows, needed_rows, changed;
     double matmul_seconds, attention_seconds, head_seconds, communication_seconds, other_seconds;
 };
 

@@ -118,6 +118,28 @@ enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t
     return outlook;
 }
 
+/* Why nothing runs, although nobody shuts us down; the replica that came first stands for all. */
+static void say_unready(const struct replica *replica, char *reason, size_t size)
+{
+    if (!replica)
+        snprintf(reason, size, "no replica has attached yet");
+    else
+        snprintf(reason, size, "no replica is ready: %s is %s%s%s", replica->name,
+                 replica_state_name(replica->state), *replica->last_error ? ": " : "", replica->last_error);
+}
+
+bool scheduler_is_ready(struct scheduler *scheduler, char *reason, size_t size)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    bool ready = !scheduler->refusing && replica_set_any(&scheduler->replicas, REPLICA_READY);
+    if (scheduler->refusing)
+        snprintf(reason, size, "shutting down: no new requests");
+    else if (!ready)
+        say_unready(scheduler->replicas.first, reason, size);
+    pthread_mutex_unlock(&scheduler->mutex);
+    return ready;
+}
+
 void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals)
 {
     pthread_mutex_lock(&scheduler->mutex);

@@ -145,6 +145,10 @@ enum outlook { OUTLOOK_WAITING, OUTLOOK_READY, OUTLOOK_HOPELESS };
  * the last did. */
 enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t size);
 
+/* Would a request that came now be taken, and run? false: `reason` (of `size` bytes) says why not. What health and
+ * readiness tell the outside. */
+bool scheduler_is_ready(struct scheduler *scheduler, char *reason, size_t size);
+
 struct scheduler_totals {
     uint32_t queued, running;
     int64_t queued_tokens, running_tokens; /* positions */

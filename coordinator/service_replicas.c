@@ -155,6 +155,7 @@ static void on_pulse(struct rpc_call *call, struct coordinator *coordinator,
     const struct replica_pulse pulse = {
         .progress = wire->progress,
         .steps = wire->steps,
+        .passes = wire->passes,
         .rows = wire->rows,
         .needed_rows = wire->needed_rows,
         .changed = wire->changed,

@@ -1,6 +1,8 @@
 #ifndef MILLRACE_COORDINATOR_SERVICES_H
 #define MILLRACE_COORDINATOR_SERVICES_H
 
+#include <stdatomic.h>
+
 #include "common/rpc/server.h"
 #include "coordinator/metrics.h"
 #include "coordinator/request.h"
@@ -11,7 +13,8 @@ struct coordinator {
     const struct served_model *model;
     struct scheduler *scheduler;
     struct metrics *metrics;
-    double started_at; /* monotonic seconds */
+    double started_at;      /* monotonic seconds */
+    _Atomic double beat_at; /* when the main loop last turned */
 };
 
 /* millrace.v1.Millrace and millrace.replica.v1.Replicas. */

@@ -98,6 +98,7 @@ static void write_pulse(struct rpc_stream *stream, const struct meters *meters)
     Millrace__Replica__V1__Pulse pulse = MILLRACE__REPLICA__V1__PULSE__INIT;
     pulse.progress = meter_read(meters, METER_PROGRESS);
     pulse.steps = meter_read(meters, METER_STEPS);
+    pulse.passes = meter_read(meters, METER_PASSES);
     pulse.rows = meter_read(meters, METER_ROWS);
     pulse.needed_rows = meter_read(meters, METER_NEEDED_ROWS);
     pulse.changed = meter_read(meters, METER_CHANGED);

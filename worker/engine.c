@@ -203,7 +203,10 @@ static void count_step(struct engine *engine, int n_reports, double seconds)
         n_changed += engine->reports[i].n_changed;
     meter_add(meters, METER_PROGRESS, 1);
     meter_add(meters, METER_STEPS, (uint64_t)n_reports);
-    meter_add(meters, METER_ROWS, (uint64_t)engine->plan.header->n_rows);
+    if (engine->plan.header->n_needed > 0) {
+        meter_add(meters, METER_PASSES, 1);
+        meter_add(meters, METER_ROWS, (uint64_t)engine->plan.header->n_rows);
+    }
     meter_add(meters, METER_NEEDED_ROWS, (uint64_t)engine->plan.header->n_needed);
     meter_add(meters, METER_CHANGED, n_changed);
     double named = count_phase(engine, METER_MATMUL_NS, model->forward.seconds.matmul, &counted->matmul);

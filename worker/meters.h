@@ -14,7 +14,8 @@ enum meter {
      * which all ranks answered. Moves for as long as nothing hangs, so a piece should take well under a second. */
     METER_PROGRESS,
     METER_STEPS, /* taken by sequences */
-    METER_ROWS,
+    METER_PASSES, /* through the model; a step in which nothing can change needs none */
+    METER_ROWS,   /* of these passes */
     METER_NEEDED_ROWS,
     METER_CHANGED, /* tokens */
     /* Time spent in steps, by phase. */

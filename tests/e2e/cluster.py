@@ -82,7 +82,7 @@ class Cluster:
 
     def __init__(self, *options, ranks=2, model=DEMO, ready=True, environment=None, listen="127.0.0.1:0"):
         read_end, write_end = os.pipe()
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile("a+b")  # reading must not move where they write
         say_ready = ["--ready-fd", str(write_end)] if ready else []  # with it, a start that fails ends the program
         self.process = subprocess.Popen(
             [f"{BIN}/millrace-coordinator", "--listen", listen, "--model", model, "--spawn", "1", "--ranks",
