@@ -143,6 +143,12 @@ static enum status take_readiness(struct readiness *readiness, struct error *err
     return STATUS_OK;
 }
 
+static void observe(void *metrics, const struct scheduler_event *event)
+{
+    metrics_observe(metrics, event);
+    request_log_event(event);
+}
+
 static enum status create_scheduler(struct process *process, struct error *error)
 {
     process->metrics = metrics_create();
@@ -150,7 +156,7 @@ static enum status create_scheduler(struct process *process, struct error *error
         .max_queue = (int)settings.max_queue,
         .n_ids = process->model.config.n_ids,
         .silence_seconds = settings.replica_timeout,
-        .observer = metrics_observer(process->metrics),
+        .observer = {observe, process->metrics},
         .changed = lifecycle_wake,
         .context = &process->lifecycle.wake,
     };

@@ -150,9 +150,8 @@ static void count_step(struct metrics *metrics, const struct scheduler_event *ev
     observe(metrics, STEP_CHANGES, (double)event->n_changed);
 }
 
-static void on_event(void *context, const struct scheduler_event *event)
+void metrics_observe(struct metrics *metrics, const struct scheduler_event *event)
 {
-    struct metrics *metrics = context;
     switch (event->kind) {
     case EVENT_ACCEPTED:
         count(&metrics->accepted[event->class], 1);
@@ -183,11 +182,6 @@ static void on_event(void *context, const struct scheduler_event *event)
         count_ending(metrics, event);
         break;
     }
-}
-
-struct scheduler_observer metrics_observer(struct metrics *metrics)
-{
-    return (struct scheduler_observer){on_event, metrics};
 }
 
 /* ---- the page ---- */

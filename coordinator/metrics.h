@@ -14,8 +14,8 @@ struct metrics;
 struct metrics *metrics_create(void); /* NULL without memory */
 void metrics_free(struct metrics *metrics);
 
-/* For scheduler_options. */
-struct scheduler_observer metrics_observer(struct metrics *metrics);
+/* An event of the scheduler. */
+void metrics_observe(struct metrics *metrics, const struct scheduler_event *event);
 
 /* Requests that never reach the scheduler: a field that cannot be; a caller who may not. */
 void metrics_count_invalid(struct metrics *metrics);

@@ -8,6 +8,7 @@
 #include "common/solver.h"
 #include "common/status.h"
 #include "common/tokenizer/tokenizer.h"
+#include "common/trace.h"
 #include "proto/millrace.pb-c.h"
 
 /* What a client may ask for; the model's own limits are in its config. */
@@ -30,6 +31,7 @@ struct request {
     uint32_t most_changes; /* of a step; 0: no limit */
     int32_t *ids;          /* [length]: the starting state; below the model's n_ids */
     uint8_t *editable;     /* [length]: 1 where it may change; at least one is */
+    struct trace trace;    /* its caller's, for the logs */
 };
 
 /* The model that is served, as far as text is concerned. Immutable. */

@@ -39,8 +39,7 @@ static void sink_ended(void *context, const struct sequence *sequence, const str
         event_send_finished(client->call, client->model, sequence, ending);
     else
         rpc_finish(client->call, ending->status, ending->text);
-    log_debug("request %llu ended: %s after %u of %d steps", (unsigned long long)sequence->number,
-              status_name(ending->status), sequence->step, sequence->request.steps);
+    request_log_ended(client->call, sequence, ending);
     client_free(client);
 }
 
@@ -70,20 +69,36 @@ static enum status accept_request(struct rpc_call *call, struct coordinator *coo
     return status;
 }
 
+/* The caller is told our place in its trace; two headers are as good as none (W3C trace context, 3.2). */
+static struct trace take_trace(struct rpc_call *call)
+{
+    struct trace trace;
+    char header[TRACE_HEADER_SIZE];
+    bool one = rpc_call_n_headers(call, "traceparent") == 1;
+    trace_begin(&trace, one ? rpc_call_header(call, "traceparent") : NULL);
+    trace_header(&trace, header);
+    rpc_set_header(call, "traceparent", header);
+    return trace;
+}
+
 void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     struct coordinator *coordinator = context;
     struct request request = {0};
+    struct trace trace = take_trace(call);
     struct error error;
     enum status status = request_from_wire((const Millrace__V1__GenerateRequest *)message, coordinator->model,
                                            &request, &error);
+    request.trace = trace;
     if (status == STATUS_OK)
         status = accept_request(call, coordinator, &request, &error);
     else
         metrics_count_invalid(coordinator->metrics);
     request_release(&request); /* what was not taken over */
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        request_log_refused(&coordinator->refusals, call, &trace, &error);
         rpc_fail(call, &error);
+    }
 }
 
 void generate_on_close(struct rpc_call *call, bool cancelled, void *context)

@@ -46,6 +46,9 @@ static void line_submit(void *call, const struct sequence *sequence)
     submit.solver = (uint32_t)request->solver;
     submit.revise = request->revise;
     submit.most_changes = request->most_changes;
+    char traceparent[TRACE_HEADER_SIZE];
+    trace_header(&request->trace, traceparent);
+    submit.traceparent = traceparent;
     submit.until_jump = sequence->until_jump;
     submit.n_until_jump = sequence->until_jump && sequence->step > 0 ? (size_t)request->length : 0;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);

@@ -6,6 +6,7 @@
 #include "common/rpc/server.h"
 #include "coordinator/metrics.h"
 #include "coordinator/request.h"
+#include "coordinator/request_log.h"
 #include "coordinator/scheduler.h"
 
 /* What the services of proto/ are answered from. Outlives the server. */
@@ -13,6 +14,7 @@ struct coordinator {
     const struct served_model *model;
     struct scheduler *scheduler;
     struct metrics *metrics;
+    struct refusal_log refusals; /* the server's thread alone */
     double started_at;      /* monotonic seconds */
     _Atomic double beat_at; /* when the main loop last turned */
 };

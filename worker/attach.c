@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/rpc/client.h"
 #include "proto/replica.pb-c.h"
+#include "worker/request_log.h"
 
 typedef Millrace__Replica__V1__FromReplica from_replica; /* the generated names are long */
 typedef Millrace__Replica__V1__ToReplica to_replica;
@@ -142,6 +143,8 @@ static void sink_report(void *context, const struct sequence_report *report, dou
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REPORT;
     message.report = &wire;
+    if (report->done)
+        request_log_done(&wire);
     write_to_line(context, report->line, &message);
 }
 
@@ -154,6 +157,7 @@ static void sink_rejected(void *context, uint64_t number, uint32_t line, const s
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REJECTED;
     message.rejected = &wire;
+    request_log_rejected(&wire);
     write_to_line(context, line, &message);
 }
 
@@ -177,6 +181,7 @@ static void post_submission(struct attach *attach, to_replica *message)
                         .number = message->submit->sequence,
                         .line = attach->line, /* this thread alone changes it */
                         .submission = message->submit};
+    request_log_came(message->submit);
     if (mailbox_post(attach->mailbox, mail)) {
         message->submit = NULL;
         message->kind_case = MILLRACE__REPLICA__V1__TO_REPLICA__KIND__NOT_SET;
@@ -194,6 +199,7 @@ static void handle(struct attach *attach, to_replica *message)
         post_submission(attach, message);
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL:
+        request_log_dropped(message->cancel->sequence);
         mailbox_post(attach->mailbox,
                      (struct mail){.kind = MAIL_CANCEL, .number = message->cancel->sequence});
         break;

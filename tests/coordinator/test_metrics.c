@@ -136,10 +136,9 @@ static const struct sequence sequence = {.request = {.length = 120, .n_pinned = 
 
 static void tell(struct metrics *metrics, struct scheduler_event event)
 {
-    struct scheduler_observer observer = metrics_observer(metrics);
     event.class = sequence.request.class;
     event.sequence = event.kind == EVENT_REFUSED ? NULL : &sequence;
-    observer.event(observer.context, &event);
+    metrics_observe(metrics, &event);
 }
 
 static void tell_one_of_each(struct metrics *metrics)
