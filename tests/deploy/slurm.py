@@ -1,0 +1,269 @@
+"""deploy/slurm/*.sbatch on a real Slurm of one machine, which this test starts and ends.
+
+A cluster as one job answers a request, survives a killed rank with the same text, drains on its signal before the time limit;
+a replica as a job of its own attaches, and comes back through Slurm's queue after it was killed.
+"""
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.environ["MILLRACE_SOURCE"], "tests/e2e"))
+import grpc  # noqa: E402
+from cluster import BIN, DEMO, SOURCE, alive, api, children_of, wait_until  # noqa: E402
+
+PROGRAMS = {name: shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+            for name in ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "sinfo", "scancel")}
+
+
+def skip(reason):
+    print("skipped:", reason)
+    sys.exit(77)
+
+
+def free_ports(n):
+    import socket
+    held = [socket.socket() for _ in range(n)]
+    for s in held:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+CONF = """ClusterName=test
+SlurmctldHost=localhost
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={directory}/munge.socket
+CredType=cred/munge
+MpiDefault=pmix
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+SlurmctldPidFile={directory}/slurmctld.pid
+SlurmctldLogFile={directory}/slurmctld.log
+StateSaveLocation={directory}/state
+SlurmdPidFile={directory}/slurmd.pid
+SlurmdLogFile={directory}/slurmd.log
+SlurmdSpoolDir={directory}/spool
+SlurmctldPort={controller}
+SlurmdPort={daemon}
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
+MinJobAge=2
+KillWait=5
+NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 CPUs=4 RealMemory=4000 State=UNKNOWN
+PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+class Slurm:
+    """munged, slurmctld and slurmd in the foreground, as children of this test."""
+
+    def __init__(self, directory):
+        self.directory, self.children = directory, []
+        self.environment = {**os.environ, "SLURM_CONF": f"{directory}/slurm.conf"}
+
+    def open(self):
+        directory = self.directory
+        controller, daemon = free_ports(2)
+        for name in ("state", "spool"):
+            os.mkdir(f"{directory}/{name}")
+        conf = f"{directory}/slurm.conf"
+        with open(conf, "w") as file:
+            file.write(CONF.format(directory=directory, controller=controller, daemon=daemon))
+        key = f"{directory}/munge.key"
+        with open(key, "wb") as file:
+            file.write(os.urandom(1024))
+        os.chmod(key, 0o400)
+        os.chmod(directory, 0o755)
+        self.start("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={directory}/munge.socket",
+                   f"--log-file={directory}/munged.log", f"--pid-file={directory}/munged.pid", f"--seed-file={directory}/munge.seed")
+        wait_until(lambda: os.path.exists(f"{directory}/munge.socket"), "munged listens", 10)
+        self.start("slurmctld", "-D", "-f", conf)
+        self.start("slurmd", "-D", "-f", conf, "-N", "n1")
+        wait_until(lambda: "idle" in self.run("sinfo", "-h", "-o", "%T", check=False), "the node is idle", 30)
+
+    def start(self, name, *arguments):
+        log = open(f"{self.directory}/{name}.out", "wb")
+        self.children.append(subprocess.Popen([PROGRAMS[name], *arguments], env=self.environment, stdout=log, stderr=log,
+                                              cwd=self.directory))
+
+    def run(self, name, *arguments, check=True, environment=None):
+        done = subprocess.run([PROGRAMS[name], *arguments], env={**self.environment, **(environment or {})}, cwd=self.directory,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        if check and done.returncode:
+            raise AssertionError(f"{name} {arguments}: {done.returncode}: {done.stdout}")
+        return done.stdout
+
+    def submit(self, *arguments, environment=None):
+        return self.run("sbatch", "--parsable", f"--output={self.directory}/job-%j.log", *arguments,
+                        environment={"MILLRACE_BIN": BIN, **(environment or {})}).strip().split("\n")[-1]
+
+    def state(self, job):
+        return self.run("squeue", "-h", "-j", job, "-o", "%T", check=False).strip()
+
+    def log_of(self, job):
+        with open(f"{self.directory}/job-{job}.log", errors="replace") as file:
+            return file.read()
+
+    def close(self):
+        try:
+            if len(self.children) == 3:
+                self.run("scancel", "--full", "--user=root", check=False)
+                wait_until(lambda: not self.run("squeue", "-h", check=False).strip(), "no job is left", 20)
+        finally:
+            for child in reversed(self.children):
+                left = [pid for pid, _ in children_of(child.pid)]
+                child.terminate()
+                try:
+                    child.wait(10)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+                for pid in left + processes_of(self):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+
+
+def write(endpoint, seed=7, steps=64, length=200, on_frame=None, timeout=60):
+    """The text, and the steps that its frames had."""
+    with grpc.insecure_channel(endpoint) as channel:
+        call = channel.unary_stream("/millrace.v1.Millrace/Generate", api.GenerateRequest.SerializeToString,
+                                    api.GenerateEvent.FromString)
+        request = api.GenerateRequest(prompt="Once upon a time", seed=seed, steps=steps, length=length)
+        seen, text = [], None
+        for event in call(request, timeout=timeout, wait_for_ready=True):
+            if event.WhichOneof("kind") == "frame":
+                seen.append(event.frame.step)
+                if on_frame:
+                    on_frame(event.frame.step)
+            elif event.WhichOneof("kind") == "finished":
+                text = event.finished.text
+        assert text is not None and seen == sorted(set(seen)), seen
+        return text
+
+
+def processes_of(slurm, program=""):
+    """Slurm's steps are nobody's children: known by the configuration in their environment. Their ranks first."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/environ"):
+        try:
+            with open(path, "rb") as environ, open(path.replace("environ", "cmdline"), "rb") as line:
+                if slurm.directory.encode() in environ.read() and line.read().startswith(program.encode()):
+                    found.append(int(path.split("/")[2]))
+        except OSError:
+            continue
+    return [pid for pid in found if pid != os.getpid() and alive(pid)]
+
+
+def workers(slurm):
+    return processes_of(slurm, f"{BIN}/millrace-worker")
+
+
+def endpoint_of(slurm, job):
+    path = f"{slurm.directory}/millrace-{job}.endpoint"
+    wait_until(lambda: os.path.exists(path) and os.path.getsize(path), "the job says where it listens", 30)
+    with open(path) as file:
+        return file.read().strip()
+
+
+def test_cluster(slurm):
+    job = slurm.submit("--ntasks=2", "--cpus-per-task=1", "--time=10", f"{SOURCE}/deploy/slurm/cluster.sbatch", DEMO,
+                       environment={"MILLRACE_RANKS": "2"})
+    endpoint = endpoint_of(slurm, job)
+    calm = write(endpoint)
+    killed = []
+
+    def kill_a_rank(step):
+        if step == 5 and not killed:
+            killed.append(workers(slurm)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert write(endpoint, on_frame=kill_a_rank) == calm, "a killed rank changed the text"
+    assert killed
+
+    # What --signal=B:TERM@120 does two minutes before the limit, in the middle of a text: it finishes, the job ends.
+    def end_the_job(step):
+        if step == 3:
+            slurm.run("scancel", "--batch", "--signal=TERM", job)
+
+    assert write(endpoint, on_frame=end_the_job) == calm, "a text was lost in the drain"
+    wait_until(lambda: slurm.state(job) in ("", "COMPLETED"), "the job ends after its drain", 30)
+    log = slurm.log_of(job)
+    assert "drained, coordinator ended with 0" in log, log
+    wait_until(lambda: not workers(slurm), "no rank is left", 20)
+    return calm
+
+
+def test_replica_jobs(slurm, calm):
+    """The coordinator is not a Slurm job; two array tasks are its replicas."""
+    log = f"{slurm.directory}/coordinator.log"
+    with open(log, "wb") as file:
+        coordinator = subprocess.Popen([f"{BIN}/millrace-coordinator", "--model", DEMO, "--listen", "127.0.0.1:0", "--spawn", "0"],
+                                       stderr=file)
+    try:
+        address = wait_until(lambda: (re.findall(r" on (127\.0\.0\.1:\d+)\n", open(log).read()) or [None])[0], "an address", 20)
+        job = slurm.submit("--array=0-1", "--ntasks=1", "--time=10", f"{SOURCE}/deploy/slurm/replica.sbatch", DEMO,
+                           environment={"MILLRACE_COORDINATOR": address})
+        wait_until(lambda: len(workers(slurm)) == 2, "two replicas run", 30)
+        assert write(address) == calm, "another replica, another text"
+        os.kill(workers(slurm)[0], signal.SIGKILL)
+        assert write(address) == calm
+        wait_until(lambda: "back into the queue" in "".join(slurm.log_of(f) for f in logs(slurm)), "the job is requeued", 30)
+        slurm.run("scancel", job, check=False)
+        wait_until(lambda: not workers(slurm), "no replica is left", 30)
+    finally:
+        coordinator.send_signal(signal.SIGTERM)
+        coordinator.wait(40)
+
+
+def logs(slurm):
+    return [name[4:-4] for name in os.listdir(slurm.directory) if name.startswith("job-")]
+
+
+def test_bad_arguments(slurm):
+    job = slurm.submit("--ntasks=1", f"{SOURCE}/deploy/slurm/cluster.sbatch", "/nowhere")
+    wait_until(lambda: slurm.state(job) in ("", "FAILED"), "the job ends", 20)
+    assert "'/nowhere' is no model directory" in slurm.log_of(job)
+
+
+def main():
+    missing = [name for name, path in PROGRAMS.items() if not path]
+    if missing:
+        skip(f"no {', '.join(missing)} (Debian: slurm-wlm munge)")
+    if os.geteuid():
+        skip("slurmd wants root")
+    directory = tempfile.mkdtemp(prefix="millrace-slurm-")
+    began = time.monotonic()
+    slurm = Slurm(directory)
+    failed = True
+    try:
+        slurm.open()
+        test_bad_arguments(slurm)
+        calm = test_cluster(slurm)
+        test_replica_jobs(slurm, calm)
+        failed = False
+    finally:
+        if failed:
+            for name in sorted(os.listdir(directory)):
+                if name.endswith((".log", ".out")):
+                    print(f"--- {name}\n" + open(f"{directory}/{name}", errors="replace").read()[-3000:])
+        slurm.close()
+        shutil.rmtree(directory, ignore_errors=True)
+    print(f"slurm: cluster job, killed rank, drain, replica jobs, requeue: {time.monotonic() - began:.0f} s")
+
+
+main()
