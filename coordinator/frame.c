@@ -36,6 +36,7 @@ void event_send_accepted(struct rpc_call *call, const struct served_model *model
     accepted.temperature = sequence->request.temperature;
     accepted.editable = (ProtobufCBinaryData){(size_t)sequence->request.length, sequence->request.editable};
     accepted.solver = (Millrace__V1__Solver)sequence->request.solver;
+    accepted.estimated_seconds = sequence->request.estimated_seconds;
     accepted.priority = priority_of(sequence->request.class);
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_ACCEPTED, &accepted);
 }

@@ -39,7 +39,8 @@ enum {
 
 static struct {
     const char *listen, *http, *model, *backend, *ready_file, *log_format;
-    int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd;
+    int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd, max_queue_tokens,
+        client_requests, client_tokens;
     double drain_seconds, replica_timeout;
 } settings;
 
@@ -64,6 +65,14 @@ static const struct option_row rows[] = {
      "Texts that one replica refines together.", &settings.max_sequences},
     {"max-queue", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_QUEUE", "256", 0, 1000000,
      "Requests that may wait; more are refused with RESOURCE_EXHAUSTED.", &settings.max_queue},
+    {"max-queue-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_QUEUE_TOKENS", "1048576", 0, 1e12,
+     "Tokens of all texts that may wait; 0: no bound.", &settings.max_queue_tokens},
+    {"client-requests", 0, OPTION_INTEGER, "N", "MILLRACE_CLIENT_REQUESTS", "0", 0, 1e9,
+     "Requests that one client may have waiting and running; 0: no limit. A token may have its own.",
+     &settings.client_requests},
+    {"client-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_CLIENT_TOKENS", "0", 0, 1e12,
+     "Tokens of the texts that one client may have waiting and running; 0: no limit.",
+     &settings.client_tokens},
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "What the ranks compute on: cpu, cuda, or auto, the best that runs here.", &settings.backend},
     {"replica-timeout", 0, OPTION_REAL, "SECONDS", "MILLRACE_REPLICA_TIMEOUT", "15", 1, 86400,
@@ -154,6 +163,9 @@ static enum status create_scheduler(struct process *process, struct error *error
     process->metrics = metrics_create();
     const struct scheduler_options scheduler_options = {
         .max_queue = (int)settings.max_queue,
+        .max_queue_tokens = settings.max_queue_tokens,
+        .client_requests = settings.client_requests,
+        .client_tokens = settings.client_tokens,
         .n_ids = process->model.config.n_ids,
         .silence_seconds = settings.replica_timeout,
         .observer = {observe, process->metrics},

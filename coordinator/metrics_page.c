@@ -89,12 +89,12 @@ static double n_tokens(const struct replica *replica)
 
 static double most_sequences(const struct replica *replica)
 {
-    return replica->max_sequences;
+    return replica->capacity.max_sequences;
 }
 
 static double most_tokens(const struct replica *replica)
 {
-    return (double)replica->max_batch_tokens;
+    return (double)replica->capacity.max_tokens;
 }
 
 static double n_restarts(const struct replica *replica)

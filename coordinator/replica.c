@@ -49,28 +49,12 @@ void replica_set_free(struct replica_set *set)
         replica_set_remove(set, set->first);
 }
 
-static bool has_room(const struct replica *replica, int length)
-{
-    return replica->state == REPLICA_READY && replica->running.n < replica->max_sequences &&
-           replica->running.n_tokens + length <= replica->max_batch_tokens;
-}
-
-struct replica *replica_set_choose(const struct replica_set *set, int length)
-{
-    struct replica *best = NULL;
-    for (struct replica *replica = set->first; replica; replica = replica->next) {
-        if (has_room(replica, length) && (!best || replica->running.n_tokens < best->running.n_tokens))
-            best = replica;
-    }
-    return best;
-}
-
 int64_t replica_set_longest(const struct replica_set *set)
 {
     int64_t longest = -1;
     for (const struct replica *replica = set->first; replica; replica = replica->next) {
-        if (replica->state == REPLICA_READY && replica->max_batch_tokens > longest)
-            longest = replica->max_batch_tokens;
+        if (replica->state == REPLICA_READY && replica->capacity.max_tokens > longest)
+            longest = replica->capacity.max_tokens;
     }
     return longest;
 }

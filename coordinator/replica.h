@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "coordinator/cost.h"
 #include "coordinator/sequence.h"
 
 enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
@@ -21,7 +22,7 @@ enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_
  * call the scheduler. A line that is broken drops what it is told; its end comes as scheduler_detach. */
 struct replica_line {
     void (*submit)(void *line, const struct sequence *sequence);
-    void (*cancel)(void *line, uint64_t number);
+    void (*cancel)(void *line, uint64_t ticket);
     void (*drain)(void *line);
     void (*hang_up)(void *line, enum status status, const char *text);
 };
@@ -30,6 +31,12 @@ struct replica_line {
 struct replica_pulse {
     uint64_t progress, steps, passes, rows, needed_rows, changed;
     double matmul_seconds, attention_seconds, head_seconds, communication_seconds, other_seconds;
+};
+
+/* What it takes at a time: that runs together, and that may be there besides, for the next step boundary. */
+struct replica_capacity {
+    int max_sequences, held_sequences;
+    int64_t max_tokens, held_tokens;
 };
 
 /* What is known of a replica, attached or not. Guarded by the scheduler's lock. */
@@ -43,8 +50,9 @@ struct replica {
     void *line;
     uint32_t n_ranks;
     char backend[REPLICA_BACKEND_MAX];
-    int max_sequences;
-    int64_t max_batch_tokens;
+    struct replica_capacity capacity;
+    struct cost_model cost;
+    uint64_t batch_step;  /* the last one that was reported; 0: none */
     double heard_at;      /* of its last message; seconds, monotonic */
     double progressed_at; /* when pulse.progress last moved */
     bool pulses;          /* one that does not is from before there were pulses */
@@ -73,8 +81,6 @@ struct replica *replica_set_find(const struct replica_set *set, const char *name
 void replica_set_remove(struct replica_set *set, struct replica *replica);
 void replica_set_free(struct replica_set *set);
 
-/* The ready replica with room for `length` positions that runs the fewest, or NULL. */
-struct replica *replica_set_choose(const struct replica_set *set, int length);
 /* The longest text that a ready replica takes; -1: none is ready. */
 int64_t replica_set_longest(const struct replica_set *set);
 /* Is any in that state? */

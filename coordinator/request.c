@@ -107,13 +107,39 @@ static enum status choose_seed(const Millrace__V1__GenerateRequest *wire, struct
     return error_set(error, STATUS_INTERNAL, "seed: the system has no random numbers: %s", strerror(errno));
 }
 
+/* How many there will be is known when it is accepted (scheduler_admission.c). */
+static enum status choose_auto_steps(const Millrace__V1__AutoSteps *wire, const struct model_config *config,
+                                     struct request *request, struct error *error)
+{
+    uint32_t least = wire->at_least ? wire->at_least : 1;
+    uint32_t most = wire->at_most ? wire->at_most : (uint32_t)config->default_steps;
+    if (!wire->at_most && most < least)
+        most = least;
+    enum status status = check_bounds("auto_steps.at_most", most, config->max_steps, error);
+    if (status == STATUS_OK && least > most)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "auto_steps.at_least: %u is more than at_most, %u",
+                         least, most);
+    request->steps_least = (int)least;
+    request->steps = (int)most;
+    return status;
+}
+
+static enum status choose_steps(const Millrace__V1__GenerateRequest *wire, const struct model_config *config,
+                                struct request *request, struct error *error)
+{
+    request->steps_default = config->default_steps;
+    if (wire->steps_choice_case == MILLRACE__V1__GENERATE_REQUEST__STEPS_CHOICE_AUTO_STEPS)
+        return choose_auto_steps(wire->auto_steps, config, request, error);
+    bool given = wire->steps_choice_case == MILLRACE__V1__GENERATE_REQUEST__STEPS_CHOICE_STEPS;
+    uint32_t steps = given ? wire->steps : (uint32_t)config->default_steps;
+    request->steps = (int)steps;
+    return check_bounds("steps", steps, config->max_steps, error);
+}
+
 static enum status choose(const Millrace__V1__GenerateRequest *wire, const struct model_config *config,
                           struct request *request, struct error *error)
 {
-    bool steps_given = wire->steps_choice_case == MILLRACE__V1__GENERATE_REQUEST__STEPS_CHOICE_STEPS;
-    uint32_t steps = steps_given ? wire->steps : (uint32_t)config->default_steps;
-    enum status status = check_bounds("steps", steps, config->max_steps, error);
-    request->steps = (int)steps;
+    enum status status = choose_steps(wire, config, request, error);
     if (status == STATUS_OK &&
         wire->length_choice_case == MILLRACE__V1__GENERATE_REQUEST__LENGTH_CHOICE_LENGTH)
         status = check_bounds("length", wire->length, config->max_length, error);

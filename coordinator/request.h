@@ -18,11 +18,20 @@
 /* Who goes first, best first. */
 enum request_class { CLASS_HIGH, CLASS_NORMAL, CLASS_LOW, CLASS_COUNT };
 
+/* Under which conditions it is asked for. Zeroed: none. */
+struct request_terms {
+    char caller[64];                  /* for limits by client */
+    int64_t max_requests, max_tokens; /* of that caller; 0: the default, -1: none */
+    double deadline_at;               /* monotonic seconds; 0: none */
+};
+
 /* A request that can run: every field is checked, every default is filled in. */
 struct request {
-    int length;   /* positions */
-    int n_pinned; /* of them never change */
-    int steps;
+    int length;        /* positions */
+    int n_pinned;      /* of them never change */
+    int steps;         /* of automatic steps, until it is accepted: the most */
+    int steps_least;   /* of automatic steps; 0: steps are what was asked for */
+    int steps_default; /* of the model */
     uint64_t seed;
     float temperature;
     enum solver solver;
@@ -32,6 +41,8 @@ struct request {
     int32_t *ids;          /* [length]: the starting state; below the model's n_ids */
     uint8_t *editable;     /* [length]: 1 where it may change; at least one is */
     struct trace trace;    /* its caller's, for the logs */
+    struct request_terms terms;
+    double estimated_seconds; /* until it is finished, when it was accepted; 0: not known */
 };
 
 /* The model that is served, as far as text is concerned. Immutable. */

@@ -27,6 +27,20 @@ struct sequence *request_table_find(const struct request_table *table, uint64_t 
     return sequence;
 }
 
+enum { NUMBER_BITS = 48 };
+
+uint64_t request_table_next_ticket(uint64_t ticket)
+{
+    return ticket + (UINT64_C(1) << NUMBER_BITS);
+}
+
+struct sequence *request_table_find_ticket(const struct request_table *table, uint64_t ticket)
+{
+    uint64_t number = ticket & ((UINT64_C(1) << NUMBER_BITS) - 1);
+    struct sequence *sequence = request_table_find(table, number);
+    return sequence && sequence->ticket == ticket ? sequence : NULL;
+}
+
 void request_table_remove(struct request_table *table, struct sequence *sequence)
 {
     struct sequence **link = bucket_of(table, sequence->number);

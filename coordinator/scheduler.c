@@ -92,11 +92,12 @@ bool scheduler_is_idle(struct scheduler *scheduler)
 void scheduler_end_all(struct scheduler *scheduler, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    while (scheduler->queue.first)
-        scheduler_fail_request(scheduler, scheduler->queue.first, STATUS_UNAVAILABLE, reason);
+    struct sequence *waiting;
+    while ((waiting = queue_first(&scheduler->queue)))
+        scheduler_fail_request(scheduler, waiting, STATUS_UNAVAILABLE, reason);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
         while (replica->running.first) {
-            replica->operations->cancel(replica->line, replica->running.first->number);
+            replica->operations->cancel(replica->line, replica->running.first->ticket);
             scheduler_fail_request(scheduler, replica->running.first, STATUS_UNAVAILABLE, reason);
         }
     }
@@ -144,9 +145,10 @@ void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *tota
 {
     pthread_mutex_lock(&scheduler->mutex);
     *totals = scheduler->totals;
-    totals->queued = (uint32_t)scheduler->queue.n;
-    totals->queued_tokens = scheduler->queue.n_tokens;
-    totals->running = (uint32_t)(scheduler->requests.n - scheduler->queue.n);
+    struct queue_sums queued = queue_sums(&scheduler->queue, CLASS_COUNT - 1);
+    totals->queued = (uint32_t)queued.n;
+    totals->queued_tokens = queued.n_tokens;
+    totals->running = (uint32_t)(scheduler->requests.n - queued.n);
     for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
         totals->running_tokens += replica->running.n_tokens;
     pthread_mutex_unlock(&scheduler->mutex);

@@ -61,8 +61,10 @@ struct scheduler_observer {
 enum { SCHEDULER_PATIENCE = 8 };
 
 struct scheduler_options {
-    int max_queue; /* requests that wait */
-    int n_ids;     /* of the model: every id that a replica reports is below */
+    int max_queue;                          /* requests that wait */
+    int64_t max_queue_tokens;               /* their positions; 0: no bound */
+    int64_t client_requests, client_tokens; /* queued and running of one client; 0: no limit */
+    int n_ids;                              /* of the model: every id that a replica reports is below */
     /* A replica whose pulses stand still or stay away for so long is lost. While it loads, and for one that does
      * not pulse but has work and says nothing, it is SCHEDULER_PATIENCE times as long. */
     double silence_seconds;
@@ -81,8 +83,10 @@ void scheduler_free(struct scheduler *scheduler);
 
 /*
  * Accepts a request (and takes it over): sink->accepted is called at once, sink->ended exactly once later. Or
- * refuses it, and calls nothing: RESOURCE_EXHAUSTED with a hint when the queue is full, UNAVAILABLE when the
- * coordinator drains or every replica has failed (with the reason of the last).
+ * refuses it, and calls nothing. UNAVAILABLE: the coordinator drains, or every replica has failed (with the reason of
+ * the last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue is full, or the client has too much here;
+ * DEADLINE_EXCEEDED: it could not be finished in time. With automatic steps it chooses them (scheduler_admission.c).
+ * While no replica is there and none has failed, requests wait: replicas may come at any time.
  */
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
                              const struct client_sink *sink, void *client, uint64_t *number,
@@ -101,13 +105,13 @@ struct replica_hello {
 /* ALREADY_EXISTS when a replica of that name is attached, INVALID_ARGUMENT for a bad name. */
 enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
                              const struct replica_line *operations, void *line, struct error *error);
-void scheduler_ready(struct scheduler *scheduler, void *line, int max_sequences, int64_t max_batch_tokens);
+void scheduler_ready(struct scheduler *scheduler, void *line, const struct replica_capacity *capacity);
 void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason);
 /* An error means that the replica cannot be trusted: hang up. A report of a sequence that has ended or moved
  * is nothing. */
 enum status scheduler_report(struct scheduler *scheduler, void *line, const struct step_report *report,
                              struct error *error);
-void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t number, enum status status,
+void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket, enum status status,
                         const char *reason);
 void scheduler_heard(struct scheduler *scheduler, void *line); /* any message: it lives */
 void scheduler_pulse(struct scheduler *scheduler, void *line, const struct replica_pulse *pulse);
@@ -154,6 +158,8 @@ struct scheduler_totals {
     int64_t queued_tokens, running_tokens; /* positions */
     uint64_t accepted, finished, cancelled, failed;
     uint64_t preempted, moved, lost; /* times that a sequence went back to the queue */
+    /* Of the steps that replicas took while somebody waited: positions, and what they could have been. */
+    uint64_t full_tokens, full_capacity;
     uint64_t refused[REFUSAL_COUNT];
 };
 void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals);

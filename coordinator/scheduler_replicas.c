@@ -1,11 +1,13 @@
 /* How replicas come, speak and go. */
 #include "coordinator/scheduler_state.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "coordinator/picture.h"
 
 enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
 
@@ -17,12 +19,21 @@ struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, con
     return replica;
 }
 
-/* A sequence that runs on that very replica. */
+/* The sequence that a replica speaks of, if it runs there. */
 static struct sequence *running_on(const struct scheduler *scheduler, const struct replica *replica,
-                                   uint64_t number)
+                                   uint64_t ticket)
 {
-    struct sequence *sequence = request_table_find(&scheduler->requests, number);
+    struct sequence *sequence = request_table_find_ticket(&scheduler->requests, ticket);
     return sequence && sequence->replica == replica ? sequence : NULL;
+}
+
+/* The same, or if it ran there, waits now, and has not gone on: its step under way was not for nothing. */
+static struct sequence *reported_by(const struct scheduler *scheduler, const struct replica *replica,
+                                    uint64_t ticket)
+{
+    struct sequence *sequence = request_table_find_ticket(&scheduler->requests, ticket);
+    bool ran_there = sequence && !sequence->replica && sequence->former_line == replica->line;
+    return sequence && (sequence->replica == replica || ran_there) ? sequence : NULL;
 }
 
 static void set_error(struct replica *replica, const char *reason)
@@ -75,6 +86,8 @@ static void connect_line(struct replica *replica, const struct replica_hello *he
     replica->n_ranks = hello->n_ranks;
     snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
     replica->steps = 0;
+    replica->cost = (struct cost_model){0}; /* it may be another machine */
+    replica->batch_step = 0;
     replica->heard_at = replica->progressed_at = clock_seconds();
     replica->pulses = false;
     replica->pulse = (struct replica_pulse){0};
@@ -96,17 +109,18 @@ enum status scheduler_attach(struct scheduler *scheduler, const struct replica_h
     return status;
 }
 
-void scheduler_ready(struct scheduler *scheduler, void *line, int max_sequences, int64_t max_batch_tokens)
+void scheduler_ready(struct scheduler *scheduler, void *line, const struct replica_capacity *capacity)
 {
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = scheduler_replica_of_line(scheduler, line);
     if (replica) {
         replica->state = REPLICA_READY;
         replica->was_ready = true;
-        replica->max_sequences = max_sequences;
-        replica->max_batch_tokens = max_batch_tokens;
+        replica->capacity = *capacity;
         log_info("replica %s is ready: %s, %u ranks, %d sequences, %lld tokens at a time", replica->name,
-                 replica->backend, replica->n_ranks, max_sequences, (long long)max_batch_tokens);
+                 replica->backend, replica->n_ranks, capacity->max_sequences,
+                 (long long)capacity->max_tokens);
+        scheduler_fail_too_long(scheduler);
         scheduler_dispatch(scheduler);
         scheduler_note_change(scheduler);
     }
@@ -122,12 +136,37 @@ void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-static void finish_request(struct scheduler *scheduler, struct sequence *sequence)
+static void finish_request(struct scheduler *scheduler, struct sequence *sequence,
+                           const struct replica *replica)
 {
-    struct ending ending = {
-        .status = STATUS_OK, .replica = sequence->replica->name, .n_ranks = sequence->replica->n_ranks};
+    struct ending ending = {.status = STATUS_OK, .replica = replica->name, .n_ranks = replica->n_ranks};
     scheduler_end_request(scheduler, sequence, &ending);
-    scheduler_dispatch(scheduler);
+}
+
+static void note_times(const struct scheduler *scheduler, struct sequence *sequence,
+                       const struct step_report *report)
+{
+    double now = clock_seconds();
+    if (!sequence->began_at)
+        sequence->began_at = fmax(sequence->accepted_at, now - report->step_ms * 1e-3);
+    if (sequence->first_frame_at)
+        return;
+    sequence->first_frame_at = now;
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_FIRST_FRAME, .sequence = sequence});
+}
+
+/* Once for each step of the replica: how long it took, and how full it was while somebody waited. */
+static void note_step(struct scheduler *scheduler, struct replica *replica, const struct step_report *report)
+{
+    bool is_new = report->batch_step != replica->batch_step;
+    if (!report->batch_step || !is_new || report->batch_tokens > replica->capacity.max_tokens)
+        return;
+    replica->batch_step = report->batch_step;
+    cost_model_add(&replica->cost, (double)report->batch_tokens, report->step_ms * 1e-3);
+    if (!queue_first(&scheduler->queue) || replica->state != REPLICA_READY)
+        return;
+    scheduler->totals.full_tokens += (uint64_t)report->batch_tokens;
+    scheduler->totals.full_capacity += (uint64_t)replica->capacity.max_tokens;
 }
 
 static enum status advance(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
@@ -137,17 +176,20 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
     if (status != STATUS_OK)
         return status;
     replica->steps++;
-    if (!sequence->first_frame_at) {
-        sequence->first_frame_at = clock_seconds();
-        scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_FIRST_FRAME, .sequence = sequence});
-    }
+    scheduler_list_of(scheduler, sequence)->work -= sequence->request.length;
+    bool ends_soon = sequence_steps_left(sequence) <= picture_ahead_steps(replica);
+    note_step(scheduler, replica, report);
+    note_times(scheduler, sequence, report);
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STEP,
                                                        .sequence = sequence,
+                                                       .replica = replica,
                                                        .step_seconds = report->step_ms * 1e-3,
                                                        .n_changed = report->n_changed});
     sequence->sink->frame(sequence->client, sequence, report->positions, report->ids, report->n_changed);
     if (report->done)
-        finish_request(scheduler, sequence);
+        finish_request(scheduler, sequence, replica);
+    if (report->done || ends_soon)
+        scheduler_dispatch(scheduler);
     return STATUS_OK;
 }
 
@@ -157,7 +199,7 @@ enum status scheduler_report(struct scheduler *scheduler, void *line, const stru
     enum status status = STATUS_OK;
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = scheduler_replica_of_line(scheduler, line);
-    struct sequence *sequence = replica ? running_on(scheduler, replica, report->number) : NULL;
+    struct sequence *sequence = replica ? reported_by(scheduler, replica, report->ticket) : NULL;
     if (sequence)
         status = advance(scheduler, replica, sequence, report, error);
     pthread_mutex_unlock(&scheduler->mutex);
@@ -177,12 +219,12 @@ static void reject(struct scheduler *scheduler, struct replica *replica, struct 
     scheduler_note_change(scheduler);
 }
 
-void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t number, enum status status,
+void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket, enum status status,
                         const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = scheduler_replica_of_line(scheduler, line);
-    struct sequence *sequence = replica ? running_on(scheduler, replica, number) : NULL;
+    struct sequence *sequence = replica ? running_on(scheduler, replica, ticket) : NULL;
     if (sequence) {
         reject(scheduler, replica, sequence, status == STATUS_OK ? STATUS_INTERNAL : status, reason);
         scheduler_dispatch(scheduler);

@@ -5,11 +5,6 @@
 
 #include "common/clock.h"
 
-static struct sequence_list *list_of(struct scheduler *scheduler, struct sequence *sequence)
-{
-    return sequence->replica ? &sequence->replica->running : &scheduler->queue;
-}
-
 static void count_ending(struct scheduler *scheduler, const struct sequence *sequence, enum status status)
 {
     if (status == STATUS_CANCELLED) {
@@ -27,8 +22,9 @@ static void count_ending(struct scheduler *scheduler, const struct sequence *seq
 void scheduler_end_request(struct scheduler *scheduler, struct sequence *sequence,
                            const struct ending *ending)
 {
-    sequence_list_remove(list_of(scheduler, sequence), sequence);
+    sequence_list_remove(scheduler_list_of(scheduler, sequence), sequence);
     request_table_remove(&scheduler->requests, sequence);
+    accounts_release(&scheduler->accounts, sequence->account, sequence->request.length);
     count_ending(scheduler, sequence, ending->status);
     scheduler_tell(scheduler, (struct scheduler_event){
                                   .kind = EVENT_ENDED, .sequence = sequence, .status = ending->status});
@@ -57,7 +53,7 @@ const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler
     return last;
 }
 
-static enum status no_replica_error(const struct replica *failed, struct error *error)
+enum status scheduler_no_replica_error(const struct replica *failed, struct error *error)
 {
     return error_set(error, STATUS_UNAVAILABLE, "no replica can run the model: %s: %s", failed->name,
                      failed->last_error);
@@ -70,35 +66,10 @@ void scheduler_fail_without_hope(struct scheduler *scheduler)
     struct error error;
     if (!failed)
         return;
-    no_replica_error(failed, &error);
-    while (scheduler->queue.first)
-        scheduler_fail_request(scheduler, scheduler->queue.first, error.status, error.text);
-}
-
-static enum status refuse_full(const struct scheduler *scheduler, struct error *error)
-{
-    double hint = fmin(fmax(ceil(scheduler->mean_run_seconds), 1), 60);
-    return error_set(error, STATUS_RESOURCE_EXHAUSTED,
-                     "the queue is full: %d requests wait (--max-queue %d); try again in about %.0f s",
-                     scheduler->queue.n, scheduler->options.max_queue, hint);
-}
-
-static enum status check_admission(const struct scheduler *scheduler, const struct request *request,
-                                   enum refusal *refusal, struct error *error)
-{
-    const struct replica *failed = scheduler_last_hope_lost(scheduler);
-    *refusal = REFUSED_SHUTDOWN;
-    if (scheduler->refusing)
-        return error_set(error, STATUS_UNAVAILABLE,
-                         "the coordinator is shutting down; try another, or again later");
-    *refusal = REFUSED_NO_REPLICA;
-    if (failed)
-        return no_replica_error(failed, error);
-    *refusal = REFUSED_QUEUE_REQUESTS;
-    bool starts_now = !scheduler->queue.n && replica_set_choose(&scheduler->replicas, request->length);
-    if (!starts_now && scheduler->queue.n >= scheduler->options.max_queue)
-        return refuse_full(scheduler, error);
-    return STATUS_OK;
+    scheduler_no_replica_error(failed, &error);
+    struct sequence *waiting;
+    while ((waiting = queue_first(&scheduler->queue)))
+        scheduler_fail_request(scheduler, waiting, error.status, error.text);
 }
 
 static void refuse(struct scheduler *scheduler, const struct request *request, enum refusal refusal,
@@ -114,10 +85,30 @@ static void enter_queue(struct scheduler *scheduler, struct sequence *sequence)
 {
     sequence->accepted_at = clock_seconds();
     scheduler->totals.accepted++;
-    sequence_list_append(&scheduler->queue, sequence);
+    queue_insert(&scheduler->queue, sequence);
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_ACCEPTED, .sequence = sequence});
     sequence->sink->accepted(sequence->client, sequence);
-    scheduler_dispatch(scheduler);
+    int64_t longest = replica_set_longest(&scheduler->replicas);
+    if (longest >= 0 && sequence->request.length > longest)
+        scheduler_fail_too_long(scheduler);
+    else
+        scheduler_dispatch(scheduler);
+}
+
+/* NULL without memory; the request is then still the caller's. */
+static struct sequence *make_sequence(struct scheduler *scheduler, struct request *request,
+                                      const struct client_sink *sink, void *client)
+{
+    struct account *account = accounts_charge(&scheduler->accounts, request->terms.caller, request->length);
+    struct sequence *sequence = account ? request_table_add(&scheduler->requests, request) : NULL;
+    if (!sequence) {
+        accounts_release(&scheduler->accounts, account, request->length);
+        return NULL;
+    }
+    sequence->account = account;
+    sequence->sink = sink;
+    sequence->client = client;
+    return sequence;
 }
 
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
@@ -126,15 +117,13 @@ enum status scheduler_accept(struct scheduler *scheduler, struct request *reques
 {
     enum refusal refusal;
     pthread_mutex_lock(&scheduler->mutex);
-    enum status status = check_admission(scheduler, request, &refusal, error);
-    struct sequence *sequence = status == STATUS_OK ? request_table_add(&scheduler->requests, request) : NULL;
+    enum status status = scheduler_admit(scheduler, request, &refusal, error);
+    struct sequence *sequence = status == STATUS_OK ? make_sequence(scheduler, request, sink, client) : NULL;
     if (status == STATUS_OK && !sequence) {
         refusal = REFUSED_MEMORY;
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
     }
     if (sequence) {
-        sequence->sink = sink;
-        sequence->client = client;
         *number = sequence->number;
         enter_queue(scheduler, sequence);
     } else {
@@ -151,7 +140,7 @@ void scheduler_cancel(struct scheduler *scheduler, uint64_t number)
     if (sequence) {
         struct replica *replica = sequence->replica;
         if (replica)
-            replica->operations->cancel(replica->line, number);
+            replica->operations->cancel(replica->line, sequence->ticket);
         scheduler_fail_request(scheduler, sequence, STATUS_CANCELLED, "the client is gone");
         scheduler_dispatch(scheduler);
     }

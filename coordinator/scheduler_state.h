@@ -3,6 +3,9 @@
 
 #include <pthread.h>
 
+#include "coordinator/accounts.h"
+#include "coordinator/policy.h"
+#include "coordinator/queue.h"
 #include "coordinator/request_table.h"
 #include "coordinator/scheduler.h"
 
@@ -15,13 +18,15 @@ struct scheduler {
     struct scheduler_options options;
     pthread_mutex_t mutex;
     struct request_table requests;
-    struct sequence_list queue;
+    struct queue queue;
+    struct accounts accounts;
+    int starts; /* of the policy */
     struct replica_set replicas;
     int n_replicas;
     bool refusing;
     double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
     struct scheduler_totals totals; /* those that only grow */
-    double checked_at; /* silence, last; 0: never */
+    double checked_at;              /* silence, last; 0: never */
 };
 
 /* Tells the process that readiness may have changed, or that no request is left. */
@@ -41,11 +46,26 @@ const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler
 /* Those who wait are told when there is nobody left to wait for. */
 void scheduler_fail_without_hope(struct scheduler *scheduler);
 
+enum status scheduler_no_replica_error(const struct replica *failed, struct error *error);
+
+/* ---- scheduler_admission.c: who is taken ---- */
+
+/* Whether it may enter; chooses automatic steps, and sets request->estimated_seconds. `refusal` is set with a status. */
+enum status scheduler_admit(const struct scheduler *scheduler, struct request *request, enum refusal *refusal,
+                            struct error *error);
+
 /* ---- scheduler_dispatch.c: who runs where ---- */
+
+/* While due ones of lower classes are passed over, every fourth start is theirs. */
+extern const struct policy_rules scheduler_rules;
 
 /* Hands out what waits, as far as there is room. */
 void scheduler_dispatch(struct scheduler *scheduler);
-/* Back to the front of the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
+/* Ends those that wait and are longer than anything a replica runs. */
+void scheduler_fail_too_long(struct scheduler *scheduler);
+/* The list that it is in. */
+struct sequence_list *scheduler_list_of(struct scheduler *scheduler, const struct sequence *sequence);
+/* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
 void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence,
                         enum scheduler_event_kind why);
 /* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason. */

@@ -17,7 +17,7 @@ struct sequence *sequence_create(uint64_t number, struct request *request)
         return NULL;
     }
     sequence->until_jump = until_jump;
-    sequence->number = number;
+    sequence->number = sequence->ticket = number;
     sequence->request = *request;
     sequence->changed_step = changed_step;
     *request = (struct request){0};
@@ -41,13 +41,13 @@ static enum status check_change(const struct sequence *sequence, const struct st
     if (position >= (uint32_t)sequence->request.length || (i > 0 && position <= report->positions[i - 1]))
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "report of sequence %llu: position %u is out of order or not below %d",
-                         (unsigned long long)report->number, position, sequence->request.length);
+                         (unsigned long long)sequence->number, position, sequence->request.length);
     if (!sequence->request.editable[position])
         return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: position %u is pinned",
-                         (unsigned long long)report->number, position);
+                         (unsigned long long)sequence->number, position);
     if (report->ids[i] >= (uint32_t)n_ids)
         return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: id %u is not below %d",
-                         (unsigned long long)report->number, report->ids[i], n_ids);
+                         (unsigned long long)sequence->number, report->ids[i], n_ids);
     return STATUS_OK;
 }
 
@@ -58,12 +58,12 @@ static enum status check_until_jump(const struct sequence *sequence, const struc
     if (report->n_until_jump != wanted)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "report of sequence %llu: until_jump has %zu values, %zu are its state",
-                         (unsigned long long)report->number, report->n_until_jump, wanted);
+                         (unsigned long long)sequence->number, report->n_until_jump, wanted);
     for (size_t i = 0; i < wanted; i++)
         if (!isfinite(report->until_jump[i]))
             return error_set(error, STATUS_INVALID_ARGUMENT,
                              "report of sequence %llu: until_jump of position %zu is not a number",
-                             (unsigned long long)report->number, i);
+                             (unsigned long long)sequence->number, i);
     return STATUS_OK;
 }
 
@@ -74,7 +74,7 @@ static enum status check_report(const struct sequence *sequence, const struct st
     if (report->step != sequence->step + 1 || report->done != last)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "report of sequence %llu: step %u%s does not follow step %u of %d",
-                         (unsigned long long)report->number, report->step, report->done ? " (done)" : "",
+                         (unsigned long long)sequence->number, report->step, report->done ? " (done)" : "",
                          sequence->step, sequence->request.steps);
     enum status status = check_until_jump(sequence, report, error);
     for (size_t i = 0; i < report->n_changed && status == STATUS_OK; i++)
@@ -102,34 +102,42 @@ enum status sequence_advance(struct sequence *sequence, const struct step_report
     return STATUS_OK;
 }
 
+uint32_t sequence_steps_left(const struct sequence *sequence)
+{
+    return (uint32_t)sequence->request.steps - sequence->step;
+}
+
 static void list_count(struct sequence_list *list, const struct sequence *sequence, int sign)
 {
     list->n += sign;
     list->n_tokens += sign * sequence->request.length;
+    list->work += sign * (int64_t)sequence->request.length * sequence_steps_left(sequence);
+}
+
+/* Behind `previous`; NULL: to the front. */
+static void link_behind(struct sequence_list *list, struct sequence *sequence, struct sequence *previous)
+{
+    sequence->previous = previous;
+    sequence->next = previous ? previous->next : list->first;
+    *(previous ? &previous->next : &list->first) = sequence;
+    *(sequence->next ? &sequence->next->previous : &list->last) = sequence;
+    list_count(list, sequence, 1);
 }
 
 void sequence_list_append(struct sequence_list *list, struct sequence *sequence)
 {
-    sequence->previous = list->last;
-    sequence->next = NULL;
-    if (list->last)
-        list->last->next = sequence;
-    else
-        list->first = sequence;
-    list->last = sequence;
-    list_count(list, sequence, 1);
+    link_behind(list, sequence, list->last);
 }
 
-void sequence_list_prepend(struct sequence_list *list, struct sequence *sequence)
+void sequence_list_insert(struct sequence_list *list, struct sequence *sequence)
 {
-    sequence->previous = NULL;
-    sequence->next = list->first;
-    if (list->first)
-        list->first->previous = sequence;
-    else
-        list->last = sequence;
-    list->first = sequence;
-    list_count(list, sequence, 1);
+    struct sequence *previous = list->last;
+    if (previous && previous->number > sequence->number) { /* it comes back: it belongs near the front */
+        previous = NULL;
+        for (struct sequence *next = list->first; next->number < sequence->number; next = next->next)
+            previous = next;
+    }
+    link_behind(list, sequence, previous);
 }
 
 void sequence_list_remove(struct sequence_list *list, struct sequence *sequence)

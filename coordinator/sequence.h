@@ -18,7 +18,7 @@ struct replica;
 
 /* What a replica did to a sequence in one step. */
 struct step_report {
-    uint64_t number;
+    uint64_t ticket;
     uint32_t step; /* done, counted from 1 */
     size_t n_changed;
     const uint32_t *positions, *ids; /* [n_changed] */
@@ -28,6 +28,8 @@ struct step_report {
     uint32_t scored;
     size_t n_until_jump;
     const float *until_jump; /* [n_until_jump]: as many as positions with the stratified solver */
+    uint64_t batch_step;     /* of the replica, the same in all reports of a step; 0: it does not say */
+    int64_t batch_tokens;    /* positions of all sequences that took it */
 };
 
 /* How a request ends. */
@@ -53,22 +55,29 @@ struct sequence_list {
     struct sequence *first, *last;
     int n;
     int64_t n_tokens; /* positions of all together */
+    int64_t work;     /* positions times steps that are left */
 };
 
 struct sequence {
-    uint64_t number;         /* never used again */
-    struct request request;  /* request.ids is the last frame */
-    uint32_t *changed_step;  /* [length]: the step that last changed the position */
-    float *until_jump;       /* [length], stratified solver; else NULL */
-    uint32_t step;           /* steps done */
-    int n_losses;            /* replicas lost in a row without a step in between */
+    uint64_t number;        /* never used again */
+    struct request request; /* request.ids is the last frame */
+    uint32_t *changed_step; /* [length]: the step that last changed the position */
+    float *until_jump;      /* [length], stratified solver; else NULL */
+    uint32_t step;          /* steps done */
+    uint64_t ticket; /* what replicas call it: another one each time that an earlier one may still speak */
+    const void
+        *former_line; /* where it ran until it was preempted or moved, and may end the step under way */
+    int n_starts;     /* times that it was handed to a replica */
+    int n_losses;     /* replicas lost in a row without a step in between */
     struct replica *replica; /* that it runs on, or NULL: it waits */
 
-    double accepted_at, began_at, first_frame_at; /* seconds, monotonic; 0: not yet */
+    /* Seconds, monotonic; 0: not yet. It began when its first step did, as far as the report of it tells. */
+    double accepted_at, began_at, first_frame_at;
     double compute_ms;
     double log_probability;
     uint32_t scored;
 
+    struct account *account; /* of its client */
     const struct client_sink *sink;
     void *client;
 
@@ -88,8 +97,11 @@ void sequence_free(struct sequence *sequence);
 enum status sequence_advance(struct sequence *sequence, const struct step_report *report, int n_ids,
                              struct error *error);
 
+uint32_t sequence_steps_left(const struct sequence *sequence);
+
 void sequence_list_append(struct sequence_list *list, struct sequence *sequence);
-void sequence_list_prepend(struct sequence_list *list, struct sequence *sequence);
+/* To its place by number. */
+void sequence_list_insert(struct sequence_list *list, struct sequence *sequence);
 void sequence_list_remove(struct sequence_list *list, struct sequence *sequence);
 
 #endif

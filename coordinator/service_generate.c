@@ -1,7 +1,10 @@
 /* Millrace.Generate: a call becomes a request of the scheduler, and the scheduler's sink becomes events of
  * the call. */
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "coordinator/events.h"
 #include "coordinator/services.h"
@@ -81,6 +84,17 @@ static struct trace take_trace(struct rpc_call *call)
     return trace;
 }
 
+static struct request_terms terms_of(const struct rpc_call *call)
+{
+    const struct rpc_caller *caller = rpc_call_caller(call);
+    double seconds_left = rpc_call_seconds_left(call);
+    struct request_terms terms = {.max_requests = caller->max_requests,
+                                  .max_tokens = caller->max_tokens,
+                                  .deadline_at = isfinite(seconds_left) ? clock_seconds() + seconds_left : 0};
+    snprintf(terms.caller, sizeof terms.caller, "%s", caller->name);
+    return terms;
+}
+
 void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     struct coordinator *coordinator = context;
@@ -90,6 +104,7 @@ void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, vo
     enum status status = request_from_wire((const Millrace__V1__GenerateRequest *)message, coordinator->model,
                                            &request, &error);
     request.trace = trace;
+    request.terms = terms_of(call);
     if (status == STATUS_OK)
         status = accept_request(call, coordinator, &request, &error);
     else

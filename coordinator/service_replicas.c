@@ -35,7 +35,7 @@ static void line_submit(void *call, const struct sequence *sequence)
 {
     const struct request *request = &sequence->request;
     Millrace__Replica__V1__Submit submit = MILLRACE__REPLICA__V1__SUBMIT__INIT;
-    submit.sequence = sequence->number;
+    submit.sequence = sequence->ticket;
     submit.n_ids = (size_t)request->length;
     submit.ids = (uint32_t *)request->ids;
     submit.editable = (ProtobufCBinaryData){(size_t)request->length, request->editable};
@@ -54,10 +54,10 @@ static void line_submit(void *call, const struct sequence *sequence)
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);
 }
 
-static void line_cancel(void *call, uint64_t number)
+static void line_cancel(void *call, uint64_t ticket)
 {
     Millrace__Replica__V1__Cancel cancel = MILLRACE__REPLICA__V1__CANCEL__INIT;
-    cancel.sequence = number;
+    cancel.sequence = ticket;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL, &cancel);
 }
 
@@ -126,7 +126,11 @@ static enum status on_ready(struct rpc_call *call, struct coordinator *coordinat
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "ready: %u sequences and %u tokens at a time; 1 or more", ready->max_sequences,
                          ready->max_batch_tokens);
-    scheduler_ready(coordinator->scheduler, call, (int)ready->max_sequences, ready->max_batch_tokens);
+    const struct replica_capacity capacity = {.max_sequences = (int)ready->max_sequences,
+                                              .max_tokens = ready->max_batch_tokens,
+                                              .held_sequences = (int)(ready->held_sequences & INT32_MAX),
+                                              .held_tokens = ready->held_tokens};
+    scheduler_ready(coordinator->scheduler, call, &capacity);
     return STATUS_OK;
 }
 
@@ -137,7 +141,9 @@ static enum status on_report(struct rpc_call *call, struct coordinator *coordina
         return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: %zu positions and %zu ids",
                          (unsigned long long)wire->sequence, wire->n_positions, wire->n_ids);
     struct step_report report = {
-        .number = wire->sequence,
+        .ticket = wire->sequence,
+        .batch_step = wire->batch_step,
+        .batch_tokens = wire->batch_tokens,
         .step = wire->step,
         .n_changed = wire->n_positions,
         .positions = wire->positions,

@@ -146,14 +146,15 @@ static void attach(const char *name, struct fake_line *line)
 static void attach_ready(const char *name, struct fake_line *line, int max_sequences)
 {
     attach(name, line);
-    scheduler_ready(scheduler, line, max_sequences, 4 * LENGTH);
+    const struct replica_capacity capacity = {.max_sequences = max_sequences, .max_tokens = 4 * LENGTH};
+    scheduler_ready(scheduler, line, &capacity);
 }
 
 /* Step `step` changes position step to the id 10 + step. */
 static enum status report(struct fake_line *line, uint64_t number, uint32_t step)
 {
     uint32_t position = step, id = 10 + step;
-    struct step_report step_report = {.number = number,
+    struct step_report step_report = {.ticket = number,
                                       .step = step,
                                       .n_changed = 1,
                                       .positions = &position,
@@ -329,15 +330,15 @@ START_TEST(bad_reports_change_nothing)
     attach_ready("r0", &line, 1);
     accept(&client);
     ck_assert_int_eq(report(&line, client.number, 2), STATUS_INVALID_ARGUMENT); /* a step left out */
-    struct step_report bad = {client.number, 1, 2, positions, ids, 0, false, 0, 0};
+    struct step_report bad = {client.number, 1, 2, positions, ids, 0, false, 0, 0, 0, NULL, 0, 0};
     ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT); /* order */
-    bad = (struct step_report){client.number, 1, 1, &pinned, ids, 0, false, 0, 0};
+    bad = (struct step_report){client.number, 1, 1, &pinned, ids, 0, false, 0, 0, 0, NULL, 0, 0};
     ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT);
-    bad = (struct step_report){client.number, 1, 1, &far, ids, 0, false, 0, 0};
+    bad = (struct step_report){client.number, 1, 1, &far, ids, 0, false, 0, 0, 0, NULL, 0, 0};
     ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT);
-    bad = (struct step_report){client.number, 1, 1, positions, ids + 1, 0, false, 0, 0};
+    bad = (struct step_report){client.number, 1, 1, positions, ids + 1, 0, false, 0, 0, 0, NULL, 0, 0};
     ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT); /* id */
-    bad = (struct step_report){client.number, 1, 0, NULL, NULL, 0, true, 0, 0};
+    bad = (struct step_report){client.number, 1, 0, NULL, NULL, 0, true, 0, 0, 0, NULL, 0, 0};
     ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL),
                      STATUS_INVALID_ARGUMENT); /* done too soon */
     ck_assert_int_eq(client.n_frames, 0);

@@ -76,7 +76,7 @@ class Faults(unittest.TestCase):
 
     def test_a_cancelled_text_frees_its_place(self):
         with Cluster("--max-sequences", "1", ranks=2) as cluster:
-            call = cluster.generate(api.GenerateRequest(length=1024, steps=1000, seed=1))
+            call = cluster.generate(api.GenerateRequest(length=1024, steps=1000, seed=1), 3600)
             for event in call:
                 if event.WhichOneof("kind") == "frame" and event.frame.step == 3:
                     break
@@ -138,7 +138,7 @@ class Attached(unittest.TestCase):
         expected = first.text(length=200, steps=30, seed=5)
         self.assertEqual(expected.replica, "elsewhere")
         try:
-            for event in first.generate(api.GenerateRequest(length=1024, steps=1000, seed=6)):
+            for event in first.generate(api.GenerateRequest(length=1024, steps=1000, seed=6), 3600):
                 if event.WhichOneof("kind") == "frame" and event.frame.step == 3:
                     first.process.kill()
         except grpc.RpcError as error:

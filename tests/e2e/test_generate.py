@@ -137,7 +137,7 @@ class Generate(unittest.TestCase):
 
     def test_a_client_that_goes_away(self):
         before = self.cluster.status()
-        call = self.cluster.generate(api.GenerateRequest(length=1024, steps=1024, seed=1))
+        call = self.cluster.generate(api.GenerateRequest(length=1024, steps=1024, seed=1), 3600)
         for event in call:
             if event.WhichOneof("kind") == "frame" and event.frame.step == 3:
                 break

@@ -165,7 +165,7 @@ class Numbers(unittest.TestCase):
                 cluster.text(length=40, steps=4, seed=seed, prompt="Once upon a time")
             cluster.text(length=16, steps=2, seed=1, priority="HIGH")
             # two run, three wait, one is refused; all five are cancelled
-            streams = [cluster.generate(api.GenerateRequest(length=1024, steps=1024, seed=seed)) for seed in range(5)]
+            streams = [cluster.generate(api.GenerateRequest(length=1024, steps=1024, seed=seed), 3600) for seed in range(5)]
             for stream in streams:
                 self.assertEqual(next(stream).WhichOneof("kind"), "accepted")
             expect_failure(lambda: list(cluster.generate(api.GenerateRequest())), grpc.StatusCode.RESOURCE_EXHAUSTED)
