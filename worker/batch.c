@@ -10,17 +10,22 @@ struct sequence {
     uint64_t number, seed;
     uint32_t line;
     int length;
-    uint32_t step, n_steps;
+    uint32_t step, n_steps; /* step: done and applied */
+    uint32_t planned;       /* steps planned; more than `step` while a plan's outcome is awaited */
     float temperature;
     enum solver solver;
     bool revise;
     uint32_t most_changes;
-    int plan_index; /* in the plan at hand; -1: no row of it was needed */
-    int32_t *ids;   /* [max_length], as all below */
+    struct part {             /* its place in the plan of each slot */
+        int index, first_row; /* index: or NOT_NEEDED, NOT_PLANNED */
+    } parts[STEP_SLOTS];
+    int32_t *ids; /* [max_length], as all below */
     uint8_t *editable;
     float *until_jump; /* SOLVER_STRATIFIED: of jump probability, until the next jump */
     uint32_t *changed, *changed_ids;
 };
+
+enum { NOT_NEEDED = -1, NOT_PLANNED = -2 }; /* no row of it was needed; it is not part of the plan */
 
 struct batch {
     struct model_config config;
@@ -153,7 +158,9 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
     sequence->solver = input->solver;
     sequence->revise = input->revise;
     sequence->most_changes = input->most_changes;
-    sequence->plan_index = -1;
+    sequence->planned = input->step;
+    for (int slot = 0; slot < STEP_SLOTS; slot++)
+        sequence->parts[slot].index = NOT_PLANNED;
     copy_state(sequence, input);
     batch->n_rows += sequence->length;
     return STATUS_OK;
@@ -220,7 +227,7 @@ static double jump_uniform(const struct sequence *sequence, int i)
 {
     if (sequence->solver == SOLVER_STRATIFIED)
         return (double)sequence->until_jump[i];
-    return philox_uniform(sequence->seed, sequence->step, (uint32_t)i, PHILOX_JUMP);
+    return philox_uniform(sequence->seed, sequence->planned, (uint32_t)i, PHILOX_JUMP);
 }
 
 /* Lists the positions that this step can change, with their uniforms; `limit` is the most that P(jump) can be. Returns
@@ -240,7 +247,7 @@ static int list_needed(const struct batch *batch, const struct sequence *sequenc
             continue;
         plan->needed[n] = first_row + i;
         plan->u_jump[n] = u_jump;
-        plan->u_draw[n] = philox_uniform(sequence->seed, sequence->step, (uint32_t)i, PHILOX_DRAW);
+        plan->u_draw[n] = philox_uniform(sequence->seed, sequence->planned, (uint32_t)i, PHILOX_DRAW);
         n++;
     }
     return n - first_needed;
@@ -261,18 +268,30 @@ static double apply_solver(const struct batch *batch, const struct sequence *seq
     return schedule_jump_limit(at->bound);
 }
 
+/* The rows' ids: the host's, or, while the outcome of the step before is awaited, the device's. */
+static void plan_ids(const struct sequence *sequence, struct plan *plan)
+{
+    const struct part *before = &sequence->parts[(plan->slot + 1) % STEP_SLOTS];
+    int first_row = plan->header->n_rows;
+    memcpy(plan->ids + first_row, sequence->ids, (size_t)sequence->length * sizeof *plan->ids);
+    for (int i = 0; i < sequence->length; i++)
+        plan->from_row[first_row + i] = before->index >= 0 ? before->first_row + i : -1;
+}
+
 static void plan_sequence(const struct batch *batch, struct sequence *sequence, struct plan *plan)
 {
     struct plan_header *header = plan->header;
+    struct part *part = &sequence->parts[plan->slot];
     struct schedule_step at =
-        schedule_step_at((int)sequence->step, (int)sequence->n_steps, batch->config.scheduler_exponent);
+        schedule_step_at((int)sequence->planned, (int)sequence->n_steps, batch->config.scheduler_exponent);
     bool last = at.bound < 0;
     double limit = apply_solver(batch, sequence, &at);
     int n_needed = list_needed(batch, sequence, limit, last, header->n_rows, plan, header->n_needed);
-    sequence->plan_index = n_needed > 0 ? header->n_sequences : -1;
+    *part = (struct part){n_needed > 0 ? header->n_sequences : NOT_NEEDED, header->n_rows};
+    sequence->planned++;
     if (n_needed == 0)
         return;
-    memcpy(plan->ids + header->n_rows, sequence->ids, (size_t)sequence->length * sizeof *plan->ids);
+    plan_ids(sequence, plan);
     plan->sequences[header->n_sequences++] = (struct plan_sequence){
         .at = at,
         .first_row = header->n_rows,
@@ -281,16 +300,44 @@ static void plan_sequence(const struct batch *batch, struct sequence *sequence, 
         .end_needed = header->n_needed + n_needed,
         .inverse_temperature = 1.0f / sequence->temperature,
         .forbid_mask = batch->config.source == SOURCE_MASK,
+        .step = (int32_t)sequence->planned - 1,
+        .n_steps = (int32_t)sequence->n_steps,
     };
     header->n_rows += sequence->length;
     header->n_needed += n_needed;
+}
+
+/* Does it depend on the outcome of the step before what the next step needs, or what the text is? Stratified jumps
+ * count P(jump); where only the likeliest changes are taken the device does not know which; and what is revealed may be
+ * what is needed no more. */
+static bool waits_for_text(const struct batch *batch, const struct sequence *sequence)
+{
+    bool last = sequence->planned + 1 == sequence->n_steps;
+    bool reveals = batch->config.source == SOURCE_MASK && !sequence->revise &&
+                   (last || sequence->solver == SOLVER_MIXTURE_EULER);
+    return sequence->solver == SOLVER_STRATIFIED || sequence->most_changes > 0 || reveals;
+}
+
+bool batch_can_plan(const struct batch *batch)
+{
+    bool any = false;
+    for (int i = 0; i < batch->n; i++) {
+        const struct sequence *sequence = &batch->sequences[i];
+        if (sequence->planned == sequence->n_steps)
+            continue;
+        if (sequence->planned > sequence->step && waits_for_text(batch, sequence))
+            return false;
+        any = true;
+    }
+    return any;
 }
 
 void batch_plan(struct batch *batch, struct plan *plan)
 {
     *plan->header = (struct plan_header){.command = PLAN_STEP};
     for (int i = 0; i < batch->n; i++)
-        plan_sequence(batch, &batch->sequences[i], plan);
+        if (batch->sequences[i].planned < batch->sequences[i].n_steps)
+            plan_sequence(batch, &batch->sequences[i], plan);
 }
 
 /* The k-th largest, counted from 0, of values[n]; reorders them (Hoare's selection: qsort may allocate). */
@@ -353,11 +400,13 @@ static void change(struct sequence *sequence, int position, int32_t token, struc
     sequence->changed_ids[report->n_changed++] = (uint32_t)token;
 }
 
-/* Writes the drawn tokens into the sequence and its list of changes. */
+/* Writes the drawn tokens into the sequence, which is part of the plan, and its list of changes. */
 static void apply_sequence(struct batch *batch, struct sequence *sequence, const struct plan *plan,
                            const struct sampled *sampled, struct sequence_report *report)
 {
     bool stratified = sequence->solver == SOLVER_STRATIFIED;
+    int index = sequence->parts[plan->slot].index;
+    sequence->parts[plan->slot].index = NOT_PLANNED;
     sequence->step++;
     *report = (struct sequence_report){.number = sequence->number,
                                        .line = sequence->line,
@@ -367,11 +416,10 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
                                        .until_jump = stratified ? sequence->until_jump : NULL,
                                        .length = (size_t)sequence->length,
                                        .batch_step = batch->n_steps,
-                                       .batch_tokens = batch->n_rows,
                                        .done = sequence->step == sequence->n_steps};
-    if (sequence->plan_index < 0)
+    if (index == NOT_NEEDED)
         return;
-    const struct plan_sequence *planned = &plan->sequences[sequence->plan_index];
+    const struct plan_sequence *planned = &plan->sequences[index];
     float least = report->done ? -INFINITY : least_confidence(batch, sequence, planned, sampled);
     for (int i = planned->first_needed; i < planned->end_needed; i++) {
         int position = plan->needed[i] - planned->first_row;
@@ -391,10 +439,18 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
 int batch_apply(struct batch *batch, const struct plan *plan, const struct sampled *sampled,
                 struct sequence_report *reports)
 {
-    int n_reports = batch->n;
+    int n_reports = 0, n_tokens = 0;
     batch->n_steps++;
-    for (int i = 0; i < n_reports; i++)
-        apply_sequence(batch, &batch->sequences[i], plan, sampled, &reports[i]);
+    for (int i = 0; i < batch->n; i++)
+        if (batch->sequences[i].parts[plan->slot].index != NOT_PLANNED)
+            n_tokens += batch->sequences[i].length;
+    for (int i = 0; i < batch->n; i++) {
+        if (batch->sequences[i].parts[plan->slot].index == NOT_PLANNED)
+            continue;
+        struct sequence_report *report = &reports[n_reports++];
+        apply_sequence(batch, &batch->sequences[i], plan, sampled, report);
+        report->batch_tokens = n_tokens;
+    }
     for (int i = batch->n - 1; i >= 0; i--)
         if (batch->sequences[i].step == batch->sequences[i].n_steps)
             remove_at(batch, i);

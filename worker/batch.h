@@ -9,7 +9,11 @@
 #include "worker/sampler.h"
 
 /*
- * The sequences that a replica is refining, on rank 0. They join and leave between steps; a step takes all of them.
+ * The sequences that a replica is refining, on rank 0. They join and leave between plans; a plan takes all of them.
+ *
+ * A plan may be made while the outcome of the one before, in the other slot, is still awaited: which rows are needed, with
+ * which uniforms and times, is a function of (seed, step, position) and of what is editable, and the plan says where on the
+ * device the rows' tokens are (plan.h, from_row). Where it is not so, batch_can_plan says no until that outcome is applied.
  *
  * A sequence's state is (ids, step, seed) and, with SOLVER_STRATIFIED, until_jump: random numbers are functions of
  * (seed, step, position), so a sequence that is taken up here after `step` steps elsewhere goes on as if it had always
@@ -30,7 +34,7 @@ struct sequence_input {
     const float *until_jump; /* [length], SOLVER_STRATIFIED after step 0; else NULL */
 };
 
-/* How one step left one sequence. Pointers are the batch's, valid until the next batch_plan. */
+/* How one step left one sequence. Pointers are the batch's, valid until the next batch_apply. */
 struct sequence_report {
     uint64_t number;
     uint32_t line;
@@ -65,15 +69,19 @@ int batch_size(const struct batch *batch);
  * measurements. */
 void batch_thin_no_more(struct batch *batch);
 
+/* Whether there is a step to plan, and nothing in it waits for an outcome. */
+bool batch_can_plan(const struct batch *batch);
+
 /*
- * Lays out the next step of every sequence. Rows whose jump uniform lies above what their step can reach are not
+ * Lays out the next step of every sequence that has one, in the plan's slot, whose last outcome is applied. Rows whose jump uniform lies above what their step can reach are not
  * needed (exact thinning); a sequence without a needed row is left out of the pass. n_needed may be 0: then there is nothing
  * to compute, and batch_apply still moves everybody on.
  */
 void batch_plan(struct batch *batch, struct plan *plan);
 
-/* Takes the outcome of that plan: `sampled` by entry of needed. Fills reports[batch_size] in the order of joining and
- * removes the sequences that are done. Returns their number (of reports). */
+/* Takes the outcome of a plan, the oldest first: `sampled` by entry of needed. Fills reports[at most batch_size] of the sequences
+ * that were part of it and are still here, in the order of joining, and removes those that are done. Returns the number of
+ * reports. */
 int batch_apply(struct batch *batch, const struct plan *plan, const struct sampled *sampled,
                 struct sequence_report *reports);
 

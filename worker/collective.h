@@ -19,13 +19,16 @@ struct collective;
 
 struct collective_table {
     const char *name;
+    bool
+        on_device; /* all_reduce and gather are the device's own work: enqueued, and part of what it can record */
     /* Before the first all_reduce: the device whose memory is exchanged, and the largest n. false: no memory. Local. */
     bool (*bind)(struct collective *collective, const struct backend *backend, struct device *device,
                  int64_t max_elements);
     void (*unbind)(struct collective *collective); /* before the device is closed */
     /* x[n] = Σ over ranks, added as the balanced tree ((0+1)+(2+3))+... in rank order, the same bits on all ranks. */
     void (*all_reduce)(struct collective *collective, float *x, int64_t n);
-    /* to = the ranks' parts one after another, in rank order; sizes_bytes[n_ranks] on every rank. */
+    /* to = the ranks' parts one after another, in rank order; sizes_bytes[n_ranks] on every rank. A rank that is alone has
+     * everything already: `to` is its part, or else both are host memory. */
     void (*gather)(struct collective *collective, const void *part, const int *sizes_bytes, void *to);
     /* Host memory of rank 0 to all. Waiting is patient: a rank that waits for work uses no CPU to speak of. */
     void (*broadcast)(struct collective *collective, void *host, size_t size_bytes);

@@ -47,6 +47,7 @@ static void self_free(struct collective *collective)
 
 static const struct collective_table self_table = {
     .name = "self",
+    .on_device = true,
     .bind = self_bind,
     .unbind = self_unbind,
     .all_reduce = self_all_reduce,

@@ -7,7 +7,8 @@
 /*
  * The modulation vectors of all blocks depend on (t, dt) alone, never on the text: they are computed
  * once for each (t, dt) and kept. A cache of the least recently used kind; all requests with the same number of steps share
- * its entries.
+ * its entries. Where a sequence's step is not there, the steps that it still has to take are computed with it, at most
+ * `at_once`: the weights are read once for all of them, and the steps after the first find theirs.
  *
  * One entry is a row of `table`: N times 6D for the blocks, then 2D for the output layer
  * (shift1, scale1, gate1, shift2, scale2, gate2; shift, scale).
@@ -20,23 +21,32 @@ struct conditioning {
     float *table;  /* device [n_entries, width] */
     struct conditioning_key {
         float t, dt;
-        uint64_t used; /* the clock's value at the last use; 0: empty */
-    } * keys;          /* [n_entries] */
-    uint64_t clock;
-    float *features;        /* device [256] */
-    float *hidden;          /* device [C] */
-    float *joined;          /* device [2C]: t_emb, dt_emb */
-    float *condition;       /* device [2C] or, in a teacher, [C] */
-    float *block_condition; /* device [C] */
+        uint64_t used;      /* the clock's value at the last use; 0: empty */
+    } * keys;               /* [n_entries] */
+    uint64_t clock, turn;   /* turn: the clock when the plan at hand began */
+    int at_once;            /* rows of the buffers below; device, [at_once, ...] */
+    float *features;        /* [256] */
+    float *hidden;          /* [C] */
+    float *joined;          /* [2C]: t_emb, dt_emb */
+    float *condition;       /* [2C] or, in a teacher, [C] */
+    float *block_condition; /* [C] */
+    float *host_features;   /* host [at_once, 256] */
 };
 
-/* `n_entries` is at least the number of different (t, dt) of one step's batch. */
+/* Entries beyond those of one step's batch: room for steps that are still to come; and how many are computed together. */
+enum { CONDITIONING_SPARE = 64, CONDITIONING_AT_ONCE = 16 };
+
+/* `n_entries` is more than the number of different (t, dt) of one step's batch; at_once at most what the device was opened for. */
 enum status conditioning_init(struct conditioning *conditioning, const struct model_weights *weights,
-                              int n_entries, struct error *error);
+                              int n_entries, int at_once, struct error *error);
 void conditioning_release(struct conditioning *conditioning);
 
-/* The entry of (t, dt), computed if it is not there. Stays valid until n_entries - 1 other pairs were asked for. */
-int conditioning_entry(struct conditioning *conditioning, float t, float dt);
+/* A plan begins: entries asked for from now on stay until the next one does. */
+void conditioning_turn(struct conditioning *conditioning);
+
+/* The entry of (t, dt), which is step `step` of a schedule of `n_steps`, or of no schedule (n_steps 0); computed if it is not
+ * there. Between two turns at most n_entries - 1 different pairs may be asked for. */
+int conditioning_entry(struct conditioning *conditioning, float t, float dt, int step, int n_steps);
 
 /* Where the vectors of block i, and of the output layer, begin within an entry. */
 int64_t conditioning_block_offset(const struct conditioning *conditioning, int block);

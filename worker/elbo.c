@@ -61,17 +61,17 @@ struct elbo {
     int32_t *clean;                                /* [max_rows]: x_1; x_t is plan.ids */
     double *clean_logit, *noisy_logit, *log_total; /* [max_rows]: l(x_1), l(x_t), ln Σ exp l */
     double *nats;                                  /* [n_windows] */
-    struct exp_sum *groups;                        /* [VOCABULARY_GROUPS, SAMPLER_ROWS] */
-    float *logits, *ones;                          /* [n_ranks, SAMPLER_ROWS], [SAMPLER_ROWS] */
+    struct exp_sum *groups;                        /* [VOCABULARY_GROUPS, the sampler's block_rows] */
+    float *logits;                                 /* [n_ranks, block_rows] */
     int *group_bytes, *logit_bytes;                /* [n_ranks] */
 };
 
 static void release(struct elbo *elbo)
 {
     plan_release(&elbo->plan);
-    void *const memory[] = {elbo->windows,     elbo->order,     elbo->clean,       elbo->clean_logit,
-                            elbo->noisy_logit, elbo->log_total, elbo->nats,        elbo->groups,
-                            elbo->logits,      elbo->ones,      elbo->group_bytes, elbo->logit_bytes};
+    void *const memory[] = {elbo->windows,     elbo->order,       elbo->clean,      elbo->clean_logit,
+                            elbo->noisy_logit, elbo->log_total,   elbo->nats,       elbo->groups,
+                            elbo->logits,      elbo->group_bytes, elbo->logit_bytes};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
 }
@@ -80,7 +80,7 @@ static bool allocate(struct elbo *elbo)
 {
     struct plan_limits limits = elbo->model->forward.limits;
     size_t rows = (size_t)limits.max_rows, n_ranks = (size_t)elbo->model->collective->n_ranks,
-           n_windows = (size_t)elbo->options->n_windows;
+           n_windows = (size_t)elbo->options->n_windows, block = (size_t)elbo->model->sampler.block_rows;
     bool all = (elbo->windows = calloc((size_t)limits.max_sequences, sizeof *elbo->windows)) != NULL;
     all &= (elbo->order = calloc(n_windows, sizeof *elbo->order)) != NULL;
     all &= (elbo->clean = calloc(rows, sizeof *elbo->clean)) != NULL;
@@ -88,13 +88,10 @@ static bool allocate(struct elbo *elbo)
     all &= (elbo->noisy_logit = calloc(rows, sizeof(double))) != NULL;
     all &= (elbo->log_total = calloc(rows, sizeof(double))) != NULL;
     all &= (elbo->nats = calloc(n_windows, sizeof(double))) != NULL;
-    all &= (elbo->groups = calloc(VOCABULARY_GROUPS * SAMPLER_ROWS, sizeof *elbo->groups)) != NULL;
-    all &= (elbo->logits = calloc(n_ranks * SAMPLER_ROWS, sizeof(float))) != NULL;
-    all &= (elbo->ones = calloc(SAMPLER_ROWS, sizeof(float))) != NULL;
+    all &= (elbo->groups = calloc(VOCABULARY_GROUPS * block, sizeof *elbo->groups)) != NULL;
+    all &= (elbo->logits = calloc(n_ranks * block, sizeof(float))) != NULL;
     all &= (elbo->group_bytes = calloc(n_ranks, sizeof(int))) != NULL;
     all &= (elbo->logit_bytes = calloc(n_ranks, sizeof(int))) != NULL;
-    for (int i = 0; all && i < SAMPLER_ROWS; i++)
-        elbo->ones[i] = 1;
     return all;
 }
 
@@ -125,7 +122,7 @@ static void plan_windows(struct elbo *elbo, const int32_t *ids, size_t n_ids, in
 }
 
 /* This rank's groups and logits of a block's rows, with `tokens` left out, and then everybody's. */
-static void scan(struct elbo *elbo, const float *x, const int32_t *tokens, int rows)
+static void scan(struct elbo *elbo, const void *x, const int32_t *tokens, int first, int rows)
 {
     struct sampler *sampler = &elbo->model->sampler;
     const struct model_weights *weights = sampler->weights;
@@ -138,7 +135,7 @@ static void scan(struct elbo *elbo, const float *x, const int32_t *tokens, int r
                                  .first_column = weights->shard.columns.first,
                                  .n_groups = range_size(weights->shard.groups),
                                  .group_column = weights->shard.group_column,
-                                 .inverse_temperature = sampler->inverse_temperature,
+                                 .inverse_temperature = sampler->inputs->rows.inverse_temperature + first,
                                  .left_out = sampler->left_out,
                                  .tiles = sampler->tiles,
                                  .groups = sampler->groups_mine,
@@ -149,7 +146,6 @@ static void scan(struct elbo *elbo, const float *x, const int32_t *tokens, int r
         elbo->logit_bytes[rank] = rows * (int)sizeof(float);
     }
     backend->upload(weights->device, sampler->left_out, tokens, (size_t)rows * sizeof *tokens);
-    backend->upload(weights->device, sampler->inverse_temperature, elbo->ones, (size_t)rows * sizeof(float));
     backend->head_scan(weights->device, &op);
     collective->table->gather(collective, sampler->groups_mine, elbo->group_bytes, sampler->groups_all);
     collective->table->gather(collective, sampler->left_out_mine, elbo->logit_bytes, sampler->left_out_all);
@@ -185,7 +181,7 @@ static enum status scan_block(struct elbo *elbo, const void *x, int first, int r
 {
     struct model *model = elbo->model;
     const void *block = (const char *)x + (size_t)first * model->sampler.row_bytes;
-    scan(elbo, block, elbo->clean + first, rows);
+    scan(elbo, block, elbo->clean + first, first, rows);
     enum status status = model->backend->synchronize(model->device, error);
     for (int i = 0; i < rows && status == STATUS_OK; i++) {
         elbo->clean_logit[first + i] = logit_of_row(elbo, rows, i);
@@ -193,7 +189,7 @@ static enum status scan_block(struct elbo *elbo, const void *x, int first, int r
     }
     if (status != STATUS_OK)
         return status;
-    scan(elbo, block, elbo->plan.ids + first, rows);
+    scan(elbo, block, elbo->plan.ids + first, first, rows);
     status = model->backend->synchronize(model->device, error);
     for (int i = 0; i < rows && status == STATUS_OK; i++)
         elbo->noisy_logit[first + i] = logit_of_row(elbo, rows, i);
@@ -215,11 +211,11 @@ static enum status measure_pass(struct elbo *elbo, const int32_t *ids, size_t n_
                                 struct error *error)
 {
     plan_windows(elbo, ids, n_ids, index, n);
-    const void *x = forward_run(&elbo->model->forward, &elbo->plan);
+    const void *x = forward_run(&elbo->model->forward, &elbo->plan, 0);
     enum status status = STATUS_OK;
-    int rows = elbo->plan.header->n_needed;
-    for (int first = 0; first < rows && status == STATUS_OK; first += SAMPLER_ROWS)
-        status = scan_block(elbo, x, first, rows - first < SAMPLER_ROWS ? rows - first : SAMPLER_ROWS, error);
+    int rows = elbo->plan.header->n_needed, block = elbo->model->sampler.block_rows;
+    for (int first = 0; first < rows && status == STATUS_OK; first += block)
+        status = scan_block(elbo, x, first, rows - first < block ? rows - first : block, error);
     for (int w = 0; w < n && status == STATUS_OK; w++)
         elbo->nats[index + w] = nats_of_window(elbo, w);
     if (status == STATUS_OK && elbo->model->collective->status != STATUS_OK)

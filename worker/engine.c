@@ -4,13 +4,16 @@
 
 #include "common/clock.h"
 #include "worker/backlog.h"
+#include "worker/steps.h"
 #include "worker/submission.h"
 
 struct engine {
     struct model *model;
-    struct plan plan;
+    struct plan plan;                /* what is not a step on rank 0; what came from there on the others */
     struct batch *batch;             /* rank 0 */
     struct backlog backlog;          /* rank 0 */
+    struct steps steps;              /* rank 0 */
+    bool under_way[STEP_SLOTS];      /* other ranks: begun and not waited for */
     struct sequence_report *reports; /* rank 0 [max_sequences] */
     char *answers;                   /* [n_ranks]: of an idle round */
     struct phases {
@@ -21,8 +24,23 @@ struct engine {
 
 #define IDLE_ROUND_SECONDS 1.0
 
-enum status engine_create(struct model *model, struct plan_limits limits, struct engine **engine,
-                          struct error *error)
+static enum status prepare_to_lead(struct engine *engine, struct plan_limits limits, bool run_ahead,
+                                   struct error *error)
+{
+    enum status status = batch_create(&engine->model->weights.config, limits, &engine->batch, error);
+    if (status == STATUS_OK)
+        status = steps_init(&engine->steps, engine->model, engine->batch, limits, error);
+    engine->steps.run_ahead = run_ahead;
+    engine->steps.announce = true;
+    engine->reports = calloc((size_t)limits.max_sequences, sizeof *engine->reports);
+    bool held = backlog_init(&engine->backlog, limits.max_sequences, limits.max_rows);
+    if (status == STATUS_OK && (!engine->reports || !held))
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
+    return status;
+}
+
+enum status engine_create(struct model *model, struct plan_limits limits, bool run_ahead,
+                          struct engine **engine, struct error *error)
 {
     struct engine *made = calloc(1, sizeof *made);
     if (!made)
@@ -32,13 +50,8 @@ enum status engine_create(struct model *model, struct plan_limits limits, struct
     enum status status = plan_init(&made->plan, limits, error);
     if (status == STATUS_OK && !made->answers)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
-    if (status == STATUS_OK && model->collective->rank == 0) {
-        status = batch_create(&model->weights.config, limits, &made->batch, error);
-        made->reports = calloc((size_t)limits.max_sequences, sizeof *made->reports);
-        bool held = backlog_init(&made->backlog, limits.max_sequences, limits.max_rows);
-        if (status == STATUS_OK && (!made->reports || !held))
-            status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
-    }
+    if (status == STATUS_OK && model->collective->rank == 0)
+        status = prepare_to_lead(made, limits, run_ahead, error);
     if (status != STATUS_OK) {
         engine_free(made);
         return status;
@@ -51,6 +64,7 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
+    steps_release(&engine->steps);
     batch_free(engine->batch);
     backlog_release(&engine->backlog, submission_free);
     plan_release(&engine->plan);
@@ -130,7 +144,7 @@ static void join(struct engine *engine, const struct engine_sink *sink)
 
 static bool has_work(const struct engine *engine)
 {
-    return batch_size(engine->batch) > 0 || engine->backlog.n > 0;
+    return batch_size(engine->batch) > 0 || engine->backlog.n > 0 || engine->steps.n_under_way > 0;
 }
 
 static void broadcast_plan(struct engine *engine)
@@ -203,11 +217,11 @@ static void count_step(struct engine *engine, int n_reports, double seconds)
         n_changed += engine->reports[i].n_changed;
     meter_add(meters, METER_PROGRESS, 1);
     meter_add(meters, METER_STEPS, (uint64_t)n_reports);
-    if (engine->plan.header->n_needed > 0) {
+    if (engine->steps.last.n_needed > 0) {
         meter_add(meters, METER_PASSES, 1);
-        meter_add(meters, METER_ROWS, (uint64_t)engine->plan.header->n_rows);
+        meter_add(meters, METER_ROWS, (uint64_t)engine->steps.last.n_rows);
     }
-    meter_add(meters, METER_NEEDED_ROWS, (uint64_t)engine->plan.header->n_needed);
+    meter_add(meters, METER_NEEDED_ROWS, (uint64_t)engine->steps.last.n_needed);
     meter_add(meters, METER_CHANGED, n_changed);
     double named = count_phase(engine, METER_MATMUL_NS, model->forward.seconds.matmul, &counted->matmul);
     named += count_phase(engine, METER_ATTENTION_NS, model->forward.seconds.attention, &counted->attention);
@@ -216,20 +230,14 @@ static void count_step(struct engine *engine, int n_reports, double seconds)
     meter_add(meters, METER_OTHER_NS, seconds > named ? (uint64_t)((seconds - named) * 1e9) : 0);
 }
 
-/* One step of everything in the batch. */
+/* One step of everything in the batch, or of what was in it when the step began. */
 static enum status step(struct engine *engine, const struct engine_sink *sink, struct error *error)
 {
-    double start = clock_seconds();
-    batch_plan(engine->batch, &engine->plan);
-    if (engine->plan.header->n_needed > 0) {
-        broadcast_plan(engine);
-        enum status status = model_step(engine->model, &engine->plan, error);
-        if (status != STATUS_OK)
-            return status;
-    }
-    int n_reports =
-        batch_apply(engine->batch, &engine->plan, engine->model->sampler.sampled, engine->reports);
-    double seconds = clock_seconds() - start;
+    int n_reports;
+    double seconds;
+    enum status status = steps_turn(&engine->steps, engine->reports, &n_reports, &seconds, error);
+    if (status != STATUS_OK)
+        return status;
     count_step(engine, n_reports, seconds);
     for (int i = 0; i < n_reports && sink; i++)
         sink->report(sink->context, &engine->reports[i], seconds);
@@ -246,6 +254,8 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
             break;
         status = step(engine, sink, error);
     }
+    if (status == STATUS_OK)
+        status = steps_drop(&engine->steps, error);
     if (status != STATUS_OK)
         return status; /* the others wait for us in vain: the launcher ends them when we exit */
     if (!engine->stopping)
@@ -255,6 +265,34 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
     return STATUS_OK;
 }
 
+/* Waits for the slot's last step, if there was one: on another rank nobody asks for its outcome. */
+static enum status finish(struct engine *engine, int slot, struct error *error)
+{
+    bool under_way = engine->under_way[slot];
+    engine->under_way[slot] = false;
+    return under_way ? model_wait(engine->model, slot, error) : STATUS_OK;
+}
+
+/* Begins the step that came, in the slot after the last one's. */
+static enum status follow_step(struct engine *engine, struct error *error)
+{
+    int slot = engine->plan.slot = (engine->plan.slot + 1) % STEP_SLOTS;
+    enum status status = finish(engine, slot, error);
+    if (status != STATUS_OK)
+        return status;
+    model_begin(engine->model, &engine->plan);
+    engine->under_way[slot] = true;
+    return STATUS_OK;
+}
+
+static enum status follow_to_the_end(struct engine *engine, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int slot = 0; slot < STEP_SLOTS && status == STATUS_OK; slot++)
+        status = finish(engine, slot, error);
+    return status;
+}
+
 enum status engine_follow(struct engine *engine, struct error *error)
 {
     for (;;) {
@@ -262,10 +300,9 @@ enum status engine_follow(struct engine *engine, struct error *error)
         if (engine->model->collective->status != STATUS_OK)
             return error_set(error, engine->model->collective->status, "rank 0 of this replica is gone");
         if (engine->plan.header->command == PLAN_STOP)
-            return STATUS_OK;
-        enum status status = engine->plan.header->command == PLAN_PING
-                                 ? answer(engine, error)
-                                 : model_step(engine->model, &engine->plan, error);
+            return follow_to_the_end(engine, error);
+        enum status status =
+            engine->plan.header->command == PLAN_PING ? answer(engine, error) : follow_step(engine, error);
         if (status != STATUS_OK)
             return status;
     }

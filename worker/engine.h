@@ -28,9 +28,9 @@ struct engine_sink {
 
 struct engine;
 
-/* All ranks. `model` is borrowed. */
-enum status engine_create(struct model *model, struct plan_limits limits, struct engine **engine,
-                          struct error *error);
+/* All ranks. `model` is borrowed. run_ahead: steps.h. */
+enum status engine_create(struct model *model, struct plan_limits limits, bool run_ahead,
+                          struct engine **engine, struct error *error);
 void engine_free(struct engine *engine); /* NULL is allowed */
 
 /* Rank 0: runs until MAIL_STOP, or MAIL_DRAIN and all done; tells the others to end. The error is a device or a rank that failed. */

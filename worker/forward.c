@@ -1,6 +1,7 @@
 #include "worker/forward.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 
@@ -30,67 +31,41 @@ static bool allocate_all(struct forward *forward)
         {(void **)&forward->needed_x, hidden * sizeof(float)},
         {&forward->needed_normed, hidden * activation},
     };
-    int32_t **const per_row[] = {&forward->ids,
-                                 &forward->needed,
-                                 &forward->condition_of_row,
-                                 &forward->condition_of_needed,
-                                 &forward->position_of_row,
-                                 &forward->position_of_needed};
     bool all = true;
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
         all &= (*matrices[i].at = allocate(forward, rows * matrices[i].row_bytes)) != NULL;
-    for (size_t i = 0; i < sizeof per_row / sizeof *per_row; i++)
-        all &= (*per_row[i] = allocate(forward, rows * sizeof(int32_t))) != NULL;
-    all &= (forward->row_start = allocate(forward, (sequences + 1) * sizeof(int32_t))) != NULL;
-    all &= (forward->needed_start = allocate(forward, (sequences + 1) * sizeof(int32_t))) != NULL;
-    all &= (forward->spelled = calloc(rows, sizeof(int32_t))) != NULL;
-    all &= (forward->spelled_start = calloc(sequences + 1, sizeof(int32_t))) != NULL;
+    all &= (forward->entry = calloc(sequences, sizeof *forward->entry)) != NULL;
     return all;
 }
 
 enum status forward_init(struct forward *forward, const struct model_weights *weights,
                          struct conditioning *conditioning, struct collective *collective,
-                         struct plan_limits limits, struct error *error)
+                         struct inputs *inputs, struct error *error)
 {
     *forward = (struct forward){.weights = weights,
                                 .conditioning = conditioning,
                                 .collective = collective,
-                                .limits = limits,
+                                .inputs = inputs,
+                                .limits = inputs->limits,
                                 .activation = weights->backend->activation_type(weights->device)};
     if (allocate_all(forward))
         return STATUS_OK;
     forward_release(forward);
     return error_set(error, STATUS_RESOURCE_EXHAUSTED,
                      "no memory for the activations of %d tokens; use a smaller --batch-tokens",
-                     limits.max_rows);
+                     inputs->limits.max_rows);
 }
 
 void forward_release(struct forward *forward)
 {
     if (!forward->weights)
         return;
-    void *const owned[] = {forward->x,
-                           forward->normed,
-                           forward->query,
-                           forward->key_value,
-                           forward->attended,
-                           forward->mlp,
-                           forward->sum,
-                           forward->needed_x,
-                           forward->needed_normed,
-                           forward->ids,
-                           forward->needed,
-                           forward->condition_of_row,
-                           forward->condition_of_needed,
-                           forward->position_of_row,
-                           forward->position_of_needed,
-                           forward->row_start,
-                           forward->needed_start};
+    void *const owned[] = {forward->x,         forward->normed,   forward->query,
+                           forward->key_value, forward->attended, forward->mlp,
+                           forward->sum,       forward->needed_x, forward->needed_normed};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        if (owned[i])
-            forward->weights->backend->release(forward->weights->device, owned[i]);
-    free(forward->spelled);
-    free(forward->spelled_start);
+        forward->weights->backend->release(forward->weights->device, owned[i]);
+    free(forward->entry);
     *forward = (struct forward){0};
 }
 
@@ -100,67 +75,18 @@ static void stop_clock(double start, double *total)
     *total += clock_seconds() - start;
 }
 
-static void upload_ints(struct forward *forward, int32_t *to, const int32_t *from, int n)
+/* Computes the modulation vectors that are not there yet and hands the device the plan. */
+static void upload_plan(struct forward *forward, const struct plan *plan, int slot)
 {
-    forward->weights->backend->upload(forward->weights->device, to, from, (size_t)n * sizeof *from);
-}
-
-/* What a row (or needed row) of sequence s holds: a number that its sequence decides, or its place in the sequence. */
-static void upload_positions(struct forward *forward, const struct plan *plan)
-{
-    int32_t *spelled = forward->spelled;
+    double start = clock_seconds();
+    conditioning_turn(forward->conditioning);
     for (int s = 0; s < plan->header->n_sequences; s++) {
         const struct plan_sequence *sequence = &plan->sequences[s];
-        for (int row = sequence->first_row; row < sequence->end_row; row++)
-            spelled[row] = row - sequence->first_row;
+        forward->entry[s] = conditioning_entry(forward->conditioning, sequence->at.t, sequence->at.h,
+                                               sequence->step, sequence->n_steps);
     }
-    upload_ints(forward, forward->position_of_row, spelled, plan->header->n_rows);
-    for (int s = 0; s < plan->header->n_sequences; s++) {
-        const struct plan_sequence *sequence = &plan->sequences[s];
-        for (int i = sequence->first_needed; i < sequence->end_needed; i++)
-            spelled[i] = plan->needed[i] - sequence->first_row;
-    }
-    upload_ints(forward, forward->position_of_needed, spelled, plan->header->n_needed);
-}
-
-static void upload_conditions(struct forward *forward, const struct plan *plan)
-{
-    int n_sequences = plan->header->n_sequences;
-    int32_t *entry = forward->spelled_start, *spelled = forward->spelled;
-    for (int s = 0; s < n_sequences; s++)
-        entry[s] =
-            conditioning_entry(forward->conditioning, plan->sequences[s].at.t, plan->sequences[s].at.h);
-    for (int s = 0; s < n_sequences; s++)
-        for (int row = plan->sequences[s].first_row; row < plan->sequences[s].end_row; row++)
-            spelled[row] = entry[s];
-    upload_ints(forward, forward->condition_of_row, spelled, plan->header->n_rows);
-    for (int s = 0; s < n_sequences; s++)
-        for (int i = plan->sequences[s].first_needed; i < plan->sequences[s].end_needed; i++)
-            spelled[i] = entry[s];
-    upload_ints(forward, forward->condition_of_needed, spelled, plan->header->n_needed);
-}
-
-static void upload_starts(struct forward *forward, const struct plan *plan)
-{
-    int n_sequences = plan->header->n_sequences;
-    int32_t *start = forward->spelled_start;
-    for (int s = 0; s < n_sequences; s++)
-        start[s] = plan->sequences[s].first_row;
-    start[n_sequences] = plan->header->n_rows;
-    upload_ints(forward, forward->row_start, start, n_sequences + 1);
-    for (int s = 0; s < n_sequences; s++)
-        start[s] = plan->sequences[s].first_needed;
-    start[n_sequences] = plan->header->n_needed;
-    upload_ints(forward, forward->needed_start, start, n_sequences + 1);
-}
-
-static void upload_plan(struct forward *forward, const struct plan *plan)
-{
-    upload_ints(forward, forward->ids, plan->ids, plan->header->n_rows);
-    upload_ints(forward, forward->needed, plan->needed, plan->header->n_needed);
-    upload_starts(forward, plan);
-    upload_positions(forward, plan);
-    upload_conditions(forward, plan);
+    inputs_upload(forward->inputs, plan, forward->entry, forward->weights->config.mask_token, slot);
+    stop_clock(start, &forward->seconds.other);
 }
 
 /* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), dense; y is of y_type */
@@ -179,7 +105,6 @@ static void product(struct forward *forward, const void *x, int n_in, int rows, 
                               .y_type = y_type,
                               .ld_y = n_out};
     forward->weights->backend->matmul(forward->weights->device, &op);
-    forward->flop += 2.0 * rows * n_in * n_out;
     meter_add(forward->meters, METER_PROGRESS, 1);
     stop_clock(start, &forward->seconds.matmul);
 }
@@ -315,18 +240,11 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
                                  .n_sequences = plan->header->n_sequences,
                                  .n_queries = rows->n,
                                  .longest = longest_sequence(plan),
-                                 .key_start = forward->row_start,
+                                 .key_start = forward->inputs->rows.row_start,
                                  .query_start = rows->start,
                                  .query_position = rows->position,
                                  .o = forward->attended};
     weights->backend->attention(weights->device, &op);
-    for (int s = 0; s < plan->header->n_sequences; s++) {
-        const struct plan_sequence *sequence = &plan->sequences[s];
-        double keys = sequence->end_row - sequence->first_row;
-        double queries =
-            rows->n == plan->header->n_rows ? keys : sequence->end_needed - sequence->first_needed;
-        forward->flop += 4.0 * queries * keys * inner;
-    }
     meter_add(forward->meters, METER_PROGRESS, 1);
     stop_clock(start, &forward->seconds.attention);
 }
@@ -374,10 +292,10 @@ static void keep_needed(struct forward *forward, const struct plan *plan)
     const struct model_weights *weights = forward->weights;
     size_t hidden = (size_t)weights->config.hidden;
     int n = plan->header->n_needed;
-    weights->backend->gather_rows(weights->device, forward->x, hidden * sizeof(float), forward->needed, n,
-                                  forward->needed_x);
+    weights->backend->gather_rows(weights->device, forward->x, hidden * sizeof(float),
+                                  forward->inputs->rows.needed, n, forward->needed_x);
     weights->backend->gather_rows(weights->device, forward->normed, hidden * dtype_bytes(forward->activation),
-                                  forward->needed, n, forward->needed_normed);
+                                  forward->inputs->rows.needed, n, forward->needed_normed);
     stop_clock(start, &forward->seconds.other);
 }
 
@@ -387,49 +305,95 @@ static void embed(struct forward *forward, const struct plan *plan)
     const struct model_weights *weights = forward->weights;
     int hidden = weights->config.hidden;
     weights->backend->embed(weights->device, weights->embedding, weights->shard.columns.first,
-                            range_size(weights->shard.columns), hidden, forward->ids, plan->header->n_rows,
-                            forward->x);
+                            range_size(weights->shard.columns), hidden, forward->inputs->ids_now,
+                            plan->header->n_rows, forward->x);
     stop_clock(start, &forward->seconds.other);
     forward->collective->table->all_reduce(forward->collective, forward->x,
                                            (int64_t)plan->header->n_rows * hidden);
     show(forward, "embed", -1, forward->x, plan->header->n_rows, whole_row(forward));
 }
 
-const void *forward_run(struct forward *forward, const struct plan *plan)
+/* What a block's keys and values are made of, for every row: norm and product. */
+static void keys_and_values(struct forward *forward, int index, const struct rows *all)
 {
     const struct model_weights *weights = forward->weights;
-    int n_rows = plan->header->n_rows, n_blocks = weights->config.n_blocks, hidden = weights->config.hidden;
-    int inner = range_size(weights->shard.heads) * weights->config.head_size;
-    const struct rows all = {n_rows,
-                             forward->x,
-                             forward->normed,
-                             forward->condition_of_row,
-                             forward->position_of_row,
-                             forward->row_start};
-    const struct rows needed = {plan->header->n_needed,      forward->needed_x,
-                                forward->needed_normed,      forward->condition_of_needed,
-                                forward->position_of_needed, forward->needed_start};
-    double start = clock_seconds();
-    upload_plan(forward, plan);
-    stop_clock(start, &forward->seconds.other);
-    embed(forward, plan);
+    int inner = range_size(weights->shard.heads) * weights->config.head_size, hidden = weights->config.hidden;
+    normalise(forward, all->x, all->n, weights->blocks[index].norm1, all->condition,
+              conditioning_block_offset(forward->conditioning, index), all->normed);
+    show_activation(forward, "mod1", index, all->normed, all->n, whole_row(forward));
+    product(forward, all->normed, hidden, all->n, weights->blocks[index].key_value, NULL, ACTIVATION_NONE,
+            forward->key_value, forward->activation, 2 * inner);
+    show_keys_and_values(forward, index, all->n);
+}
+
+/* Whether what lies between begin and end of a segment is all the device's own: nobody looks at it, and no sum over
+ * ranks leaves the device. */
+static bool may_record(const struct forward *forward)
+{
+    return !forward->observer && forward->collective->table->on_device;
+}
+
+/* The stretch for all rows: every block but the last one's queries and what follows from them. */
+static void run_all_rows(struct forward *forward, const struct plan *plan, const struct rows *all)
+{
+    const struct backend *backend = forward->weights->backend;
+    int n_blocks = forward->weights->config.n_blocks;
+    struct segment_key key;
+    memset(&key, 0, sizeof key);
+    key.n_rows = plan->header->n_rows;
+    key.n_sequences = plan->header->n_sequences;
+    key.longest = longest_sequence(plan);
+    bool record = may_record(forward);
+    if (record && !backend->segment_begin(forward->weights->device, &key))
+        return;
     for (int i = 0; i < n_blocks; i++) {
-        const struct rows *rows = &all;
-        normalise(forward, forward->x, n_rows, weights->blocks[i].norm1, forward->condition_of_row,
-                  conditioning_block_offset(forward->conditioning, i), forward->normed);
-        show_activation(forward, "mod1", i, forward->normed, n_rows, whole_row(forward));
-        product(forward, forward->normed, hidden, n_rows, weights->blocks[i].key_value, NULL, ACTIVATION_NONE,
-                forward->key_value, forward->activation, 2 * inner);
-        show_keys_and_values(forward, i, n_rows);
-        if (i == n_blocks - 1) {
-            keep_needed(forward, plan);
-            rows = &needed;
-        }
-        attention_half(forward, plan, i, rows);
-        mlp_half(forward, i, rows);
+        keys_and_values(forward, i, all);
+        if (i == n_blocks - 1)
+            break;
+        attention_half(forward, plan, i, all);
+        mlp_half(forward, i, all);
     }
-    normalise(forward, forward->needed_x, needed.n, weights->norm_final, forward->condition_of_needed,
+    if (record)
+        backend->segment_end(forward->weights->device);
+}
+
+/* Multiplications and additions of a pass on this rank. Counted from the plan: a stretch that is played makes no calls. */
+static double flop_of(const struct forward *forward, const struct plan *plan)
+{
+    const struct model_config *config = &forward->weights->config;
+    double n = plan->header->n_rows, needed = plan->header->n_needed, hidden = config->hidden;
+    double inner = range_size(forward->weights->shard.heads) * (double)config->head_size;
+    double mlp = range_size(forward->weights->shard.hidden), keys = 0, pairs = 0, last_pairs = 0;
+    for (int s = 0; s < plan->header->n_sequences; s++) {
+        const struct plan_sequence *sequence = &plan->sequences[s];
+        keys = sequence->end_row - sequence->first_row;
+        pairs += keys * keys;
+        last_pairs += keys * (sequence->end_needed - sequence->first_needed);
+    }
+    double a_row = 4 * hidden * inner + 4 * hidden * mlp; /* q, attention-out, up and down */
+    return config->n_blocks * n * 4 * hidden * inner + ((config->n_blocks - 1) * n + needed) * a_row +
+           4 * inner * ((config->n_blocks - 1) * pairs + last_pairs);
+}
+
+const void *forward_run(struct forward *forward, const struct plan *plan, int slot)
+{
+    upload_plan(forward, plan, slot);
+    const struct input_rows *inputs = &forward->inputs->rows;
+    int last = forward->weights->config.n_blocks - 1;
+    const struct rows all = {plan->header->n_rows,    forward->x,
+                             forward->normed,         inputs->condition_of_row,
+                             inputs->position_of_row, inputs->row_start};
+    const struct rows needed = {plan->header->n_needed,     forward->needed_x,
+                                forward->needed_normed,     inputs->condition_of_needed,
+                                inputs->position_of_needed, inputs->needed_start};
+    embed(forward, plan);
+    run_all_rows(forward, plan, &all);
+    keep_needed(forward, plan);
+    attention_half(forward, plan, last, &needed);
+    mlp_half(forward, last, &needed);
+    normalise(forward, forward->needed_x, needed.n, forward->weights->norm_final, needed.condition,
               conditioning_output_offset(forward->conditioning), forward->needed_normed);
     show_activation(forward, "final_mod", -1, forward->needed_normed, needed.n, whole_row(forward));
+    forward->flop += flop_of(forward, plan);
     return forward->needed_normed;
 }

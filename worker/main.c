@@ -26,7 +26,7 @@
 #define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
 
 static struct {
-    const char *model, *coordinator, *replica, *backend, *elbo, *verify, *only, *log_format;
+    const char *model, *coordinator, *replica, *backend, *run_ahead, *elbo, *verify, *only, *log_format;
     int64_t threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
     int64_t batch, length, steps, repeats, samples, seed;
@@ -49,6 +49,9 @@ static const struct option_row rows[] = {
      "Sequences that run at the same time.", &settings.max_sequences},
     {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
      "text, for people, or json: one object a line.", &settings.log_format},
+    {"run-ahead", 0, OPTION_TEXT, "auto|on|off", "MILLRACE_RUN_AHEAD", "auto", 0, 0,
+     "Hand the device a step before the outcome of the last is read; auto: where it has memory of its own.",
+     &settings.run_ahead},
     {"bench", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: write texts, measure, print a line of JSON.", &settings.bench},
     {"batch", 'b', OPTION_INTEGER, "N", NULL, "1", 1, 4096, "With --bench: texts that are written together.",
@@ -113,13 +116,12 @@ static struct plan_limits choose_limits(void)
 
 static struct model_options make_model_options(struct collective *collective, struct meters *meters)
 {
-    return (struct model_options){
-        .directory = settings.model,
-        .backend = settings.backend,
-        .n_threads = (int)settings.threads,
-        .collective = collective,
-        .limits = choose_limits(),
-        .meters = meters};
+    return (struct model_options){.directory = settings.model,
+                                  .backend = settings.backend,
+                                  .n_threads = (int)settings.threads,
+                                  .collective = collective,
+                                  .limits = choose_limits(),
+                                  .meters = meters};
 }
 
 static void *wait_for_signal(void *argument)
@@ -212,11 +214,19 @@ static enum status lead(struct model *model, struct engine *engine, struct leade
     return status;
 }
 
+/* On the CPU an operation is done when its call returns: there is nothing to run ahead of. */
+static bool runs_ahead(const struct model *model)
+{
+    if (strcmp(settings.run_ahead, "auto") == 0)
+        return !model->backend->on_host;
+    return strcmp(settings.run_ahead, "on") == 0;
+}
+
 /* `leader` on rank 0, else NULL. */
 static enum status run_engine(struct model *model, struct leader *leader, struct error *error)
 {
     struct engine *engine = NULL;
-    enum status status = engine_create(model, model->forward.limits, &engine, error);
+    enum status status = engine_create(model, model->forward.limits, runs_ahead(model), &engine, error);
     status = collective_agree(model->collective, status, error);
     if (status == STATUS_OK)
         status = leader ? lead(model, engine, leader, error) : engine_follow(engine, error);
@@ -315,6 +325,18 @@ static enum status run(struct collective *collective, bool *failed, struct error
     return serve(collective, error);
 }
 
+static enum status check_choice(const char *option, const char *value, const char *const *choices,
+                                struct error *error)
+{
+    char all[96] = "";
+    for (int i = 0; choices[i]; i++) {
+        if (strcmp(value, choices[i]) == 0)
+            return STATUS_OK;
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", choices[i]);
+    }
+    return error_set(error, STATUS_INVALID_ARGUMENT, "--%s: \"%.64s\" is none of %s", option, value, all);
+}
+
 static int parse(int argc, char **argv)
 {
     struct error error;
@@ -326,6 +348,9 @@ static int parse(int argc, char **argv)
         status = error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-worker --help");
     if (status == STATUS_OK)
         status = log_set_format(settings.log_format, &error);
+    if (status == STATUS_OK && !help)
+        status = check_choice("run-ahead", settings.run_ahead, (const char *[]){"auto", "on", "off", NULL},
+                              &error);
     if (status != STATUS_OK) {
         fprintf(stderr, "millrace-worker: %s\n", error.text);
         return 2;

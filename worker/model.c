@@ -7,6 +7,11 @@ static int largest(int a, int b)
     return a > b ? a : b;
 }
 
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 static enum status open_files(struct model *model, const struct model_options *options,
                               struct model_config *config, struct error *error)
 {
@@ -43,13 +48,17 @@ static enum status open_shard(struct model *model, const struct model_config *co
     shard_init(&shard, config, model->collective->rank, model->collective->n_ranks);
     enum status status = model_weights_load(&model->weights, model->backend, model->device, model->tensors,
                                             config, &shard, model->meters, error);
-    if (status == STATUS_OK) /* one more than a batch can have: the entry at hand is never the oldest */
-        status = conditioning_init(&model->conditioning, &model->weights, limits.max_sequences + 1, error);
+    if (status == STATUS_OK)
+        status = conditioning_init(&model->conditioning, &model->weights,
+                                   limits.max_sequences + CONDITIONING_SPARE,
+                                   least(CONDITIONING_AT_ONCE, limits.max_rows), error);
+    if (status == STATUS_OK)
+        status = inputs_init(&model->inputs, model->backend, model->device, limits, error);
     if (status == STATUS_OK)
         status = forward_init(&model->forward, &model->weights, &model->conditioning, model->collective,
-                              limits, error);
+                              &model->inputs, error);
     if (status == STATUS_OK)
-        status = sampler_init(&model->sampler, &model->weights, model->collective, limits.max_rows, error);
+        status = sampler_init(&model->sampler, &model->weights, model->collective, &model->inputs, error);
     model->forward.meters = model->meters;
     model->sampler.meters = model->meters;
     return status;
@@ -88,6 +97,7 @@ void model_close(struct model *model)
 {
     sampler_release(&model->sampler);
     forward_release(&model->forward);
+    inputs_release(&model->inputs);
     conditioning_release(&model->conditioning);
     model_weights_release(&model->weights);
     if (model->collective)
@@ -98,16 +108,36 @@ void model_close(struct model *model)
     *model = (struct model){0};
 }
 
-enum status model_step(struct model *model, const struct plan *plan, struct error *error)
+void model_begin(struct model *model, const struct plan *plan)
 {
-    if (plan->header->n_needed > 0) {
-        const void *x = forward_run(&model->forward, plan);
-        enum status status = sampler_run(&model->sampler, plan, x, error);
-        if (status != STATUS_OK)
-            return status;
+    int n_needed = plan->header->n_needed;
+    if (n_needed > 0) {
+        const void *x = forward_run(&model->forward, plan, plan->slot);
+        sampler_begin(&model->sampler, n_needed, x, plan->slot);
     }
-    if (model->collective->status != STATUS_OK)
+    model->backend->mark(model->device, plan->slot);
+}
+
+enum status model_wait(struct model *model, int slot, struct error *error)
+{
+    enum status status = model->backend->wait(model->device, slot, error);
+    if (status == STATUS_OK && model->collective->status != STATUS_OK)
         return error_set(error, model->collective->status,
                          "the exchange between the ranks of this replica broke");
-    return STATUS_OK;
+    return status;
+}
+
+const struct sampled *model_outcome(struct model *model, int slot)
+{
+    sampler_end(&model->sampler, slot);
+    return model->sampler.sampled;
+}
+
+enum status model_step(struct model *model, const struct plan *plan, struct error *error)
+{
+    model_begin(model, plan);
+    enum status status = model_wait(model, plan->slot, error);
+    if (status == STATUS_OK && plan->header->n_needed > 0)
+        model_outcome(model, plan->slot);
+    return status;
 }

@@ -12,6 +12,7 @@ struct model {
     struct collective *collective; /* not owned */
     struct model_weights weights;
     struct conditioning conditioning;
+    struct inputs inputs;
     struct forward forward;
     struct sampler sampler;
     struct meters *meters; /* not owned; may be NULL */
@@ -35,7 +36,17 @@ struct model_options {
 enum status model_open(struct model *model, const struct model_options *options, struct error *error);
 void model_close(struct model *model); /* zeroed models are allowed */
 
-/* One step of the batch that the plan describes (all ranks, the same plan); the outcome is in model->sampler.sampled. */
+/*
+ * One step of the batch that the plan describes, in the plan's slot (all ranks, the same plans in the same order). model_begin
+ * enqueues it and returns; the plan may change then. model_wait waits until it is over, and returns what failed on the way;
+ * model_outcome then gives what became of plan.needed, [n_needed], valid until the next call. A slot takes its next
+ * step when the last one was waited for; the other slot's may be begun meanwhile.
+ */
+void model_begin(struct model *model, const struct plan *plan);
+enum status model_wait(struct model *model, int slot, struct error *error);
+const struct sampled *model_outcome(struct model *model, int slot);
+
+/* All three; the outcome is in model->sampler.sampled. */
 enum status model_step(struct model *model, const struct plan *plan, struct error *error);
 
 #endif

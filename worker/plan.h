@@ -24,7 +24,8 @@ struct plan_sequence {
     int32_t first_row, end_row;       /* rows */
     int32_t first_needed, end_needed; /* entries of needed */
     float inverse_temperature;
-    int32_t forbid_mask; /* not 0: the mask token cannot be drawn */
+    int32_t forbid_mask;   /* not 0: the mask token cannot be drawn */
+    int32_t step, n_steps; /* `at` is this step of so many; n_steps 0: of no schedule */
 };
 
 struct plan_header {
@@ -44,9 +45,13 @@ struct plan {
     struct plan_sequence *sequences; /* [max_sequences] */
     double *u_jump, *u_draw;         /* [max_rows], by entry of needed; in [0, 1) */
     int32_t *ids;                    /* [max_rows] */
-    int32_t *needed;                 /* [max_rows]: rows, ascending */
+    int32_t *from_row; /* [max_rows]: -1, or the row of the step before, as the device has it, that holds the
+                                        id instead: its step may be under way still */
+    int32_t *needed;   /* [max_rows]: rows, ascending */
+    int slot;          /* not sent: which of the STEP_SLOTS (inputs.h) this plan's step takes */
 };
 
+/* Every from_row is -1. */
 enum status plan_init(struct plan *plan, struct plan_limits limits, struct error *error);
 void plan_release(struct plan *plan);
 

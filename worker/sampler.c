@@ -5,94 +5,117 @@
 
 #include "common/clock.h"
 
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 static bool allocate_device(struct sampler *sampler)
 {
     const struct model_weights *weights = sampler->weights;
     size_t n_ranks = (size_t)sampler->collective->n_ranks, n_tiles = (size_t)shard_tiles(&weights->shard);
+    size_t others = n_ranks > 1; /* one rank's parts are already everything */
     const struct {
         void **at;
-        size_t size;
+        size_t size; /* of a row; 0: not wanted */
     } wanted[] = {
         {(void **)&sampler->tiles, n_tiles * sizeof *sampler->tiles},
         {(void **)&sampler->groups_mine, VOCABULARY_GROUPS * sizeof *sampler->groups_mine},
-        {(void **)&sampler->groups_all, VOCABULARY_GROUPS * sizeof *sampler->groups_all},
         {(void **)&sampler->left_out_mine, sizeof *sampler->left_out_mine},
-        {(void **)&sampler->left_out_all, n_ranks * sizeof *sampler->left_out_all},
-        {(void **)&sampler->inverse_temperature, sizeof *sampler->inverse_temperature},
         {(void **)&sampler->left_out, sizeof *sampler->left_out},
-        {(void **)&sampler->bound, sizeof *sampler->bound},
-        {(void **)&sampler->u_jump, sizeof *sampler->u_jump},
-        {(void **)&sampler->u_draw, sizeof *sampler->u_draw},
         {(void **)&sampler->jump_probability, sizeof *sampler->jump_probability},
         {(void **)&sampler->choice, sizeof *sampler->choice},
         {(void **)&sampler->drawn_mine, sizeof *sampler->drawn_mine},
-        {(void **)&sampler->drawn_all, n_ranks * sizeof *sampler->drawn_all},
+        {(void **)&sampler->groups_all, others * VOCABULARY_GROUPS * sizeof *sampler->groups_all},
+        {(void **)&sampler->left_out_all, others * n_ranks * sizeof *sampler->left_out_all},
+        {(void **)&sampler->drawn_all, others * n_ranks * sizeof *sampler->drawn_all},
     };
     bool all = true;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        size_t size = wanted[i].size * SAMPLER_ROWS;
-        all &= (*wanted[i].at = weights->backend->allocate(weights->device, size ? size : 64)) != NULL;
+        size_t size = wanted[i].size * (size_t)sampler->block_rows;
+        if (size > 0 || wanted[i].at == (void **)&sampler->tiles) /* a rank may have no column */
+            all &= (*wanted[i].at = weights->backend->allocate(weights->device, size ? size : 64)) != NULL;
     }
+    if (n_ranks == 1) {
+        sampler->groups_all = sampler->groups_mine;
+        sampler->left_out_all = sampler->left_out_mine;
+        sampler->drawn_all = sampler->drawn_mine;
+    }
+    return all;
+}
+
+static bool allocate_outcome(struct sampler *sampler, struct sampler_outcome *outcome)
+{
+    const struct model_weights *weights = sampler->weights;
+    size_t n_ranks = (size_t)sampler->collective->n_ranks, rows = (size_t)sampler->inputs->limits.max_rows;
+    void *(*allocate)(struct device *, size_t) = weights->backend->host_allocate;
+    bool all = (outcome->choice = allocate(weights->device, rows * sizeof *outcome->choice)) != NULL;
+    all &= (outcome->jump_probability =
+                allocate(weights->device, rows * sizeof *outcome->jump_probability)) != NULL;
+    all &= (outcome->drawn = allocate(weights->device, n_ranks * rows * sizeof *outcome->drawn)) != NULL;
     return all;
 }
 
 static bool allocate_host(struct sampler *sampler)
 {
-    size_t n_ranks = (size_t)sampler->collective->n_ranks;
-    bool all = (sampler->sampled = calloc((size_t)sampler->max_rows, sizeof *sampler->sampled)) != NULL;
+    size_t n_ranks = (size_t)sampler->collective->n_ranks, rows = (size_t)sampler->inputs->limits.max_rows;
+    bool all = (sampler->sampled = calloc(rows, sizeof *sampler->sampled)) != NULL;
     all &= (sampler->group_bytes = calloc(n_ranks, sizeof *sampler->group_bytes)) != NULL;
     all &= (sampler->logit_bytes = calloc(n_ranks, sizeof *sampler->logit_bytes)) != NULL;
     all &= (sampler->drawn_bytes = calloc(n_ranks, sizeof *sampler->drawn_bytes)) != NULL;
-    all &= (sampler->host_choice = calloc(SAMPLER_ROWS, sizeof *sampler->host_choice)) != NULL;
-    all &= (sampler->host_drawn = calloc(n_ranks * SAMPLER_ROWS, sizeof *sampler->host_drawn)) != NULL;
-    all &= (sampler->host_doubles = calloc(SAMPLER_ROWS, sizeof *sampler->host_doubles)) != NULL;
-    all &= (sampler->host_left_out = calloc(SAMPLER_ROWS, sizeof *sampler->host_left_out)) != NULL;
-    all &= (sampler->host_temperature = calloc(SAMPLER_ROWS, sizeof *sampler->host_temperature)) != NULL;
+    for (int slot = 0; slot < STEP_SLOTS; slot++)
+        all &= allocate_outcome(sampler, &sampler->outcomes[slot]);
     return all;
 }
 
 enum status sampler_init(struct sampler *sampler, const struct model_weights *weights,
-                         struct collective *collective, int max_rows, struct error *error)
+                         struct collective *collective, struct inputs *inputs, struct error *error)
 {
     enum dtype activation = weights->backend->activation_type(weights->device);
-    *sampler = (struct sampler){.weights = weights,
-                                .collective = collective,
-                                .max_rows = max_rows,
-                                .row_bytes = (size_t)weights->config.hidden * dtype_bytes(activation)};
+    *sampler =
+        (struct sampler){.weights = weights,
+                         .collective = collective,
+                         .inputs = inputs,
+                         .block_rows = least(weights->backend->on_host ? SAMPLER_ROWS : SAMPLER_ROWS_GPU,
+                                             inputs->limits.max_rows),
+                         .row_bytes = (size_t)weights->config.hidden * dtype_bytes(activation)};
     bool device = allocate_device(sampler), host = allocate_host(sampler);
     if (device && host)
         return STATUS_OK;
+    int rows = sampler->block_rows;
     sampler_release(sampler);
-    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for sampling %d rows at a time",
-                     SAMPLER_ROWS);
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                     "no memory for sampling %d rows at a time; use a smaller --batch-tokens", rows);
 }
 
 void sampler_release(struct sampler *sampler)
 {
     if (!sampler->weights)
         return;
+    const struct backend *backend = sampler->weights->backend;
+    struct device *device = sampler->weights->device;
+    bool others = sampler->collective->n_ranks > 1;
     void *const on_device[] = {sampler->tiles,
                                sampler->groups_mine,
-                               sampler->groups_all,
                                sampler->left_out_mine,
-                               sampler->left_out_all,
-                               sampler->inverse_temperature,
                                sampler->left_out,
-                               sampler->bound,
-                               sampler->u_jump,
-                               sampler->u_draw,
                                sampler->jump_probability,
                                sampler->choice,
                                sampler->drawn_mine,
-                               sampler->drawn_all};
-    void *const on_host[] = {sampler->sampled,      sampler->group_bytes,   sampler->logit_bytes,
-                             sampler->drawn_bytes,  sampler->host_choice,   sampler->host_drawn,
-                             sampler->host_doubles, sampler->host_left_out, sampler->host_temperature};
+                               others ? sampler->groups_all : NULL,
+                               others ? sampler->left_out_all : NULL,
+                               others ? sampler->drawn_all : NULL};
+    void *const on_host[] = {sampler->sampled, sampler->group_bytes, sampler->logit_bytes,
+                             sampler->drawn_bytes};
     for (size_t i = 0; i < sizeof on_device / sizeof *on_device; i++)
-        if (on_device[i])
-            sampler->weights->backend->release(sampler->weights->device, on_device[i]);
+        backend->release(device, on_device[i]);
     for (size_t i = 0; i < sizeof on_host / sizeof *on_host; i++)
         free(on_host[i]);
+    for (int slot = 0; slot < STEP_SLOTS; slot++) {
+        backend->host_release(device, sampler->outcomes[slot].choice);
+        backend->host_release(device, sampler->outcomes[slot].jump_probability);
+        backend->host_release(device, sampler->outcomes[slot].drawn);
+    }
     *sampler = (struct sampler){0};
 }
 
@@ -101,33 +124,9 @@ struct block {
     int first, n;
 };
 
-static void upload(struct sampler *sampler, void *to, const void *from, size_t size_bytes)
+static struct block block_at(const struct sampler *sampler, int first, int n_needed)
 {
-    sampler->weights->backend->upload(sampler->weights->device, to, from, size_bytes);
-}
-
-/* Spells out, row by row, what the rows' sequences ask for. */
-static void upload_rows(struct sampler *sampler, const struct plan *plan, struct block block)
-{
-    int s = 0;
-    for (int i = 0; i < block.n; i++) {
-        int entry = block.first + i;
-        while (entry >= plan->sequences[s].end_needed)
-            s++;
-        const struct plan_sequence *sequence = &plan->sequences[s];
-        bool last = sequence->at.bound < 0;
-        int32_t mask = sequence->forbid_mask ? sampler->weights->config.mask_token : -1;
-        sampler->host_left_out[i] = last ? mask : plan->ids[plan->needed[entry]];
-        sampler->host_temperature[i] = sequence->inverse_temperature;
-        sampler->host_doubles[i] = sequence->at.bound;
-    }
-    size_t n = (size_t)block.n;
-    upload(sampler, sampler->left_out, sampler->host_left_out, n * sizeof *sampler->left_out);
-    upload(sampler, sampler->inverse_temperature, sampler->host_temperature,
-           n * sizeof *sampler->inverse_temperature);
-    upload(sampler, sampler->bound, sampler->host_doubles, n * sizeof *sampler->bound);
-    upload(sampler, sampler->u_jump, plan->u_jump + block.first, n * sizeof *sampler->u_jump);
-    upload(sampler, sampler->u_draw, plan->u_draw + block.first, n * sizeof *sampler->u_draw);
+    return (struct block){first, least(n_needed - first, sampler->block_rows)};
 }
 
 static void set_part_sizes(struct sampler *sampler, int rows)
@@ -141,6 +140,14 @@ static void set_part_sizes(struct sampler *sampler, int rows)
     }
 }
 
+/* The token that each row leaves out of its sum: what it holds, or in the last step the mask, or nothing. */
+static void select_left_out(struct sampler *sampler, struct block block)
+{
+    const struct inputs *inputs = sampler->inputs;
+    inputs->backend->select_ids(inputs->device, inputs->ids_now, inputs->rows.left_out_row + block.first,
+                                inputs->rows.left_out_other + block.first, block.n, sampler->left_out);
+}
+
 static struct head_scan scan_of(const struct sampler *sampler, const void *x, struct block block)
 {
     const struct model_weights *weights = sampler->weights;
@@ -151,7 +158,7 @@ static struct head_scan scan_of(const struct sampler *sampler, const void *x, st
                              .first_column = weights->shard.columns.first,
                              .n_groups = range_size(weights->shard.groups),
                              .group_column = weights->shard.group_column,
-                             .inverse_temperature = sampler->inverse_temperature,
+                             .inverse_temperature = sampler->inputs->rows.inverse_temperature + block.first,
                              .left_out = sampler->left_out,
                              .tiles = sampler->tiles,
                              .groups = sampler->groups_mine,
@@ -159,17 +166,18 @@ static struct head_scan scan_of(const struct sampler *sampler, const void *x, st
     return scan;
 }
 
-static void choose(struct sampler *sampler, int rows)
+static void choose(struct sampler *sampler, struct block block)
 {
     const struct model_weights *weights = sampler->weights;
-    const struct head_choose op = {.rows = rows,
+    const struct input_rows *rows = &sampler->inputs->rows;
+    const struct head_choose op = {.rows = block.n,
                                    .n_groups = VOCABULARY_GROUPS,
                                    .groups = sampler->groups_all,
                                    .n_ranks = sampler->collective->n_ranks,
                                    .left_out_logit = sampler->left_out_all,
-                                   .bound = sampler->bound,
-                                   .u_jump = sampler->u_jump,
-                                   .u_draw = sampler->u_draw,
+                                   .bound = rows->bound + block.first,
+                                   .u_jump = rows->u_jump + block.first,
+                                   .u_draw = rows->u_draw + block.first,
                                    .choice = sampler->choice,
                                    .jump_probability = sampler->jump_probability};
     weights->backend->head_choose(weights->device, &op);
@@ -185,63 +193,72 @@ static void draw(struct sampler *sampler, const struct head_scan *scan)
     weights->backend->head_draw(weights->device, &op);
 }
 
-/* Brings the block's outcome to the host: each drawn row has one rank that holds its token. */
-static enum status read_back(struct sampler *sampler, struct block block, struct error *error)
+/* Writes what was drawn into the texts, and sends the block's outcome on its way to the host. */
+static void send_back(struct sampler *sampler, struct block block, const struct sampler_outcome *outcome)
 {
-    const struct model_weights *weights = sampler->weights;
-    const struct backend *backend = weights->backend;
-    int n_ranks = sampler->collective->n_ranks;
-    size_t n = (size_t)block.n;
-    backend->download(weights->device, sampler->host_choice, sampler->choice,
-                      n * sizeof *sampler->host_choice);
-    backend->download(weights->device, sampler->host_doubles, sampler->jump_probability, n * sizeof(double));
-    backend->download(weights->device, sampler->host_drawn, sampler->drawn_all,
-                      (size_t)n_ranks * n * sizeof *sampler->host_drawn);
-    enum status status = backend->synchronize(weights->device, error);
-    for (int i = 0; i < block.n && status == STATUS_OK; i++) {
-        struct sampled *sampled = &sampler->sampled[block.first + i];
-        *sampled = (struct sampled){.token = -1, .jump_probability = sampler->host_doubles[i]};
-        for (int rank = 0; rank < n_ranks; rank++) {
-            const struct drawn_token *drawn = &sampler->host_drawn[(size_t)rank * n + (size_t)i];
-            if (drawn->token < 0)
-                continue;
-            sampled->token = drawn->token;
-            sampled->log_probability = (float)((double)drawn->logit - sampler->host_choice[i].log_total);
-        }
-    }
-    return status;
+    const struct inputs *inputs = sampler->inputs;
+    const struct backend *backend = inputs->backend;
+    size_t n_ranks = (size_t)sampler->collective->n_ranks, first = (size_t)block.first, n = (size_t)block.n;
+    backend->write_drawn(inputs->device, sampler->drawn_all, (int)n_ranks, inputs->rows.needed + first,
+                         block.n, inputs->ids_now);
+    backend->download(inputs->device, outcome->choice + first, sampler->choice, n * sizeof *outcome->choice);
+    backend->download(inputs->device, outcome->jump_probability + first, sampler->jump_probability,
+                      n * sizeof *outcome->jump_probability);
+    backend->download(inputs->device, outcome->drawn + n_ranks * first, sampler->drawn_all,
+                      n_ranks * n * sizeof *outcome->drawn);
 }
 
-static enum status sample_block(struct sampler *sampler, const struct plan *plan, const void *x,
-                                struct block block, struct error *error)
+static void sample_block(struct sampler *sampler, const void *x, struct block block,
+                         const struct sampler_outcome *outcome)
 {
     const struct model_weights *weights = sampler->weights;
     struct collective *collective = sampler->collective;
-    double start = clock_seconds(), waited = collective->seconds;
     struct head_scan scan = scan_of(sampler, x, block);
     set_part_sizes(sampler, block.n);
-    upload_rows(sampler, plan, block);
+    select_left_out(sampler, block);
     weights->backend->head_scan(weights->device, &scan);
     collective->table->gather(collective, sampler->groups_mine, sampler->group_bytes, sampler->groups_all);
     collective->table->gather(collective, sampler->left_out_mine, sampler->logit_bytes,
                               sampler->left_out_all);
-    choose(sampler, block.n);
+    choose(sampler, block);
     draw(sampler, &scan);
     collective->table->gather(collective, sampler->drawn_mine, sampler->drawn_bytes, sampler->drawn_all);
-    enum status status = read_back(sampler, block, error);
+    send_back(sampler, block, outcome);
     sampler->flop += 2.0 * block.n * weights->config.hidden * range_size(weights->shard.columns);
     meter_add(sampler->meters, METER_PROGRESS, 1);
-    sampler->seconds += clock_seconds() - start - (collective->seconds - waited);
-    return status;
 }
 
-enum status sampler_run(struct sampler *sampler, const struct plan *plan, const void *x, struct error *error)
+void sampler_begin(struct sampler *sampler, int n_needed, const void *x, int slot)
 {
-    enum status status = STATUS_OK;
-    for (int first = 0; first < plan->header->n_needed && status == STATUS_OK; first += SAMPLER_ROWS) {
-        int left = plan->header->n_needed - first;
-        struct block block = {first, left < SAMPLER_ROWS ? left : SAMPLER_ROWS};
-        status = sample_block(sampler, plan, x, block, error);
+    double start = clock_seconds(), waited = sampler->collective->seconds;
+    sampler->outcomes[slot].n_needed = n_needed;
+    for (int first = 0; first < n_needed; first += sampler->block_rows)
+        sample_block(sampler, x, block_at(sampler, first, n_needed), &sampler->outcomes[slot]);
+    sampler->seconds += clock_seconds() - start - (sampler->collective->seconds - waited);
+}
+
+/* Each drawn row has one rank that holds its token. */
+static void read_block(struct sampler *sampler, struct block block, const struct sampler_outcome *outcome)
+{
+    int n_ranks = sampler->collective->n_ranks;
+    const struct drawn_token *all = outcome->drawn + (size_t)n_ranks * (size_t)block.first;
+    for (int i = 0; i < block.n; i++) {
+        int row = block.first + i;
+        struct sampled *sampled = &sampler->sampled[row];
+        *sampled = (struct sampled){.token = -1, .jump_probability = outcome->jump_probability[row]};
+        for (int rank = 0; rank < n_ranks; rank++) {
+            const struct drawn_token *drawn = &all[(size_t)rank * (size_t)block.n + (size_t)i];
+            if (drawn->token < 0)
+                continue;
+            sampled->token = drawn->token;
+            sampled->log_probability = (float)((double)drawn->logit - outcome->choice[row].log_total);
+        }
     }
-    return status;
+}
+
+void sampler_end(struct sampler *sampler, int slot)
+{
+    const struct sampler_outcome *outcome = &sampler->outcomes[slot];
+    for (int first = 0; first < outcome->n_needed; first += sampler->block_rows)
+        read_block(sampler, block_at(sampler, first, outcome->n_needed), outcome);
 }

@@ -56,7 +56,7 @@ static double cost_of_window(struct model *model, struct plan *plan, const struc
         plan->ids[i] = elbo_corrupt(config, window, few.seed, index, i, ids[window->first + (size_t)i]);
         plan->needed[i] = i;
     }
-    const struct matmul head = {.x = forward_run(&model->forward, plan),
+    const struct matmul head = {.x = forward_run(&model->forward, plan, 0),
                                 .ld_x = config->hidden,
                                 .rows = LENGTH,
                                 .weight = model->weights.head,

@@ -73,7 +73,10 @@ static enum status open_locally(struct lookup *lookup, const struct golden *gold
     if (status == STATUS_OK)
         status = plan_init(&lookup->plan, (struct plan_limits){LOOKUP_ROWS, LOOKUP_ROWS}, error);
     if (status == STATUS_OK)
-        status = sampler_init(&lookup->sampler, &lookup->weights, lookup->collective, LOOKUP_ROWS, error);
+        status = inputs_init(&lookup->inputs, lookup->backend, lookup->device,
+                             (struct plan_limits){LOOKUP_ROWS, LOOKUP_ROWS}, error);
+    if (status == STATUS_OK)
+        status = sampler_init(&lookup->sampler, &lookup->weights, lookup->collective, &lookup->inputs, error);
     return status;
 }
 
@@ -91,6 +94,7 @@ enum status lookup_open(struct lookup *lookup, const struct golden *golden, int 
 void lookup_close(struct lookup *lookup)
 {
     sampler_release(&lookup->sampler);
+    inputs_release(&lookup->inputs);
     plan_release(&lookup->plan);
     free(lookup->host_x);
     if (lookup->weights.backend) {
@@ -136,7 +140,10 @@ enum status lookup_run(struct lookup *lookup, const struct sampled **sampled, st
     *lookup->plan.header = (struct plan_header){PLAN_STEP, n, n, n};
     lookup->backend->upload(lookup->device, lookup->x, lookup->host_x,
                             (size_t)n * (size_t)lookup->n_ids * sizeof(float));
-    enum status status = sampler_run(&lookup->sampler, &lookup->plan, lookup->x, error);
+    inputs_upload(&lookup->inputs, &lookup->plan, NULL, lookup->weights.config.mask_token, 0);
+    sampler_begin(&lookup->sampler, n, lookup->x, 0);
+    enum status status = lookup->backend->synchronize(lookup->device, error);
+    sampler_end(&lookup->sampler, 0);
     *sampled = lookup->sampler.sampled;
     return collective_agree(lookup->collective, status, error);
 }

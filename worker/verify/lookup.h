@@ -17,6 +17,7 @@ struct lookup {
     struct device *device;
     struct collective *collective;
     struct model_weights weights; /* only what the sampler reads */
+    struct inputs inputs;
     struct sampler sampler;
     struct plan plan;
     float *x;      /* device [LOOKUP_ROWS, n_ids] */

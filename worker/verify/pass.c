@@ -46,7 +46,7 @@ enum status pass_run(struct model *model, const struct golden_file *file, const 
     if (status != STATUS_OK)
         return status;
     plan_everything(&plan, pass);
-    *x = forward_run(&model->forward, &plan);
+    *x = forward_run(&model->forward, &plan, 0);
     plan_release(&plan);
     return collective_agree(model->collective, model->backend->synchronize(model->device, error), error);
 }
