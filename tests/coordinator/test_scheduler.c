@@ -12,7 +12,8 @@ enum { LENGTH = 10, N_IDS = 100, STEPS = 4 };
 /* A client that remembers. */
 struct client {
     uint64_t number;
-    int n_accepted, n_frames, n_ended;
+    int n_accepted, n_frames, n_ended, steps;
+    double estimated_seconds;
     uint32_t last_step;
     enum status status;
     char text[256];
@@ -21,6 +22,8 @@ struct client {
 
 /* A replica that remembers what was submitted last, and how much. */
 struct fake_line {
+    uint64_t ticket; /* of the last that was submitted */
+    uint64_t batch_step;
     int n_submitted, n_cancelled, n_drained, n_hung_up;
     uint64_t number, cancelled;
     uint32_t step;
@@ -29,11 +32,15 @@ struct fake_line {
 
 static struct scheduler *scheduler;
 static int n_changes;
+static char events[64]; /* a letter each */
+static size_t n_events;
+static void note_event(void *context, const struct scheduler_event *event);
 
 static void on_accepted(void *context, const struct sequence *sequence)
 {
     struct client *client = context;
-    (void)sequence;
+    client->steps = sequence->request.steps;
+    client->estimated_seconds = sequence->request.estimated_seconds;
     client->n_accepted++;
 }
 
@@ -64,15 +71,16 @@ static void line_submit(void *context, const struct sequence *sequence)
     struct fake_line *line = context;
     line->n_submitted++;
     line->number = sequence->number;
+    line->ticket = sequence->ticket;
     line->step = sequence->step;
     memcpy(line->ids, sequence->request.ids, sizeof line->ids);
 }
 
-static void line_cancel(void *context, uint64_t number)
+static void line_cancel(void *context, uint64_t ticket)
 {
     struct fake_line *line = context;
     line->n_cancelled++;
-    line->cancelled = number;
+    line->cancelled = ticket;
 }
 
 static void line_drain(void *context)
@@ -96,8 +104,13 @@ static void count_change(void *context)
 
 static void set_up(void)
 {
-    const struct scheduler_options options = {
-        .max_queue = 3, .n_ids = N_IDS, .silence_seconds = 0, .changed = count_change};
+    const struct scheduler_options options = {.max_queue = 3,
+                                              .n_ids = N_IDS,
+                                              .silence_seconds = 0,
+                                              .changed = count_change,
+                                              .max_queue_tokens = 100,
+                                              .client_tokens = 1000,
+                                              .observer = {.event = note_event}};
     scheduler = scheduler_create(&options);
     n_changes = 0;
 }
@@ -565,6 +578,288 @@ START_TEST(totals_add_up)
 }
 END_TEST
 
+/* ---- classes, limits, deadlines ---- */
+
+static enum status accept_with(struct client *client, enum request_class class, int length,
+                               struct request_terms terms, int steps_least, struct error *error)
+{
+    struct request request = make_request(length);
+    request.class = class;
+    request.terms = terms;
+    request.steps_least = steps_least;
+    request.steps_default = STEPS;
+    *client = (struct client){0};
+    enum status status = scheduler_accept(scheduler, &request, &sink, client, &client->number, error);
+    request_release(&request);
+    return status;
+}
+
+static void accept_class(struct client *client, enum request_class class)
+{
+    struct error error;
+    enum status status = accept_with(client, class, LENGTH, (struct request_terms){0}, 0, &error);
+    ck_assert_msg(status == STATUS_OK, "%s", status == STATUS_OK ? "" : error.text);
+}
+
+/* Reports a step as a replica does that says how large its batch was and how long it took. */
+static void report_measured(struct fake_line *line, uint64_t ticket, uint32_t step, int64_t tokens,
+                            double seconds)
+{
+    uint32_t position = step, id = 10 + step;
+    struct step_report step_report = {.ticket = ticket,
+                                      .step = step,
+                                      .n_changed = 1,
+                                      .positions = &position,
+                                      .ids = &id,
+                                      .done = step == STEPS,
+                                      .step_ms = 1e3 * seconds,
+                                      .batch_step = ++line->batch_step,
+                                      .batch_tokens = tokens};
+    ck_assert_int_eq(scheduler_report(scheduler, line, &step_report, NULL), STATUS_OK);
+}
+
+/* A replica of four places whose steps take a second, whatever their size, and which runs nothing. */
+static void attach_measured(struct fake_line *line)
+{
+    static struct client first;
+    attach_ready("r0", line, 4);
+    accept_class(&first, CLASS_NORMAL);
+    for (uint32_t step = 1; step <= STEPS; step++)
+        report_measured(line, first.number, step, step % 2 ? 4 * LENGTH : LENGTH, 1);
+    ck_assert_int_eq(first.n_ended, 1);
+}
+
+static struct request_terms by(double seconds)
+{
+    return (struct request_terms){.deadline_at = clock_seconds() + seconds};
+}
+
+START_TEST(a_higher_class_takes_the_place_and_gives_it_back)
+{
+    static struct client low, high;
+    static struct fake_line line;
+    attach_ready("r0", &line, 1);
+    accept_class(&low, CLASS_LOW);
+    report_steps(&line, low.number, 1, 1);
+    accept_class(&high, CLASS_HIGH);
+    ck_assert_uint_eq(line.cancelled, low.number);
+    ck_assert_uint_eq(line.number, high.number);
+    ck_assert_uint_eq(totals().preempted, 1);
+    report_steps(&line, low.number, 2, 2); /* the step that was under way is not lost */
+    ck_assert_uint_eq(low.last_step, 2);
+    report_steps(&line, high.number, 1, STEPS);
+    ck_assert_int_eq(high.status, STATUS_OK);
+    ck_assert_uint_eq(line.number, low.number);
+    ck_assert_uint_eq(line.step, 2);
+    ck_assert_uint_ne(line.ticket, low.number); /* so that nothing old is taken for something new: */
+    ck_assert_int_eq(report(&line, low.number, 3), STATUS_OK);
+    ck_assert_uint_eq(low.last_step, 2);
+    report_steps(&line, line.ticket, 3, STEPS);
+    ck_assert_int_eq(low.n_ended, 1);
+    ck_assert_int_eq(low.status, STATUS_OK);
+}
+END_TEST
+
+START_TEST(a_last_step_under_way_ends_the_request)
+{
+    static struct client low, high;
+    static struct fake_line line;
+    attach_ready("r0", &line, 1);
+    accept_class(&low, CLASS_LOW);
+    report_steps(&line, low.number, 1, STEPS - 1);
+    accept_class(&high, CLASS_HIGH);
+    report_steps(&line, low.number, STEPS, STEPS);
+    ck_assert_int_eq(low.n_ended, 1);
+    ck_assert_int_eq(low.status, STATUS_OK);
+    ck_assert_uint_eq(totals().queued, 0);
+    report_steps(&line, high.number, 1, STEPS);
+}
+END_TEST
+
+START_TEST(the_place_of_one_that_ends_is_filled_ahead)
+{
+    static struct client clients[2];
+    static struct fake_line line;
+    const struct replica_capacity capacity = {
+        .max_sequences = 1, .max_tokens = LENGTH, .held_sequences = 1, .held_tokens = LENGTH};
+    attach("r0", &line);
+    scheduler_ready(scheduler, &line, &capacity);
+    for (int i = 0; i < 2; i++)
+        accept(&clients[i]);
+    report_steps(&line, clients[0].number, 1, STEPS - 2);
+    ck_assert_int_eq(line.n_submitted, 1);
+    report_steps(&line, clients[0].number, STEPS - 1, STEPS - 1);
+    ck_assert_int_eq(line.n_submitted, 2);
+    report_steps(&line, clients[0].number, STEPS, STEPS);
+    report_steps(&line, clients[1].number, 1, STEPS);
+}
+END_TEST
+
+START_TEST(low_ones_do_not_keep_high_ones_out)
+{
+    static struct client low[4], high;
+    struct error error;
+    for (int i = 0; i < 3; i++)
+        accept_class(&low[i], CLASS_LOW);
+    ck_assert_int_eq(accept_with(&low[3], CLASS_LOW, LENGTH, (struct request_terms){0}, 0, &error),
+                     STATUS_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(error.retry_after_ms, 1000); /* nothing is measured */
+    accept_class(&high, CLASS_HIGH);
+    ck_assert_uint_eq(totals().refused[REFUSED_QUEUE_REQUESTS], 1);
+}
+END_TEST
+
+START_TEST(the_queue_is_bounded_in_tokens)
+{
+    static struct client clients[2];
+    struct error error;
+    ck_assert_int_eq(accept_length(&clients[0], 60, NULL), STATUS_OK);
+    ck_assert_int_eq(accept_length(&clients[1], 41, &error), STATUS_RESOURCE_EXHAUSTED);
+    ck_assert_ptr_nonnull(strstr(error.text, "--max-queue-tokens 100"));
+    ck_assert_int_gt(error.retry_after_ms, 0);
+    ck_assert_uint_eq(totals().refused[REFUSED_QUEUE_TOKENS], 1);
+    ck_assert_int_eq(accept_length(&clients[1], 40, &error), STATUS_OK);
+}
+END_TEST
+
+START_TEST(one_client_has_its_limits)
+{
+    static struct client clients[5];
+    struct error error;
+    struct request_terms ann = {.caller = "ann", .max_requests = 2},
+                         bob = {.caller = "bob", .max_tokens = 15}, any = {.caller = "any"};
+    ck_assert_int_eq(accept_with(&clients[0], CLASS_NORMAL, 10, ann, 0, NULL), STATUS_OK);
+    ck_assert_int_eq(accept_with(&clients[1], CLASS_NORMAL, 10, ann, 0, NULL), STATUS_OK);
+    ck_assert_int_eq(accept_with(&clients[2], CLASS_HIGH, 10, ann, 0, &error), STATUS_RESOURCE_EXHAUSTED);
+    ck_assert_ptr_nonnull(strstr(error.text, "ann"));
+    ck_assert_int_gt(error.retry_after_ms, 0);
+    ck_assert_int_eq(accept_with(&clients[2], CLASS_HIGH, 16, bob, 0, &error), STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(accept_with(&clients[2], CLASS_HIGH, 10, bob, 0, NULL), STATUS_OK);
+    ck_assert_int_eq(accept_with(&clients[3], CLASS_HIGH, 6, bob, 0, &error), STATUS_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(accept_with(&clients[3], CLASS_HIGH, 1001, any, 0, &error), STATUS_INVALID_ARGUMENT);
+    scheduler_cancel(scheduler, clients[0].number);
+    scheduler_cancel(scheduler, clients[1].number);
+    ck_assert_int_eq(accept_with(&clients[3], CLASS_NORMAL, 10, ann, 0, NULL), STATUS_OK);
+    ck_assert_int_eq(accept_with(&clients[4], CLASS_NORMAL, 10, ann, 0, NULL), STATUS_OK);
+    ck_assert_uint_eq(totals().refused[REFUSED_CLIENT], 4);
+}
+END_TEST
+
+START_TEST(who_cannot_finish_in_time_is_told_at_once)
+{
+    static struct client client;
+    static struct fake_line line;
+    struct error error;
+    ck_assert_int_eq(accept_with(&client, CLASS_NORMAL, LENGTH, by(0.01), 0, NULL),
+                     STATUS_OK); /* not measured */
+    scheduler_cancel(scheduler, client.number);
+    attach_measured(&line);
+    ck_assert_int_eq(accept_with(&client, CLASS_NORMAL, LENGTH, by(2.5), 0, &error),
+                     STATUS_DEADLINE_EXCEEDED);
+    ck_assert_ptr_nonnull(strstr(error.text, "4 steps"));
+    ck_assert_uint_eq(totals().refused[REFUSED_DEADLINE], 1);
+    ck_assert_int_eq(accept_with(&client, CLASS_NORMAL, LENGTH, by(4.5), 0, NULL), STATUS_OK);
+    ck_assert_double_eq_tol(client.estimated_seconds, 4, 0.1);
+}
+END_TEST
+
+START_TEST(automatic_steps_fit_the_time)
+{
+    static struct client clients[4];
+    static struct fake_line line;
+    struct error error;
+    attach_measured(&line);
+    const struct {
+        double seconds;
+        int steps;
+    } cases[] = {{100, 4}, {5, 4}, {4.5, 2}, {2.5, 2}, {2.3, 1}, {1.0, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_int_eq(accept_with(&clients[0], CLASS_NORMAL, LENGTH, by(cases[i].seconds), 1, NULL),
+                         STATUS_OK);
+        ck_assert_int_eq(clients[0].steps, cases[i].steps);
+        scheduler_cancel(scheduler, clients[0].number);
+    }
+    ck_assert_int_eq(accept_with(&clients[0], CLASS_NORMAL, LENGTH, by(1.5), 2, &error),
+                     STATUS_DEADLINE_EXCEEDED); /* 2 at least */
+    ck_assert_int_eq(accept_with(&clients[0], CLASS_NORMAL, LENGTH, (struct request_terms){0}, 1, NULL),
+                     STATUS_OK);
+    ck_assert_int_eq(clients[0].steps, 4); /* no deadline: the most */
+}
+END_TEST
+
+START_TEST(waiting_counts_in_the_estimate)
+{
+    static struct client clients[5], late;
+    static struct fake_line line;
+    attach_measured(&line);
+    for (int i = 0; i < 4; i++)
+        accept_class(&clients[i], CLASS_NORMAL); /* four seconds, all places */
+    accept_class(&clients[4], CLASS_NORMAL);
+    ck_assert_double_eq_tol(clients[4].estimated_seconds, 8, 0.5);
+    ck_assert_int_eq(accept_with(&late, CLASS_NORMAL, LENGTH, by(5), 0, NULL), STATUS_DEADLINE_EXCEEDED);
+    ck_assert_int_eq(accept_with(&late, CLASS_HIGH, LENGTH, by(5), 0, NULL),
+                     STATUS_OK); /* somebody gives way */
+    ck_assert_uint_eq(totals().preempted, 1);
+}
+END_TEST
+
+START_TEST(work_that_waits_counts_in_the_estimate)
+{
+    static struct client clients[4], large[2], late;
+    static struct fake_line line;
+    attach_measured(&line);
+    for (int i = 0; i < 4; i++)
+        accept_class(&clients[i], CLASS_NORMAL);
+    for (int i = 0; i < 2; i++) /* 240 positions and steps, and 40 are done in a second */
+        ck_assert_int_eq(accept_with(&large[i], CLASS_NORMAL, 3 * LENGTH, (struct request_terms){0}, 0, NULL),
+                         STATUS_OK);
+    accept_class(&late, CLASS_NORMAL);
+    ck_assert_double_eq_tol(late.estimated_seconds, 6 + 4, 0.5);
+}
+END_TEST
+
+static void note_event(void *context, const struct scheduler_event *event)
+{
+    (void)context;
+    static const char letters[] = {[EVENT_ACCEPTED] = 'a',    [EVENT_REFUSED] = 'r', [EVENT_STARTED] = 's',
+                                   [EVENT_FIRST_FRAME] = 'f', [EVENT_STEP] = '.',    [EVENT_PREEMPTED] = 'p',
+                                   [EVENT_MOVED] = 'm',       [EVENT_LOST] = 'l',    [EVENT_ENDED] = 'e'};
+    events[n_events++ % (sizeof events - 1)] = letters[event->kind];
+}
+
+START_TEST(an_observer_hears_of_everything)
+{
+    static struct client client;
+    static struct fake_line line;
+    n_events = 0;
+    memset(events, 0, sizeof events);
+    attach_ready("r0", &line, 1);
+    accept(&client);
+    report_steps(&line, client.number, 1, 2);
+    scheduler_detach(scheduler, &line, false, "its stream broke");
+    attach_ready("r1", &line, 1);
+    report_steps(&line, client.number, 3, STEPS);
+    scheduler_refuse_new(scheduler);
+    accept_length(&client, LENGTH, NULL);
+    ck_assert_str_eq(events, "asf..ls..er");
+}
+END_TEST
+
+START_TEST(ten_thousand_cancelled_requests_leave_nothing)
+{
+    static struct client client;
+    static struct fake_line line;
+    attach_ready("r0", &line, 4);
+    for (int i = 0; i < 10000; i++) {
+        accept_class(&client, (enum request_class)(i % CLASS_COUNT));
+        report_steps(&line, line.ticket, 1, (uint32_t)i % STEPS);
+        scheduler_cancel(scheduler, client.number);
+    }
+    ck_assert(scheduler_is_idle(scheduler)); /* what the address sanitizer says is the test's other half */
+    ck_assert_uint_eq(totals().cancelled, 10000);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("scheduler");
@@ -590,6 +885,18 @@ int main(void)
     tcase_add_test(cases, no_replica_is_blamed_while_we_were_stopped);
     tcase_add_test(cases, shutting_down_refuses_then_ends);
     tcase_add_test(cases, totals_add_up);
+    tcase_add_test(cases, a_higher_class_takes_the_place_and_gives_it_back);
+    tcase_add_test(cases, a_last_step_under_way_ends_the_request);
+    tcase_add_test(cases, the_place_of_one_that_ends_is_filled_ahead);
+    tcase_add_test(cases, low_ones_do_not_keep_high_ones_out);
+    tcase_add_test(cases, the_queue_is_bounded_in_tokens);
+    tcase_add_test(cases, one_client_has_its_limits);
+    tcase_add_test(cases, who_cannot_finish_in_time_is_told_at_once);
+    tcase_add_test(cases, automatic_steps_fit_the_time);
+    tcase_add_test(cases, waiting_counts_in_the_estimate);
+    tcase_add_test(cases, work_that_waits_counts_in_the_estimate);
+    tcase_add_test(cases, an_observer_hears_of_everything);
+    tcase_add_test(cases, ten_thousand_cancelled_requests_leave_nothing);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
