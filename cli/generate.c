@@ -1,9 +1,9 @@
 /* `millrace generate`: one request, shown while it is refined. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/choices.h"
 #include "cli/command.h"
 #include "cli/connection.h"
 #include "cli/infill.h"
@@ -16,10 +16,10 @@ static const char generate_path[] = "/millrace.v1.Millrace/Generate";
 enum { LOOK_EVERY_MS = 100 };
 
 struct generate_settings {
-    const char *file, *infill, *seed, *model, *endpoint, *model_directory, *solver;
-    int64_t length, steps, gap, ranks, timeout, most_changes, pace_ms;
-    double temperature;
-    bool length_given, steps_given, temperature_given, endpoint_given, model_directory_given, pace_given,
+    const char *file, *infill, *seed, *steps, *priority, *model, *endpoint, *model_directory, *solver;
+    int64_t length, gap, ranks, timeout, most_changes, pace_ms;
+    double temperature, deadline;
+    bool length_given, temperature_given, deadline_given, endpoint_given, model_directory_given, pace_given,
         json, json_frames, no_view, revise;
 };
 
@@ -27,6 +27,7 @@ struct generate_settings {
 struct generate_request {
     Millrace__V1__GenerateRequest message;
     Millrace__V1__Infill infill_message;
+    Millrace__V1__AutoSteps auto_steps;
     Millrace__V1__Segment *segments;
     Millrace__V1__Segment **segment_pointers;
     struct infill infill;
@@ -41,39 +42,11 @@ static void release_request(struct generate_request *request)
     free(request->text);
 }
 
-static enum status read_seed(const char *text, Millrace__V1__GenerateRequest *message, struct error *error)
-{
-    char *end;
-    if (!text)
-        return STATUS_OK;
-    errno = 0;
-    unsigned long long seed = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno == ERANGE)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "--seed needs a whole number from 0 to 2^64 - 1, not '%s'", text);
-    message->seed_choice_case = MILLRACE__V1__GENERATE_REQUEST__SEED_CHOICE_SEED;
-    message->seed = seed;
-    return STATUS_OK;
-}
-
-static enum status read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error)
-{
-    enum solver solver;
-    enum status status = solver_from_name(name, &solver, error);
-    if (status == STATUS_OK)
-        message->solver = (Millrace__V1__Solver)solver; /* the same numbers: common/solver.h */
-    return status;
-}
-
 static void set_choices(const struct generate_settings *settings, Millrace__V1__GenerateRequest *message)
 {
     if (settings->length_given) {
         message->length_choice_case = MILLRACE__V1__GENERATE_REQUEST__LENGTH_CHOICE_LENGTH;
         message->length = (uint32_t)settings->length;
-    }
-    if (settings->steps_given) {
-        message->steps_choice_case = MILLRACE__V1__GENERATE_REQUEST__STEPS_CHOICE_STEPS;
-        message->steps = (uint32_t)settings->steps;
     }
     if (settings->temperature_given) {
         message->temperature_choice_case = MILLRACE__V1__GENERATE_REQUEST__TEMPERATURE_CHOICE_TEMPERATURE;
@@ -138,9 +111,13 @@ static enum status build_request(const struct generate_settings *settings, const
     if (settings->model)
         request->message.model = (char *)(uintptr_t)settings->model;
     set_choices(settings, &request->message);
-    enum status status = read_seed(settings->seed, &request->message, error);
+    enum status status = choice_read_seed(settings->seed, &request->message, error);
     if (status == STATUS_OK)
-        status = read_solver(settings->solver, &request->message, error);
+        status = choice_read_steps(settings->steps, &request->message, &request->auto_steps, error);
+    if (status == STATUS_OK)
+        status = choice_read_priority(settings->priority, &request->message, error);
+    if (status == STATUS_OK)
+        status = choice_read_solver(settings->solver, &request->message, error);
     if (status == STATUS_OK)
         status = settings->infill ? set_infill(settings, request, error)
                                   : set_prompt(settings, argument, request, error);
@@ -185,9 +162,9 @@ static enum status run_request(const struct generate_settings *settings,
                                struct output *output, struct error *error)
 {
     struct rpc_stream *stream = NULL;
-    enum status status =
-        rpc_stream_open(connection->channel, generate_path, &request->message.base,
-                        &millrace__v1__generate_event__descriptor, (double)settings->timeout, &stream, error);
+    enum status status = rpc_stream_open(
+        connection->channel, generate_path, &request->message.base, &millrace__v1__generate_event__descriptor,
+        settings->deadline_given ? settings->deadline : (double)settings->timeout, &stream, error);
     if (status == STATUS_OK)
         status = show_events(stream, output, error);
     rpc_stream_close(stream);
@@ -247,6 +224,7 @@ static const char examples[] =
     "millrace generate \"Once upon a time\"\n"
     "millrace generate --steps 16 --length 200 --seed 7 < beginning.txt\n"
     "millrace generate --infill \"The ___ sat on the ___4___ and purred.\" --length 64\n"
+    "millrace generate --steps auto --deadline 2 \"As soon as\"\n"
     "millrace generate --json \"It was\" | jq -r .text\n"
     "millrace generate --endpoint 10.0.0.1:7077 \"Far away\"";
 
@@ -258,9 +236,16 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
         {"length", 'l', OPTION_INTEGER, "N", NULL, NULL, 1, 1 << 20,
          "Tokens in all, the prompt's included. Without it: the length that the model was trained with.",
          &s->length, &s->length_given},
-        {"steps", 's', OPTION_INTEGER, "N", NULL, NULL, 1, 65536,
-         "Refinement steps: fewer are faster, more are better. Without it: the model's default.", &s->steps,
-         &s->steps_given},
+        {"steps", 's', OPTION_TEXT, "N", NULL, NULL, 0, 0,
+         "Refinement steps: fewer are faster, more are better. auto: as many as --deadline leaves time for "
+         "(auto:4: "
+         "at least 4, auto:4-32: and at most 32). Without it: the model's default.",
+         &s->steps, NULL},
+        {"deadline", 0, OPTION_REAL, "SECONDS", NULL, NULL, 0.001, 86400,
+         "The text must be finished in so long; a cluster that cannot do that says so at once.", &s->deadline,
+         &s->deadline_given},
+        {"priority", 0, OPTION_TEXT, "CLASS", NULL, "normal", 0, 0,
+         "high, normal or low: who goes first where not all can run.", &s->priority, NULL},
         {"seed", 0, OPTION_TEXT, "N", NULL, NULL, 0, 0,
          "The same model, request and seed give the same text. Without it: a new one each time.", &s->seed,
          NULL},

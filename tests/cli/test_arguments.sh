@@ -31,7 +31,9 @@ expect 2 "there is no command 'xyzzy'; .millrace help. lists them" "$millrace" x
 expect 2 "there is no command 'serv'; did you mean .millrace serve" "$millrace" help serv
 
 expect 2 'unknown option --lenght; did you mean --length\?' "$millrace" generate --lenght 5
-expect 2 '--steps is 0; it must be from 1 to' "$millrace" generate --steps 0
+expect 2 '--steps needs a whole number from 1 to' "$millrace" generate --steps 0
+expect 2 "not 'auto:4-'" "$millrace" generate --steps auto:4-
+expect 2 '--priority is high, normal or low' "$millrace" generate --priority urgent
 expect 2 '--temperature is 0; it must be from 0.01 to 100' "$millrace" generate --temperature 0
 expect 2 "--seed needs a whole number from 0 to 2\^64 - 1, not '-1'" "$millrace" generate --seed -1 x
 expect 2 "not '18446744073709551616'" "$millrace" generate --seed 18446744073709551616 x

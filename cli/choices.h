@@ -1,0 +1,18 @@
+#ifndef MILLRACE_CLI_CHOICES_H
+#define MILLRACE_CLI_CHOICES_H
+
+#include "common/status.h"
+#include "proto/millrace.pb-c.h"
+
+/* What is typed for a request, into its message. INVALID_ARGUMENT names the option and what it takes; NULL texts leave
+ * the message as it is. */
+enum status choice_read_seed(const char *text, Millrace__V1__GenerateRequest *message, struct error *error);
+/* "16", "auto", "auto:4" (at least) or "auto:4-32"; the message then points to `auto_steps`. */
+enum status choice_read_steps(const char *text, Millrace__V1__GenerateRequest *message,
+                              Millrace__V1__AutoSteps *auto_steps, struct error *error);
+/* "high", "normal", "low" */
+enum status choice_read_priority(const char *name, Millrace__V1__GenerateRequest *message,
+                                 struct error *error);
+enum status choice_read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error);
+
+#endif
