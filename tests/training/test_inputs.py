@@ -157,7 +157,7 @@ class Tokens(tiny.WithFiles):
 class Program(tiny.WithFiles):
     def test_errors_are_sentences(self):
         (self.directory / "tiny.toml").write_text(tiny.TOML.replace("heads = 2", "heads = 3"))
-        command = [sys.executable, "-m", "fsdfm", "prepare", self.directory / "tiny.toml", "--run", self.run_directory]
+        command = [sys.executable, "-m", "fsdfm", "prepare", self.directory / "tiny.toml", self.run_directory]
         result = subprocess.run(command, capture_output=True, text=True, cwd=Path(configuration.__file__).parents[1])
         self.assertEqual(result.returncode, 1)
         self.assertRegex(result.stderr, "^fsdfm: .*tiny.toml: model.hidden is 16; it must be a multiple")

@@ -35,9 +35,12 @@ class WithRuns(tiny.WithFiles):
         return Quiet(self.settings, stage, self.run_directory, Machine(**MACHINE))
 
     def finish(self, name):
+        """Trained to the end; then every weight made large, so that every part of the network shows in its logits."""
         run = self.start(name)
         self.assertTrue(run.go())
-        return run
+        for parameter in run.average.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+        run.save()
 
 
 class Runs(WithRuns):
@@ -127,7 +130,9 @@ class Saves(tiny.WithFiles):
         self.assertEqual(result.returncode, -signal.SIGKILL)
         self.assertTrue(self.path.with_name("x.pt.new").exists(), "the save was under way")
         self.assertEqual(checkpoint.load(self.path), {"good": 1})
-        checkpoint.save(self.path, {"good": 3})
+        with open(self.path, "rb") as old:
+            checkpoint.save(self.path, {"good": 3})
+            self.assertEqual(torch.load(old), {"good": 1}, "replaced, not written over")
         self.assertEqual(checkpoint.load(self.path), {"good": 3})
 
     def test_full_disk(self):

@@ -13,7 +13,7 @@ from .errors import TrainingError
 def common(parsers, name, text):
     parser = parsers.add_parser(name, help=text, description=text)
     parser.add_argument("config", help="the model's .toml")
-    parser.add_argument("--run", required=True, metavar="DIR", help="tokens, checkpoints and logs of this model")
+    parser.add_argument("run", metavar="run-directory", help="tokens, checkpoints and logs of this model")
     return parser
 
 

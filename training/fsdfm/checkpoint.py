@@ -73,6 +73,6 @@ def load_for(path, config, stage):
         if have.get(key) != want[key]:
             raise TrainingError(
                 f"{path} was made with {key} = {have.get(key)}, the configuration says {want[key]}: "
-                "set it back, or give another --run"
+                "set it back, or give another run directory"
             )
     return content
