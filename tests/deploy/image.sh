@@ -1,0 +1,46 @@
+#!/bin/sh
+# The image's root file system runs as a cluster would run it: a user without privileges, no capabilities, everything read-only but
+# /tmp and /dev/shm, no network but its own loopback; and it is made of the same bytes twice.
+# usage: image.sh BUILD_DIRECTORY SOURCE_DIRECTORY        MILLRACE_TEST_IMAGE=1 asks for it (minutes, downloads)
+set -eu
+[ -n "${MILLRACE_TEST_IMAGE:-}" ] || { echo "skipped: set MILLRACE_TEST_IMAGE=1 (two roots are made: minutes and 160 MB of downloads)"; exit 77; }
+[ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
+command -v mmdebstrap >/dev/null || { echo "skipped: no mmdebstrap"; exit 77; }
+build=$1 source=$2 work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+fail() { echo "image.sh: $*" >&2; exit 1; }
+
+"$source/deploy/image/rootfs.sh" "$build" "$work/one.tar" 2>"$work/log" || { tail -5 "$work/log"; fail "rootfs.sh"; }
+if [ "${MILLRACE_TEST_IMAGE}" = 2 ]; then
+    "$source/deploy/image/rootfs.sh" "$build" "$work/two.tar" 2>/dev/null
+    cmp "$work/one.tar" "$work/two.tar" || fail "two builds differ"
+    echo "two builds: the same $(sha256sum <"$work/one.tar" | cut -c1-16)"
+fi
+mkdir "$work/root"
+tar -C "$work/root" -xf "$work/one.tar"
+echo "size: $(du -sm "$work/root" | cut -f1) MiB, $(gzip -1 <"$work/one.tar" | wc -c | awk '{printf "%d", $1 / 1048576}') MiB compressed"
+[ -z "$(find "$work/root" -xdev -perm /6000 -type f)" ] || fail "set-user-ID programs are left"
+
+cat >"$work/inside.sh" <<'END'
+set -eu
+mount --bind "$1" "$1"
+mount -t proc proc "$1/proc"
+mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
+mount --rbind /dev "$1/dev"
+mount -t tmpfs -o mode=1777,size=64m tmpfs "$1/dev/shm"
+mount -o remount,bind,ro "$1"
+ip link set lo up
+# Leaving root's user id drops all capabilities, and no-new-privs keeps it so.
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp MILLRACE_MODEL=/usr/share/millrace/models/books-mini \
+    chroot --userspec=65532:65532 "$1" setpriv --no-new-privs /bin/sh -c '
+        [ "$(id -u)" = 65532 ] || exit 3
+        ! touch /usr/x 2>/dev/null || exit 4
+        millrace-coordinator --listen 127.0.0.1:7077 --ready-file /tmp/ready 2>/tmp/log & coordinator=$!
+        i=0; until [ -s /tmp/ready ]; do i=$((i + 1)); [ $i -lt 600 ] || { cat /tmp/log; exit 5; }; sleep 0.1; done
+        millrace status --endpoint 127.0.0.1:7077 >/tmp/status || { cat /tmp/log; exit 6; }   # the health check
+        millrace generate --endpoint 127.0.0.1:7077 --seed 7 --length 64 "Once upon a time" || exit 7
+        kill -TERM $coordinator
+        wait $coordinator || { cat /tmp/log; exit 8; }'
+END
+text=$(unshare --mount --net --pid --fork --propagation private sh "$work/inside.sh" "$work/root") || fail "ended with $?: $text"
+case $text in "Once upon a time"*) echo "image: ran as 65532 on a read-only root: $(printf '%s' "$text" | head -c 60 | tr '\n' ' ')..." ;; *) fail "said: $text" ;; esac
