@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +31,14 @@
 
 enum {
     MAX_MESSAGE_BYTES = 1 << 20, /* of requests and reports; the longest text is far below */
-    /* Between SIGTERM and SIGKILL for ranks. Short: a drain goes over the line to the replica; a signal means
-     * that a rank of the job died or that the drain failed, and whoever waits for its texts waits for this
-     * too. */
-    GRACE_SECONDS = 1,
+    /* That mpirun gives its ranks between SIGTERM and SIGKILL. A drain goes over the line to the replica, so a signal
+     * means that a rank of the job died or that the drain failed: the ranks that are left hang in an exchange
+     * with it, and whoever waits for their texts would wait for this too. */
+    GRACE_SECONDS = 0,
     CLOSE_SECONDS = 2, /* for streams that are ending when the server closes */
 };
+
+#define LEAST_ATTACH_SECONDS 10.0 /* from the start of mpirun to its leader's hello, before anything is loaded */
 
 static struct {
     const char *listen, *http, *model, *backend, *ready_file, *log_format;
@@ -254,9 +257,9 @@ static enum status prepare_spawn(struct process *process, struct error *error)
     if (status != STATUS_OK)
         return status;
     process->launch = choose_launch(process);
+    double attach_seconds = fmax(LEAST_ATTACH_SECONDS, 2 * settings.replica_timeout);
     process->lifecycle.spawn =
-        spawn_create(&process->launch, (int)settings.spawn, SCHEDULER_PATIENCE * settings.replica_timeout,
-                     process->lifecycle.scheduler);
+        spawn_create(&process->launch, (int)settings.spawn, attach_seconds, process->lifecycle.scheduler);
     if (process->lifecycle.spawn)
         return STATUS_OK;
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %d replicas", (int)settings.spawn);

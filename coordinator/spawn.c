@@ -21,6 +21,7 @@
 #include "coordinator/shm_directory.h"
 
 #define LEAST_PAUSE_SECONDS 0.5
+#define SETTLED_SECONDS 10.0 /* who lived for so long is started again at once */
 #define MOST_PAUSE_SECONDS 10.0
 #define IDLE_LOOK_SECONDS 1.0
 
@@ -97,6 +98,8 @@ static void on_death(struct spawn *spawn, struct child *child, int wait_status)
     child->n_failed_starts = was_ready ? 0 : child->n_failed_starts + 1;
     double doublings = fmin(fmax(child->n_failed_starts - 1, 0), 10);
     double pause = fmin(LEAST_PAUSE_SECONDS * pow(2, doublings), MOST_PAUSE_SECONDS);
+    if (was_ready && now - child->started_at >= SETTLED_SECONDS)
+        pause = 0;
     child->start_at = now + pause;
     log_warning("replica %s: %s; starting it again in %.1f s", child->name, reason, pause);
     if (child->n_failed_starts >= FAILED_STARTS_MAX)

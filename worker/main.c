@@ -191,6 +191,20 @@ static void leader_release(struct leader *leader)
     attach_end(leader->attach);
     if (leader->mailbox)
         mailbox_free(leader->mailbox, submission_free);
+    *leader = (struct leader){0};
+}
+
+/* The first rank that exits takes all others with it: none does before the coordinator knows why. */
+static void say_why_and_wait(struct collective *collective, struct leader *leader, const struct error *error)
+{
+    char here = 1, *all = calloc((size_t)collective->n_ranks, 1);
+    if (leader) {
+        attach_failed(leader->attach, 0, error);
+        leader_release(leader);
+    }
+    if (all)
+        collective->table->exchange(collective, &here, 1, all);
+    free(all);
 }
 
 static enum status lead(struct model *model, struct engine *engine, struct leader *leader,
@@ -240,9 +254,8 @@ static enum status load_and_run(struct collective *collective, struct meters *me
     struct model model;
     const struct model_options model_options = make_model_options(collective, meters);
     enum status status = model_open(&model, &model_options, error);
-    if (status != STATUS_OK) {
-        if (leader)
-            attach_failed(leader->attach, 0, error);
+    if (status != STATUS_OK) { /* on all ranks */
+        say_why_and_wait(collective, leader, error);
         return status;
     }
     status = run_engine(&model, leader, error);

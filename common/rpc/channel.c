@@ -9,7 +9,10 @@
 enum {
     DEFAULT_MESSAGE_BYTES = 64 << 20,
     DEFAULT_KEEPALIVE_SECONDS = 10,
-    LONGEST_RECONNECT_MS = 2000, /* a server that comes back is found again within this */
+    /* A server that comes back, or a network, is found again within the sum of the last two. */
+    FIRST_RECONNECT_MS = 200,
+    LONGEST_RECONNECT_MS = 1000,
+    CONNECT_TIMEOUT_MS = 2000, /* gRPC's own 20 s would be spent waiting for one lost packet */
 };
 
 static grpc_channel *create_grpc_channel(const char *target, const struct rpc_channel_options *options)
@@ -21,7 +24,9 @@ static grpc_channel *create_grpc_channel(const char *target, const struct rpc_ch
         wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes),
         wire_integer_argument(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), /* a connection of its own */
         wire_integer_argument(GRPC_ARG_ENABLE_HTTP_PROXY, 0),         /* a cluster talks to itself */
+        wire_integer_argument(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, FIRST_RECONNECT_MS),
         wire_integer_argument(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, LONGEST_RECONNECT_MS),
+        wire_integer_argument(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
