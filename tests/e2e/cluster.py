@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 try:
@@ -69,12 +70,75 @@ def children_of(pid):
         found += [(c, commands[c]) for c in new]
 
 
+def parent_of(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rsplit(")", 1)[1].split()[1])
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+class Attached:
+    """A replica that somebody else started: mpirun by hand, in front of it `prefix` (a network namespace)."""
+
+    def __init__(self, address, name, *options, ranks=1, prefix=(), log=None):
+        environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+                       "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_mpi_yield_when_idle": "1"}
+        output = log or subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            [*prefix, "mpirun", "-n", str(ranks), "--bind-to", "none", "--mca", "odls_base_sigkill_timeout", "0",
+             f"{BIN}/millrace-worker", "--model", DEMO, "--coordinator", address, "--replica", name, *options],
+            env=environment, stdout=output, stderr=output)
+
+    def workers(self):
+        return sorted(pid for pid, command in children_of(self.process.pid)
+                      if command.startswith(f"{BIN}/millrace-worker"))
+
+    def end(self):
+        """However it stands, stopped processes too."""
+        family = [self.process.pid] + [pid for pid, _ in children_of(self.process.pid)]
+        for pid in family:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+        wait_until(lambda: not any(alive(pid) for pid in family), "the replica's processes are gone")
+
+
+class Watch:
+    """When replicas stop being ready, and when they are again: looks at Status all the time, on a thread."""
+
+    def __init__(self, cluster):
+        self.cluster, self.ending, self.seen = cluster, False, []
+        self.thread = threading.Thread(target=self._look)
+        self.thread.start()
+
+    def _look(self):
+        while not self.ending:
+            now = time.monotonic()
+            for replica in self.cluster.status().replicas:
+                self.seen.append((now, replica.name, replica.state == "ready", replica.restarts))
+            time.sleep(0.02)
+
+    def first(self, replica, after, ready, restarts=0):
+        """The first moment after `after` at which it was (not) ready, counted from `after`; None: not seen."""
+        for moment, name, is_ready, n in list(self.seen):
+            if name == replica and moment > after and is_ready == ready and n >= restarts:
+                return moment - after
+        return None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ending = True
+        self.thread.join()
 
 
 class Cluster:
