@@ -53,9 +53,9 @@ struct weight; /* a matrix in the backend's own layout */
  * other), bfloat16 on a GPU. FP8: weights e4m3 with a scale a row, rows of x quantised with a scale each; activations bfloat16. */
 enum precision { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_FP8 };
 
-/* What a weight is for. A conditioning weight multiplies a few float32 rows once per step of a schedule and keeps more precision
- * than PRECISION_FP8 leaves. */
-enum weight_use { WEIGHT_PRODUCT, WEIGHT_CONDITIONING };
+/* What a weight is for. A conditioning weight multiplies a few float32 rows once per step of a schedule, and a head's decides
+ * what is drawn (head_scan, head_draw): both keep more precision than PRECISION_FP8 leaves. */
+enum weight_use { WEIGHT_PRODUCT, WEIGHT_CONDITIONING, WEIGHT_HEAD };
 
 struct device_options {
     int n_threads; /* CPU: threads that compute, the caller's included. GPU: ignored */
@@ -246,7 +246,7 @@ struct backend {
      * Brings w[n_out, n_in] into the backend's layout; n_parts views are stacked along n_out. Converts to the
      * backend's precision. n_leaves and leaf_start[n_leaves + 1] (0 ... n_in; parts may be empty) say where the sum over
      * n_in is cut; the leaves' sums are added as a balanced tree, ((0+1)+(2+3))+... . n_leaves is a power of two;
-     * NULL and 1: one uncut sum. Start-up only.
+     * NULL and 1: one uncut sum. A GPU sums uncut whatever the leaves: bits may differ between numbers of ranks. Start-up only.
      */
     enum status (*weight_create)(struct device *device, enum weight_use use, const struct matrix_view *parts,
                                  int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,

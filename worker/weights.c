@@ -108,13 +108,14 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
 }
 
 /* Outputs `part` of name; all of its inputs. */
-static struct weight *load_by_output(struct loader *loader, struct range part, const char *name)
+static struct weight *load_by_output(struct loader *loader, enum weight_use use, struct range part,
+                                     const char *name)
 {
     const struct tensor *tensor = find(loader, name);
     if (loader->status != STATUS_OK)
         return NULL;
     struct matrix_view view = view_of(tensor, part, whole(tensor->shape[1]));
-    return create(loader, WEIGHT_PRODUCT, &view, 1, NULL, 1, name);
+    return create(loader, use, &view, 1, NULL, 1, name);
 }
 
 static struct weight *load_conditioning(struct loader *loader, const char *name)
@@ -168,11 +169,11 @@ static void load_block(struct loader *loader, int index)
     char name[NAME_MAX_BYTES];
     block->norm1 = load_vector(loader, block_name(name, index, "norm1.weight"));
     block->norm2 = load_vector(loader, block_name(name, index, "norm2.weight"));
-    block->query = load_by_output(loader, inner, block_name(name, index, "qw.weight"));
+    block->query = load_by_output(loader, WEIGHT_PRODUCT, inner, block_name(name, index, "qw.weight"));
     block->key_value = load_key_value(loader, inner, index);
     block->attention_out =
         load_by_input(loader, inner, shard->attention_leaf, block_name(name, index, "attn_out.weight"));
-    block->up = load_by_output(loader, shard->hidden, block_name(name, index, "mlp.0.weight"));
+    block->up = load_by_output(loader, WEIGHT_PRODUCT, shard->hidden, block_name(name, index, "mlp.0.weight"));
     block->up_bias = load_rows(loader, shard->hidden, block_name(name, index, "mlp.0.bias"));
     block->down =
         load_by_input(loader, shard->hidden, shard->hidden_leaf, block_name(name, index, "mlp.2.weight"));
@@ -268,7 +269,7 @@ enum status model_weights_load(struct model_weights *weights, const struct backe
     weights->norm_final = load_vector(&loader, "output_layer.norm_final.weight");
     weights->out_modulation = load_conditioning(&loader, "output_layer.adaLN_modulation.weight");
     weights->out_modulation_bias = load_vector(&loader, "output_layer.adaLN_modulation.bias");
-    weights->head = load_by_output(&loader, shard->columns, "output_layer.linear.weight");
+    weights->head = load_by_output(&loader, WEIGHT_HEAD, shard->columns, "output_layer.linear.weight");
     weights->head_bias = load_rows(&loader, shard->columns, "output_layer.linear.bias");
     if (loader.status == STATUS_OK)
         loader.status = backend->synchronize(device, error);

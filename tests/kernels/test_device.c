@@ -54,11 +54,17 @@ START_TEST(test_backends_by_name)
     ck_assert_int_eq(backend_find("cpu", &backend, &error), STATUS_OK);
     ck_assert_ptr_eq(backend, &backend_cpu);
     backend = NULL;
+    setenv("MILLRACE_CUDA_MODULE", "/nowhere/module.so", 1);
     ck_assert_int_eq(backend_find("auto", &backend, &error), STATUS_OK);
     ck_assert_ptr_eq(backend, &backend_cpu);
     backend = NULL;
     ck_assert_int_eq(backend_find("cuda", &backend, &error), STATUS_UNAVAILABLE);
-    ck_assert_str_eq(error.text, "backend \"cuda\" is not part of this build; use \"cpu\"");
+    ck_assert_str_eq(
+        error.text, "MILLRACE_CUDA_MODULE names /nowhere/module.so, which is not there; unset it or name the "
+                    "library of a build with CUDA");
+    setenv("MILLRACE_CUDA_MODULE", "/proc/self/exe", 1);
+    ck_assert_int_eq(backend_find("cuda", &backend, NULL), STATUS_UNAVAILABLE);
+    unsetenv("MILLRACE_CUDA_MODULE");
     ck_assert_int_eq(backend_find("tpu", &backend, &error), STATUS_NOT_FOUND);
     ck_assert_ptr_null(backend);
 }

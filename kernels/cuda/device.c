@@ -1,0 +1,284 @@
+#include "kernels/cuda/device.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/library.h"
+#include "kernels/cuda/scratch.h"
+
+enum { STAGING_BYTES = 16 << 20, OLDEST_MAJOR = 8 };
+
+/* Failures after which CUDA refuses everything in this process: those of a kernel that ran, and damaged memory. */
+static bool is_sticky(cudaError_t result)
+{
+    return (result >= cudaErrorIllegalAddress && result <= cudaErrorLaunchFailure) ||
+           result == cudaErrorECCUncorrectable;
+}
+
+/* What to do about CUDA's commonest answers; "": nothing beyond its own words. */
+static const char *advice(cudaError_t result)
+{
+    if (result == cudaErrorMemoryAllocation)
+        return "; use a smaller --batch-tokens, more ranks, or --precision fp8";
+    if (result == cudaErrorNoKernelImageForDevice)
+        return "; this build has no code for this GPU: build with its architecture in "
+               "CMAKE_CUDA_ARCHITECTURES";
+    return is_sticky(result)
+               ? "; the GPU refuses all further work of this process, which has to be started again"
+               : "";
+}
+
+bool device_check(struct device *device, cudaError_t result, const char *what)
+{
+    if (result == cudaSuccess)
+        return true;
+    (void)cudaGetLastError(); /* so that it is not reported once more by an innocent call */
+    device_fail(device, result == cudaErrorMemoryAllocation ? STATUS_RESOURCE_EXHAUSTED : STATUS_INTERNAL,
+                "GPU %d, %s: %s (%s)%s", device->index, what, cudaGetErrorString(result),
+                cudaGetErrorName(result), advice(result));
+    return false;
+}
+
+void device_fail(struct device *device, enum status status, const char *format, ...)
+{
+    if (device->failure.status != STATUS_OK)
+        return;
+    char text[ERROR_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    error_set(&device->failure, status, "%s", text);
+}
+
+bool device_accepts(struct device *device, const char *operation, int64_t rows, int64_t columns)
+{
+    if (device->failure.status != STATUS_OK)
+        return false;
+    if (rows < 0 || rows > device->max_rows)
+        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %lld rows: the device was opened for at most %d",
+                    operation, (long long)rows, device->max_rows);
+    else if (columns < 0 || columns > device->max_columns)
+        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %lld columns: the device was opened for at most %d",
+                    operation, (long long)columns, device->max_columns);
+    return device->failure.status == STATUS_OK;
+}
+
+void *device_scratch(struct device *device, const char *operation, size_t size_bytes)
+{
+    if (size_bytes <= device->scratch_bytes)
+        return device->scratch;
+    device_fail(device, STATUS_INTERNAL, "%s wants %zu bytes of scratch; the device reserved %zu", operation,
+                size_bytes, device->scratch_bytes);
+    return NULL;
+}
+
+/* "a GPU with 3.1 of 79.2 GiB free", for sentences about memory. */
+static void say_no_room(struct device *device, size_t size_bytes)
+{
+    size_t n_free = 0, total = 0;
+    (void)cudaGetLastError();
+    (void)cudaMemGetInfo(&n_free, &total);
+    const double gib = 1024.0 * 1024 * 1024;
+    device_fail(
+        device, STATUS_RESOURCE_EXHAUSTED,
+        "GPU %d has no room for %.3f GiB more: %.3f of its %.3f GiB are free; use a smaller --batch-tokens, "
+        "more ranks, or --precision fp8",
+        device->index, (double)size_bytes / gib, (double)n_free / gib, (double)total / gib);
+}
+
+void *device_allocate(struct device *device, size_t size_bytes)
+{
+    void *memory = NULL;
+    if (device->failure.status != STATUS_OK)
+        return NULL;
+    cudaError_t result = cudaMalloc(&memory, size_bytes > 0 ? size_bytes : 1);
+    if (result == cudaErrorMemoryAllocation)
+        say_no_room(device, size_bytes);
+    else
+        device_check(device, result, "reserving memory");
+    if (result != cudaSuccess)
+        return NULL;
+    if (device_check(device, cudaMemsetAsync(memory, 0, size_bytes > 0 ? size_bytes : 1, device->stream),
+                     "clearing memory"))
+        return memory;
+    (void)cudaFree(memory);
+    return NULL;
+}
+
+void device_release(struct device *device, void *memory)
+{
+    if (memory != NULL)
+        device_check(device, cudaFree(memory), "freeing memory");
+}
+
+size_t device_scratch_bytes(const struct device_options *options, enum precision precision)
+{
+    size_t (*const needs[])(const struct device_options *, enum precision) = {matmul_scratch_bytes};
+    size_t most = STAGING_BYTES; /* weights pass through the scratch */
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+        size_t bytes = needs[i](options, precision);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+enum status cuda_probe(int *n_devices, struct error *error)
+{
+    int n = 0;
+    cudaError_t result = cudaGetDeviceCount(&n);
+    if (n_devices != NULL)
+        *n_devices = result == cudaSuccess ? n : 0;
+    if (result == cudaSuccess && n > 0)
+        return STATUS_OK;
+    (void)cudaGetLastError();
+    if (result == cudaErrorInsufficientDriver)
+        return error_set(
+            error, STATUS_UNAVAILABLE,
+            "backend \"cuda\": there is no NVIDIA driver here, or it is too old for CUDA %d.%d; use \"cpu\"",
+            CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    if (result == cudaErrorNoDevice || result == cudaSuccess)
+        return error_set(error, STATUS_UNAVAILABLE,
+                         "backend \"cuda\": this machine shows no GPU; use \"cpu\"");
+    return error_set(error, STATUS_UNAVAILABLE, "backend \"cuda\": %s (%s); use \"cpu\"",
+                     cudaGetErrorString(result), cudaGetErrorName(result));
+}
+
+static enum status check_options(const struct device_options *options, struct error *error)
+{
+    int n_devices;
+    enum status status = cuda_probe(&n_devices, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct {
+        const char *name;
+        int value, least, most;
+    } fields[] = {
+        {"index", options->index, 0, n_devices - 1},
+        {"max_rows", options->max_rows, 1, 1 << 24},
+        {"max_positions", options->max_positions, 1, 1 << 20},
+        {"max_columns", options->max_columns, 1, 1 << 20},
+        {"precision", (int)options->precision, PRECISION_AUTO, PRECISION_FP8},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (fields[i].value < fields[i].least || fields[i].value > fields[i].most)
+            return error_set(error, STATUS_INVALID_ARGUMENT, "device option %s is %d; it must be %d to %d",
+                             fields[i].name, fields[i].value, fields[i].least, fields[i].most);
+    return STATUS_OK;
+}
+
+static int attribute(struct device *device, enum cudaDeviceAttr which)
+{
+    int value = 0;
+    device_check(device, cudaDeviceGetAttribute(&value, which, device->index), "asking what the GPU can do");
+    return value;
+}
+
+static const char *precision_name(enum precision precision)
+{
+    return precision == PRECISION_F32 ? "f32" : precision == PRECISION_BF16 ? "bf16" : "fp8";
+}
+
+static void learn_device(struct device *device)
+{
+    struct cudaDeviceProp properties = {0};
+    device->major = attribute(device, cudaDevAttrComputeCapabilityMajor);
+    device->minor = attribute(device, cudaDevAttrComputeCapabilityMinor);
+    device->n_multiprocessors = attribute(device, cudaDevAttrMultiProcessorCount);
+    device->shared_bytes_max = attribute(device, cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    device_check(device, cudaGetDeviceProperties(&properties, device->index), "asking for the GPU's name");
+    if (device->failure.status == STATUS_OK && device->major < OLDEST_MAJOR)
+        device_fail(device, STATUS_UNAVAILABLE,
+                    "GPU %d is a %.64s of compute capability %d.%d; backend \"cuda\" needs %d.0 or newer; "
+                    "use \"cpu\"",
+                    device->index, properties.name, device->major, device->minor, OLDEST_MAJOR);
+    snprintf(device->description, sizeof device->description, "cuda %d: %.64s (sm_%d%d), %s", device->index,
+             properties.name, device->major, device->minor, precision_name(device->precision));
+}
+
+static void make_stream(struct device *device)
+{
+    device_check(device, cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking),
+                 "making a stream");
+    for (int i = 0; i < DEVICE_MARKS; i++)
+        device_check(device, cudaEventCreateWithFlags(&device->marks[i], cudaEventDisableTiming),
+                     "making an event");
+    for (int i = 0; i < STAGING_HALVES; i++)
+        device_check(device, cudaEventCreateWithFlags(&device->staged[i], cudaEventDisableTiming),
+                     "making an event");
+}
+
+static void reserve(struct device *device, const struct device_options *options)
+{
+    device->scratch_bytes = device_scratch_bytes(options, device->precision);
+    device->scratch = device_allocate(device, device->scratch_bytes);
+    device->staging_bytes = STAGING_BYTES;
+    if (device->failure.status == STATUS_OK)
+        device_check(device, cudaHostAlloc(&device->staging, device->staging_bytes, cudaHostAllocDefault),
+                     "reserving pinned memory for weights");
+}
+
+static void set_up(struct device *device, const struct device_options *options)
+{
+    const char *graphs = getenv("MILLRACE_CUDA_GRAPHS");
+    device->segments.off = graphs != NULL && strcmp(graphs, "off") == 0;
+    if (!device_check(device, cudaSetDevice(device->index), "choosing the GPU"))
+        return;
+    learn_device(device);
+    if (device->failure.status == STATUS_OK)
+        make_stream(device);
+    if (device->failure.status == STATUS_OK)
+        reserve(device, options);
+    if (device->failure.status == STATUS_OK)
+        library_open(device);
+}
+
+enum status cuda_open(struct device **device, const struct device_options *options, struct error *error)
+{
+    enum status status = check_options(options, error);
+    if (status != STATUS_OK)
+        return status;
+    struct device *opened = calloc(1, sizeof *opened);
+    if (opened == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a device");
+    opened->index = options->index;
+    opened->precision = options->precision == PRECISION_AUTO ? PRECISION_BF16 : options->precision;
+    opened->max_rows = options->max_rows;
+    opened->max_positions = options->max_positions;
+    opened->max_columns = options->max_columns;
+    set_up(opened, options);
+    if (opened->failure.status == STATUS_OK) {
+        *device = opened;
+        return STATUS_OK;
+    }
+    status = error_set(error, opened->failure.status, "%s", opened->failure.text);
+    cuda_close(opened);
+    return status;
+}
+
+/* Whatever CUDA answers here, there is nobody left to tell. */
+void cuda_close(struct device *device)
+{
+    if (device == NULL)
+        return;
+    if (device->stream != NULL)
+        (void)cudaStreamSynchronize(device->stream);
+    library_close(device);
+    segments_release(&device->segments);
+    for (int i = 0; i < DEVICE_MARKS; i++)
+        if (device->marks[i] != NULL)
+            (void)cudaEventDestroy(device->marks[i]);
+    for (int i = 0; i < STAGING_HALVES; i++)
+        if (device->staged[i] != NULL)
+            (void)cudaEventDestroy(device->staged[i]);
+    if (device->staging != NULL)
+        (void)cudaFreeHost(device->staging);
+    if (device->scratch != NULL)
+        (void)cudaFree(device->scratch);
+    if (device->stream != NULL)
+        (void)cudaStreamDestroy(device->stream);
+    (void)cudaGetLastError();
+    free(device);
+}

@@ -1,0 +1,103 @@
+#ifndef MILLRACE_KERNELS_CUDA_DEVICE_H
+#define MILLRACE_KERNELS_CUDA_DEVICE_H
+
+#include <cuda_runtime.h>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/segment.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * One open GPU. Everything is enqueued on one stream, so operations may hand scratch on to each other without waiting.
+ *
+ * Errors. Every CUDA call goes through device_check; the first that fails is kept in `failure`, and from then on operations
+ * do nothing. A kernel that fails while it runs shows up at the next wait, and CUDA then refuses everything in this process ("sticky"):
+ * the sentence says so, and the worker ends.
+ */
+enum { STAGING_HALVES = 2 };
+
+struct device {
+    int index;
+    enum precision precision; /* never AUTO */
+    int max_rows, max_positions, max_columns;
+    int major, minor; /* compute capability */
+    int n_multiprocessors;
+    int shared_bytes_max; /* of a block that asks for more than 48 KiB */
+
+    cudaStream_t stream;
+    cudaEvent_t marks[DEVICE_MARKS];
+
+    void *scratch; /* device memory; whoever runs has all of it (device_scratch) */
+    size_t scratch_bytes;
+    void *staging; /* pinned; weights pass through it (weight.c) */
+    size_t staging_bytes;
+    cudaEvent_t staged[STAGING_HALVES]; /* a half may be filled again */
+    struct segments segments;
+    struct product_library *library; /* cuBLASLt (library.h); NULL: own products only */
+
+    struct error failure; /* the first; status STATUS_OK: none */
+    char description[160];
+};
+
+/* A matrix w[n_out, n_in]: rows of ld elements, the last ld - n_in of them zero. ld is a multiple of WEIGHT_ALIGNMENT, so that
+ * every row begins on 16 bytes in every format. */
+enum { WEIGHT_ALIGNMENT = 16 };
+enum weight_format { WEIGHT_F32, WEIGHT_BF16, WEIGHT_E4M3 };
+struct weight {
+    enum weight_use use;
+    enum weight_format format;
+    int n_in, n_out;
+    int64_t ld;
+    void *data;                /* NULL where n_out or n_in is 0 */
+    float *scale;              /* E4M3: [n_out], w = scale[row] * e4m3; else NULL */
+    int tile_columns;          /* of the own product's tiles (matmul.h); a matter of n_out and n_in alone */
+    struct product_plan *plan; /* the library's algorithm, or NULL: the own product */
+    size_t size_bytes;
+};
+
+static inline int divide_up(int n, int by)
+{
+    return n / by + (n % by != 0);
+}
+
+/* Whether an operation of that size may run: nothing failed yet, and it is within what the device was opened for.
+ * Otherwise the failure is kept. A call with no rows or no columns is accepted; launching nothing is the caller's part. */
+bool device_accepts(struct device *device, const char *operation, int64_t rows, int64_t columns);
+
+/* Keeps the first failure. */
+void device_fail(struct device *device, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Keeps a CUDA error as the failure "what: CUDA's words"; true when there is none. */
+bool device_check(struct device *device, cudaError_t result, const char *what);
+
+/* All operations' scratch, at least size_bytes of it; NULL after keeping a failure. Good until the next operation is
+ * enqueued: the next one may write over it, in order. */
+void *device_scratch(struct device *device, const char *operation, size_t size_bytes);
+
+/* Scratch that a device of these options reserves: the largest that one of its operations asks for. */
+size_t device_scratch_bytes(const struct device_options *options, enum precision precision);
+
+/* Memory for start-up; NULL after keeping a failure that names the size, what is free and what would fit. */
+void *device_allocate(struct device *device, size_t size_bytes);
+void device_release(struct device *device, void *memory);
+
+enum status cuda_open(struct device **device, const struct device_options *options, struct error *error);
+void cuda_close(struct device *device);
+/* UNAVAILABLE: no driver, one too old, or no GPU. *n_devices may be NULL. */
+enum status cuda_probe(int *n_devices, struct error *error);
+
+enum status cuda_weight_create(struct device *device, enum weight_use use, const struct matrix_view *parts,
+                               int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
+                               struct error *error);
+void cuda_weight_free(struct device *device, struct weight *weight);
+size_t cuda_weight_bytes(const struct weight *weight);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,36 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/library.h"
+
+/* A build without the vendor's library: every product is our own. */
+
+void library_open(struct device *device)
+{
+    const char *wanted = getenv("MILLRACE_CUDA_MATMUL");
+    if (wanted != NULL && strcmp(wanted, "own") != 0)
+        device_fail(device, STATUS_UNAVAILABLE,
+                    "MILLRACE_CUDA_MATMUL=%.32s: this build has only \"own\"; unset it", wanted);
+}
+
+void library_close(struct device *device)
+{
+    (void)device;
+}
+
+struct product_plan *library_plan(struct device *device, const struct weight *weight)
+{
+    (void)device, (void)weight;
+    return NULL;
+}
+
+void library_plan_free(struct product_plan *plan)
+{
+    (void)plan;
+}
+
+bool library_run(struct device *device, const struct library_product *product)
+{
+    (void)device, (void)product;
+    return false;
+}

@@ -1,0 +1,17 @@
+#ifndef MILLRACE_KERNELS_CUDA_SCRATCH_H
+#define MILLRACE_KERNELS_CUDA_SCRATCH_H
+
+#include "kernels/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What each operation takes of the scratch at most, for a device of these options; each is defined beside its operation. */
+size_t matmul_scratch_bytes(const struct device_options *options, enum precision precision);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,131 @@
+#include "kernels/cuda/device.h"
+#include "kernels/cuda/module.h"
+#include "kernels/cuda/operations.h"
+
+#include <string.h>
+
+/* The cuda backend's table: what goes between host and device, and waiting. */
+
+static const char *describe(const struct device *device)
+{
+    return device->description;
+}
+
+static enum dtype activation_type(const struct device *device)
+{
+    return device->precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16;
+}
+
+static struct device_memory memory(const struct device *device)
+{
+    struct device_memory memory = {0};
+    (void)device;
+    if (cudaMemGetInfo(&memory.free_bytes, &memory.total_bytes) != cudaSuccess)
+        memory = (struct device_memory){0};
+    return memory;
+}
+
+static enum status failure(const struct device *device, struct error *error)
+{
+    if (device->failure.status == STATUS_OK)
+        return STATUS_OK;
+    return error_set(error, device->failure.status, "%s", device->failure.text);
+}
+
+static enum status synchronize(struct device *device, struct error *error)
+{
+    device_check(device, cudaStreamSynchronize(device->stream), "waiting for the GPU");
+    return failure(device, error);
+}
+
+static void mark(struct device *device, int slot)
+{
+    if (device->failure.status == STATUS_OK)
+        device_check(device, cudaEventRecord(device->marks[slot], device->stream), "marking a point");
+}
+
+static enum status wait(struct device *device, int slot, struct error *error)
+{
+    if (device->failure.status == STATUS_OK)
+        device_check(device, cudaEventSynchronize(device->marks[slot]), "waiting for a point");
+    return failure(device, error);
+}
+
+static void *host_allocate(struct device *device, size_t size_bytes)
+{
+    void *memory = NULL;
+    if (device->failure.status != STATUS_OK ||
+        !device_check(device, cudaHostAlloc(&memory, size_bytes > 0 ? size_bytes : 1, cudaHostAllocDefault),
+                      "reserving pinned memory of the host"))
+        return NULL;
+    return memset(memory, 0, size_bytes);
+}
+
+static void host_release(struct device *device, void *memory)
+{
+    if (memory != NULL)
+        device_check(device, cudaFreeHost(memory), "freeing pinned memory");
+}
+
+static void copy(struct device *device, void *to, const void *from, size_t size_bytes,
+                 enum cudaMemcpyKind kind)
+{
+    if (device->failure.status == STATUS_OK && size_bytes > 0)
+        device_check(device, cudaMemcpyAsync(to, from, size_bytes, kind, device->stream), "copying");
+}
+
+/* CUDA itself keeps the promise about ordinary memory: it is read before the call returns. */
+static void upload(struct device *device, void *to, const void *from, size_t size_bytes)
+{
+    copy(device, to, from, size_bytes, cudaMemcpyHostToDevice);
+}
+
+static void download(struct device *device, void *to, const void *from, size_t size_bytes)
+{
+    copy(device, to, from, size_bytes, cudaMemcpyDeviceToHost);
+}
+
+static const struct backend backend_cuda = {
+    .name = "cuda",
+    .on_host = false,
+    .open = cuda_open,
+    .close = cuda_close,
+    .describe = describe,
+    .activation_type = activation_type,
+    .memory = memory,
+    .synchronize = synchronize,
+    .mark = mark,
+    .wait = wait,
+    .allocate = device_allocate,
+    .release = device_release,
+    .host_allocate = host_allocate,
+    .host_release = host_release,
+    .upload = upload,
+    .download = download,
+    .weight_create = cuda_weight_create,
+    .weight_free = cuda_weight_free,
+    .weight_bytes = cuda_weight_bytes,
+    .embed = cuda_embed,
+    .gather_rows = cuda_gather_rows,
+    .select_ids = cuda_select_ids,
+    .write_drawn = cuda_write_drawn,
+    .matmul = cuda_matmul,
+    .norm_modulate = cuda_norm_modulate,
+    .gated_add = cuda_gated_add,
+    .add = cuda_add,
+    .segment_begin = cuda_segment_begin,
+    .segment_end = cuda_segment_end,
+};
+
+static enum status probe(struct error *error)
+{
+    return cuda_probe(NULL, error);
+}
+
+/* The only name that leaves the library. */
+extern const struct cuda_module millrace_cuda_module;
+__attribute__((visibility("default"))) const struct cuda_module millrace_cuda_module = {
+    .version = CUDA_MODULE_VERSION,
+    .backend = &backend_cuda,
+    .probe = probe,
+};

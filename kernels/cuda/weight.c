@@ -1,0 +1,149 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/convert.h"
+#include "kernels/cuda/library.h"
+#include "kernels/cuda/matmul.h"
+#include "kernels/weight_parts.h"
+
+/*
+ * A weight goes from the mapped file to the GPU in slices of whole rows: host → one half of the pinned staging memory → scratch of the
+ * device → converted into its place. While the GPU works on one half the host fills the other. The only copy in host memory
+ * is the slice.
+ */
+struct loading {
+    struct device *device;
+    const struct matrix_view *parts;
+    struct weight *weight;
+    size_t half_bytes;
+    int turn;
+};
+
+static const size_t format_bytes[] = {[WEIGHT_F32] = 4, [WEIGHT_BF16] = 2, [WEIGHT_E4M3] = 1};
+
+static enum weight_format choose_format(const struct device *device, enum weight_use use)
+{
+    if (device->precision == PRECISION_F32)
+        return WEIGHT_F32;
+    return device->precision == PRECISION_FP8 && use == WEIGHT_PRODUCT ? WEIGHT_E4M3 : WEIGHT_BF16;
+}
+
+static void reserve(struct device *device, struct weight *weight)
+{
+    size_t n = (size_t)weight->n_out * (size_t)weight->ld;
+    if (n == 0) /* a rank may hold no head or no unit */
+        return;
+    weight->data = device_allocate(device, n * format_bytes[weight->format]);
+    weight->size_bytes = n * format_bytes[weight->format];
+    if (weight->format != WEIGHT_E4M3 || device->failure.status != STATUS_OK)
+        return;
+    weight->scale = device_allocate(device, (size_t)weight->n_out * sizeof *weight->scale);
+    weight->size_bytes += (size_t)weight->n_out * sizeof *weight->scale;
+}
+
+static struct weight *weight_new(const struct device *device, enum weight_use use, int n_out, int n_in)
+{
+    struct weight *weight = calloc(1, sizeof *weight);
+    if (weight == NULL)
+        return NULL;
+    weight->use = use;
+    weight->format = choose_format(device, use);
+    weight->n_out = n_out;
+    weight->n_in = n_in;
+    weight->ld = (n_in + (int64_t)WEIGHT_ALIGNMENT - 1) / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
+    weight->tile_columns = matmul_tile_columns(n_out, n_in);
+    return weight;
+}
+
+/* Copies rows of one format from `first` on into `to`, as many as it holds; *dtype is their format. */
+static int fill(const struct loading *loading, int first, char *to, enum dtype *dtype)
+{
+    int n_in = loading->weight->n_in, n = 0;
+    const char *from = weight_parts_at(loading->parts, first, 0, dtype);
+    size_t row_bytes = (size_t)n_in * dtype_bytes(*dtype);
+    enum dtype next = *dtype;
+    while (next == *dtype && (size_t)(n + 1) * row_bytes <= loading->half_bytes) {
+        memcpy(to + (size_t)n++ * row_bytes, from, row_bytes);
+        if (first + n == loading->weight->n_out)
+            break;
+        from = weight_parts_at(loading->parts, first + n, 0, &next);
+    }
+    return n;
+}
+
+static bool load_slice(struct loading *loading, int *row)
+{
+    struct device *device = loading->device;
+    int half = loading->turn++ % STAGING_HALVES;
+    char *staged = (char *)device->staging + (size_t)half * loading->half_bytes;
+    char *on_device = (char *)device->scratch + (size_t)half * loading->half_bytes;
+    if (!device_check(device, cudaEventSynchronize(device->staged[half]), "waiting for a weight's slice"))
+        return false;
+    enum dtype dtype;
+    int n = fill(loading, *row, staged, &dtype);
+    size_t bytes = (size_t)n * (size_t)loading->weight->n_in * dtype_bytes(dtype);
+    if (!device_check(device,
+                      cudaMemcpyAsync(on_device, staged, bytes, cudaMemcpyHostToDevice, device->stream),
+                      "copying a weight"))
+        return false;
+    convert_rows(device, loading->weight, *row, n, on_device, dtype);
+    device_check(device, cudaEventRecord(device->staged[half], device->stream), "marking a weight's slice");
+    *row += n;
+    return device->failure.status == STATUS_OK;
+}
+
+static void load(struct device *device, const struct matrix_view *parts, struct weight *weight)
+{
+    struct loading loading = {.device = device, .parts = parts, .weight = weight};
+    size_t most =
+        device->scratch_bytes < device->staging_bytes ? device->scratch_bytes : device->staging_bytes;
+    loading.half_bytes = most / STAGING_HALVES;
+    if ((size_t)weight->n_in * sizeof(float) > loading.half_bytes) {
+        device_fail(device, STATUS_INVALID_ARGUMENT, "a weight of %d columns; a row must fit in %zu bytes",
+                    weight->n_in, loading.half_bytes);
+        return;
+    }
+    for (int row = 0; weight->n_in > 0 && row < weight->n_out;)
+        if (!load_slice(&loading, &row))
+            return;
+}
+
+enum status cuda_weight_create(struct device *device, enum weight_use use, const struct matrix_view *parts,
+                               int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
+                               struct error *error)
+{
+    int n_out;
+    enum status status = weight_parts_check(parts, n_parts, leaf_start, n_leaves, &n_out, error);
+    if (status != STATUS_OK)
+        return status;
+    struct weight *made = weight_new(device, use, n_out, (int)parts[0].columns);
+    if (made == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a weight");
+    if (device->failure.status == STATUS_OK)
+        reserve(device, made);
+    if (device->failure.status == STATUS_OK)
+        load(device, parts, made);
+    if (device->failure.status == STATUS_OK)
+        made->plan = library_plan(device, made);
+    if (device->failure.status == STATUS_OK) {
+        *weight = made;
+        return STATUS_OK;
+    }
+    cuda_weight_free(device, made);
+    return error_set(error, device->failure.status, "%s", device->failure.text);
+}
+
+void cuda_weight_free(struct device *device, struct weight *weight)
+{
+    if (weight == NULL)
+        return;
+    library_plan_free(weight->plan);
+    device_release(device, weight->data);
+    device_release(device, weight->scale);
+    free(weight);
+}
+
+size_t cuda_weight_bytes(const struct weight *weight)
+{
+    return weight->size_bytes;
+}

@@ -1,0 +1,124 @@
+#include "tests/kernels/any.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/kernels/support.h"
+
+const struct backend *any_backend;
+
+int any_precisions(const enum precision **precisions)
+{
+    static const enum precision gpu[] = {PRECISION_F32, PRECISION_BF16, PRECISION_FP8};
+    *precisions = gpu;
+    return any_backend->on_host ? 1 : (int)(sizeof gpu / sizeof gpu[0]);
+}
+
+const char *any_precision_name(enum precision precision)
+{
+    return precision == PRECISION_FP8 ? "fp8" : precision == PRECISION_BF16 ? "bf16" : "f32";
+}
+
+struct device *any_open(enum precision precision)
+{
+    const struct device_options options = {.n_threads = 2,
+                                           .precision = precision,
+                                           .max_rows = ANY_ROWS,
+                                           .max_positions = ANY_POSITIONS,
+                                           .max_columns = ANY_COLUMNS};
+    struct device *device = NULL;
+    struct error error = {0};
+    ck_assert_msg(any_backend->open(&device, &options, &error) == STATUS_OK, "%s", error.text);
+    return device;
+}
+
+void any_close(struct device *device)
+{
+    struct error error = {0};
+    ck_assert_msg(any_backend->synchronize(device, &error) == STATUS_OK, "%s", error.text);
+    any_backend->close(device);
+}
+
+void *any_put(struct device *device, const void *from, size_t size_bytes)
+{
+    void *memory = any_backend->allocate(device, size_bytes > 0 ? size_bytes : 1);
+    ck_assert_ptr_nonnull(memory);
+    any_backend->upload(device, memory, from, size_bytes);
+    return memory;
+}
+
+static uint16_t to_bf16(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (isnan(value))
+        return 0x7FFF;
+    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+void *any_put_floats(struct device *device, const float *from, size_t n, enum dtype type)
+{
+    if (type == DTYPE_F32)
+        return any_put(device, from, n * sizeof *from);
+    uint16_t *converted = cleared(n, sizeof *converted);
+    for (size_t i = 0; i < n; i++)
+        converted[i] = to_bf16(from[i]);
+    void *memory = any_put(device, converted, n * sizeof *converted);
+    free(converted);
+    return memory;
+}
+
+void any_get(struct device *device, const void *from, size_t size_bytes, void *to)
+{
+    struct error error = {0};
+    any_backend->download(device, to, from, size_bytes);
+    ck_assert_msg(any_backend->synchronize(device, &error) == STATUS_OK, "%s", error.text);
+}
+
+void any_get_floats(struct device *device, const void *from, size_t n, enum dtype type, float *to)
+{
+    if (type == DTYPE_F32) {
+        any_get(device, from, n * sizeof *to, to);
+        return;
+    }
+    uint16_t *words = cleared(n, sizeof *words);
+    any_get(device, from, n * sizeof *words, words);
+    dtype_to_float(DTYPE_BF16, words, n, to);
+    free(words);
+}
+
+void any_round(float *values, size_t n, enum dtype type)
+{
+    for (size_t i = 0; type == DTYPE_BF16 && i < n; i++) {
+        uint16_t word = to_bf16(values[i]);
+        dtype_to_float(DTYPE_BF16, &word, 1, &values[i]);
+    }
+}
+
+/* The nearest multiple of the step that e4m3 has at this size: 3 bits of fraction, exponents from -6 to 8. */
+static float nearest_e4m3(float value)
+{
+    int exponent;
+    float size = fminf(fabsf(value), 448);
+    frexpf(size, &exponent); /* size = [0.5, 1) * 2^exponent */
+    float step = ldexpf(1, (exponent - 1 < -6 ? -6 : exponent - 1) - 3);
+    return copysignf(rintf(size / step) * step, value);
+}
+
+void any_round_e4m3(float *values, int rows, int columns)
+{
+    for (int row = 0; row < rows; row++) {
+        float *v = values + (size_t)row * columns, amax = 0;
+        for (int i = 0; i < columns; i++)
+            amax = fmaxf(amax, fabsf(v[i]));
+        float scale = amax > 0 ? amax / 448 : 1;
+        for (int i = 0; i < columns; i++)
+            v[i] = nearest_e4m3(v[i] / scale) * scale;
+    }
+}
+
+double any_rounding(enum dtype type)
+{
+    return type == DTYPE_BF16 ? 0x1p-8 : 0;
+}

@@ -1,0 +1,28 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/kernels/any.h"
+
+/* usage: test_any BACKEND. Exit 77 where that backend cannot run here. */
+enum { EXIT_SKIPPED = 77 };
+
+int main(int argc, char **argv)
+{
+    struct error error = {0};
+    const char *name = argc > 1 ? argv[1] : "cpu";
+    enum status status = backend_find(name, &any_backend, &error);
+    if (status != STATUS_OK)
+        fprintf(stderr, "%s\n", error.text);
+    if (status == STATUS_UNAVAILABLE && getenv("MILLRACE_CUDA_MODULE") == NULL)
+        return EXIT_SKIPPED;
+    if (status != STATUS_OK)
+        return EXIT_FAILURE;
+    SRunner *runner = srunner_create(any_matmul_suite());
+    srunner_add_suite(runner, any_rows_suite());
+    srunner_add_suite(runner, any_device_suite());
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
