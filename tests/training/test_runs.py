@@ -9,7 +9,8 @@ from pathlib import Path
 
 import tiny
 import torch
-from fsdfm import checkpoint, export
+from fsdfm import __main__ as cli
+from fsdfm import checkpoint, errors, export
 from fsdfm.bpe import Tokenizer
 from fsdfm.distil import Distil
 from fsdfm.loop import Machine, Run
@@ -98,6 +99,18 @@ class Runs(WithRuns):
         self.assertGreater(rows[0]["tokens_s"], 0)
         self.assertEqual(list(rows[2]["entropy"]), ["1", "2", "4", "8", "16", "64"])
         self.assertIn("=== update 4, 64 steps ===", (self.run_directory / "samples-pretrain.txt").read_text())
+
+    def test_texts_for_scoring(self):
+        self.finish("pretrain")
+        out = self.directory / "texts.jsonl"
+        command = ["sample", str(self.directory / "tiny.toml"), str(self.run_directory), "--out", str(out)]
+        cli.run(cli.arguments([*command, "--weights", "teacher", "--texts", "3", "--steps", "2"]))
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        self.assertEqual([(row["model"], row["steps"], len(row["ids"])) for row in rows], [("teacher cumulative T 1", 2, 12)] * 3)
+        with self.assertRaisesRegex(errors.TrainingError, "--steps is 0; it must be at least 1"):
+            cli.run(cli.arguments([*command, "--steps", "0"]))
+        with self.assertRaisesRegex(errors.TrainingError, "a temperature is -1.0"):
+            cli.run(cli.arguments([*command, "--last-temperature", "-1"]))
 
     def test_any_number_of_processes_sees_the_same_batch(self):
         machine = Machine(**MACHINE)

@@ -36,6 +36,15 @@ def arguments(argv=None):
     golden = common(parsers, "golden", "write logits for `millrace verify`")
     golden.add_argument("--out", required=True, metavar="DIR")
     golden.add_argument("--weights", choices=("ema", "student", "teacher"), default="ema")
+    sample = common(parsers, "sample", "write texts with PyTorch, for `millrace eval --score`")
+    sample.add_argument("--out", required=True, metavar="FILE.jsonl")
+    sample.add_argument("--weights", choices=("ema", "student", "teacher"), default="ema")
+    sample.add_argument("--solver", choices=("cumulative", "euler", "dfm"), default="cumulative")
+    sample.add_argument("--steps", type=int, default=8)
+    sample.add_argument("--texts", type=int, default=64)
+    sample.add_argument("--seed", type=int, default=1)
+    sample.add_argument("--temperature", type=float, default=1.0)
+    sample.add_argument("--last-temperature", type=float, help="of the last step; default: as all others")
     curves = common(parsers, "curves", "draw loss and quality against updates (matplotlib)")
     curves.add_argument("--out", required=True, metavar="FILE.png")
     return parser.parse_args(argv)
@@ -79,6 +88,10 @@ def run(options):
         from .export import golden
 
         golden(config, options.run, options.out, options.weights)
+    elif options.command == "sample":
+        from .sampling import write_texts
+
+        write_texts(config, options)
     elif options.command == "curves":
         from .curves import draw
 

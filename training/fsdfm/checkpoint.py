@@ -8,7 +8,7 @@ import torch
 
 from .errors import TrainingError
 
-FREE = {"steps", "report", "sample", "save_minutes"}  # of a stage: these may change between runs
+FREE = {"steps", "decay", "report", "sample", "save_minutes"}  # of a stage: these may change between runs
 
 
 def identity(config, stage):

@@ -106,7 +106,7 @@ class Run:
             )
         self.model = stage.model.to(machine.device)
         self.average = copy.deepcopy(stage.model).requires_grad_(False)
-        self.optimizers = optim.build(self.model, self.settings)
+        self.optimizers = optim.build(self.model, self.settings, machine.bf16)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.file = self.directory / f"{stage.name}.pt"
         if self.file.exists():

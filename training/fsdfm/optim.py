@@ -3,8 +3,8 @@
 import torch
 
 
-def orthogonal(matrix, rounds=5):
-    """The nearest matrix with singular values of about 1, by Newton-Schulz iterations.
+def orthogonal(matrix, half=False, rounds=5):
+    """The nearest matrix with singular values of about 1, by Newton-Schulz iterations; half: in bf16, which suffices.
 
     Coefficients: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
     """
@@ -12,17 +12,19 @@ def orthogonal(matrix, rounds=5):
     wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if wide else matrix.T
     x = x / (x.norm() + 1e-7)
+    x = x.bfloat16() if half else x
     for _ in range(rounds):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return x if wide else x.T
+    return (x if wide else x.T).to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum, made orthogonal: every direction of a matrix moves alike. For hidden matrices only."""
 
-    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.0):
+    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.0, half=False):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.half = half
 
     @torch.no_grad()
     def step(self):
@@ -38,7 +40,7 @@ class Muon(torch.optim.Optimizer):
             state["momentum"] = torch.zeros_like(parameter)
         momentum = state["momentum"]
         momentum.lerp_(parameter.grad, 1 - group["momentum"])
-        update = orthogonal(parameter.grad.lerp(momentum, group["momentum"]))
+        update = orthogonal(parameter.grad.lerp(momentum, group["momentum"]), self.half)
         rows, columns = parameter.shape
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
@@ -57,11 +59,11 @@ def _adamw(model, stage, skip):
     return torch.optim.AdamW(groups, lr=stage.rate, betas=(0.9, 0.95))
 
 
-def build(model, stage):
-    """The optimizers of a stage; each remembers its full rate in its groups."""
+def build(model, stage, half=False):
+    """The optimizers of a stage; each remembers its full rate in its groups. half: see `orthogonal`."""
     if stage.optimizer == "muon":
         hidden = [p for name, p in model.named_parameters() if _hidden(name, p)]
-        muon = Muon(hidden, lr=stage.muon_rate, weight_decay=stage.weight_decay)
+        muon = Muon(hidden, lr=stage.muon_rate, weight_decay=stage.weight_decay, half=half)
         optimizers = [_adamw(model, stage, _hidden), muon]
     else:
         optimizers = [_adamw(model, stage, lambda name, p: False)]

@@ -51,9 +51,14 @@ def last(path, x, p, random):
     return torch.where(x == path.mask, draw(p, random), x)
 
 
+def temperatures(first, final, steps):
+    """One for each step: `first` for all but the last step, which has `final`."""
+    return [first] * (steps - 1) + [final]
+
+
 @torch.no_grad()
-def sample(network, path, count, length, steps, random, solver="cumulative", student=True, temperature=1.0):
-    """`count` texts of ids from nothing, in `steps` steps; on the network's device."""
+def sample(network, path, count, length, steps, random, solver="cumulative", student=True, heat=None):
+    """`count` texts of ids from nothing, in `steps` steps; on the network's device. heat: a temperature for each step."""
     device = next(network.parameters()).device
     x = path.source((count, length), random).to(device)
     noise = random if device.type == "cpu" else torch.Generator(device).manual_seed(random.initial_seed())
@@ -61,7 +66,7 @@ def sample(network, path, count, length, steps, random, solver="cumulative", stu
         t = torch.full((count,), i / steps, device=device)
         h = torch.full((count,), 1 / steps, device=device)
         logits = network(x, t, h) if student else network(x, t)
-        p = torch.softmax(logits.float() / temperature, dim=-1)
+        p = torch.softmax(logits.float() / (heat[i] if heat else 1.0), dim=-1)
         x = last(path, x, p, noise) if i == steps - 1 else step(solver, path, x, p, t, h, noise)
     return x
 
