@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int command_refuse(const char *program, const struct error *error)
 {
@@ -33,6 +34,12 @@ static const char *remedy(enum status status)
         return "it may work in a moment; `millrace status` shows how busy the cluster is";
     case STATUS_DEADLINE_EXCEEDED:
         return "the cluster did not answer in time; `millrace status` shows what it is doing";
+    case STATUS_UNAUTHENTICATED:
+        return "show a token (--token-file FILE, or MILLRACE_TOKEN in the environment) or a certificate "
+               "(--tls-cert, "
+               "--tls-key)";
+    case STATUS_PERMISSION_DENIED:
+        return "the file of tokens of the coordinator says what this caller may do";
     case STATUS_UNIMPLEMENTED:
         return "what answers there is no Millrace coordinator, or one of another version";
     default:
@@ -47,7 +54,9 @@ int command_fail(const char *program, const struct error *error)
         return EXIT_CODE_INTERRUPTED;
     }
     fprintf(stderr, "%s: %s: %s\n", program, status_name(error->status), error->text);
-    if (remedy(error->status))
+    if (error->retry_after_ms > 0)
+        fprintf(stderr, "  the cluster says: try again in %.1f s\n", error->retry_after_ms / 1000.0);
+    else if (remedy(error->status) && !strstr(error->text, "TLS")) /* that sentence says what to do */
         fprintf(stderr, "  %s\n", remedy(error->status));
     return EXIT_CODE_FAILED;
 }

@@ -24,10 +24,14 @@ bool connection_default_answers(void)
     return answers;
 }
 
-enum status connection_open(struct connection *connection, const char *endpoint, struct error *error)
+enum status connection_open(struct connection *connection, const char *endpoint,
+                            const struct rpc_security *given, struct error *error)
 {
+    struct rpc_security security = *given;
+    const struct rpc_channel_options options = {.security = &security};
+    security_options_complete(&security);
     *connection = (struct connection){.cluster = PRIVATE_CLUSTER_NONE};
-    return rpc_channel_open(endpoint, NULL, &connection->channel, error);
+    return rpc_channel_open(endpoint, &options, &connection->channel, error);
 }
 
 enum status connection_open_private(struct connection *connection, const char *model_directory,

@@ -6,6 +6,7 @@
 
 #include "cli/private_cluster.h"
 #include "common/rpc/client.h"
+#include "common/rpc/security_options.h"
 #include "common/status.h"
 
 #define DEFAULT_ENDPOINT "127.0.0.1:7077"
@@ -19,8 +20,10 @@ struct connection {
 /* Is somebody listening at the default address? */
 bool connection_default_answers(void);
 
-/* To a running cluster; says nothing yet about whether it answers. */
-enum status connection_open(struct connection *connection, const char *endpoint, struct error *error);
+/* To a running cluster; says nothing yet about whether it answers. `security` as the options were parsed
+ * (SECURITY_OPTION_ROWS). */
+enum status connection_open(struct connection *connection, const char *endpoint,
+                            const struct rpc_security *security, struct error *error);
 
 /* Starts a private cluster for the model (NULL: the demonstration model), says so on standard error, and
  * connects. */

@@ -21,6 +21,7 @@ struct generate_settings {
     double temperature, deadline;
     bool length_given, temperature_given, deadline_given, endpoint_given, model_directory_given, pace_given,
         json, json_frames, no_view, revise;
+    struct rpc_security security;
 };
 
 /* What is asked for, with the memory that the message points into. */
@@ -128,9 +129,9 @@ static enum status connect_somewhere(const struct generate_settings *settings, s
                                      struct error *error)
 {
     if (settings->endpoint_given)
-        return connection_open(connection, settings->endpoint, error);
+        return connection_open(connection, settings->endpoint, &settings->security, error);
     if (!settings->model_directory_given && connection_default_answers())
-        return connection_open(connection, settings->endpoint, error);
+        return connection_open(connection, settings->endpoint, &settings->security, error);
     return connection_open_private(connection, settings->model_directory, settings->ranks, error);
 }
 
@@ -280,6 +281,7 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
          "Refuse to be served by another model than NAME.", &s->model, NULL},
         {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
          "The coordinator of a running cluster.", &s->endpoint, &s->endpoint_given},
+        SECURITY_OPTION_ROWS(s->security),
         {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
          "Start a cluster for this command with the model in DIR, even where one is running. MILLRACE_MODEL "
          "names the model only for when none is.",

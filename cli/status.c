@@ -37,11 +37,12 @@ static enum status print_json(const struct answers *answers, struct error *error
     return json_print(object, 2, stdout, error);
 }
 
-static enum status show_status(const char *endpoint, bool json, struct error *error)
+static enum status show_status(const char *endpoint, const struct rpc_security *security, bool json,
+                               struct error *error)
 {
     struct connection connection;
     struct answers answers = {0};
-    enum status status = connection_open(&connection, endpoint, error);
+    enum status status = connection_open(&connection, endpoint, security, error);
     if (status != STATUS_OK)
         return status;
     status = ask(connection.channel, &answers, error);
@@ -61,10 +62,12 @@ static enum status show_status(const char *endpoint, bool json, struct error *er
 int status_main(int argc, char **argv)
 {
     const char *endpoint;
+    struct rpc_security security;
     bool json;
     const struct option_row rows[] = {
         {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
          "The coordinator of the cluster.", &endpoint, NULL},
+        SECURITY_OPTION_ROWS(security),
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object.", &json, NULL},
         {NULL},
     };
@@ -82,6 +85,6 @@ int status_main(int argc, char **argv)
     int code = command_options(&table, argc, argv, &operands, &n_operands);
     if (code >= 0)
         return code;
-    return show_status(endpoint, json, &error) == STATUS_OK ? EXIT_CODE_OK
-                                                            : command_fail(table.program, &error);
+    return show_status(endpoint, &security, json, &error) == STATUS_OK ? EXIT_CODE_OK
+                                                                       : command_fail(table.program, &error);
 }

@@ -17,6 +17,7 @@ enum { TIMEOUT_S = 30 };
 struct tokenize_settings {
     const char *file, *endpoint, *model_directory;
     bool endpoint_given, model_directory_given, ids_only, json;
+    struct rpc_security security;
 };
 
 static enum status print_json(const Millrace__V1__TokenizeResponse *tokens, struct error *error)
@@ -74,7 +75,7 @@ static enum status ask_cluster(const struct tokenize_settings *settings, char *t
     ProtobufCMessage *answer = NULL;
     Millrace__V1__TokenizeRequest request = MILLRACE__V1__TOKENIZE_REQUEST__INIT;
     request.text = text;
-    enum status status = connection_open(&connection, settings->endpoint, error);
+    enum status status = connection_open(&connection, settings->endpoint, &settings->security, error);
     if (status != STATUS_OK)
         return status;
     status = rpc_unary(connection.channel, "/millrace.v1.Millrace/Tokenize", &request.base,
@@ -155,6 +156,7 @@ int tokenize_main(int argc, char **argv)
          NULL},
         {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
          "Ask the coordinator of a running cluster.", &s.endpoint, &s.endpoint_given},
+        SECURITY_OPTION_ROWS(s.security),
         {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
          "Use the tokenizer.json in DIR, without a cluster.", &s.model_directory, &s.model_directory_given},
         {NULL},

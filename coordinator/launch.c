@@ -11,6 +11,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "coordinator/launch_environment.h"
+
 enum { MAX_ARGUMENTS = 48, NUMBER_SIZE = 16 };
 
 int launch_cores(void)
@@ -86,7 +88,7 @@ static void build_command(const struct launch_options *options, const char *name
 }
 
 /* In the child. What fails here is told by the exit code alone, as a shell would. */
-static void become(struct command *command, pid_t parent)
+static void become(struct command *command, char **environment, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -98,7 +100,7 @@ static void become(struct command *command, pid_t parent)
     dup2(nothing, STDIN_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is the coordinator's own */
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execvp(command->arguments[0], (char *const *)(uintptr_t)command->arguments);
+    execvpe(command->arguments[0], (char *const *)(uintptr_t)command->arguments, environment);
     _exit(127);
 }
 
@@ -107,14 +109,16 @@ enum status launch_replica(const struct launch_options *options, const char *nam
 {
     struct command command = {0};
     build_command(options, name, shm_directory, &command);
-    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 0); /* containers run as root; mpirun wants both */
-    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 0);
+    char **environment = launch_environment_create(options->token);
+    if (!environment)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start %s", options->mpirun);
     pid_t parent = getpid(), child = fork();
+    if (child == 0)
+        become(&command, environment, parent);
+    launch_environment_free(environment);
     if (child < 0)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start %s: %s", options->mpirun,
                          strerror(errno));
-    if (child == 0)
-        become(&command, parent);
     setpgid(child, child); /* both sides, so that it holds when either goes on */
     *pid = child;
     return STATUS_OK;

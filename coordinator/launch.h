@@ -12,7 +12,8 @@ struct launch_options {
     const char *mpirun;  /* program, looked up in PATH */
     const char *worker;  /* program */
     const char *model;   /* directory */
-    const char *address; /* of the coordinator */
+    const char *address; /* of the coordinator: its private line */
+    const char *token;   /* for it; NULL: none. Goes through the environment */
     const char *backend;
     const char *log_format;
     int n_ranks, n_threads; /* of each rank */

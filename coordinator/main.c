@@ -23,6 +23,7 @@
 #include "common/options.h"
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
+#include "coordinator/gate.h"
 #include "coordinator/lifecycle.h"
 #include "coordinator/probes.h"
 #include "coordinator/served_model.h"
@@ -41,7 +42,9 @@ enum {
 #define LEAST_ATTACH_SECONDS 10.0 /* from the start of mpirun to its leader's hello, before anything is loaded */
 
 static struct {
-    const char *listen, *http, *model, *backend, *ready_file, *log_format;
+    const char *listen, *http, *model, *backend, *ready_file, *log_format, *tls_cert, *tls_key, *tls_client_ca,
+        *tokens;
+    bool tls_client_optional;
     int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd, max_queue_tokens,
         client_requests, client_tokens;
     double drain_seconds, replica_timeout;
@@ -86,6 +89,22 @@ static const struct option_row rows[] = {
     {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
      "text, for people, or json: one object a line. Replicas that are started here do the same.",
      &settings.log_format},
+    {"tls-cert", 0, OPTION_TEXT, "FILE", "MILLRACE_TLS_CERT", NULL, 0, 0,
+     "Serve with TLS: this server's certificate in PEM form, with those between it and its authority behind it. "
+     "Read again when it changes.",
+     &settings.tls_cert},
+    {"tls-key", 0, OPTION_TEXT, "FILE", "MILLRACE_TLS_KEY", NULL, 0, 0, "Its private key in PEM form.",
+     &settings.tls_key},
+    {"tls-client-ca", 0, OPTION_TEXT, "FILE", "MILLRACE_TLS_CLIENT_CA", NULL, 0, 0,
+     "Let in only clients and replicas with a certificate of these authorities (PEM).",
+     &settings.tls_client_ca},
+    {"tls-client-optional", 0, OPTION_FLAG, NULL, "MILLRACE_TLS_CLIENT_OPTIONAL", NULL, 0, 0,
+     "With --tls-client-ca and --tokens: whoever shows no certificate may show a token.",
+     &settings.tls_client_optional},
+    {"tokens", 0, OPTION_TEXT, "FILE", "MILLRACE_TOKENS", NULL, 0, 0,
+     "Let in only whom FILE names: JSON with the SHA-256 of each token, its scopes and limits (`millrace token` writes "
+     "it). Read again when it changes.",
+     &settings.tokens},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
      "When the first replica is ready, write the address that is listened on to this file.",
      &settings.ready_file},
@@ -118,6 +137,8 @@ struct process {
     struct coordinator coordinator;
     struct health *health;
     struct reflection *reflection;
+    struct gate_options gate_options;
+    struct gate gate;
     struct rpc_server *server;
     struct http_server *http;
     struct launch_options launch;
@@ -185,6 +206,24 @@ static enum status create_scheduler(struct process *process, struct error *error
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the scheduler");
 }
 
+static const char *none_if_empty(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+static enum status open_gate(struct process *process, struct error *error)
+{
+    process->gate_options = (struct gate_options){
+        .tls_cert = none_if_empty(settings.tls_cert),
+        .tls_key = none_if_empty(settings.tls_key),
+        .tls_client_ca = none_if_empty(settings.tls_client_ca),
+        .tls_client_optional = settings.tls_client_optional,
+        .private_line = settings.spawn > 0,
+        .tokens = none_if_empty(settings.tokens),
+    };
+    return gate_open(&process->gate, &process->gate_options, error);
+}
+
 static enum status open_server(struct process *process, struct error *error)
 {
     process->health = health_create(service_names);
@@ -199,12 +238,14 @@ static enum status open_server(struct process *process, struct error *error)
         reflection_service(process->reflection),
         {0},
     };
-    const struct rpc_server_options server_options = {
+    struct rpc_server_options server_options = {
         .address = settings.listen, .services = services, .max_message_bytes = MAX_MESSAGE_BYTES};
+    gate_server_options(&process->gate, &server_options);
     status = rpc_server_open(&server_options, &process->server, error);
-    if (status == STATUS_OK)
-        log_info("serving %s on %s", process->model.config.name, rpc_server_address(process->server));
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    log_info("serving %s on %s", process->model.config.name, rpc_server_address(process->server));
+    return gate_watch(&process->gate, &process->gate_options, process->server, error);
 }
 
 static enum status open_http(struct process *process, struct error *error)
@@ -234,7 +275,8 @@ static struct launch_options choose_launch(const struct process *process)
         .mpirun = mpirun && *mpirun ? mpirun : "mpirun",
         .worker = process->worker,
         .model = settings.model,
-        .address = rpc_server_address(process->server),
+        .address = process->gate.private_address,
+        .token = process->gate.access ? process->gate.private_token : NULL,
         .backend = settings.backend,
         .log_format = settings.log_format,
         .n_ranks = n_ranks,
@@ -275,6 +317,8 @@ static enum status start(struct process *process, struct error *error)
     if (status == STATUS_OK)
         status = create_scheduler(process, error);
     if (status == STATUS_OK)
+        status = open_gate(process, error);
+    if (status == STATUS_OK)
         status = open_server(process, error);
     if (status == STATUS_OK)
         status = open_http(process, error);
@@ -300,8 +344,10 @@ static int run(struct process *process)
 
 static void stop(struct process *process)
 {
+    gate_stop_watching(&process->gate);
     rpc_server_close(process->server, CLOSE_SECONDS);
     http_server_close(process->http);
+    gate_close(&process->gate);
     health_free(process->health);
     reflection_free(process->reflection);
     spawn_free(process->lifecycle.spawn);

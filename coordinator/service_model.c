@@ -182,15 +182,15 @@ struct rpc_service millrace_service(struct coordinator *coordinator)
 {
     static const struct rpc_method methods[] = {
         {"/millrace.v1.Millrace/Generate", RPC_SERVER_STREAM, &millrace__v1__generate_request__descriptor,
-         .on_call = generate_on_call, .on_close = generate_on_close},
+         .on_call = generate_on_call, .on_close = generate_on_close, .scopes = RPC_SCOPE_GENERATE},
         {"/millrace.v1.Millrace/Tokenize", RPC_UNARY, &millrace__v1__tokenize_request__descriptor,
-         .on_call = tokenize_on_call},
+         .on_call = tokenize_on_call, .scopes = RPC_SCOPE_GENERATE},
         {"/millrace.v1.Millrace/Detokenize", RPC_UNARY, &millrace__v1__detokenize_request__descriptor,
-         .on_call = detokenize_on_call},
+         .on_call = detokenize_on_call, .scopes = RPC_SCOPE_GENERATE},
         {"/millrace.v1.Millrace/GetModel", RPC_UNARY, &millrace__v1__get_model_request__descriptor,
-         .on_call = model_on_call},
+         .on_call = model_on_call, .scopes = RPC_SCOPE_GENERATE | RPC_SCOPE_ADMIN},
         {"/millrace.v1.Millrace/Status", RPC_UNARY, &millrace__v1__status_request__descriptor,
-         .on_call = status_on_call},
+         .on_call = status_on_call, .scopes = RPC_SCOPE_GENERATE | RPC_SCOPE_ADMIN},
         {0},
     };
     return (struct rpc_service){"millrace.v1.Millrace", methods, coordinator};

@@ -244,7 +244,7 @@ struct rpc_service replicas_service(struct coordinator *coordinator)
 {
     static const struct rpc_method methods[] = {
         {"/millrace.replica.v1.Replicas/Attach", RPC_BIDI, &millrace__replica__v1__from_replica__descriptor,
-         on_call, on_message, on_close},
+         on_call, on_message, on_close, RPC_SCOPE_REPLICA},
         {0},
     };
     return (struct rpc_service){"millrace.replica.v1.Replicas", methods, coordinator};

@@ -355,7 +355,8 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to attach to the coordinator");
     made->options = *options;
     made->mailbox = mailbox;
-    enum status status = rpc_channel_open(options->coordinator, NULL, &made->channel, error);
+    const struct rpc_channel_options channel_options = {.security = options->security};
+    enum status status = rpc_channel_open(options->coordinator, &channel_options, &made->channel, error);
     if (status != STATUS_OK) {
         free(made);
         return status;

@@ -1,6 +1,7 @@
 #ifndef MILLRACE_WORKER_ATTACH_H
 #define MILLRACE_WORKER_ATTACH_H
 
+#include "common/rpc/client.h"
 #include "worker/engine.h"
 
 /*
@@ -22,6 +23,7 @@
  */
 struct attach_options {
     const char *coordinator; /* address */
+    const struct rpc_security *security; /* how it is called; NULL: in the clear, as nobody */
     const char *replica;     /* name */
     const char *fingerprint;
     const char *backend;

@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "common/options.h"
+#include "common/rpc/security_options.h"
 #include "worker/attach.h"
 #include "worker/bench.h"
 #include "worker/elbo.h"
@@ -30,6 +31,7 @@ static struct {
     int64_t threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
     int64_t batch, length, steps, repeats, samples, seed;
+    struct rpc_security security;
 } settings;
 
 static const struct option_row rows[] = {
@@ -39,6 +41,7 @@ static const struct option_row rows[] = {
      "Where the coordinator listens.", &settings.coordinator},
     {"replica", 0, OPTION_TEXT, "NAME", "MILLRACE_REPLICA", "r0", 0, 0,
      "Name of this replica, unique in the cluster.", &settings.replica},
+    SECURITY_OPTION_ROWS(settings.security),
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "cpu, cuda, or auto: the best that runs here.", &settings.backend},
     {"threads", 't', OPTION_INTEGER, "N", "MILLRACE_THREADS", "1", 1, 1024, "CPU threads of each rank.",
@@ -174,6 +177,7 @@ static enum status leader_init(struct leader *leader, const struct meters *meter
     *leader = (struct leader){.mailbox = mailbox_create()};
     read_fingerprint(leader->fingerprint);
     const struct attach_options attach_options = {.coordinator = settings.coordinator,
+                                                  .security = &settings.security,
                                                   .replica = settings.replica,
                                                   .fingerprint = leader->fingerprint,
                                                   .backend = found ? backend->name : settings.backend,
@@ -368,6 +372,7 @@ static int parse(int argc, char **argv)
         fprintf(stderr, "millrace-worker: %s\n", error.text);
         return 2;
     }
+    security_options_complete(&settings.security);
     if (help)
         options_print_help(&options, stdout);
     return help ? 0 : -1;

@@ -44,7 +44,7 @@ static enum status connect_somewhere(const struct eval_settings *settings, struc
                                      struct error *error)
 {
     if (settings->endpoint_given || (!settings->model_directory_given && connection_default_answers()))
-        return connection_open(connection, settings->endpoint, error);
+        return connection_open(connection, settings->endpoint, &settings->security, error);
     return connection_open_private(connection, settings->model_directory, settings->ranks, error);
 }
 

@@ -131,6 +131,7 @@ int eval_settings_parse(struct eval_settings *s, int argc, char **argv)
          NULL},
         {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
          "The coordinator of a running cluster.", &s->endpoint, &s->endpoint_given},
+        SECURITY_OPTION_ROWS(s->security),
         {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
          "Start a cluster for this command with the model in DIR, even where one is running.",
          &s->model_directory, &s->model_directory_given},

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cli/eval/task.h"
+#include "common/rpc/security_options.h"
 #include "common/solver.h"
 #include "common/status.h"
 
@@ -18,6 +19,7 @@ struct eval_settings {
     int64_t n_texts, length, seed, in_flight, prefix_tokens, elbo_windows, ranks, timeout_s, judge_timeout_s;
     double temperature, infill_share;
     bool steps_given, endpoint_given, model_directory_given;
+    struct rpc_security security;
     uint32_t steps[STEP_COUNTS_MAX];
     enum solver solver;
     size_t n_steps; /* 0: nothing is written by a cluster */

@@ -363,7 +363,7 @@ static void watch_close(struct rpc_call *call)
 static bool admit(struct rpc_call *call, const char *path)
 {
     struct error error;
-    enum status status = call->host->admit(call->host, call, path, &call->caller, &error);
+    enum status status = call->host->admit(call->host, call, path, call->method, &call->caller, &error);
     if (status == STATUS_OK && !call->method)
         status = error_set(&error, STATUS_UNIMPLEMENTED, "there is no method \"%.200s\" here", path);
     if (status != STATUS_OK)

@@ -33,7 +33,7 @@ struct call_host {
     const struct rpc_method *(*find)(struct call_host *host, const char *path, void **context);
     /* Fills in who calls, or says why the call is refused. */
     enum status (*admit)(struct call_host *host, const struct rpc_call *call, const char *path,
-                         struct rpc_caller *caller, struct error *error);
+                         const struct rpc_method *method, struct rpc_caller *caller, struct error *error);
     void (*arrived)(struct call_host *host);  /* a slot became a call: post another */
     void (*released)(struct call_host *host); /* a call, or a slot, has let go of gRPC */
 };

@@ -10,6 +10,7 @@ enum rpc_scope {
     RPC_SCOPE_ADMIN = 2,    /* drain, restart: what changes the cluster */
     RPC_SCOPE_REPLICA = 4,  /* attach as a replica */
     RPC_SCOPES_ALL = 7,
+    RPC_SCOPE_ANYBODY = 8, /* of a method, never of a caller: nobody has to say who he is */
 };
 
 enum { RPC_CALLER_NAME_MAX = 64 };

@@ -1,8 +1,12 @@
 #include "common/rpc/channel.h"
 
 #include <grpc/grpc_security.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/log.h"
+#include "common/rpc/token.h"
 
 #include "common/rpc/wire.h"
 
@@ -15,13 +19,12 @@ enum {
     CONNECT_TIMEOUT_MS = 2000, /* gRPC's own 20 s would be spent waiting for one lost packet */
 };
 
-static grpc_channel *create_grpc_channel(const char *target, const struct rpc_channel_options *options)
+static grpc_channel *create_grpc_channel(const struct rpc_channel *channel)
 {
-    int keepalive_ms =
-        1000 * (options->keepalive_seconds ? options->keepalive_seconds : DEFAULT_KEEPALIVE_SECONDS);
-    size_t max_bytes = options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
+    int keepalive_ms = 1000 * channel->keepalive_seconds;
+    const char *name = channel->security.options.tls_server_name;
     grpc_arg arguments[] = {
-        wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes),
+        wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)channel->max_message_bytes),
         wire_integer_argument(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), /* a connection of its own */
         wire_integer_argument(GRPC_ARG_ENABLE_HTTP_PROXY, 0),         /* a cluster talks to itself */
         wire_integer_argument(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, FIRST_RECONNECT_MS),
@@ -30,12 +33,15 @@ static grpc_channel *create_grpc_channel(const char *target, const struct rpc_ch
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+        {.type = GRPC_ARG_STRING, /* last: left out where there is none */
+         .key = (char *)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG,
+         .value.string = (char *)name},
     };
-    grpc_channel_args all = {sizeof arguments / sizeof *arguments, arguments};
-    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
-    grpc_channel *channel = grpc_channel_create(target, credentials, &all);
+    grpc_channel_args all = {sizeof arguments / sizeof *arguments - !name, arguments};
+    grpc_channel_credentials *credentials = security_credentials(&channel->security);
+    grpc_channel *created = grpc_channel_create(channel->target, credentials, &all);
     grpc_channel_credentials_release(credentials);
-    return channel;
+    return created;
 }
 
 static void *complete_events(void *argument)
@@ -54,8 +60,25 @@ static void channel_free(struct rpc_channel *channel)
 {
     grpc_completion_queue_destroy(channel->queue);
     metadata_clear(&channel->headers);
+    security_release(&channel->security);
+    pthread_mutex_destroy(&channel->mutex);
+    free(channel->target);
     free(channel);
     grpc_shutdown();
+}
+
+static struct rpc_channel *channel_create(const char *target, const struct rpc_channel_options *options)
+{
+    struct rpc_channel *channel = calloc(1, sizeof *channel);
+    wire_open();
+    channel->queue = grpc_completion_queue_create_for_next(NULL);
+    pthread_mutex_init(&channel->mutex, NULL);
+    channel->target = strdup(target);
+    channel->max_message_bytes =
+        options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
+    channel->keepalive_seconds =
+        options->keepalive_seconds ? options->keepalive_seconds : DEFAULT_KEEPALIVE_SECONDS;
+    return channel;
 }
 
 static enum status copy_headers(struct rpc_channel *channel, const struct rpc_header *headers,
@@ -65,35 +88,67 @@ static enum status copy_headers(struct rpc_channel *channel, const struct rpc_he
         if (!metadata_add(&channel->headers, header->key, header->value, strlen(header->value)))
             return error_set(error, STATUS_INVALID_ARGUMENT, "the header %s cannot be sent", header->key);
     }
+    channel->n_own_headers = channel->headers.n;
     return STATUS_OK;
 }
 
-static enum status start_thread(struct rpc_channel *channel, const char *target, struct error *error)
+/* Behind the channel's own headers, in place of the token that was there. */
+static enum status set_token(struct rpc_channel *channel, struct error *error)
+{
+    char header[TOKEN_BYTES_MAX + 16];
+    metadata_cut(&channel->headers, channel->n_own_headers);
+    if (!channel->security.token)
+        return STATUS_OK;
+    int size = snprintf(header, sizeof header, "Bearer %s", channel->security.token);
+    bool added =
+        size < (int)sizeof header && metadata_add(&channel->headers, "authorization", header, (size_t)size);
+    explicit_bzero(header, sizeof header);
+    return added ? STATUS_OK
+                 : error_set(error, STATUS_INVALID_ARGUMENT,
+                             "the token cannot be sent: at most %d printable characters", TOKEN_BYTES_MAX);
+}
+
+void channel_refresh(struct rpc_channel *channel)
+{
+    struct error error;
+    if (!security_refresh(&channel->security, channel->target))
+        return;
+    if (set_token(channel, &error) != STATUS_OK)
+        log_warning("%s", error.text);
+    if (!security_is_tls(&channel->security))
+        return;                             /* the connection is as good as it was */
+    grpc_channel_destroy(channel->channel); /* its calls go on */
+    channel->channel = create_grpc_channel(channel);
+}
+
+static enum status start_thread(struct rpc_channel *channel, struct error *error)
 {
     if (!pthread_create(&channel->thread, NULL, complete_events, channel))
         return STATUS_OK;
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread for the connection to %s",
-                     target);
+                     channel->target);
 }
 
 enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
                              struct rpc_channel **opened, struct error *error)
 {
     static const struct rpc_channel_options defaults = {0};
-    struct rpc_channel *channel = calloc(1, sizeof *channel);
     options = options ? options : &defaults;
-    wire_open();
-    channel->queue = grpc_completion_queue_create_for_next(NULL);
+    struct rpc_channel *channel = channel_create(target, options);
     enum status status = copy_headers(channel, options->headers, error);
     if (status == STATUS_OK)
-        status = start_thread(channel, target, error);
+        status = security_open(&channel->security, options->security, target, error);
+    if (status == STATUS_OK)
+        status = set_token(channel, error);
+    if (status == STATUS_OK)
+        status = start_thread(channel, error);
     if (status != STATUS_OK) {
         grpc_completion_queue_shutdown(channel->queue);
         complete_events(channel); /* takes the queue to its end */
         channel_free(channel);
         return status;
     }
-    channel->channel = create_grpc_channel(target, options);
+    channel->channel = create_grpc_channel(channel);
     *opened = channel;
     return STATUS_OK;
 }

@@ -7,15 +7,26 @@
 
 #include "common/rpc/client.h"
 #include "common/rpc/metadata.h"
+#include "common/rpc/security.h"
 
 /* Internal to common/rpc: between channel.c, which owns the completion queue, and stream.c, which owns one
  * call on it. */
 struct rpc_channel {
-    grpc_channel *channel;
     grpc_completion_queue *queue;
     pthread_t thread;
-    struct metadata headers; /* of every call; not changed while open */
+    char *target;
+    size_t max_message_bytes;
+    int keepalive_seconds;
+
+    pthread_mutex_t mutex; /* guards what follows */
+    grpc_channel *channel;
+    struct security security;
+    struct metadata headers; /* of every call */
+    size_t n_own_headers;    /* the token comes behind them */
 };
+
+/* Before a call, holding the mutex: reads again what has changed of the certificates and the token. */
+void channel_refresh(struct rpc_channel *channel);
 
 /* What a completion means. Each stream has one tag of each kind: no two of a kind are ever in flight. */
 enum stream_event_kind {

@@ -26,14 +26,29 @@ struct rpc_header {
     const char *key, *value;
 };
 
+/*
+ * How a client checks who answers, and says who it is. All zero: in the clear, and nobody. The strings must outlive the
+ * channel. Files are read when the channel opens, and again when they have changed and the next call begins: a new
+ * connection is made then, calls that run go on over the old one.
+ */
+struct rpc_security {
+    const char *tls_ca; /* PEM file of the authorities that vouch for the server; "system": this machine's */
+    const char *tls_cert, *tls_key; /* PEM files: the client's own certificate; both or neither */
+    const char *tls_server_name;    /* in the server's certificate; NULL: the target's host */
+    const char *token_file;         /* a bearer token, its first line */
+    const char *token;              /* the token itself, where there is no file; never from a command line */
+    bool plaintext_token;           /* a token may go to another machine without TLS */
+};
+
 struct rpc_channel_options {
     size_t max_message_bytes; /* of a message that arrives; 0: 64 MiB */
     int keepalive_seconds; /* a silent server is pinged after so long, and lost after as long again; 0: 10 */
-    const struct rpc_header *headers; /* ends with .key = NULL, at most 8, copied; NULL: none */
+    const struct rpc_header *headers;    /* ends with .key = NULL, at most 8, copied; NULL: none */
+    const struct rpc_security *security; /* copied, not its strings; NULL: all zero */
 };
 
 /* `target`: "127.0.0.1:7077", "host:7077", "unix:/run/millrace". Does not connect yet. `options` may be NULL.
- * INVALID_ARGUMENT: a header that HTTP/2 does not allow. */
+ * INVALID_ARGUMENT: a header that HTTP/2 does not allow. What is wrong with the files of `security` names the file. */
 enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
                              struct rpc_channel **channel, struct error *error);
 /* Every stream must have been closed. NULL is allowed. */
@@ -66,7 +81,8 @@ enum rpc_read {
 enum rpc_read rpc_stream_read(struct rpc_stream *stream, double timeout_seconds, ProtobufCMessage **message);
 
 /* How the call ended; on the reading thread. error->retry_after_ms is set where the server has sent such a hint
- * (server.h, rpc_fail), so also after rpc_unary. Before RPC_READ_END it drops the messages that still come and
+ * (server.h, rpc_fail), so also after rpc_unary. UNAVAILABLE for reasons of TLS says them; finding out may take some
+ * seconds more. Before RPC_READ_END it drops the messages that still come and
  * waits. OK, or the server's status with its sentence in `error`; CANCELLED after rpc_stream_cancel. */
 enum status rpc_stream_status(struct rpc_stream *stream, struct error *error);
 

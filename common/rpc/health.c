@@ -123,10 +123,10 @@ struct rpc_service health_service(struct health *health)
 {
     static const struct rpc_method methods[] = {
         {"/grpc.health.v1.Health/Check", RPC_UNARY, &grpc__health__v1__health_check_request__descriptor,
-         .on_call = on_check},
+         .on_call = on_check, .scopes = RPC_SCOPE_ANYBODY},
         {"/grpc.health.v1.Health/Watch", RPC_SERVER_STREAM,
-         &grpc__health__v1__health_check_request__descriptor, .on_call = on_watch,
-         .on_close = on_watch_close},
+         &grpc__health__v1__health_check_request__descriptor, .on_call = on_watch, .on_close = on_watch_close,
+         .scopes = RPC_SCOPE_ANYBODY},
         {0},
     };
     return (struct rpc_service){"grpc.health.v1.Health", methods, health};

@@ -25,13 +25,18 @@ bool metadata_add(struct metadata *metadata, const char *key, const void *value,
     return true;
 }
 
+void metadata_cut(struct metadata *metadata, size_t n)
+{
+    while (metadata->n > n) {
+        metadata->n--;
+        grpc_slice_unref(metadata->items[metadata->n].key);
+        grpc_slice_unref(metadata->items[metadata->n].value);
+    }
+}
+
 void metadata_clear(struct metadata *metadata)
 {
-    for (size_t i = 0; i < metadata->n; i++) {
-        grpc_slice_unref(metadata->items[i].key);
-        grpc_slice_unref(metadata->items[i].value);
-    }
-    metadata->n = 0;
+    metadata_cut(metadata, 0);
 }
 
 /* ---- when to try again ---- */

@@ -16,6 +16,8 @@ struct metadata {
 
 /* Copies both. False: there are METADATA_MAX already, or gRPC refuses the key or the bytes of the value. */
 bool metadata_add(struct metadata *metadata, const char *key, const void *value, size_t size_bytes);
+/* Leaves the first n. */
+void metadata_cut(struct metadata *metadata, size_t n);
 void metadata_clear(struct metadata *metadata);
 
 /* The two trailers of error->retry_after_ms; nothing where that is 0. */

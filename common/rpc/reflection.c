@@ -222,9 +222,11 @@ struct rpc_service reflection_service(struct reflection *reflection)
 {
     static const struct rpc_method methods[] = {
         {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", RPC_BIDI,
-         &grpc__reflection__v1alpha__server_reflection_request__descriptor, on_call, on_message, NULL},
+         &grpc__reflection__v1alpha__server_reflection_request__descriptor, on_call, on_message, NULL,
+         RPC_SCOPES_ALL},
         {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", RPC_BIDI,
-         &grpc__reflection__v1alpha__server_reflection_request__descriptor, on_call, on_message, NULL},
+         &grpc__reflection__v1alpha__server_reflection_request__descriptor, on_call, on_message, NULL,
+         RPC_SCOPES_ALL},
         {0},
     };
     return (struct rpc_service){"grpc.reflection.v1alpha.ServerReflection", methods, reflection};

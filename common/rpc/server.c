@@ -11,8 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/rpc/access_table.h"
 #include "common/rpc/call.h"
 #include "common/rpc/peer.h"
+#include "common/rpc/tls_server.h"
 #include "common/rpc/wire.h"
 
 enum {
@@ -29,6 +31,7 @@ struct rpc_server {
     pthread_t thread;
     char *address;
     struct rpc_authorizer authorizer;
+    struct tls_server *tls;       /* NULL: none */
     struct rpc_service *services; /* ends with .name = NULL */
 
     pthread_mutex_t mutex;
@@ -58,14 +61,30 @@ static const struct rpc_method *find_method(struct call_host *host, const char *
     return NULL;
 }
 
+/* A method without scopes is closed to all but administrators. */
+static enum status check_scope(const struct rpc_method *method, const char *path,
+                               const struct rpc_caller *caller, struct error *error)
+{
+    char needed[64], has[64];
+    unsigned scopes = method->scopes ? method->scopes : RPC_SCOPE_ADMIN;
+    if (caller->scopes & scopes)
+        return STATUS_OK;
+    access_scopes_format(scopes, needed, sizeof needed);
+    access_scopes_format(caller->scopes, has, sizeof has);
+    return error_set(error, STATUS_PERMISSION_DENIED, "%s needs the scope %s; %s has %s", path, needed,
+                     caller->name, has);
+}
+
 static enum status admit(struct call_host *host, const struct rpc_call *call, const char *path,
-                         struct rpc_caller *caller, struct error *error)
+                         const struct rpc_method *method, struct rpc_caller *caller, struct error *error)
 {
     const struct rpc_authorizer *authorizer = &server_of(host)->authorizer;
     *caller = (struct rpc_caller){.scopes = RPC_SCOPES_ALL};
     peer_host(rpc_call_peer(call), caller->name, sizeof caller->name);
-    return authorizer->authorize ? authorizer->authorize(call, path, caller, authorizer->context, error)
-                                 : STATUS_OK;
+    if (!authorizer->authorize || (method && method->scopes & RPC_SCOPE_ANYBODY))
+        return STATUS_OK;
+    enum status status = authorizer->authorize(call, path, caller, authorizer->context, error);
+    return status == STATUS_OK && method ? check_scope(method, path, caller, error) : status;
 }
 
 /* While closing gRPC would refuse the slot at once, and that again, for ever. */
@@ -162,27 +181,46 @@ static char *bound_address(const char *address, int port)
 {
     const char *colon = strrchr(address, ':');
     char *bound = NULL;
-    if (!strncmp(address, "unix:", 5) || !colon)
+    if (!strncmp(address, "unix", 4) || !colon)
         return strdup(address);
     if (asprintf(&bound, "%.*s:%d", (int)(colon - address), address, port) < 0)
         return NULL;
     return bound;
 }
 
-static enum status listen_on(struct rpc_server *server, const char *address, struct error *error)
+static enum status refuse_address(const char *address, struct error *error)
 {
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
-    int port = grpc_server_add_http2_port(server->host.server, address, credentials);
-    grpc_server_credentials_release(credentials);
-    if (port > 0) {
-        server->address = bound_address(address, port);
-        return STATUS_OK;
-    }
-    int reason = strncmp(address, "unix:", 5) ? reason_not_to_listen(address) : EACCES;
+    int reason = strncmp(address, "unix", 4) ? reason_not_to_listen(address) : EACCES;
     return error_set(error, STATUS_UNAVAILABLE, "cannot listen on %s: %s%s", address,
                      reason ? strerror(reason) : "not an address",
                      reason == EADDRINUSE ? "; another program has this port, choose another or end that"
                                           : "");
+}
+
+/* Returns the port; 0: it cannot. Takes the credentials over. */
+static int add_port(struct rpc_server *server, const char *address, grpc_server_credentials *credentials)
+{
+    int port = grpc_server_add_http2_port(server->host.server, address, credentials);
+    grpc_server_credentials_release(credentials);
+    return port > 0 ? port : 0;
+}
+
+static enum status listen_on(struct rpc_server *server, const struct rpc_server_options *options,
+                             struct error *error)
+{
+    enum status status = options->tls ? tls_server_create(options->tls, &server->tls, error) : STATUS_OK;
+    if (status != STATUS_OK)
+        return status;
+    int port = add_port(server, options->address,
+                        server->tls ? tls_server_credentials(server->tls)
+                                    : grpc_insecure_server_credentials_create());
+    if (!port)
+        return refuse_address(options->address, error);
+    server->address = bound_address(options->address, port);
+    if (options->private_address &&
+        !add_port(server, options->private_address, grpc_insecure_server_credentials_create()))
+        return refuse_address(options->private_address, error);
+    return STATUS_OK;
 }
 
 static struct rpc_service *copy_services(const struct rpc_service *services)
@@ -200,6 +238,7 @@ static void server_free(struct rpc_server *server)
     grpc_completion_queue_destroy(server->host.queue);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->mutex);
+    tls_server_free(server->tls);
     free(server->services);
     free(server->address);
     free(server);
@@ -244,7 +283,7 @@ enum status rpc_server_open(const struct rpc_server_options *options, struct rpc
     }
     server->host.server = create_grpc_server(options);
     grpc_server_register_completion_queue(server->host.server, server->host.queue, NULL);
-    enum status status = listen_on(server, options->address, error);
+    enum status status = listen_on(server, options, error);
     if (status != STATUS_OK) {
         rpc_server_close(server, 0);
         return status;
@@ -252,6 +291,11 @@ enum status rpc_server_open(const struct rpc_server_options *options, struct rpc
     start(server);
     *opened = server;
     return STATUS_OK;
+}
+
+enum status rpc_server_reload_tls(struct rpc_server *server, struct error *error)
+{
+    return server->tls ? tls_server_reload(server->tls, error) : STATUS_OK;
 }
 
 const char *rpc_server_address(const struct rpc_server *server)

@@ -45,6 +45,10 @@ struct rpc_method {
     void (*on_message)(struct rpc_call *call, const ProtobufCMessage *message, void *context);
     /* The call is over. May be NULL. */
     void (*on_close)(struct rpc_call *call, bool cancelled, void *context);
+
+    /* With an authoriser: a caller needs one of these scopes (enum rpc_scope). 0 is RPC_SCOPE_ADMIN, so that a row
+     * that forgets it is closed; RPC_SCOPE_ANYBODY asks nobody. */
+    unsigned scopes;
 };
 
 struct rpc_service {
@@ -57,7 +61,8 @@ struct rpc_service {
  * Decides about a call before its method sees it: before anything of its messages is read, and for unknown
  * paths too. It may ask rpc_call_header, rpc_call_peer, rpc_call_is_tls and rpc_call_tls_name. `caller` comes
  * filled for a server without authentication; what it leaves there is the call's on STATUS_OK. Any other status
- * (UNAUTHENTICATED, PERMISSION_DENIED) refuses the call with `error`. On the server's thread; must not block.
+ * refuses the call with `error`, as UNAUTHENTICATED. Whether the caller has the method's scope the server looks at
+ * itself (PERMISSION_DENIED). On the server's thread; must not block.
  */
 struct rpc_authorizer {
     enum status (*authorize)(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
@@ -65,20 +70,37 @@ struct rpc_authorizer {
     void *context;
 };
 
+/* PEM files; the strings must outlive the server. */
+struct rpc_server_tls {
+    const char *cert,
+        *key;              /* the server's certificate, with what is between it and the authority behind it */
+    const char *client_ca; /* authorities of clients; NULL: clients show no certificate */
+    bool client_optional;  /* a client may show one and need not; false: it must */
+};
+
 struct rpc_server_options {
     const char
         *address; /* "127.0.0.1:7077", "[::]:7077", "localhost:0" (any free port), "unix:/run/millrace" */
-    struct rpc_authorizer authorizer;   /* .authorize = NULL: everybody may do everything */
+    struct rpc_authorizer authorizer; /* .authorize = NULL: everybody may do everything */
+    const char *
+        private_address; /* a second address, "unix:..." or "unix-abstract:...", never with TLS: for processes
+                                    of this machine that are told of it; NULL: none */
+    const struct rpc_server_tls *tls;   /* NULL: everything goes in the clear */
     const struct rpc_service *services; /* ends with .name = NULL; copied */
     size_t max_message_bytes;           /* of a message that arrives; 0: 4 MiB */
     size_t max_queued_bytes;            /* that wait in one call for a slow reader; 0: 4 MiB */
     int keepalive_seconds; /* a silent peer is pinged after so long, and lost after as long again; 0: 10 */
 };
 
-/* Binds and starts serving. UNAVAILABLE names the address and the system's reason (a port in use, ...); a
+/* Binds and starts serving. What is wrong with certificates is FAILED_PRECONDITION, NOT_FOUND or PERMISSION_DENIED
+ * and names the file. UNAVAILABLE names the address and the system's reason (a port in use, ...); a
  * port is never shared with another process. */
 enum status rpc_server_open(const struct rpc_server_options *options, struct rpc_server **server,
                             struct error *error);
+
+/* Reads the certificates again: connections from now on get the new ones. What fails leaves the old in force; its
+ * sentence names the file. Nothing without TLS. From any thread. */
+enum status rpc_server_reload_tls(struct rpc_server *server, struct error *error);
 
 /* Where it listens, with the port it got: "127.0.0.1:41235". Valid while the server is. */
 const char *rpc_server_address(const struct rpc_server *server);

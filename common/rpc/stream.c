@@ -17,11 +17,13 @@
 
 #include "common/rpc/channel.h"
 #include "common/rpc/outbox.h"
+#include "common/rpc/tls_probe.h"
 #include "common/rpc/wire.h"
 
 enum { MAX_QUEUED_BYTES = 64 << 20 };
 
 struct rpc_stream {
+    struct rpc_channel *channel;
     const ProtobufCMessageDescriptor *response_type;
     struct stream_event events[N_STREAM_EVENTS];
     grpc_call *call;
@@ -142,9 +144,11 @@ void stream_complete(struct stream_event *event, bool ok)
 
 /* ---- what callers see ---- */
 
-static struct rpc_stream *stream_create(const ProtobufCMessageDescriptor *response_type)
+static struct rpc_stream *stream_create(struct rpc_channel *channel,
+                                        const ProtobufCMessageDescriptor *response_type)
 {
     struct rpc_stream *stream = calloc(1, sizeof *stream);
+    stream->channel = channel;
     stream->response_type = response_type;
     grpc_metadata_array_init(&stream->initial_metadata);
     grpc_metadata_array_init(&stream->trailing_metadata);
@@ -158,21 +162,52 @@ static struct rpc_stream *stream_create(const ProtobufCMessageDescriptor *respon
     return stream;
 }
 
+static void stream_free(struct rpc_stream *stream)
+{
+    if (stream->call)
+        grpc_call_unref(stream->call);
+    grpc_byte_buffer_destroy(stream->ready);
+    outbox_clear(&stream->outbox);
+    grpc_metadata_array_destroy(&stream->initial_metadata);
+    grpc_metadata_array_destroy(&stream->trailing_metadata);
+    grpc_slice_unref(stream->text);
+    pthread_cond_destroy(&stream->changed);
+    pthread_mutex_destroy(&stream->mutex);
+    free(stream);
+}
+
+/* Begins the call with what the channel sends along, which may be another token the next time. */
+static enum status begin_call(struct rpc_stream *stream, const char *path, double timeout_seconds,
+                              struct error *error)
+{
+    struct rpc_channel *channel = stream->channel;
+    grpc_slice method = grpc_slice_from_copied_string(path);
+    pthread_mutex_lock(&channel->mutex);
+    channel_refresh(channel);
+    stream->call = grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS, channel->queue,
+                                            method, NULL, wire_deadline(timeout_seconds), NULL);
+    if (stream->call) {
+        pthread_mutex_lock(&stream->mutex);
+        start_call(stream, &channel->headers);
+        pthread_mutex_unlock(&stream->mutex);
+    }
+    pthread_mutex_unlock(&channel->mutex);
+    grpc_slice_unref(method);
+    return stream->call ? STATUS_OK
+                        : error_set(error, STATUS_INTERNAL, "gRPC cannot make a call of %s", path);
+}
+
 enum status rpc_stream_open(struct rpc_channel *channel, const char *path, const ProtobufCMessage *request,
                             const ProtobufCMessageDescriptor *response_type, double timeout_seconds,
                             struct rpc_stream **opened, struct error *error)
 {
-    grpc_slice method = grpc_slice_from_copied_string(path);
-    grpc_call *call =
-        grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS, channel->queue, method,
-                                 NULL, wire_deadline(timeout_seconds), NULL);
-    grpc_slice_unref(method);
-    if (!call)
-        return error_set(error, STATUS_INTERNAL, "gRPC cannot make a call of %s", path);
-    struct rpc_stream *stream = stream_create(response_type);
-    stream->call = call;
+    struct rpc_stream *stream = stream_create(channel, response_type);
+    enum status status = begin_call(stream, path, timeout_seconds, error);
+    if (status != STATUS_OK) {
+        stream_free(stream);
+        return status;
+    }
     pthread_mutex_lock(&stream->mutex);
-    start_call(stream, &channel->headers);
     if (request) {
         outbox_push(&stream->outbox, wire_pack(request));
         stream->send_closing = true;
@@ -234,6 +269,15 @@ static void discard_messages(struct rpc_stream *stream)
         protobuf_c_message_free_unpacked(message, NULL);
 }
 
+/* A reason that gRPC does not tell. Not holding the stream's mutex: it may take seconds. */
+static void explain(struct rpc_stream *stream, struct error *error)
+{
+    struct rpc_channel *channel = stream->channel;
+    pthread_mutex_lock(&channel->mutex);
+    tls_probe_explain(&channel->security, channel->target, error);
+    pthread_mutex_unlock(&channel->mutex);
+}
+
 enum status rpc_stream_status(struct rpc_stream *stream, struct error *error)
 {
     discard_messages(stream); /* the status comes behind them */
@@ -250,6 +294,8 @@ enum status rpc_stream_status(struct rpc_stream *stream, struct error *error)
             error->retry_after_ms = metadata_retry_after_ms(&stream->trailing_metadata);
     }
     pthread_mutex_unlock(&stream->mutex);
+    if (status == STATUS_UNAVAILABLE)
+        explain(stream, error);
     return status;
 }
 
@@ -279,19 +325,6 @@ void rpc_stream_close_send(struct rpc_stream *stream)
 void rpc_stream_cancel(struct rpc_stream *stream)
 {
     grpc_call_cancel(stream->call, NULL);
-}
-
-static void stream_free(struct rpc_stream *stream)
-{
-    grpc_call_unref(stream->call);
-    grpc_byte_buffer_destroy(stream->ready);
-    outbox_clear(&stream->outbox);
-    grpc_metadata_array_destroy(&stream->initial_metadata);
-    grpc_metadata_array_destroy(&stream->trailing_metadata);
-    grpc_slice_unref(stream->text);
-    pthread_cond_destroy(&stream->changed);
-    pthread_mutex_destroy(&stream->mutex);
-    free(stream);
 }
 
 void rpc_stream_close(struct rpc_stream *stream)

@@ -35,6 +35,7 @@ allow worker worker/ kernels/ common/ proto/
 allow coordinator coordinator/ common/ proto/
 allow cli cli/ common/ proto/
 only 'grpc/' 'common/rpc/'
+only 'openssl/' 'common/rpc/'
 only 'mpi\.h' 'worker/(collective_mpi|main)\.c'
 only 'cuda' 'kernels/cuda/'
 only 'microhttpd' 'coordinator/'

@@ -69,9 +69,9 @@ static void on_busy(struct rpc_call *call, const ProtobufCMessage *request, void
 
 #define REQUEST &millrace__v1__tokenize_request__descriptor
 static const struct rpc_method methods[] = {
-    {"/test.Identity/Who", RPC_UNARY, REQUEST, on_who, NULL, NULL},
-    {"/test.Identity/Bytes", RPC_UNARY, REQUEST, on_bytes, NULL, NULL},
-    {"/test.Identity/Busy", RPC_UNARY, REQUEST, on_busy, NULL, NULL},
+    {"/test.Identity/Who", RPC_UNARY, REQUEST, on_who, .scopes = RPC_SCOPE_GENERATE},
+    {"/test.Identity/Bytes", RPC_UNARY, REQUEST, on_bytes},
+    {"/test.Identity/Busy", RPC_UNARY, REQUEST, on_busy},
     {0},
 };
 

@@ -1,0 +1,121 @@
+#include "common/file_watch.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/file_stamp.h"
+
+struct watched {
+    struct file_watch_item item;
+    struct file_stamp stamps[FILE_WATCH_PATHS_MAX];
+};
+
+struct file_watch {
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards stopping */
+    pthread_cond_t stopped;
+    bool stopping;
+    double period_seconds;
+    size_t n;
+    struct watched watched[]; /* the thread's own */
+};
+
+/* Takes the stamps anew. True: one is another than before. */
+static bool has_changed(struct watched *watched)
+{
+    bool changed = false;
+    for (int i = 0; i < FILE_WATCH_PATHS_MAX; i++) {
+        const char *path = watched->item.paths[i];
+        struct file_stamp now = path ? file_stamp_of(path) : (struct file_stamp){0};
+        changed |= !file_stamp_equal(&now, &watched->stamps[i]);
+        watched->stamps[i] = now;
+    }
+    return changed;
+}
+
+/* False: it is time to end. */
+static bool wait_a_period(struct file_watch *watch)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)watch->period_seconds;
+    until.tv_nsec += (long)((watch->period_seconds - floor(watch->period_seconds)) * 1e9);
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&watch->mutex);
+    int waited = 0;
+    while (!watch->stopping && !waited)
+        waited = pthread_cond_timedwait(&watch->stopped, &watch->mutex, &until);
+    bool go_on = !watch->stopping;
+    pthread_mutex_unlock(&watch->mutex);
+    return go_on;
+}
+
+static void *look(void *argument)
+{
+    struct file_watch *watch = argument;
+    while (wait_a_period(watch)) {
+        for (size_t i = 0; i < watch->n; i++) {
+            if (has_changed(&watch->watched[i]))
+                watch->watched[i].item.changed(watch->watched[i].item.context);
+        }
+    }
+    return NULL;
+}
+
+static void watch_free(struct file_watch *watch)
+{
+    pthread_cond_destroy(&watch->stopped);
+    pthread_mutex_destroy(&watch->mutex);
+    free(watch);
+}
+
+static struct file_watch *watch_create(const struct file_watch_item *items, size_t n, double period_seconds)
+{
+    pthread_condattr_t monotonic;
+    struct file_watch *watch = calloc(1, sizeof *watch + n * sizeof *watch->watched);
+    if (!watch)
+        return NULL;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&watch->stopped, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&watch->mutex, NULL);
+    watch->period_seconds = period_seconds;
+    watch->n = n;
+    for (size_t i = 0; i < n; i++) {
+        watch->watched[i].item = items[i];
+        has_changed(&watch->watched[i]);
+    }
+    return watch;
+}
+
+enum status file_watch_start(const struct file_watch_item *items, size_t n, double period_seconds,
+                             struct file_watch **started, struct error *error)
+{
+    struct file_watch *watch = watch_create(items, n, period_seconds);
+    if (watch && !pthread_create(&watch->thread, NULL, look, watch)) {
+        *started = watch;
+        return STATUS_OK;
+    }
+    if (watch)
+        watch_free(watch);
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory or thread to watch files with");
+}
+
+void file_watch_stop(struct file_watch *watch)
+{
+    if (!watch)
+        return;
+    pthread_mutex_lock(&watch->mutex);
+    watch->stopping = true;
+    pthread_cond_signal(&watch->stopped);
+    pthread_mutex_unlock(&watch->mutex);
+    pthread_join(watch->thread, NULL);
+    watch_free(watch);
+}

@@ -1,0 +1,49 @@
+#ifndef MILLRACE_COMMON_RPC_ACCESS_TABLE_H
+#define MILLRACE_COMMON_RPC_ACCESS_TABLE_H
+
+#include <stddef.h>
+
+#include "common/rpc/caller.h"
+#include "common/rpc/token.h"
+#include "common/status.h"
+
+/*
+ * The file of clients:
+ *
+ *   {"clients": [
+ *     {"name": "anna", "token_sha256": "9f86...", "scopes": ["generate"], "max_requests": 8, "max_tokens": 65536},
+ *     {"name": "rack-7", "certificate": "replica-7.cluster", "scopes": ["replica"]}
+ *   ]}
+ *
+ * `token_sha256` or `certificate` (a name in a verified client certificate, whole), or both: either lets the client
+ * in. Scopes: generate, admin, replica. Limits may be left out (the server's default) or null (none).
+ */
+struct access_client {
+    struct rpc_caller caller;
+    bool has_token;
+    struct token_hash token;
+    char *certificate; /* NULL: none */
+};
+
+struct access_table {
+    struct access_client *clients;
+    size_t n;
+};
+
+/* INVALID_ARGUMENT names the place in the file: an unknown or missing key, a name that is not 1 to 63 of
+ * [A-Za-z0-9._@-], two clients of one name or token, a hash or a scope that is none, a limit out of bounds, more than 10,000
+ * clients. */
+enum status access_table_parse(const char *text, size_t size_bytes, struct access_table *table,
+                               struct error *error);
+/* The same of a file, with its name in the sentence. FAILED_PRECONDITION: everybody may write to it. */
+enum status access_table_read(const char *path, struct access_table *table, struct error *error);
+void access_table_release(struct access_table *table);
+
+/* May a client have this name? */
+bool access_name_is_legal(const char *name);
+/* "generate" and so on as a bit; 0: there is none of that name. */
+unsigned access_scope(const char *name);
+/* "generate, admin"; "none". */
+void access_scopes_format(unsigned scopes, char *text, size_t size);
+
+#endif
