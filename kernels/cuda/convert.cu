@@ -96,3 +96,12 @@ extern "C" void convert_rows(struct device *device, const struct weight *weight,
                              : convert_from<half_bits>(device, weight, first, rows, from);
     device_check(device, result, "converting a weight");
 }
+
+extern "C" void round_to_bf16(struct device *device, const float *from, int n, void *to)
+{
+    if (n > 0)
+        device_check(device,
+                     launch(convert<float, __nv_bfloat16>, dim3(1), dim3(THREADS), 0, device->stream, from, n,
+                            (__nv_bfloat16 *)to, (int64_t)n),
+                     "rounding a bias");
+}

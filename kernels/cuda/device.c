@@ -176,9 +176,12 @@ static int attribute(struct device *device, enum cudaDeviceAttr which)
     return value;
 }
 
-static const char *precision_name(enum precision precision)
+/* Products of e4m3 need compute capability 9.0 (library_lt.c); before, fp8 saves memory alone. */
+static const char *precision_name(const struct device *device)
 {
-    return precision == PRECISION_F32 ? "f32" : precision == PRECISION_BF16 ? "bf16" : "fp8";
+    if (device->precision == PRECISION_FP8)
+        return device->major >= 9 ? "fp8" : "fp8 weights, bf16 products";
+    return device->precision == PRECISION_F32 ? "f32" : "bf16";
 }
 
 static void learn_device(struct device *device)
@@ -195,7 +198,7 @@ static void learn_device(struct device *device)
                     "use \"cpu\"",
                     device->index, properties.name, device->major, device->minor, OLDEST_MAJOR);
     snprintf(device->description, sizeof device->description, "cuda %d: %.64s (sm_%d%d), %s", device->index,
-             properties.name, device->major, device->minor, precision_name(device->precision));
+             properties.name, device->major, device->minor, precision_name(device));
 }
 
 static void make_stream(struct device *device)

@@ -8,7 +8,7 @@ extern "C" {
 #endif
 
 /*
- * Products by a library of the vendor: cuBLASLt (library_lt.c), or none (library_none.c, where only our own products are wanted).
+ * Products by a library of the vendor: cuBLASLt (library_lt.h), or none (library_none.c, where only our own products are wanted).
  *
  * MILLRACE_CUDA_MATMUL=own|cublaslt says which products run; unset: cublaslt where it is there and passes the check below.
  *

@@ -1,0 +1,54 @@
+#ifndef MILLRACE_KERNELS_CUDA_LIBRARY_LT_H
+#define MILLRACE_KERNELS_CUDA_LIBRARY_LT_H
+
+#include <cublasLt.h>
+
+#include "kernels/cuda/library.h"
+
+/*
+ * cuBLASLt (library_lt.c enqueues, library_plan.c chooses). The library counts columns first: what it calls D[n_out, rows] with
+ * columns ld_y apart is our y, A (transposed) is w, B is x. So D = A^T · B with a bias per row of D.
+ */
+enum epilogue { EPILOGUE_NONE, EPILOGUE_BIAS, EPILOGUE_BIAS_GELU, N_EPILOGUES };
+enum { N_OUTPUTS = 2 }; /* y as float32, as bf16 */
+
+/* One way to call a weight's product. */
+struct lt_variant {
+    bool usable;
+    cudaDataType_t bias_type; /* with the library, bf16 results may want a bf16 bias */
+    cublasLtMatmulAlgo_t algorithm;
+};
+
+/* For all weights of one shape and format. */
+struct product_plan {
+    struct product_plan *next;
+    int n_out, n_in;
+    enum weight_format format;
+    bool usable; /* one of the variants is */
+    struct lt_variant variant[N_OUTPUTS][N_EPILOGUES];
+};
+
+struct product_library {
+    cublasLtHandle_t handle;
+    struct product_plan *plans;
+};
+
+/* What describes a call to the library; on the stack, nothing is allocated. */
+struct lt_call {
+    cublasLtMatmulDescOpaque_t operation;
+    cublasLtMatrixLayoutOpaque_t w, x, y;
+};
+
+/* The call for a product with this epilogue and type of bias; x, y and bias may be NULL where only the algorithm is sought. */
+cublasStatus_t lt_describe(struct lt_call *call, const struct weight *weight, int rows, int64_t ld_x,
+                           const float *x_scale, enum dtype y_type, int64_t ld_y, enum epilogue epilogue,
+                           const void *bias, cudaDataType_t bias_type);
+
+/* Enqueues the product with one variant; false and a kept failure when the library refuses. */
+bool lt_multiply(struct device *device, const struct lt_variant *variant,
+                 const struct library_product *product, enum epilogue epilogue);
+
+/* The workspace that is the library's own; behind it lies a bias as bf16. */
+enum { LT_BIAS_BYTES = 1 << 20, LT_WORKSPACE_BYTES = LIBRARY_WORKSPACE_BYTES - LT_BIAS_BYTES };
+
+#endif
