@@ -28,6 +28,13 @@ void interrupt_unblock(void)
 
 bool interrupt_taken(void)
 {
+    return interrupt_wait(0);
+}
+
+bool interrupt_wait(double seconds)
+{
     sigset_t set = interrupting_signals();
-    return sigtimedwait(&set, NULL, &(struct timespec){0}) > 0;
+    const struct timespec patience = {.tv_sec = (time_t)seconds,
+                                      .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    return sigtimedwait(&set, NULL, &patience) > 0;
 }

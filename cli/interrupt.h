@@ -19,4 +19,7 @@ void interrupt_unblock(void);
 /* Takes one that has come. */
 bool interrupt_taken(void);
 
+/* Waits for one, so long at the most; whether it came. */
+bool interrupt_wait(double seconds);
+
 #endif

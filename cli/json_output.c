@@ -107,17 +107,39 @@ static json_t *json_of_replica(const Millrace__V1__ReplicaStatus *replica)
                      "restarts", (json_int_t)replica->restarts, "last_error", replica->last_error);
 }
 
+static json_t *json_of_quantiles(const Millrace__V1__Quantiles *quantiles)
+{
+    if (!quantiles)
+        return json_null();
+    return json_pack("{s:o, s:o}", "p50_ms", json_of_number(quantiles->p50_ms), "p95_ms",
+                     json_of_number(quantiles->p95_ms));
+}
+
+/* null from a coordinator that does not say. */
+static json_t *json_of_recent(const Millrace__V1__Recent *recent)
+{
+    if (!recent)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds", json_of_number(recent->seconds),
+                     "requests_per_second", json_of_number(recent->requests_per_second), "tokens_per_second",
+                     json_of_number(recent->tokens_per_second), "steps_per_second",
+                     json_of_number(recent->steps_per_second), "changes_per_step",
+                     json_of_number(recent->changes_per_step), "queue", json_of_quantiles(recent->queue),
+                     "first_frame", json_of_quantiles(recent->first_frame), "total",
+                     json_of_quantiles(recent->total));
+}
+
 json_t *json_of_status(const Millrace__V1__StatusResponse *status)
 {
     json_t *replicas = json_array();
     for (size_t i = 0; replicas && i < status->n_replicas; i++)
         json_array_append_new(replicas, json_of_replica(status->replicas[i]));
-    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version", status->version,
+    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "version", status->version,
                      "uptime_seconds", json_of_number(status->uptime_seconds), "model", status->model,
                      "queued", (json_int_t)status->queued, "running", (json_int_t)status->running, "accepted",
                      (json_int_t)status->accepted, "finished", (json_int_t)status->finished, "cancelled",
-                     (json_int_t)status->cancelled, "failed", (json_int_t)status->failed, "replicas",
-                     replicas);
+                     (json_int_t)status->cancelled, "failed", (json_int_t)status->failed, "recent",
+                     json_of_recent(status->recent), "replicas", replicas);
 }
 
 enum status json_print(json_t *value, int indent, FILE *out, struct error *error)

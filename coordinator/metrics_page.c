@@ -36,6 +36,12 @@ static void write_gauge(struct exposition *page, const char *name, const char *h
     exposition_sample(page, name, value, NULL);
 }
 
+static void write_counter(struct exposition *page, const char *name, const char *help, uint64_t value)
+{
+    exposition_family(page, name, "counter", help);
+    exposition_sample(page, name, (double)value, NULL);
+}
+
 static void write_program(const struct coordinator *coordinator, struct exposition *page)
 {
     const struct served_model *model = coordinator->model;
@@ -58,6 +64,12 @@ static void write_load(struct coordinator *coordinator, struct exposition *page)
     write_gauge(page, "millrace_running_requests", "Requests that run on a replica.", totals.running);
     write_gauge(page, "millrace_running_tokens", "Positions of all requests that run.",
                 (double)totals.running_tokens);
+    write_counter(page, "millrace_full_batch_tokens_total",
+                  "Positions of the steps that replicas took while somebody waited.", totals.full_tokens);
+    write_counter(
+        page, "millrace_full_batch_capacity_total",
+        "What the positions of these steps could have been: the batch's fill is the one by the other.",
+        totals.full_capacity);
 }
 
 /* ---- replicas: a family each, with a sample of every replica ---- */

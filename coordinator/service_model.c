@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/recent.h"
 #include "coordinator/services.h"
 #include "common/clock.h"
 
@@ -160,6 +161,9 @@ static void reply_status(struct rpc_call *call, const struct coordinator *coordi
     response.finished = totals.finished;
     response.cancelled = totals.cancelled;
     response.failed = totals.failed;
+    struct recent_message recent;
+    recent_message_init(&recent, coordinator->metrics);
+    response.recent = &recent.recent;
     rpc_reply(call, &response.base);
 }
 

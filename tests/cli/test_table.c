@@ -16,8 +16,15 @@ static char *status_page(size_t n_replicas)
     Millrace__V1__Model model = MILLRACE__V1__MODEL__INIT;
     Millrace__V1__ReplicaStatus replica = MILLRACE__V1__REPLICA_STATUS__INIT;
     Millrace__V1__ReplicaStatus *replicas[] = {&replica};
+    Millrace__V1__Recent recent = MILLRACE__V1__RECENT__INIT;
+    Millrace__V1__Quantiles total = MILLRACE__V1__QUANTILES__INIT, queue = total;
     char *page = NULL;
     size_t size;
+    recent.seconds = 60, recent.requests_per_second = 2.1, recent.tokens_per_second = 268.8;
+    recent.steps_per_second = 17.1, recent.changes_per_step = 12.31;
+    total.p50_ms = 410, total.p95_ms = 830;
+    recent.total = &total, recent.queue = &queue;
+    status.recent = &recent;
     status.version = version, status.uptime_seconds = 11530, status.running = 1, status.accepted = 12,
     status.finished = 11;
     status.n_replicas = n_replicas, status.replicas = replicas;
@@ -40,6 +47,8 @@ START_TEST(status_of_a_cluster)
                      "model     books-mini: fs-dfm, uniform source, 3.0 million parameters, vocabulary 2048\n"
                      "          128 tokens a text (trained length; at most 1024), 8 steps (at most 1024)\n"
                      "requests  1 running, 0 queued; of 12 accepted 11 finished, 0 cancelled, 0 failed\n"
+                     "last 60 s  2.1 texts/s, 269 tokens/s, 17.1 steps/s, 12.3 changes a step\n"
+                     "latency   p50, p95: text 0.41 s, 0.83 s; first frame -; queue -\n"
                      "\n"
                      "REPLICA  STATE     RANKS  BACKEND  SEQUENCES      STEPS  RESTARTS\n"
                      "r0       ready         2  cpu              1         88         1\n"

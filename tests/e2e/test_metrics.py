@@ -1,5 +1,6 @@
 """What those see who watch a cluster: /metrics, /healthz, /readyz, and whether the numbers are true."""
 import http.client
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import unittest
 
 import grpc
 
-from cluster import Cluster, api, health_api, expect_failure, wait_until
+from cluster import BIN, Cluster, api, health_api, expect_failure, wait_until
 
 try:
     from prometheus_client.parser import text_string_to_metric_families as parse
@@ -222,6 +223,37 @@ class Numbers(unittest.TestCase):
             phases = {dict(pairs)["phase"] for pairs in page.values["millrace_replica_phase_seconds_total"]}
             self.assertEqual(phases, {"matmul", "attention", "head", "communication", "other"})
             self.assertGreater(page.sum("millrace_replica_phase_seconds_total", phase="matmul"), 0)
+
+    def test_status_shows_what_was_recent(self):
+        command = [f"{BIN}/millrace", "status", "--endpoint"]
+        with Cluster(ranks=1) as cluster:
+            wait_until(lambda: cluster.status().recent.seconds > 0, "the first second")
+            for seed in range(3):
+                cluster.text(length=32, steps=4, seed=seed)
+            recent = cluster.status().recent
+            self.assertAlmostEqual(recent.requests_per_second * recent.seconds, 3, places=3)
+            self.assertAlmostEqual(recent.tokens_per_second * recent.seconds, 96, places=3)
+            self.assertGreater(recent.total.p95_ms, 0)
+            page = subprocess.run([*command, cluster.address], capture_output=True, text=True, check=True).stdout
+            self.assertRegex(page, r"\nlast +\d+ s +\S+ texts/s, \d+ tokens/s")
+            self.assertRegex(page, r"\nlatency   p50, p95: text \S+ s, \S+ s; first frame")
+            watcher = subprocess.Popen([*command, cluster.address, "--json", "--watch", "--interval", "0.1"],
+                                       stdout=subprocess.PIPE, text=True)
+            looks = [json.loads(watcher.stdout.readline()) for _ in range(3)]
+            watcher.send_signal(signal.SIGINT)
+            self.assertEqual(watcher.wait(20), 0)
+            watcher.stdout.close()
+            self.assertEqual([look["finished"] for look in looks], [3, 3, 3])
+            self.assertLess(looks[0]["uptime_seconds"], looks[2]["uptime_seconds"])
+            self.assertGreater(looks[0]["recent"]["total"]["p50_ms"], 0)
+            watcher = subprocess.Popen([*command, cluster.address, "--watch", "--interval", "0.1"], stdout=subprocess.PIPE, text=True)
+            cluster.stop()
+            said = watcher.stdout.readline()
+            while "UNAVAILABLE" not in said:  # it goes on, in case the cluster comes back
+                said = watcher.stdout.readline()
+            watcher.send_signal(signal.SIGINT)
+            watcher.stdout.close()
+            self.assertEqual(watcher.wait(20), 0)
 
     def test_a_killed_replica_is_seen(self):
         with Cluster("--http", "127.0.0.1:0", ranks=2) as cluster:
