@@ -9,7 +9,7 @@
 #include "cli/places.h"
 
 struct bench_settings {
-    const char *model_directory, *ranks;
+    const char *model_directory, *ranks, *backend, *precision;
     int64_t length, steps, threads, repeats;
     bool json;
 };
@@ -34,6 +34,8 @@ static enum status run_once(const struct bench_settings *settings, const char *w
     mpirun_begin(&arguments, n_ranks, n_threads, worker);
     arguments_add(&arguments, "--bench", NULL);
     arguments_add(&arguments, "--model", model);
+    arguments_add(&arguments, "--backend", settings->backend);
+    arguments_add(&arguments, "--precision", settings->precision);
     arguments_add_number(&arguments, "--length", settings->length);
     arguments_add_number(&arguments, "--steps", settings->steps);
     arguments_add_number(&arguments, "--threads", n_threads);
@@ -83,6 +85,10 @@ int bench_main(int argc, char **argv)
          "The model. Without it: the demonstration model.", &s.model_directory, NULL},
         {"ranks", 0, OPTION_TEXT, "N,N...", NULL, "1,2", 0, 0, "Numbers of ranks to run with, one run each.",
          &s.ranks, NULL},
+        {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
+         "cpu, cuda, or auto: the best that runs here.", &s.backend, NULL},
+        {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", "auto", 0, 0,
+         "f32, bf16, fp8, or auto: f32 on a CPU, bf16 on a GPU.", &s.precision, NULL},
         {"threads", 0, OPTION_INTEGER, "N", NULL, NULL, 1, 1024,
          "Threads of each rank. Without it: the cores, shared.", &s.threads, NULL},
         {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20, "Tokens of the text.", &s.length,

@@ -7,9 +7,14 @@ static double number_at(json_t *row, const char *key)
     return json_number_value(json_object_get(row, key));
 }
 
-static double percent_of(json_t *row, const char *part)
+/* "62%", or "-" where the time could not be split; into text[16]. */
+static const char *share_of(json_t *row, const char *part, char text[16])
 {
-    return 100 * json_number_value(json_object_get(json_object_get(row, "share"), part));
+    json_t *share = json_object_get(json_object_get(row, "share"), part);
+    snprintf(text, 16, "-");
+    if (share)
+        snprintf(text, 16, "%.0f%%", 100 * json_number_value(share));
+    return text;
 }
 
 static const char *text_at(json_t *row, const char *key)
@@ -20,14 +25,14 @@ static const char *text_at(json_t *row, const char *key)
 
 static void print_row(json_t *row, double first_seconds, FILE *out)
 {
+    char share[5][16];
     double seconds = number_at(row, "seconds");
-    fprintf(out,
-            "%5.0f %7.0f %8.3f %8.0f %5.2fx | %5.0f%% %8.0f%% %4.0f%% %12.0f%% %4.0f%% | %7.1f %7.1f %4.0f%% "
-            "| %5.0f\n",
-            number_at(row, "ranks"), number_at(row, "threads"), seconds, number_at(row, "tokens_per_second"),
-            seconds > 0 ? first_seconds / seconds : 0, percent_of(row, "matmul"),
-            percent_of(row, "attention"), percent_of(row, "head"), percent_of(row, "communication"),
-            percent_of(row, "other"), number_at(row, "gflops"), number_at(row, "ceiling_gflops"),
+    fprintf(out, "%5.0f %7.0f %8.3f %8.0f %5.2fx | %6s %9s %5s %13s %5s | ", number_at(row, "ranks"),
+            number_at(row, "threads"), seconds, number_at(row, "tokens_per_second"),
+            seconds > 0 ? first_seconds / seconds : 0, share_of(row, "matmul", share[0]),
+            share_of(row, "attention", share[1]), share_of(row, "head", share[2]),
+            share_of(row, "communication", share[3]), share_of(row, "other", share[4]));
+    fprintf(out, "%7.1f %7.1f %4.0f%% | %5.0f\n", number_at(row, "gflops"), number_at(row, "ceiling_gflops"),
             100 * number_at(row, "fraction_of_ceiling"), number_at(row, "peak_memory_mib"));
 }
 

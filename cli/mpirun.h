@@ -7,7 +7,7 @@
 #include "common/status.h"
 
 /* Runs of millrace-worker on this machine with a number of ranks, for commands that need a model but no coordinator. */
-enum { MPIRUN_RUNS_MAX = 16, MPIRUN_RANKS_MAX = 256, MPIRUN_WORDS_MAX = 32 };
+enum { MPIRUN_RUNS_MAX = 16, MPIRUN_RANKS_MAX = 256, MPIRUN_WORDS_MAX = 48 };
 
 /* The value of an option --ranks: "1,2,4". */
 enum status mpirun_parse_ranks(const char *text, int ranks[MPIRUN_RUNS_MAX], int *n, struct error *error);

@@ -12,7 +12,7 @@
 #include "cli/verify_table.h"
 
 struct verify_settings {
-    const char *directory, *ranks, *backend;
+    const char *directory, *ranks, *backend, *precision;
     int64_t threads;
     bool json;
 };
@@ -40,6 +40,7 @@ static enum status run_worker(const struct verify_settings *settings, const char
     mpirun_begin(&arguments, n_ranks, n_threads, worker);
     arguments_add(&arguments, "--verify", settings->directory);
     arguments_add(&arguments, "--backend", settings->backend);
+    arguments_add(&arguments, "--precision", settings->precision);
     arguments_add_number(&arguments, "--threads", n_threads);
     enum status status = mpirun_run(&arguments, &output, &code, error);
     if (status != STATUS_OK)
@@ -136,6 +137,8 @@ int verify_main(int argc, char **argv)
          "Threads of each rank. Without it: the cores, shared.", &s.threads, NULL},
         {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
          "cpu, cuda, or auto: the best that runs here.", &s.backend, NULL},
+        {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", "f32", 0, 0,
+         "f32, the tolerances are for it; bf16 or fp8 show how far those are from it.", &s.precision, NULL},
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object with every finding.", &s.json,
          NULL},
         {NULL},

@@ -81,6 +81,7 @@ static void build_command(const struct launch_options *options, const char *name
     add(command, "--coordinator", options->address);
     add(command, "--replica", name);
     add(command, "--backend", options->backend);
+    add(command, "--precision", options->precision);
     add(command, "--log-format", options->log_format);
     add_number(command, "--threads", options->n_threads);
     add_number(command, "--batch-tokens", options->batch_tokens);

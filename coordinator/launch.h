@@ -14,7 +14,7 @@ struct launch_options {
     const char *model;   /* directory */
     const char *address; /* of the coordinator: its private line */
     const char *token;   /* for it; NULL: none. Goes through the environment */
-    const char *backend;
+    const char *backend, *precision;
     const char *log_format;
     int n_ranks, n_threads; /* of each rank */
     int batch_tokens, max_sequences;

@@ -39,11 +39,12 @@ enum {
     CLOSE_SECONDS = 2, /* for streams that are ending when the server closes */
 };
 
-#define LEAST_ATTACH_SECONDS 10.0 /* from the start of mpirun to its leader's hello, before anything is loaded */
+#define LEAST_ATTACH_SECONDS \
+    10.0 /* from the start of mpirun to its leader's hello, before anything is loaded */
 
 static struct {
-    const char *listen, *http, *model, *backend, *ready_file, *log_format, *tls_cert, *tls_key, *tls_client_ca,
-        *tokens;
+    const char *listen, *http, *model, *backend, *precision, *ready_file, *log_format, *tls_cert, *tls_key,
+        *tls_client_ca, *tokens;
     bool tls_client_optional;
     int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd, max_queue_tokens,
         client_requests, client_tokens;
@@ -81,6 +82,8 @@ static const struct option_row rows[] = {
      &settings.client_tokens},
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "What the ranks compute on: cpu, cuda, or auto, the best that runs here.", &settings.backend},
+    {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", "auto", 0, 0,
+     "What they compute in: f32, bf16, fp8, or auto: f32 on a CPU, bf16 on a GPU.", &settings.precision},
     {"replica-timeout", 0, OPTION_REAL, "SECONDS", "MILLRACE_REPLICA_TIMEOUT", "15", 1, 86400,
      "A replica in which nothing moves for so long is given up (8 times as long while it loads).",
      &settings.replica_timeout},
@@ -90,7 +93,8 @@ static const struct option_row rows[] = {
      "text, for people, or json: one object a line. Replicas that are started here do the same.",
      &settings.log_format},
     {"tls-cert", 0, OPTION_TEXT, "FILE", "MILLRACE_TLS_CERT", NULL, 0, 0,
-     "Serve with TLS: this server's certificate in PEM form, with those between it and its authority behind it. "
+     "Serve with TLS: this server's certificate in PEM form, with those between it and its authority behind "
+     "it. "
      "Read again when it changes.",
      &settings.tls_cert},
     {"tls-key", 0, OPTION_TEXT, "FILE", "MILLRACE_TLS_KEY", NULL, 0, 0, "Its private key in PEM form.",
@@ -102,7 +106,8 @@ static const struct option_row rows[] = {
      "With --tls-client-ca and --tokens: whoever shows no certificate may show a token.",
      &settings.tls_client_optional},
     {"tokens", 0, OPTION_TEXT, "FILE", "MILLRACE_TOKENS", NULL, 0, 0,
-     "Let in only whom FILE names: JSON with the SHA-256 of each token, its scopes and limits (`millrace token` writes "
+     "Let in only whom FILE names: JSON with the SHA-256 of each token, its scopes and limits (`millrace "
+     "token` writes "
      "it). Read again when it changes.",
      &settings.tokens},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
@@ -278,6 +283,7 @@ static struct launch_options choose_launch(const struct process *process)
         .address = process->gate.private_address,
         .token = process->gate.access ? process->gate.private_token : NULL,
         .backend = settings.backend,
+        .precision = settings.precision,
         .log_format = settings.log_format,
         .n_ranks = n_ranks,
         .n_threads = n_threads > 0 ? n_threads : 1,

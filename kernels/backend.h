@@ -59,7 +59,7 @@ enum weight_use { WEIGHT_PRODUCT, WEIGHT_CONDITIONING, WEIGHT_HEAD };
 
 struct device_options {
     int n_threads; /* CPU: threads that compute, the caller's included. GPU: ignored */
-    int index;     /* GPU: which one. CPU: ignored */
+    int index;     /* GPU: which one; -1 - n: number n modulo how many there are. CPU: ignored */
     enum precision precision;
     int max_rows;      /* the most rows of any operation */
     int max_positions; /* the longest sequence */

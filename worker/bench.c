@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #include "common/philox.h"
-#include "worker/batch.h"
+#include "worker/steps.h"
 #include "common/clock.h"
 
 /* What one rank saw; exchanged as it is. */
@@ -87,22 +87,20 @@ static void take_report(const struct bench_options *options, const struct bench_
 }
 
 /* All ranks run the same batch: the plan is the same everywhere, nothing needs to be sent. */
-static enum status run_text(struct model *model, struct batch *batch, struct plan *plan,
-                            const struct bench_options *options, const struct bench_text *text,
-                            struct bench_figures *figures, struct error *error)
+static enum status run_text(struct model *model, struct steps *steps, const struct bench_options *options,
+                            const struct bench_text *text, struct bench_figures *figures, struct error *error)
 {
     enum status status = STATUS_OK;
     for (int i = 0; i < options->batch && status == STATUS_OK; i++)
-        status = add_text(model, batch, options, text, i, error);
+        status = add_text(model, steps->batch, options, text, i, error);
     struct bench_figures before = counters_of(model);
     double start = clock_seconds(), needed = 0;
-    for (int i = 0; i < options->n_steps && status == STATUS_OK; i++) {
-        batch_plan(batch, plan);
-        needed += plan->header->n_needed;
-        status = model_step(model, plan, error);
+    for (int n, i = 0; i < options->n_steps && status == STATUS_OK; i++) {
+        double seconds;
+        status = steps_turn(steps, text->reports, &n, &seconds, error);
         if (status != STATUS_OK)
             break;
-        int n = batch_apply(batch, plan, model->sampler.sampled, text->reports);
+        needed += steps->last.n_needed;
         for (int r = 0; r < n; r++)
             take_report(options, text, &text->reports[r]);
     }
@@ -114,58 +112,91 @@ static enum status run_text(struct model *model, struct batch *batch, struct pla
     return status;
 }
 
-enum { CEILING_WIDTH = 1024 };
+/* A product y = x w^T of [width, width] each: large enough to be at its best, and on a GPU larger. */
+struct ceiling {
+    const struct backend *backend;
+    struct device *device;
+    int width;
+    void *x, *y;
+    struct weight *weight;
+};
 
-/* The best rate of y = x w^T, [1024, 1024] each. */
-static enum status time_product(const struct backend *backend, struct device *device, float *x, float *y,
-                                const struct weight *weight, double *flops, struct error *error)
+/* Of several, enqueued together where that is what calls do. */
+static enum status time_products(const struct ceiling *ceiling, int n, double *flops, struct error *error)
 {
-    enum { REPEATS = 15 };
-    const struct matmul op = {.x = x,
-                              .ld_x = CEILING_WIDTH,
-                              .rows = CEILING_WIDTH,
-                              .weight = weight,
-                              .y = y,
-                              .ld_y = CEILING_WIDTH};
-    *flops = 0;
-    for (int i = 0; i < REPEATS; i++) {
-        double start = clock_seconds();
-        backend->matmul(device, &op);
-        enum status status = backend->synchronize(device, error);
-        if (status != STATUS_OK)
-            return status;
-        *flops =
-            fmax(*flops, 2.0 * CEILING_WIDTH * CEILING_WIDTH * CEILING_WIDTH / (clock_seconds() - start));
-    }
-    return STATUS_OK;
+    enum dtype type = ceiling->backend->activation_type(ceiling->device);
+    const struct matmul op = {.x = ceiling->x,
+                              .x_type = type,
+                              .ld_x = ceiling->width,
+                              .rows = ceiling->width,
+                              .weight = ceiling->weight,
+                              .y = ceiling->y,
+                              .y_type = type,
+                              .ld_y = ceiling->width};
+    double start = clock_seconds(), width = ceiling->width;
+    for (int i = 0; i < n; i++)
+        ceiling->backend->matmul(ceiling->device, &op);
+    enum status status = ceiling->backend->synchronize(ceiling->device, error);
+    *flops = 2.0 * n * width * width * width / (clock_seconds() - start);
+    return status;
 }
 
-/* Operations per second of a matrix product that is large enough to be at its best; on a device of its own, whose scratch fits it. */
-static enum status measure_ceiling(const struct backend *backend, int n_threads, double *flops,
-                                   struct error *error)
+static enum status best_product(const struct ceiling *ceiling, double *flops, struct error *error)
 {
-    const struct device_options options = {
-        .n_threads = n_threads, .max_rows = CEILING_WIDTH, .max_positions = 1, .max_columns = CEILING_WIDTH};
-    size_t size = (size_t)CEILING_WIDTH * CEILING_WIDTH * sizeof(float);
-    struct device *device;
-    enum status status = backend->open(&device, &options, error);
-    if (status != STATUS_OK)
-        return status;
-    float *w = calloc(1, size), *x = backend->allocate(device, size), *y = backend->allocate(device, size);
-    struct weight *weight = NULL;
-    const struct matrix_view view = {w, DTYPE_F32, CEILING_WIDTH, CEILING_WIDTH, CEILING_WIDTH};
-    if (!w || !x || !y)
+    enum { REPEATS = 15 };
+    int at_once = ceiling->backend->on_host ? 1 : 8;
+    enum status status = STATUS_OK;
+    *flops = 0;
+    for (int i = 0; i < REPEATS && status == STATUS_OK; i++) {
+        double once;
+        status = time_products(ceiling, at_once, &once, error);
+        *flops = fmax(*flops, once);
+    }
+    return status;
+}
+
+static enum status prepare_product(struct ceiling *ceiling, struct error *error)
+{
+    size_t n = (size_t)ceiling->width * (size_t)ceiling->width;
+    float *w = calloc(n, sizeof *w);
+    const struct matrix_view view = {w, DTYPE_F32, ceiling->width, ceiling->width, ceiling->width};
+    ceiling->x = ceiling->backend->allocate(ceiling->device, n * sizeof(float));
+    ceiling->y = ceiling->backend->allocate(ceiling->device, n * sizeof(float));
+    enum status status = STATUS_OK;
+    if (!w || !ceiling->x || !ceiling->y)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to measure the ceiling");
     if (status == STATUS_OK)
-        status = backend->weight_create(device, WEIGHT_PRODUCT, &view, 1, NULL, 1, &weight, error);
-    if (status == STATUS_OK) {
-        status = time_product(backend, device, x, y, weight, flops, error);
-        backend->weight_free(device, weight);
-    }
-    backend->release(device, x);
-    backend->release(device, y);
+        status = ceiling->backend->weight_create(ceiling->device, WEIGHT_PRODUCT, &view, 1, NULL, 1,
+                                                 &ceiling->weight, error);
     free(w);
-    backend->close(device);
+    return status;
+}
+
+/* Operations per second; on a device of its own, whose scratch fits it. */
+static enum status measure_ceiling(const struct model *model, const struct bench_options *options,
+                                   double *flops, struct error *error)
+{
+    enum { WIDTH = 1024, WIDTH_GPU = 8192 };
+    struct ceiling ceiling = {.backend = model->backend,
+                              .width = model->backend->on_host ? WIDTH : WIDTH_GPU};
+    const struct device_options device_options = {
+        .n_threads = options->n_threads,
+        .index = options->gpu >= 0 ? options->gpu : -1 - model->collective->local_rank,
+        .precision = options->precision,
+        .max_rows = ceiling.width,
+        .max_positions = 1,
+        .max_columns = ceiling.width};
+    enum status status = ceiling.backend->open(&ceiling.device, &device_options, error);
+    if (status != STATUS_OK)
+        return status;
+    status = prepare_product(&ceiling, error);
+    if (status == STATUS_OK)
+        status = best_product(&ceiling, flops, error);
+    if (ceiling.weight)
+        ceiling.backend->weight_free(ceiling.device, ceiling.weight);
+    ceiling.backend->release(ceiling.device, ceiling.x);
+    ceiling.backend->release(ceiling.device, ceiling.y);
+    ceiling.backend->close(ceiling.device);
     return status;
 }
 
@@ -174,6 +205,18 @@ static double peak_bytes(void)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return (double)usage.ru_maxrss * 1024;
+}
+
+/* Where the time went, by the host's clocks. */
+static json_t *shares(const struct model *model, const struct bench_figures *figures)
+{
+    double seconds = figures->seconds, named = figures->matmul + figures->attention + figures->head;
+    if (!model->backend->on_host)
+        return json_null();
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "matmul", figures->matmul / seconds, "attention",
+                     figures->attention / seconds, "head", figures->head / seconds, "communication",
+                     figures->communication / seconds, "other",
+                     (seconds - named - figures->communication) / seconds);
 }
 
 static void print(const struct model *model, const struct bench_options *options,
@@ -186,50 +229,43 @@ static void print(const struct model *model, const struct bench_options *options
         ceiling += all[rank].ceiling_flops;
         peak += all[rank].peak_bytes;
     }
-    double other = mine->seconds - mine->matmul - mine->attention - mine->head - mine->communication;
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)mine->checksum);
-    json_t *line =
-        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, "
-                  "s:f, s:f, s:f, "
-                  "s:f, s:s}",
-                  "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
-                  model->collective->n_ranks, "threads", options->n_threads, "batch", options->batch,
-                  "length", options->length, "steps", options->n_steps, "seconds", mine->seconds,
-                  "tokens_per_second", (double)options->batch * options->length / mine->seconds, "share",
-                  "matmul", mine->matmul / mine->seconds, "attention", mine->attention / mine->seconds,
-                  "head", mine->head / mine->seconds, "communication", mine->communication / mine->seconds,
-                  "other", other / mine->seconds, "gflop", flop * 1e-9, "head_passes", mine->head_passes,
-                  "gflops", flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9,
-                  "fraction_of_ceiling", flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576,
-                  "load_seconds", model->load_seconds, "checksum", checksum);
+    json_t *line = json_pack(
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:f, s:f, s:f, "
+        "s:f, s:f, s:f, "
+        "s:f, s:s}",
+        "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
+        model->collective->n_ranks, "threads", options->n_threads, "batch", options->batch, "length",
+        options->length, "steps", options->n_steps, "seconds", mine->seconds, "tokens_per_second",
+        (double)options->batch * options->length / mine->seconds, "share", shares(model, mine), "gflop",
+        flop * 1e-9, "head_passes", mine->head_passes, "gflops", flop * 1e-9 / mine->seconds,
+        "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling", flop / mine->seconds / ceiling,
+        "peak_memory_mib", peak / 1048576, "load_seconds", model->load_seconds, "checksum", checksum);
     json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(line);
 }
 
-static enum status measure(struct model *model, struct batch *batch, struct plan *plan,
-                           const struct bench_options *options, const struct bench_text *text,
-                           struct bench_figures *best, struct error *error)
+static enum status measure(struct model *model, struct steps *steps, const struct bench_options *options,
+                           const struct bench_text *text, struct bench_figures *best, struct error *error)
 {
     enum status status = STATUS_OK;
     best->seconds = INFINITY;
     for (int i = 0; i < options->repeats && status == STATUS_OK; i++) {
         struct bench_figures figures;
-        status = run_text(model, batch, plan, options, text, &figures, error);
+        status = run_text(model, steps, options, text, &figures, error);
         if (status == STATUS_OK && figures.seconds < best->seconds)
             *best = figures;
     }
     best->peak_bytes = peak_bytes();
-    return status == STATUS_OK
-               ? measure_ceiling(model->backend, options->n_threads, &best->ceiling_flops, error)
-               : status;
+    return status == STATUS_OK ? measure_ceiling(model, options, &best->ceiling_flops, error) : status;
 }
 
 enum status bench_run(struct model *model, const struct bench_options *options, struct error *error)
 {
     struct plan_limits limits = {.max_sequences = options->batch, .max_rows = model->forward.limits.max_rows};
-    struct plan plan = {0};
+    struct steps steps = {0};
     struct batch *batch = NULL;
     size_t length = (size_t)options->length;
     size_t texts = (size_t)options->batch;
@@ -237,15 +273,16 @@ enum status bench_run(struct model *model, const struct bench_options *options, 
                               calloc(texts * length, sizeof *text.final),
                               calloc(texts, sizeof *text.reports)};
     struct bench_figures mine, *all = calloc((size_t)model->collective->n_ranks, sizeof *all);
-    enum status status = plan_init(&plan, limits, error);
+    enum status status = batch_create(&model->weights.config, limits, &batch, error);
     if (status == STATUS_OK)
-        status = batch_create(&model->weights.config, limits, &batch, error);
+        status = steps_init(&steps, model, batch, limits, error);
+    steps.run_ahead = options->run_ahead;
     if (status == STATUS_OK && options->without_thinning)
         batch_thin_no_more(batch);
     if (status == STATUS_OK && !(text.ids && text.editable && text.final && text.reports && all))
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a text of %zu tokens", length);
     if (status == STATUS_OK)
-        status = measure(model, batch, &plan, options, &text, &mine, error);
+        status = measure(model, &steps, options, &text, &mine, error);
     if (status == STATUS_OK) {
         model->collective->table->exchange(model->collective, &mine, sizeof mine, all);
         if (model->collective->rank == 0)
@@ -256,7 +293,7 @@ enum status bench_run(struct model *model, const struct bench_options *options, 
     free(text.final);
     free(text.reports);
     free(all);
+    steps_release(&steps);
     batch_free(batch);
-    plan_release(&plan);
     return status;
 }

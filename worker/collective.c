@@ -9,6 +9,21 @@ void collective_free(struct collective *collective)
         collective->table->free(collective);
 }
 
+enum status collective_on_device(struct collective *base, const char *exchange, const struct backend *backend,
+                                 struct device *device, struct collective **made, struct error *error)
+{
+    (void)device;
+    bool asked = exchange && strcmp(exchange, "nccl") == 0;
+    *made = NULL;
+    if (base->n_ranks == 1 || !asked)
+        return STATUS_OK;
+    if (backend->on_host)
+        return error_set(error, STATUS_UNAVAILABLE,
+                         "--collective nccl: it is for GPUs; with backend \"%s\" use mpi or auto",
+                         backend->name);
+    return error_set(error, STATUS_UNAVAILABLE, "--collective nccl: this build has none; use mpi or auto");
+}
+
 enum status collective_agree(struct collective *collective, enum status mine, struct error *error)
 {
     struct error own = {.status = mine};

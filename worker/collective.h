@@ -21,7 +21,8 @@ struct collective_table {
     const char *name;
     bool
         on_device; /* all_reduce and gather are the device's own work: enqueued, and part of what it can record */
-    /* Before the first all_reduce: the device whose memory is exchanged, and the largest n. false: no memory. Local. */
+    /* Before the first all_reduce: the device whose memory is exchanged, and the largest n or, in floats, the largest `to` of a
+     * gather. false: no memory. Local. */
     bool (*bind)(struct collective *collective, const struct backend *backend, struct device *device,
                  int64_t max_elements);
     void (*unbind)(struct collective *collective); /* before the device is closed */
@@ -34,12 +35,15 @@ struct collective_table {
     void (*broadcast)(struct collective *collective, void *host, size_t size_bytes);
     /* Host memory: every rank's `part` to all, blocking; for start-up and verdicts. */
     void (*exchange)(struct collective *collective, const void *part, size_t size_bytes, void *to);
+    /* Waits for the device's mark, and meanwhile for what befalls the other ranks. NULL: the device's own wait will do. */
+    enum status (*wait)(struct collective *collective, int slot, struct error *error);
     void (*free)(struct collective *collective);
 };
 
 struct collective {
     const struct collective_table *table;
     int rank, n_ranks;
+    int local_rank; /* among the ranks on the same machine */
     double seconds; /* spent in all_reduce and gather since start, waiting for others included */
     enum status status;
 };
@@ -49,6 +53,14 @@ struct collective *collective_self_create(void);
 
 /* MPI_COMM_WORLD, which must be initialised; `self` where it has one rank. NULL without memory. */
 struct collective *collective_mpi_create(void);
+
+/*
+ * After `device` is open, on all ranks together: the collective that works on that device over `base`, which bootstraps it and
+ * keeps all that concerns host memory. *made is NULL where `base` itself is to be used: on the CPU, alone, with
+ * exchange "mpi", or with "auto" (NULL) where the build has no NCCL. UNAVAILABLE: exchange "nccl" cannot be had.
+ */
+enum status collective_on_device(struct collective *base, const char *exchange, const struct backend *backend,
+                                 struct device *device, struct collective **made, struct error *error);
 
 void collective_free(struct collective *collective); /* unbound; NULL is allowed */
 

@@ -15,13 +15,16 @@
  * MPI waits by spinning. That is right inside a step, where the others are at most microseconds behind, and wrong between
  * requests: broadcast, which is how a rank waits for work, sleeps between looks once it has waited for a while.
  *
- * CPU device memory is host memory, so device operations need no copies here.
+ * CPU device memory is host memory, so device operations need no copies here. What lies on a device of its own is brought into
+ * pinned memory, exchanged and summed there, and sent back: right, and slow, since the device waits (NCCL is for that). Each
+ * of these begins by waiting for the device, so the buffers are free when they are written.
  */
 struct collective_mpi {
     struct collective base;
     const struct backend *backend;
     struct device *device;
-    float *scratch;                                     /* [n_ranks, slice of max_elements] */
+    float *scratch;              /* [n_ranks, slice of max_elements]; host memory */
+    float *staged, *staged_part; /* host [max_elements]; NULL where the device's memory is the host's */
     int *counts, *starts, *slice_counts, *slice_starts; /* [n_ranks] each */
 };
 
@@ -40,15 +43,28 @@ static void add_tree(struct collective_mpi *mpi, int64_t n)
     for (int distance = 1; distance < n_ranks; distance *= 2) {
         for (int at = 0; at + distance < n_ranks; at += 2 * distance) {
             float *sum = mpi->scratch + at * n;
-            mpi->backend->add(mpi->device, sum, mpi->scratch + (at + distance) * n, n, sum);
+            const float *other = mpi->scratch + (at + distance) * n;
+            if (mpi->backend->on_host)
+                mpi->backend->add(mpi->device, sum, other, n, sum);
+            else
+                for (int64_t i = 0; i < n; i++)
+                    sum[i] += other[i];
         }
     }
 }
 
-static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
+/* Brings n bytes of device memory to the host. */
+static void fetch(struct collective_mpi *mpi, void *to, const void *from, size_t n)
 {
-    struct collective_mpi *mpi = (struct collective_mpi *)collective;
-    double start = clock_seconds();
+    struct error error; /* kept by the device, which says it again when the step is waited for */
+    mpi->backend->download(mpi->device, to, from, n);
+    (void)mpi->backend->synchronize(mpi->device, &error);
+}
+
+/* x[n] in host memory */
+static void sum_over_ranks(struct collective_mpi *mpi, float *x, int64_t n)
+{
+    struct collective *collective = &mpi->base;
     int n_ranks = collective->n_ranks;
     for (int rank = 0; rank < n_ranks; rank++) {
         mpi->starts[rank] = (int)(n * rank / n_ranks);
@@ -64,6 +80,18 @@ static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
     add_tree(mpi, mine);
     keep_first_error(mpi, MPI_Allgatherv(mpi->scratch, mine, MPI_FLOAT, x, mpi->counts, mpi->starts,
                                          MPI_FLOAT, MPI_COMM_WORLD));
+}
+
+static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    double start = clock_seconds();
+    size_t size_bytes = (size_t)n * sizeof *x;
+    if (mpi->staged)
+        fetch(mpi, mpi->staged, x, size_bytes);
+    sum_over_ranks(mpi, mpi->staged ? mpi->staged : x, n);
+    if (mpi->staged)
+        mpi->backend->upload(mpi->device, x, mpi->staged, size_bytes);
     collective->seconds += clock_seconds() - start;
 }
 
@@ -71,13 +99,18 @@ static void mpi_gather(struct collective *collective, const void *part, const in
 {
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     double start = clock_seconds();
-    int at = 0;
+    int at = 0, mine = sizes_bytes[collective->rank];
+    if (mpi->staged)
+        fetch(mpi, mpi->staged_part, part, (size_t)mine);
     for (int rank = 0; rank < collective->n_ranks; rank++) {
         mpi->starts[rank] = at;
         at += sizes_bytes[rank];
     }
-    keep_first_error(mpi, MPI_Allgatherv(part, sizes_bytes[collective->rank], MPI_BYTE, to, sizes_bytes,
-                                         mpi->starts, MPI_BYTE, MPI_COMM_WORLD));
+    keep_first_error(mpi, MPI_Allgatherv(mpi->staged ? mpi->staged_part : part, mine, MPI_BYTE,
+                                         mpi->staged ? mpi->staged : to, sizes_bytes, mpi->starts, MPI_BYTE,
+                                         MPI_COMM_WORLD));
+    if (mpi->staged)
+        mpi->backend->upload(mpi->device, to, mpi->staged, (size_t)at);
     collective->seconds += clock_seconds() - start;
 }
 
@@ -116,6 +149,15 @@ static void mpi_exchange(struct collective *collective, const void *part, size_t
     keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request) : code);
 }
 
+static void mpi_unbind(struct collective *collective)
+{
+    struct collective_mpi *mpi = (struct collective_mpi *)collective;
+    float *const owned[] = {mpi->scratch, mpi->staged, mpi->staged_part};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned && mpi->backend; i++)
+        mpi->backend->host_release(mpi->device, owned[i]);
+    mpi->scratch = mpi->staged = mpi->staged_part = NULL;
+}
+
 static bool mpi_bind(struct collective *collective, const struct backend *backend, struct device *device,
                      int64_t max_elements)
 {
@@ -123,16 +165,12 @@ static bool mpi_bind(struct collective *collective, const struct backend *backen
     int64_t n_ranks = collective->n_ranks; /* slices differ by one element: at most n_ranks more in all */
     mpi->backend = backend;
     mpi->device = device;
-    mpi->scratch = backend->allocate(device, (size_t)(max_elements + n_ranks) * sizeof *mpi->scratch);
-    return mpi->scratch != NULL;
-}
-
-static void mpi_unbind(struct collective *collective)
-{
-    struct collective_mpi *mpi = (struct collective_mpi *)collective;
-    if (mpi->scratch)
-        mpi->backend->release(mpi->device, mpi->scratch);
-    mpi->scratch = NULL;
+    mpi->scratch = backend->host_allocate(device, (size_t)(max_elements + n_ranks) * sizeof *mpi->scratch);
+    if (backend->on_host)
+        return mpi->scratch != NULL;
+    mpi->staged = backend->host_allocate(device, (size_t)max_elements * sizeof *mpi->staged);
+    mpi->staged_part = backend->host_allocate(device, (size_t)max_elements * sizeof *mpi->staged_part);
+    return mpi->scratch && mpi->staged && mpi->staged_part;
 }
 
 static void mpi_free(struct collective *collective)
@@ -153,6 +191,18 @@ static const struct collective_table mpi_table = {
     .free = mpi_free,
 };
 
+/* Among the ranks that share this machine's memory. */
+static int find_local_rank(void)
+{
+    MPI_Comm here;
+    int rank = 0;
+    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here) != MPI_SUCCESS)
+        return 0;
+    MPI_Comm_rank(here, &rank);
+    MPI_Comm_free(&here);
+    return rank;
+}
+
 struct collective *collective_mpi_create(void)
 {
     int n;
@@ -165,6 +215,7 @@ struct collective *collective_mpi_create(void)
         return NULL;
     mpi->base.table = &mpi_table;
     mpi->base.n_ranks = n;
+    mpi->base.local_rank = find_local_rank();
     MPI_Comm_rank(MPI_COMM_WORLD, &mpi->base.rank);
     size_t n_ranks = (size_t)n;
     mpi->counts = calloc(4 * n_ranks, sizeof *mpi->counts);

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/rpc/security_options.h"
+#include "kernels/precision.h"
 #include "worker/attach.h"
 #include "worker/bench.h"
 #include "worker/elbo.h"
@@ -27,12 +28,15 @@
 #define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
 
 static struct {
-    const char *model, *coordinator, *replica, *backend, *run_ahead, *elbo, *verify, *only, *log_format;
-    int64_t threads, batch_tokens, max_sequences;
+    const char *model, *coordinator, *replica, *backend, *precision, *collective, *run_ahead, *elbo, *verify,
+        *only, *log_format;
+    int64_t gpu, threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
     int64_t batch, length, steps, repeats, samples, seed;
     struct rpc_security security;
 } settings;
+
+static enum precision precision; /* what settings.precision says */
 
 static const struct option_row rows[] = {
     {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
@@ -44,6 +48,14 @@ static const struct option_row rows[] = {
     SECURITY_OPTION_ROWS(settings.security),
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "cpu, cuda, or auto: the best that runs here.", &settings.backend},
+    {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", "auto", 0, 0,
+     "f32, bf16 or fp8 of the large weights and what flows between them; auto: f32 on a CPU, bf16 on a GPU.",
+     &settings.precision},
+    {"gpu", 0, OPTION_INTEGER, "N", "MILLRACE_GPU", "-1", -1, 1023,
+     "Which GPU of the machine; -1: the rank's number there, modulo how many there are.", &settings.gpu},
+    {"collective", 0, OPTION_TEXT, "NAME", "MILLRACE_COLLECTIVE", "auto", 0, 0,
+     "How ranks sum what they computed: mpi, nccl (GPUs), or auto: nccl where it is there.",
+     &settings.collective},
     {"threads", 't', OPTION_INTEGER, "N", "MILLRACE_THREADS", "1", 1, 1024, "CPU threads of each rank.",
      &settings.threads},
     {"batch-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_BATCH_TOKENS", "4096", 1, 1 << 22,
@@ -122,6 +134,9 @@ static struct model_options make_model_options(struct collective *collective, st
     return (struct model_options){.directory = settings.model,
                                   .backend = settings.backend,
                                   .n_threads = (int)settings.threads,
+                                  .precision = precision,
+                                  .gpu = (int)settings.gpu,
+                                  .exchange = settings.collective,
                                   .collective = collective,
                                   .limits = choose_limits(),
                                   .meters = meters};
@@ -152,6 +167,7 @@ struct leader {
     struct mailbox *mailbox;
     struct attach *attach;
     char fingerprint[17];
+    char backend[32]; /* "cpu f32" */
 };
 
 /* Of files that may turn out to be bad; then the model cannot be opened either, and nobody needs it. */
@@ -175,12 +191,14 @@ static enum status leader_init(struct leader *leader, const struct meters *meter
     struct error unknown;
     bool found = backend_find(settings.backend, &backend, &unknown) == STATUS_OK;
     *leader = (struct leader){.mailbox = mailbox_create()};
+    snprintf(leader->backend, sizeof leader->backend, "%s %s", found ? backend->name : settings.backend,
+             precision_text(found ? precision_on(backend, precision) : precision));
     read_fingerprint(leader->fingerprint);
     const struct attach_options attach_options = {.coordinator = settings.coordinator,
                                                   .security = &settings.security,
                                                   .replica = settings.replica,
                                                   .fingerprint = leader->fingerprint,
-                                                  .backend = found ? backend->name : settings.backend,
+                                                  .backend = leader->backend,
                                                   .n_ranks = n_ranks,
                                                   .meters = meters,
                                                   .hung_seconds = HUNG_SECONDS,
@@ -221,9 +239,12 @@ static enum status lead(struct model *model, struct engine *engine, struct leade
             error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
     if (status != STATUS_OK)
         return status;
-    log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s",
+    log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s: "
+             "%.2f s files and device, %.2f s exchange, %.2f s weights and buffers",
              model->weights.config.name, model->backend->describe(model->device), model->collective->n_ranks,
-             (double)model->weights.size_bytes / 1048576, model->load_seconds);
+             (double)model->weights.size_bytes / 1048576, model->load_seconds, model->stage_seconds[0],
+             model->stage_seconds[1] - model->stage_seconds[0],
+             model->stage_seconds[2] - model->stage_seconds[1]);
     struct engine_sink sink = attach_sink(leader->attach);
     attach_ready(leader->attach, model->forward.limits, model->load_seconds);
     status = engine_lead(engine, leader->mailbox, &sink, error);
@@ -292,6 +313,9 @@ static enum status bench(struct model *model, struct error *error)
                                                 .length = (int)settings.length,
                                                 .n_steps = (int)settings.steps,
                                                 .n_threads = (int)settings.threads,
+                                                .precision = precision,
+                                                .gpu = (int)settings.gpu,
+                                                .run_ahead = runs_ahead(model),
                                                 .repeats = (int)settings.repeats,
                                                 .without_thinning = settings.no_thinning};
     return bench_run(model, &bench_options, error);
@@ -325,6 +349,8 @@ static enum status verify(struct collective *collective, bool *failed, struct er
     const struct verify_options verify_options = {.directory = settings.verify,
                                                   .only = settings.only,
                                                   .backend = settings.backend,
+                                                  .precision = precision,
+                                                  .gpu = (int)settings.gpu,
                                                   .n_threads = (int)settings.threads,
                                                   .collective = collective};
     struct report report = {.out = stdout};
@@ -365,6 +391,11 @@ static int parse(int argc, char **argv)
         status = error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-worker --help");
     if (status == STATUS_OK)
         status = log_set_format(settings.log_format, &error);
+    if (status == STATUS_OK && !help)
+        status = precision_parse(settings.precision, &precision, &error);
+    if (status == STATUS_OK && !help)
+        status = check_choice("collective", settings.collective,
+                              (const char *[]){"auto", "mpi", "nccl", NULL}, &error);
     if (status == STATUS_OK && !help)
         status = check_choice("run-ahead", settings.run_ahead, (const char *[]){"auto", "on", "off", NULL},
                               &error);

@@ -34,6 +34,8 @@ static enum status open_device(struct model *model, const struct model_options *
         return status;
     const struct device_options device_options = {
         .n_threads = options->n_threads,
+        .index = options->gpu >= 0 ? options->gpu : -1 - model->collective->local_rank,
+        .precision = options->precision,
         .max_rows = limits.max_rows,
         .max_positions = config->max_length,
         .max_columns = largest(4 * config->hidden, largest(2 * config->condition, 256)),
@@ -64,29 +66,63 @@ static enum status open_shard(struct model *model, const struct model_config *co
     return status;
 }
 
-/* This rank's part of opening, without a word to the others. */
-static enum status open_locally(struct model *model, const struct model_options *options, struct error *error)
+/* The most that one exchange of a step moves. */
+static int64_t exchanged_floats(int n_ranks, const struct model_config *config, struct plan_limits limits)
 {
-    struct model_config config = {0};
-    struct plan_limits limits = options->limits;
-    enum status status = open_files(model, options, &config, error);
-    limits.max_rows = largest(limits.max_rows, config.max_length);
+    int64_t sums = (int64_t)limits.max_rows * config->hidden,
+            sampled = sampler_gathered_floats(n_ranks, limits.max_rows);
+    return sums > sampled ? sums : sampled;
+}
+
+/*
+ * Opening goes in stages, each of them on every rank without a word to the others, and then a verdict of all:
+ * the files and the device; the exchange between devices, where there is one; the shard.
+ */
+struct opening {
+    const struct model_options *options;
+    struct model_config config;
+    struct plan_limits limits;
+};
+
+static enum status open_foundation(struct model *model, struct opening *opening, struct error *error)
+{
+    enum status status = open_files(model, opening->options, &opening->config, error);
+    opening->limits.max_rows = largest(opening->limits.max_rows, opening->config.max_length);
     if (status == STATUS_OK)
-        status = open_device(model, options, &config, limits, error);
-    if (status != STATUS_OK)
-        return status;
-    if (!model->collective->table->bind(model->collective, model->backend, model->device,
-                                        (int64_t)limits.max_rows * config.hidden))
+        status = open_device(model, opening->options, &opening->config, opening->limits, error);
+    return status;
+}
+
+static enum status open_exchange(struct model *model, struct opening *opening, struct error *error)
+{
+    enum status status = collective_on_device(model->collective, opening->options->exchange, model->backend,
+                                              model->device, &model->on_device, error);
+    if (status == STATUS_OK && model->on_device)
+        model->collective = model->on_device;
+    return status;
+}
+
+static enum status open_rest(struct model *model, struct opening *opening, struct error *error)
+{
+    int64_t floats = exchanged_floats(model->collective->n_ranks, &opening->config, opening->limits);
+    if (!model->collective->table->bind(model->collective, model->backend, model->device, floats))
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
-                         "no memory to exchange the activations of %d tokens", limits.max_rows);
-    return open_shard(model, &config, limits, error);
+                         "no memory to exchange the activations of %d tokens", opening->limits.max_rows);
+    return open_shard(model, &opening->config, opening->limits, error);
 }
 
 enum status model_open(struct model *model, const struct model_options *options, struct error *error)
 {
     *model = (struct model){.collective = options->collective, .meters = options->meters};
+    enum status (*const stages[])(struct model *, struct opening *,
+                                  struct error *) = {open_foundation, open_exchange, open_rest};
+    struct opening opening = {.options = options, .limits = options->limits};
     double start = clock_seconds();
-    enum status status = collective_agree(options->collective, open_locally(model, options, error), error);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof stages / sizeof *stages && status == STATUS_OK; i++) {
+        status = collective_agree(options->collective, stages[i](model, &opening, error), error);
+        model->stage_seconds[i] = clock_seconds() - start;
+    }
     if (status != STATUS_OK)
         model_close(model);
     model->load_seconds = clock_seconds() - start;
@@ -102,6 +138,7 @@ void model_close(struct model *model)
     model_weights_release(&model->weights);
     if (model->collective)
         model->collective->table->unbind(model->collective);
+    collective_free(model->on_device);
     if (model->device)
         model->backend->close(model->device);
     tensors_close(model->tensors);
@@ -120,7 +157,9 @@ void model_begin(struct model *model, const struct plan *plan)
 
 enum status model_wait(struct model *model, int slot, struct error *error)
 {
-    enum status status = model->backend->wait(model->device, slot, error);
+    struct collective *collective = model->collective;
+    enum status status = collective->table->wait ? collective->table->wait(collective, slot, error)
+                                                 : model->backend->wait(model->device, slot, error);
     if (status == STATUS_OK && model->collective->status != STATUS_OK)
         return error_set(error, model->collective->status,
                          "the exchange between the ranks of this replica broke");

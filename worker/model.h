@@ -9,7 +9,8 @@ struct model {
     const struct backend *backend;
     struct device *device;
     struct tensors *tensors;
-    struct collective *collective; /* not owned */
+    struct collective *collective; /* not owned, or on_device */
+    struct collective *on_device;  /* NCCL over the one that was given; NULL: that one itself is used */
     struct model_weights weights;
     struct conditioning conditioning;
     struct inputs inputs;
@@ -18,12 +19,17 @@ struct model {
     struct meters *meters; /* not owned; may be NULL */
     char fingerprint[17];
     double load_seconds;
+    /* Since the start, when each of these was done: files and device; exchange between devices; everything. */
+    double stage_seconds[3];
 };
 
 struct model_options {
     const char *directory;
     const char *backend; /* "auto", "cpu", "cuda" */
     int n_threads;
+    enum precision precision;
+    int gpu; /* which GPU of the machine; -1: that of the rank's number on it, modulo how many there are */
+    const char *exchange;          /* "mpi", "nccl"; NULL or "auto": NCCL where device and build have it */
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
     struct plan_limits limits;     /* max_rows: raised to the model's longest text where it is less */
     struct meters *meters;         /* what loading and steps are counted in, or NULL; outlives the model */

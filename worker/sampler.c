@@ -119,6 +119,14 @@ void sampler_release(struct sampler *sampler)
     *sampler = (struct sampler){0};
 }
 
+int64_t sampler_gathered_floats(int n_ranks, int max_rows)
+{
+    int64_t rows = least(SAMPLER_ROWS_GPU, max_rows);
+    size_t groups = VOCABULARY_GROUPS * sizeof(struct exp_sum),
+           drawn = (size_t)n_ranks * sizeof(struct drawn_token);
+    return rows * (int64_t)((groups > drawn ? groups : drawn) / sizeof(float));
+}
+
 /* A run of needed rows [first, first + n) that is sampled together. */
 struct block {
     int first, n;

@@ -60,6 +60,9 @@ enum status sampler_init(struct sampler *sampler, const struct model_weights *we
                          struct collective *collective, struct inputs *inputs, struct error *error);
 void sampler_release(struct sampler *sampler);
 
+/* The most that a gather of a sampler of at most so many rows puts together, in floats. */
+int64_t sampler_gathered_floats(int n_ranks, int max_rows);
+
 /* Enqueues the sampling of the plan that the inputs hold. x: device [n_needed, D] of the activation type, from forward_run.
  * Allocates nothing. */
 void sampler_begin(struct sampler *sampler, int n_needed, const void *x, int slot);

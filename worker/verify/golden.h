@@ -16,7 +16,9 @@
 struct golden {
     const char *directory;
     json_t *manifest;
-    const char *backend; /* as in struct model_options */
+    const char *backend; /* as in struct model_options, as the next two */
+    enum precision precision;
+    int gpu;
     int n_threads;
     struct collective *collective; /* the ranks that are judged; not owned */
 };

@@ -150,6 +150,8 @@ enum status golden_model_open(const struct golden *golden, const char *model, co
         .directory = directory,
         .backend = golden->backend,
         .n_threads = golden->n_threads,
+        .precision = golden->precision,
+        .gpu = golden->gpu,
         .collective = golden->collective,
         .limits = {.max_sequences = load.n_sequences, .max_rows = load.n_sequences * config.max_length}};
     if (status == STATUS_OK)

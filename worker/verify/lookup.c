@@ -39,6 +39,9 @@ static enum status allocate(struct lookup *lookup, struct error *error)
 static enum status open_device(struct lookup *lookup, const struct golden *golden, struct error *error)
 {
     const struct device_options options = {.n_threads = golden->n_threads,
+                                           .index = golden->gpu >= 0 ? golden->gpu
+                                                                     : -1 - golden->collective->local_rank,
+                                           .precision = golden->precision,
                                            .max_rows = LOOKUP_ROWS,
                                            .max_positions = 1,
                                            .max_columns = lookup->n_ids > 256 ? lookup->n_ids : 256};
@@ -47,7 +50,8 @@ static enum status open_device(struct lookup *lookup, const struct golden *golde
         status = lookup->backend->open(&lookup->device, &options, error);
     if (status != STATUS_OK)
         return status;
-    if (!lookup->collective->table->bind(lookup->collective, lookup->backend, lookup->device, LOOKUP_ROWS))
+    if (!lookup->collective->table->bind(lookup->collective, lookup->backend, lookup->device,
+                                         sampler_gathered_floats(lookup->collective->n_ranks, LOOKUP_ROWS)))
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to exchange %d rows", LOOKUP_ROWS);
     return STATUS_OK;
 }

@@ -130,6 +130,8 @@ enum status verify_run(const struct verify_options *options, struct report *repo
     struct dirent **entries = NULL;
     struct golden golden = {.directory = options->directory,
                             .backend = options->backend,
+                            .precision = options->precision,
+                            .gpu = options->gpu,
                             .n_threads = options->n_threads,
                             .collective = options->collective};
     enum status status = golden_open(&golden, error);

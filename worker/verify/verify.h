@@ -15,6 +15,8 @@ struct verify_options {
     const char *directory;
     const char *only; /* a verify_kind, or NULL: all */
     const char *backend;
+    enum precision precision;
+    int gpu; /* -1: as in struct model_options */
     int n_threads;
     struct collective *collective;
 };
