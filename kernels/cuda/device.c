@@ -146,17 +146,19 @@ enum status cuda_probe(int *n_devices, struct error *error)
                      cudaGetErrorString(result), cudaGetErrorName(result));
 }
 
-static enum status check_options(const struct device_options *options, struct error *error)
+/* *index: which GPU, of those that there are. */
+static enum status check_options(const struct device_options *options, int *index, struct error *error)
 {
     int n_devices;
     enum status status = cuda_probe(&n_devices, error);
     if (status != STATUS_OK)
         return status;
+    *index = options->index < 0 ? (-1 - options->index) % n_devices : options->index;
     const struct {
         const char *name;
         int value, least, most;
     } fields[] = {
-        {"index", options->index, 0, n_devices - 1},
+        {"index", *index, 0, n_devices - 1},
         {"max_rows", options->max_rows, 1, 1 << 24},
         {"max_positions", options->max_positions, 1, 1 << 20},
         {"max_columns", options->max_columns, 1, 1 << 20},
@@ -240,13 +242,14 @@ static void set_up(struct device *device, const struct device_options *options)
 
 enum status cuda_open(struct device **device, const struct device_options *options, struct error *error)
 {
-    enum status status = check_options(options, error);
+    int index;
+    enum status status = check_options(options, &index, error);
     if (status != STATUS_OK)
         return status;
     struct device *opened = calloc(1, sizeof *opened);
     if (opened == NULL)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a device");
-    opened->index = options->index;
+    opened->index = index;
     opened->precision = options->precision == PRECISION_AUTO ? PRECISION_BF16 : options->precision;
     opened->max_rows = options->max_rows;
     opened->max_positions = options->max_positions;
