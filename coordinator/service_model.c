@@ -161,6 +161,7 @@ static void reply_status(struct rpc_call *call, const struct coordinator *coordi
     response.finished = totals.finished;
     response.cancelled = totals.cancelled;
     response.failed = totals.failed;
+    response.batch_fill = totals.full_capacity ? (double)totals.full_tokens / (double)totals.full_capacity : 0;
     struct recent_message recent;
     recent_message_init(&recent, coordinator->metrics);
     response.recent = &recent.recent;

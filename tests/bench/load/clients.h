@@ -1,0 +1,34 @@
+#ifndef MILLRACE_TESTS_BENCH_LOAD_CLIENTS_H
+#define MILLRACE_TESTS_BENCH_LOAD_CLIENTS_H
+
+#include "common/rpc/client.h"
+
+/*
+ * N clients, each of which asks for one text after the other until the time is over: a closed loop, one thread a client.
+ * Lengths are uniform in [16, 512], step counts 2, 4, 8 or 16, seeds all different; the same for the same N.
+ */
+struct load_options {
+    const char *address;
+    int n_clients, n_channels; /* connections that they share */
+    double seconds;
+};
+
+/* One text that came. Milliseconds. */
+struct load_sample {
+    double total, first_frame; /* as this client saw them, from before the request was sent */
+    double queue, compute;     /* as the coordinator reported them */
+    double tokens, token_steps;
+};
+
+struct load_result {
+    struct load_sample *samples; /* [n]: of those that ended before the time was over */
+    size_t n;
+    size_t n_refused, n_failed;
+    double seconds;
+    struct error failure; /* the last */
+};
+
+/* Runs them; blocks for about `seconds`. Free the samples. */
+enum status load_run(const struct load_options *options, struct load_result *result, struct error *error);
+
+#endif
