@@ -10,7 +10,7 @@ from pathlib import Path
 import tiny
 import torch
 from fsdfm import __main__ as cli
-from fsdfm import checkpoint, errors, export
+from fsdfm import checkpoint, errors, export, judge
 from fsdfm.bpe import Tokenizer
 from fsdfm.distil import Distil
 from fsdfm.loop import Machine, Run
@@ -93,11 +93,16 @@ class Runs(WithRuns):
     def test_log_and_samples(self):
         run = self.start("pretrain")
         run.settings = tiny.changed(self.settings, pretrain={"steps": 4, "sample": 4, "report": 2}).pretrain
+        judges = Path(export.__file__).parents[2] / "deploy/judges"
+        run.judge = judge.Judge(f"{sys.executable} {judges}/bigram.py {self.directory}/train.txt")
+        self.addCleanup(run.judge.close)
         run.go()
         rows = [json.loads(line) for line in (self.run_directory / "pretrain.jsonl").read_text().splitlines()]
         self.assertEqual([row["step"] for row in rows], [2, 4, 4])
         self.assertGreater(rows[0]["tokens_s"], 0)
         self.assertEqual(list(rows[2]["entropy"]), ["1", "2", "4", "8", "16", "64"])
+        self.assertEqual(list(rows[2]["perplexity"]), list(rows[2]["entropy"]))
+        self.assertGreater(rows[2]["perplexity"]["8"], 1)
         self.assertIn("=== update 4, 64 steps ===", (self.run_directory / "samples-pretrain.txt").read_text())
 
     def test_texts_for_scoring(self):

@@ -47,6 +47,9 @@ def arguments(argv=None):
     sample.add_argument("--last-temperature", type=float, help="of the last step; default: as all others")
     curves = common(parsers, "curves", "draw loss and quality against updates (matplotlib)")
     curves.add_argument("--out", required=True, metavar="FILE.png")
+    quality = parsers.add_parser("quality", help="draw quality against steps, from `millrace eval --json` (matplotlib)")
+    quality.add_argument("files", nargs="+", metavar="LABEL=FILE.json")
+    quality.add_argument("--out", required=True, metavar="FILE.png")
     return parser.parse_args(argv)
 
 
@@ -75,6 +78,11 @@ def train(config, options):
 
 
 def run(options):
+    """What the command says; TrainingError where the user has to do something."""
+    if options.command == "quality":
+        from .quality import draw
+
+        return draw(options.files, options.out)
     config = configuration.load(options.config)
     if options.command == "prepare":
         from .prepare import prepare
@@ -93,9 +101,9 @@ def run(options):
 
         write_texts(config, options)
     elif options.command == "curves":
-        from .curves import draw
+        from .curves import draw as draw_curves
 
-        draw(options.run, options.out)
+        draw_curves(options.run, options.out)
     else:
         train(config, options)
 

@@ -48,14 +48,19 @@ def draw_stage(axes, name, rows):
     by_steps(axes[3], rows, "perplexity")
 
 
-def draw(run, out):
+def plotting():
     try:
         import matplotlib
     except ImportError:
-        raise TrainingError("curves needs matplotlib: pip install matplotlib, or apt install python3-matplotlib") from None
+        raise TrainingError("this needs matplotlib: pip install matplotlib, or apt install python3-matplotlib") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def draw(run, out):
+    pyplot = plotting()
     logs = [(name, read(Path(run) / f"{name}.jsonl")) for name in ("pretrain", "distil")]
     logs = [(name, rows) for name, rows in logs if rows]
     if not logs:
