@@ -144,6 +144,7 @@ struct process {
     struct reflection *reflection;
     struct gate_options gate_options;
     struct gate gate;
+    struct rpc_authorizer authorizer; /* the gate's own, behind the one that counts */
     struct rpc_server *server;
     struct http_server *http;
     struct launch_options launch;
@@ -229,6 +230,24 @@ static enum status open_gate(struct process *process, struct error *error)
     return gate_open(&process->gate, &process->gate_options, error);
 }
 
+static enum status authorize_and_count(const struct rpc_call *call, const char *path,
+                                       struct rpc_caller *caller, void *context, struct error *error)
+{
+    const struct process *process = context;
+    enum status status =
+        process->authorizer.authorize(call, path, caller, process->authorizer.context, error);
+    if (status != STATUS_OK && !strcmp(path, "/millrace.v1.Millrace/Generate"))
+        metrics_count_unauthorised(process->metrics);
+    return status;
+}
+
+static void count_refusals(struct process *process, struct rpc_server_options *server_options)
+{
+    process->authorizer = server_options->authorizer;
+    if (process->authorizer.authorize)
+        server_options->authorizer = (struct rpc_authorizer){authorize_and_count, process};
+}
+
 static enum status open_server(struct process *process, struct error *error)
 {
     process->health = health_create(service_names);
@@ -246,6 +265,7 @@ static enum status open_server(struct process *process, struct error *error)
     struct rpc_server_options server_options = {
         .address = settings.listen, .services = services, .max_message_bytes = MAX_MESSAGE_BYTES};
     gate_server_options(&process->gate, &server_options);
+    count_refusals(process, &server_options);
     status = rpc_server_open(&server_options, &process->server, error);
     if (status != STATUS_OK)
         return status;

@@ -1,4 +1,5 @@
 """What those see who watch a cluster: /metrics, /healthz, /readyz, and whether the numbers are true."""
+import hashlib
 import http.client
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -190,6 +192,27 @@ class Numbers(unittest.TestCase):
             self.assertEqual(page.sum("millrace_request_seconds_count"), 4)
             status = cluster.status()
             self.assertEqual((status.accepted, status.finished, status.cancelled), (9, 4, 5))
+
+    def test_who_may_not_is_counted_and_named(self):
+        token = "correct horse battery staple"
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as clients:
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            json.dump({"clients": [{"name": "anna", "token_sha256": digest, "scopes": ["generate"]}]}, clients)
+            clients.flush()
+            with Cluster("--http", "127.0.0.1:0", "--tokens", clients.name, "--log-format", "json", ranks=1) as cluster:
+                call = cluster.channel.unary_stream("/millrace.v1.Millrace/Generate",
+                                                    request_serializer=lambda m: m.SerializeToString(),
+                                                    response_deserializer=api.GenerateEvent.FromString)
+                for headers in ([], [("authorization", "Bearer wrong")]):
+                    expect_failure(lambda: list(call(api.GenerateRequest(length=8, steps=1), timeout=20, metadata=headers)),
+                                   grpc.StatusCode.UNAUTHENTICATED)
+                list(call(api.GenerateRequest(length=8, steps=1), timeout=20, metadata=[("authorization", f"Bearer {token}")]))
+                page = samples(cluster)
+                self.assertEqual(page.sum("millrace_requests_refused_total", reason="unauthorised"), 2)
+                self.assertEqual(page.sum("millrace_requests_total", outcome="finished"), 1)
+                log = cluster.text_of_log()
+                self.assertRegex(log, '"message":"request finished".*"caller":"anna"')
+                self.assertNotIn(token, log + page.text)
 
     def test_steps_and_jumps(self):
         with Cluster("--http", "127.0.0.1:0", ranks=2) as cluster:
