@@ -131,9 +131,12 @@ static const struct option_table options = {
 };
 
 /* Names for health and reflection. */
-static const char *const service_names[] = {"millrace.v1.Millrace", "millrace.replica.v1.Replicas",
+static const char *const service_names[] = {"millrace.v1.Millrace",
+                                            "millrace.replica.v1.Replicas",
                                             "grpc.health.v1.Health",
-                                            "grpc.reflection.v1alpha.ServerReflection", NULL};
+                                            "grpc.reflection.v1alpha.ServerReflection",
+                                            "grpc.reflection.v1.ServerReflection",
+                                            NULL};
 
 /* Everything that lives as long as the process. */
 struct process {

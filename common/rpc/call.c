@@ -16,11 +16,13 @@
 #include "common/rpc/call.h"
 
 #include <assert.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/rpc/headers.h"
 #include "common/rpc/metadata.h"
 #include "common/rpc/outbox.h"
@@ -47,6 +49,11 @@ struct rpc_call {
     struct rpc_caller caller;
     void *user;
     bool announced;
+    bool admitted; /* and counted */
+
+    bool is_waiting; /* for its first message */
+    double waits_until;
+    struct rpc_call *next_waiting, *previous_waiting;
 
     pthread_mutex_t mutex;
     int n_batches; /* in flight */
@@ -93,10 +100,59 @@ void rpc_call_unref(struct rpc_call *call)
     free(call);
 }
 
+/* ---- waiting for a first message; the server's thread alone ---- */
+
+static void begin_waiting(struct rpc_call *call)
+{
+    struct call_wait *waiting = &call->host->waiting;
+    call->is_waiting = true;
+    call->waits_until = clock_seconds() + call->host->request_seconds;
+    call->previous_waiting = waiting->last;
+    if (waiting->last)
+        waiting->last->next_waiting = call;
+    else
+        waiting->first = call;
+    waiting->last = call;
+}
+
+static void end_waiting(struct rpc_call *call)
+{
+    struct call_wait *waiting = &call->host->waiting;
+    if (!call->is_waiting)
+        return;
+    if (call->previous_waiting)
+        call->previous_waiting->next_waiting = call->next_waiting;
+    else
+        waiting->first = call->next_waiting;
+    if (call->next_waiting)
+        call->next_waiting->previous_waiting = call->previous_waiting;
+    else
+        waiting->last = call->previous_waiting;
+    call->is_waiting = false;
+}
+
+double call_expire(struct call_host *host)
+{
+    struct error error;
+    while (host->waiting.first) {
+        struct rpc_call *call = host->waiting.first;
+        double left = call->waits_until - clock_seconds();
+        if (left > 0)
+            return left;
+        end_waiting(call);
+        error_set(&error, STATUS_DEADLINE_EXCEEDED, "no message has come within %g s", host->request_seconds);
+        rpc_fail(call, &error);
+    }
+    return INFINITY;
+}
+
 /* Gives back all that is gRPC's: nothing of it may be left when the server closes. */
 static void call_release(struct rpc_call *call)
 {
     struct call_host *host = call->host;
+    end_waiting(call);
+    if (call->admitted)
+        host->left(host, call);
     outbox_clear(&call->outbox);
     grpc_slice_unref(call->status_text);
     metadata_clear(&call->initial);
@@ -325,6 +381,7 @@ static void on_read(struct rpc_call *call, bool ok)
 {
     grpc_byte_buffer *buffer = call->incoming;
     call->incoming = NULL;
+    end_waiting(call);
     if (is_over(call)) {
         grpc_byte_buffer_destroy(buffer);
         return;
@@ -364,6 +421,7 @@ static bool admit(struct rpc_call *call, const char *path)
 {
     struct error error;
     enum status status = call->host->admit(call->host, call, path, call->method, &call->caller, &error);
+    call->admitted = status == STATUS_OK;
     if (status == STATUS_OK && !call->method)
         status = error_set(&error, STATUS_UNIMPLEMENTED, "there is no method \"%.200s\" here", path);
     if (status != STATUS_OK)
@@ -384,6 +442,7 @@ static void on_arrived(struct rpc_call *call, bool ok)
     if (admit(call, path)) {
         if (call->method->kind == RPC_BIDI)
             announce(call, NULL);
+        begin_waiting(call);
         read_next(call);
     }
     free(path);

@@ -24,22 +24,33 @@ struct call_event {
     _Atomic(struct rpc_call *) call;
 };
 
+/* Calls whose first message has not come yet, the oldest first. */
+struct call_wait {
+    struct rpc_call *first, *last;
+};
+
 /* Where a call finds its server again. */
 struct call_host {
     grpc_server *server;
     grpc_completion_queue *queue;
     size_t max_queued_bytes;
+    double request_seconds; /* that a first message may take */
+    struct call_wait waiting;
     /* The method of a path, with the context of its service; NULL: there is none. */
     const struct rpc_method *(*find)(struct call_host *host, const char *path, void **context);
     /* Fills in who calls, or says why the call is refused. */
     enum status (*admit)(struct call_host *host, const struct rpc_call *call, const char *path,
                          const struct rpc_method *method, struct rpc_caller *caller, struct error *error);
+    void (*left)(struct call_host *host, const struct rpc_call *call); /* one that was admitted is over */
     void (*arrived)(struct call_host *host);  /* a slot became a call: post another */
     void (*released)(struct call_host *host); /* a call, or a slot, has let go of gRPC */
 };
 
 /* Asks gRPC for the next call that arrives. */
 void call_post(struct call_host *host);
+/* Ends calls that have waited too long for their first message; on the server's thread. Seconds until the next look;
+ * INFINITY: none waits. */
+double call_expire(struct call_host *host);
 /* Runs what a completion asks for; on the server's thread. */
 void call_complete(struct call_event *event, bool ok);
 

@@ -14,14 +14,22 @@
 #include "common/rpc/access_table.h"
 #include "common/rpc/call.h"
 #include "common/rpc/peer.h"
+#include "common/rpc/quota.h"
 #include "common/rpc/tls_server.h"
 #include "common/rpc/wire.h"
 
 enum {
     N_SLOTS = 64, /* calls that may arrive before the thread has looked at the first */
     DEFAULT_MESSAGE_BYTES = 4 << 20,
+    DEFAULT_HEADER_BYTES = 16 << 10,
+    DEFAULT_STREAMS = 1024,
+    DEFAULT_CALLS = 8192,
     DEFAULT_KEEPALIVE_SECONDS = 10,
+    DEFAULT_REQUEST_SECONDS = 30,
     LEAST_PING_INTERVAL_MS = 1000, /* clients that ping more often are cut off */
+    HANDSHAKE_MS = 10000,
+    IDLE_CONNECTION_MS = 600000,
+    MEMORY_BYTES = 1 << 30, /* of gRPC's buffers for all connections: near it windows shrink */
 };
 
 #define HANG_UP_SECONDS 0.2 /* clients whose calls are done have so long to close their connections */
@@ -32,6 +40,7 @@ struct rpc_server {
     char *address;
     struct rpc_authorizer authorizer;
     struct tls_server *tls;       /* NULL: none */
+    struct quota *quota;          /* the server\'s thread alone */
     struct rpc_service *services; /* ends with .name = NULL */
 
     pthread_mutex_t mutex;
@@ -75,16 +84,40 @@ static enum status check_scope(const struct rpc_method *method, const char *path
                      caller->name, has);
 }
 
-static enum status admit(struct call_host *host, const struct rpc_call *call, const char *path,
-                         const struct rpc_method *method, struct rpc_caller *caller, struct error *error)
+static enum status identify(const struct rpc_server *server, const struct rpc_call *call, const char *path,
+                            const struct rpc_method *method, struct rpc_caller *caller, struct error *error)
 {
-    const struct rpc_authorizer *authorizer = &server_of(host)->authorizer;
+    const struct rpc_authorizer *authorizer = &server->authorizer;
     *caller = (struct rpc_caller){.scopes = RPC_SCOPES_ALL};
     peer_host(rpc_call_peer(call), caller->name, sizeof caller->name);
     if (!authorizer->authorize || (method && method->scopes & RPC_SCOPE_ANYBODY))
         return STATUS_OK;
     enum status status = authorizer->authorize(call, path, caller, authorizer->context, error);
     return status == STATUS_OK && method ? check_scope(method, path, caller, error) : status;
+}
+
+/* Replicas are not counted: a flood of clients cannot keep them out. */
+static bool is_counted(const struct rpc_call *call, const struct rpc_caller *caller)
+{
+    bool is_replica = caller->authenticated && caller->scopes & RPC_SCOPE_REPLICA;
+    return !is_replica && strncmp(rpc_call_peer(call), "unix", 4) != 0;
+}
+
+static enum status admit(struct call_host *host, const struct rpc_call *call, const char *path,
+                         const struct rpc_method *method, struct rpc_caller *caller, struct error *error)
+{
+    struct rpc_server *server = server_of(host);
+    enum status status = identify(server, call, path, method, caller, error);
+    if (status == STATUS_OK && is_counted(call, caller))
+        status = quota_take(server->quota, caller->name, error);
+    return status;
+}
+
+static void left(struct call_host *host, const struct rpc_call *call)
+{
+    const struct rpc_caller *caller = rpc_call_caller(call);
+    if (is_counted(call, caller))
+        quota_give(server_of(host)->quota, caller->name);
 }
 
 /* While closing gRPC would refuse the slot at once, and that again, for ever. */
@@ -122,10 +155,12 @@ static void *serve(void *argument)
 {
     struct rpc_server *server = argument;
     for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(server->host.queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        gpr_timespec until = wire_deadline(call_expire(&server->host));
+        grpc_event event = grpc_completion_queue_next(server->host.queue, until, NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
+        if (event.type == GRPC_QUEUE_TIMEOUT)
+            continue;
         if (event.tag == server) /* of grpc_server_shutdown_and_notify */
             note_drained(server);
         else
@@ -135,13 +170,29 @@ static void *serve(void *argument)
 
 /* ---- opening ---- */
 
+static int or_default(int value, int fallback)
+{
+    return value ? value : fallback;
+}
+
 static grpc_server *create_grpc_server(const struct rpc_server_options *options)
 {
     int keepalive_ms =
         1000 * (options->keepalive_seconds ? options->keepalive_seconds : DEFAULT_KEEPALIVE_SECONDS);
     size_t max_bytes = options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
+    grpc_resource_quota *memory = grpc_resource_quota_create("server");
+    grpc_resource_quota_resize(memory, MEMORY_BYTES);
     grpc_arg arguments[] = {
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {memory, grpc_resource_quota_arg_vtable()}},
         wire_integer_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        wire_integer_argument(GRPC_ARG_MAX_METADATA_SIZE,
+                              or_default(options->max_header_bytes, DEFAULT_HEADER_BYTES)),
+        wire_integer_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                              or_default(options->max_streams, DEFAULT_STREAMS)),
+        wire_integer_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+        wire_integer_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_CONNECTION_MS),
         wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
@@ -150,7 +201,9 @@ static grpc_server *create_grpc_server(const struct rpc_server_options *options)
         wire_integer_argument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, LEAST_PING_INTERVAL_MS),
     };
     grpc_channel_args all = {sizeof arguments / sizeof *arguments, arguments};
-    return grpc_server_create(&all, NULL);
+    grpc_server *server = grpc_server_create(&all, NULL);
+    grpc_resource_quota_unref(memory);
+    return server;
 }
 
 /* gRPC does not say why it could not listen, so the same is tried by hand. Returns errno's value, 0 for no
@@ -239,6 +292,7 @@ static void server_free(struct rpc_server *server)
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->mutex);
     tls_server_free(server->tls);
+    quota_free(server->quota);
     free(server->services);
     free(server->address);
     free(server);
@@ -253,11 +307,15 @@ static struct rpc_server *server_create(const struct rpc_server_options *options
     wire_condition_init(&server->changed);
     server->services = copy_services(options->services);
     server->authorizer = options->authorizer;
+    int max_calls = or_default(options->max_calls, DEFAULT_CALLS);
+    server->quota = quota_create(max_calls, or_default(options->max_caller_calls, (max_calls + 1) / 2));
     server->host = (struct call_host){
         .queue = grpc_completion_queue_create_for_next(NULL),
         .max_queued_bytes = options->max_queued_bytes ? options->max_queued_bytes : DEFAULT_MESSAGE_BYTES,
         .find = find_method,
+        .request_seconds = options->request_seconds > 0 ? options->request_seconds : DEFAULT_REQUEST_SECONDS,
         .admit = admit,
+        .left = left,
         .arrived = post_slot,
         .released = call_released,
     };

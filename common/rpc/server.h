@@ -24,8 +24,11 @@
  * true)
  *
  * What the server answers by itself: UNIMPLEMENTED for an unknown path, INVALID_ARGUMENT for bytes that are
- * not the message of the method, RESOURCE_EXHAUSTED for a message above the limit, and what the authoriser
- * says. No callback of a method sees such a call.
+ * not the message of the method, RESOURCE_EXHAUSTED for a message or headers above the limit and for a call too many,
+ * DEADLINE_EXCEEDED where the first message does not come, and what the authoriser says. Calls by the private address,
+ * and callers with the replica scope who have said who they are, are not counted: a flood of clients cannot keep the
+ * replicas out. A connection without calls is closed after ten minutes, a handshake that takes longer than ten seconds
+ * is ended. No callback of a method sees such a call.
  */
 struct rpc_server;
 struct rpc_call;
@@ -89,7 +92,12 @@ struct rpc_server_options {
     const struct rpc_service *services; /* ends with .name = NULL; copied */
     size_t max_message_bytes;           /* of a message that arrives; 0: 4 MiB */
     size_t max_queued_bytes;            /* that wait in one call for a slow reader; 0: 4 MiB */
-    int keepalive_seconds; /* a silent peer is pinged after so long, and lost after as long again; 0: 10 */
+    int max_header_bytes;               /* of a call's headers together; 0: 16 KiB */
+    int max_streams;        /* calls at the same time on one connection, more wait at the client; 0: 1024 */
+    int max_calls;          /* open calls of all callers, more are refused with RESOURCE_EXHAUSTED; 0: 8192 */
+    int max_caller_calls;   /* of one caller (by its name); 0: half of max_calls */
+    double request_seconds; /* from the head of a call to its first message, whole; 0: 30 */
+    int keepalive_seconds;  /* a silent peer is pinged after so long, and lost after as long again; 0: 10 */
 };
 
 /* Binds and starts serving. What is wrong with certificates is FAILED_PRECONDITION, NOT_FOUND or PERMISSION_DENIED
@@ -124,7 +132,7 @@ void *rpc_call_user(const struct rpc_call *call);
 const char *rpc_call_peer(const struct rpc_call *call);
 /*
  * A header that the client sent with the call, by its key in lower case ("traceparent"), NUL-terminated; NULL:
- * there is none. Of several the first. All headers together are at most 8 KiB. A value is printable ASCII, unless the
+ * there is none. Of several the first. All headers together are at most max_header_bytes. A value is printable ASCII, unless the
  * key ends in "-bin": then any bytes, already decoded, and rpc_call_header_bytes says how many.
  */
 const char *rpc_call_header(const struct rpc_call *call, const char *key);

@@ -147,7 +147,8 @@ static const struct rpc_method methods[] = {
     {0},
 };
 static const char *const names[] = {"millrace.v1.Millrace", "grpc.health.v1.Health",
-                                    "grpc.reflection.v1alpha.ServerReflection", NULL};
+                                    "grpc.reflection.v1alpha.ServerReflection",
+                                    "grpc.reflection.v1.ServerReflection", NULL};
 
 void test_service_open(struct test_service *service, const char *address)
 {
@@ -162,8 +163,12 @@ void test_service_open(struct test_service *service, const char *address)
                                            health_service(service->health),
                                            reflection_service(service->reflection),
                                            {0}};
-    struct rpc_server_options options = {
-        .address = address ? address : "127.0.0.1:0", .services = services, .keepalive_seconds = 1};
+    struct rpc_server_options options = {.address = address ? address : "127.0.0.1:0",
+                                         .services = services,
+
+                                         .max_calls = TEST_MAX_CALLS,
+                                         .max_caller_calls = TEST_MAX_CALLER_CALLS,
+                                         .request_seconds = TEST_REQUEST_SECONDS};
     require(rpc_server_open(&options, &service->server, &error) == STATUS_OK);
 }
 
