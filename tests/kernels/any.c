@@ -6,8 +6,6 @@
 
 #include "tests/kernels/support.h"
 
-const struct backend *any_backend;
-
 int any_precisions(const enum precision **precisions)
 {
     static const enum precision gpu[] = {PRECISION_F32, PRECISION_BF16, PRECISION_FP8};

@@ -12,7 +12,7 @@
  * What is compared. Inputs are rounded to the device's formats first; the reference gets the rounded ones, in double precision.
  * What is left is the operation's own error: float32 sums, and one rounding of the result where it is bfloat16.
  */
-extern const struct backend *any_backend; /* set by main */
+extern const struct backend *any_backend; /* defined and set beside main */
 
 /* Precisions of any_backend: f32 alone on the CPU. */
 int any_precisions(const enum precision **precisions);

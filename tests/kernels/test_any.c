@@ -6,6 +6,7 @@
 
 /* usage: test_any BACKEND. Exit 77 where that backend cannot run here. */
 enum { EXIT_SKIPPED = 77 };
+const struct backend *any_backend;
 
 int main(int argc, char **argv)
 {
