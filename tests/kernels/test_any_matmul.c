@@ -251,6 +251,20 @@ START_TEST(test_weight_of_several_parts_and_formats)
 }
 END_TEST
 
+/* More than goes through the staging memory at once. */
+START_TEST(test_a_large_weight)
+{
+    const struct shape shape = {1, 5000, ANY_COLUMNS, 0, 0, ACTIVATION_NONE, false, DTYPE_F32};
+    const enum precision *precisions;
+    struct problem problem;
+    int last = any_precisions(&precisions) - 1;
+    problem_init(&problem, precisions[last], WEIGHT_PRODUCT, &shape);
+    multiply(&problem, 0, 1);
+    check_product(&problem, "large");
+    problem_release(&problem);
+}
+END_TEST
+
 /* What fp8 costs: against the product of the numbers as they were, relative to the size of the results. Weights and rows keep 3 bits
  * of fraction: each is off by at most 2^-4, on average by about 2 %, and independent errors add up like their squares. */
 START_TEST(test_fp8_is_as_exact_as_fp8_can_be)
@@ -327,6 +341,7 @@ Suite *any_matmul_suite(void)
     tcase_add_loop_test(tests, test_conditioning_product_is_the_reference, 0, N_SHAPES);
     tcase_add_loop_test(tests, test_rows_do_not_depend_on_rows, 0, 3);
     tcase_add_test(tests, test_weight_of_several_parts_and_formats);
+    tcase_add_test(tests, test_a_large_weight);
     tcase_add_test(tests, test_fp8_is_as_exact_as_fp8_can_be);
     tcase_add_test(tests, test_fp8_halves_the_memory);
     tcase_add_test(tests, test_nan_stays_in_its_row);
