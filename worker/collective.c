@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/cuda/module.h"
+
 void collective_free(struct collective *collective)
 {
     if (collective)
@@ -12,16 +14,23 @@ void collective_free(struct collective *collective)
 enum status collective_on_device(struct collective *base, const char *exchange, const struct backend *backend,
                                  struct device *device, struct collective **made, struct error *error)
 {
-    (void)device;
-    bool asked = exchange && strcmp(exchange, "nccl") == 0;
+    const struct cuda_module *module;
+    struct error ignored;
+    bool asked = exchange && strcmp(exchange, "nccl") == 0,
+         refused = exchange && strcmp(exchange, "mpi") == 0;
     *made = NULL;
-    if (base->n_ranks == 1 || !asked)
+    if (base->n_ranks == 1 || refused || (backend->on_host && !asked))
         return STATUS_OK;
     if (backend->on_host)
         return error_set(error, STATUS_UNAVAILABLE,
                          "--collective nccl: it is for GPUs; with backend \"%s\" use mpi or auto",
                          backend->name);
-    return error_set(error, STATUS_UNAVAILABLE, "--collective nccl: this build has none; use mpi or auto");
+    if (cuda_module_find(&module, &ignored) == STATUS_OK && module->nccl_create)
+        return module->nccl_create(base, device, made, error);
+    if (asked)
+        return error_set(error, STATUS_UNAVAILABLE,
+                         "--collective nccl: this build has none; use mpi or auto");
+    return STATUS_OK;
 }
 
 enum status collective_agree(struct collective *collective, enum status mine, struct error *error)

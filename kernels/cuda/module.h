@@ -21,6 +21,11 @@ struct cuda_module {
                                struct error *error);
 };
 
+/* What nccl_create is where the build has NCCL; all ranks of `base` call it together, each with its GPU open, and where one fails
+ * all return an error. `base` is borrowed: it carries what is in host memory. (Defined in worker/collective_nccl.c.) */
+enum status collective_nccl_create(struct collective *base, struct device *device,
+                                   struct collective **collective, struct error *error) __attribute__((weak));
+
 /*
  * Opens the library that MILLRACE_CUDA_MODULE names, else libmillrace_cuda.so beside the program or in ../lib. It stays open as long as the
  * process lives. NOT_FOUND: there is none; UNAVAILABLE: there is one that cannot be used, and why. (Defined in kernels/cuda_module.c,

@@ -128,4 +128,5 @@ __attribute__((visibility("default"))) const struct cuda_module millrace_cuda_mo
     .version = CUDA_MODULE_VERSION,
     .backend = &backend_cuda,
     .probe = probe,
+    .nccl_create = collective_nccl_create, /* NULL where the build has no NCCL: it is weak */
 };

@@ -38,6 +38,7 @@ only 'grpc/' 'common/rpc/'
 only 'openssl/' 'common/rpc/'
 only 'mpi\.h' 'worker/(collective_mpi|main)\.c'
 only 'cuda' 'kernels/cuda/'
+only 'nccl' 'worker/collective_nccl\.c'
 only 'microhttpd' 'coordinator/'
 
 protobuf_in_common=$(grep -rlE '#include "proto/' common | grep -v '^common/rpc/' || true)
