@@ -33,7 +33,9 @@ static enum status prepare_to_lead(struct engine *engine, struct plan_limits lim
     engine->steps.run_ahead = run_ahead;
     engine->steps.announce = true;
     engine->reports = calloc((size_t)limits.max_sequences, sizeof *engine->reports);
-    bool held = backlog_init(&engine->backlog, limits.max_sequences, limits.max_rows);
+    /* More than Ready tells the coordinator: all that it may send comes here first, and the batch may be left with a gap
+     * that the first in line does not fit into. */
+    bool held = backlog_init(&engine->backlog, 2 * limits.max_sequences, 2 * (int64_t)limits.max_rows);
     if (status == STATUS_OK && (!engine->reports || !held))
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
     return status;
