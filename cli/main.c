@@ -24,6 +24,8 @@ static const struct command {
     {"generate", generate_main, "write a text, and watch it being refined"},
     {"serve", serve_main, "start a cluster of this machine and keep it running"},
     {"status", status_main, "show what a cluster serves and does"},
+    {"drain", drain_main, "let a replica finish or hand over what it runs, and end"},
+    {"restart", restart_main, "start replicas again one by one, without a failed request"},
     {"tokenize", tokenize_main, "show the tokens of a text"},
     {"convert", convert_main, "make a model directory from a checkpoint"},
     {"random", random_main, "make a model directory with random weights, to try things with"},

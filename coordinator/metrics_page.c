@@ -176,7 +176,7 @@ static void write_states(const struct replica_copies *copies, struct exposition 
 {
     exposition_family(page, "millrace_replica_state", "gauge", "1 for the state that the replica is in.");
     for (size_t i = 0; i < copies->n; i++)
-        for (int state = REPLICA_STARTING; state <= REPLICA_FAILED; state++)
+        for (int state = REPLICA_STARTING; state <= REPLICA_DRAINED; state++)
             exposition_sample(page, "millrace_replica_state", (int)copies->replicas[i].state == state,
                               "replica", copies->replicas[i].name, "state",
                               replica_state_name((enum replica_state)state), NULL);

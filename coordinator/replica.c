@@ -70,6 +70,6 @@ bool replica_set_any(const struct replica_set *set, enum replica_state state)
 
 const char *replica_state_name(enum replica_state state)
 {
-    static const char *const names[] = {"starting", "ready", "draining", "failed"};
+    static const char *const names[] = {"starting", "ready", "draining", "failed", "drained"};
     return names[state];
 }

@@ -13,10 +13,11 @@ enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
  *   (none)   → starting [replica_set_get: a supervisor or a Hello names it]
  *   starting → ready    [scheduler_ready]
  *   ready    → draining [scheduler_drain_replicas; a Rejected that says UNAVAILABLE]
+ *   draining → drained  [scheduler_drain without a restart, and its process has ended]
  *   any      → failed   [scheduler_load_failed, scheduler_give_up]     it may still become ready later
  *   any but failed → starting [the line ended; somebody starts it again]
  */
-enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_FAILED };
+enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_FAILED, REPLICA_DRAINED };
 
 /* The coordinator's side of the stream to a replica. Called under the scheduler's lock: must not block nor
  * call the scheduler. A line that is broken drops what it is told; its end comes as scheduler_detach. */
@@ -62,6 +63,9 @@ struct replica {
     uint64_t steps; /* since it attached */
     uint32_t restarts;
     bool was_attached;
+    double attached_at;
+    bool was_drained; /* since it attached, so that its end is no failure */
+    bool is_held;     /* its supervisor is not to start it again */
     bool was_ready; /* since its supervisor last started it */
     bool is_stuck;  /* it was silent too long, and its supervisor has not been told yet */
     char last_error[256];

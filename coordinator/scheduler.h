@@ -119,7 +119,23 @@ void scheduler_pulse(struct scheduler *scheduler, void *line, const struct repli
  * replica said so. */
 void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason);
 
+/* It was told to end by somebody else: as scheduler_drain, but it may be started again. */
+void scheduler_leaving(struct scheduler *scheduler, void *line);
+
+/*
+ * Drains the replica of that name: nothing new goes there, what it runs moves where there is room, and it ends. A
+ * supervised one stays down unless `restart`, which also releases one that is down. NOT_FOUND; FAILED_PRECONDITION while
+ * it starts. *left: sequences that it still runs; *supervised: we start it.
+ */
+enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool restart, bool *supervised,
+                            uint32_t *left, struct error *error);
+
 /* ---- who starts replicas ---- */
+
+/* Is it to stay down? */
+bool scheduler_is_held(struct scheduler *scheduler, const char *name);
+/* It ended because it was drained, which was no failure: true once. It then counts as drained, or as starting. */
+bool scheduler_take_drained(struct scheduler *scheduler, const char *name);
 
 /* A replica that we start: it counts as starting until it is given up. */
 void scheduler_expect(struct scheduler *scheduler, const char *name);

@@ -92,6 +92,8 @@ static void connect_line(struct replica *replica, const struct replica_hello *he
     replica->pulses = false;
     replica->pulse = (struct replica_pulse){0};
     replica->restarts += replica->was_attached;
+    replica->attached_at = clock_seconds();
+    replica->was_drained = false;
     replica->was_attached = true;
 }
 

@@ -46,7 +46,7 @@ const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler
 {
     const struct replica *last = NULL;
     for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        if (replica->state != REPLICA_FAILED)
+        if (replica->state != REPLICA_FAILED && replica->state != REPLICA_DRAINED)
             return NULL;
         last = replica;
     }

@@ -1,4 +1,4 @@
-/* Millrace's unary methods: Tokenize, Detokenize, GetModel, Status. */
+/* Millrace's unary methods that change nothing: Tokenize, Detokenize, GetModel, Status. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +130,9 @@ static void copy_replica(void *context, const struct replica *replica)
     copy->steps = replica->steps;
     copy->last_error = strdup(replica->last_error);
     copy->restarts = replica->restarts;
+    copy->attached_seconds = replica->operations ? clock_seconds() - replica->attached_at : 0;
+    copy->tokens = (uint64_t)replica->running.n_tokens;
+    copy->max_tokens = (uint64_t)replica->capacity.max_tokens;
 }
 
 static void release_replicas(struct replica_list *list)
@@ -161,7 +164,12 @@ static void reply_status(struct rpc_call *call, const struct coordinator *coordi
     response.finished = totals.finished;
     response.cancelled = totals.cancelled;
     response.failed = totals.failed;
-    response.batch_fill = totals.full_capacity ? (double)totals.full_tokens / (double)totals.full_capacity : 0;
+    response.queued_tokens = (uint64_t)totals.queued_tokens;
+    for (int i = 0; i < REFUSAL_COUNT; i++)
+        response.refused += totals.refused[i];
+    response.preempted = totals.preempted;
+    response.batch_fill =
+        totals.full_capacity ? (double)totals.full_tokens / (double)totals.full_capacity : 0;
     struct recent_message recent;
     recent_message_init(&recent, coordinator->metrics);
     response.recent = &recent.recent;
@@ -196,6 +204,8 @@ struct rpc_service millrace_service(struct coordinator *coordinator)
          .on_call = model_on_call, .scopes = RPC_SCOPE_GENERATE | RPC_SCOPE_ADMIN},
         {"/millrace.v1.Millrace/Status", RPC_UNARY, &millrace__v1__status_request__descriptor,
          .on_call = status_on_call, .scopes = RPC_SCOPE_GENERATE | RPC_SCOPE_ADMIN},
+        {"/millrace.v1.Millrace/DrainReplica", RPC_UNARY, &millrace__v1__drain_replica_request__descriptor,
+         .on_call = drain_on_call, .scopes = RPC_SCOPE_ADMIN},
         {0},
     };
     return (struct rpc_service){"millrace.v1.Millrace", methods, coordinator};

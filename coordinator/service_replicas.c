@@ -200,6 +200,9 @@ static enum status handle(struct rpc_call *call, struct coordinator *coordinator
     case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_PULSE:
         on_pulse(call, coordinator, message->pulse);
         return STATUS_OK;
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_LEAVING:
+        scheduler_leaving(coordinator->scheduler, call);
+        return STATUS_OK;
     default: /* a newer replica's message */
         return STATUS_OK;
     }

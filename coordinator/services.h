@@ -29,6 +29,7 @@ void generate_on_close(struct rpc_call *call, bool cancelled, void *coordinator)
 void tokenize_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
 void detokenize_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
 void model_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
+void drain_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
 void status_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
 
 #endif

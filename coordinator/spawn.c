@@ -94,6 +94,12 @@ static void on_death(struct spawn *spawn, struct child *child, int wait_status)
         log_info("replica %s ended", child->name);
         return;
     }
+    if (scheduler_take_drained(spawn->scheduler, child->name)) {
+        log_info("replica %s has ended: it was drained", child->name);
+        child->n_failed_starts = 0;
+        child->start_at = now;
+        return;
+    }
     bool was_ready = scheduler_restarting(spawn->scheduler, child->name, reason);
     child->n_failed_starts = was_ready ? 0 : child->n_failed_starts + 1;
     double doublings = fmin(fmax(child->n_failed_starts - 1, 0), 10);
@@ -198,6 +204,8 @@ double spawn_step(struct spawn *spawn)
     reap(spawn);
     for (int i = 0; i < spawn->n_children && spawn->restarting; i++) {
         struct child *child = &spawn->children[i];
+        if (!child->pid && scheduler_is_held(spawn->scheduler, child->name))
+            continue;
         if (!child->pid && child->start_at <= clock_seconds())
             start(spawn, child);
         if (!child->pid)

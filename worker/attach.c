@@ -73,7 +73,8 @@ static void write_ready(struct rpc_stream *stream, const struct attach *attach)
     Millrace__Replica__V1__Ready ready = MILLRACE__REPLICA__V1__READY__INIT;
     ready.max_sequences = (uint32_t)attach->limits.max_sequences;
     ready.max_batch_tokens = (uint32_t)attach->limits.max_rows;
-    ready.held_sequences = ready.max_sequences; /* worker/backlog.h: as much again */
+    ready.held_sequences =
+        ready.max_sequences; /* as much again: a batch and these are what the backlog holds */
     ready.held_tokens = ready.max_batch_tokens;
     ready.load_seconds = attach->load_seconds;
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
@@ -165,6 +166,18 @@ static void sink_drained(void *context)
 {
     (void)context;
     log_info("drained: everything that ran here is reported");
+}
+
+void attach_leaving(struct attach *attach)
+{
+    Millrace__Replica__V1__Leaving leaving = MILLRACE__REPLICA__V1__LEAVING__INIT;
+    from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
+    message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_LEAVING;
+    message.leaving = &leaving;
+    pthread_mutex_lock(&attach->lock);
+    if (attach->stream)
+        rpc_stream_write(attach->stream, &message.base);
+    pthread_mutex_unlock(&attach->lock);
 }
 
 struct engine_sink attach_sink(struct attach *attach)

@@ -45,6 +45,9 @@ void attach_ready(struct attach *attach, struct plan_limits limits, double load_
 /* Instead: tells the coordinator why there will be no replica; waits some seconds for a line to say it on. */
 void attach_failed(struct attach *attach, int rank, const struct error *error);
 
+/* Tells the coordinator that this replica is to end, so that it sends nothing more here. From any thread. */
+void attach_leaving(struct attach *attach);
+
 /* The engine's sink on this line. */
 struct engine_sink attach_sink(struct attach *attach);
 

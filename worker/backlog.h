@@ -21,7 +21,8 @@ struct backlog {
     int64_t n_tokens, max_tokens;
 };
 
-/* Holds as much again as a batch does. false: no memory. */
+/* false: no memory. What the coordinator may have here at a time is a batch and as much again, and all of that may wait:
+ * the bounds are twice a batch's. */
 bool backlog_init(struct backlog *backlog, int max_sequences, int64_t max_tokens);
 /* Frees what it holds. A zeroed one is empty. */
 void backlog_release(struct backlog *backlog, void (*free_submission)(void *submission));

@@ -142,15 +142,26 @@ static struct model_options make_model_options(struct collective *collective, st
                                   .meters = meters};
 }
 
+/* What rank 0 has besides: its line to the coordinator, from before the model is loaded. */
+struct leader {
+    struct mailbox *mailbox;
+    struct attach *attach;
+    char fingerprint[17];
+    char backend[32]; /* "cpu f32" */
+};
+
 static void *wait_for_signal(void *argument)
 {
     sigset_t set = awaited_signals();
     int signal_number = 0;
+    struct leader *leader = argument;
     while (sigwait(&set, &signal_number) == 0 && signal_number != SIGUSR2) {
         bool drain = signal_number == SIGUSR1;
         log_info("%s: %s", strsignal(signal_number),
                  drain ? "finishing what runs" : "stopping at the next step boundary");
-        mailbox_post(argument, (struct mail){.kind = drain ? MAIL_DRAIN : MAIL_STOP});
+        if (drain)
+            attach_leaving(leader->attach); /* what can move elsewhere does */
+        mailbox_post(leader->mailbox, (struct mail){.kind = drain ? MAIL_DRAIN : MAIL_STOP});
     }
     return NULL;
 }
@@ -161,14 +172,6 @@ static void end_hung(void)
     log_error("a rank of this replica hangs: ending it, so that its launcher starts it again");
     _exit(1);
 }
-
-/* What rank 0 has besides: its line to the coordinator, from before the model is loaded. */
-struct leader {
-    struct mailbox *mailbox;
-    struct attach *attach;
-    char fingerprint[17];
-    char backend[32]; /* "cpu f32" */
-};
 
 /* Of files that may turn out to be bad; then the model cannot be opened either, and nobody needs it. */
 static void read_fingerprint(char fingerprint[17])
@@ -234,7 +237,7 @@ static enum status lead(struct model *model, struct engine *engine, struct leade
 {
     pthread_t signal_thread;
     enum status status = engine_warm_up(engine, error);
-    if (status == STATUS_OK && pthread_create(&signal_thread, NULL, wait_for_signal, leader->mailbox) != 0)
+    if (status == STATUS_OK && pthread_create(&signal_thread, NULL, wait_for_signal, leader) != 0)
         status =
             error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
     if (status != STATUS_OK)
