@@ -116,7 +116,8 @@ void device_release(struct device *device, void *memory)
 
 size_t device_scratch_bytes(const struct device_options *options, enum precision precision)
 {
-    size_t (*const needs[])(const struct device_options *, enum precision) = {matmul_scratch_bytes};
+    size_t (*const needs[])(const struct device_options *, enum precision) = {
+        matmul_scratch_bytes, attention_scratch_bytes, head_draw_scratch_bytes};
     size_t most = STAGING_BYTES; /* weights pass through the scratch */
     for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
         size_t bytes = needs[i](options, precision);
@@ -220,6 +221,11 @@ static void reserve(struct device *device, const struct device_options *options)
     device->scratch_bytes = device_scratch_bytes(options, device->precision);
     device->scratch = device_allocate(device, device->scratch_bytes);
     device->staging_bytes = STAGING_BYTES;
+    if (device->failure.status == STATUS_OK &&
+        device_check(device,
+                     cudaHostAlloc((void **)&device->bad_row, sizeof *device->bad_row, cudaHostAllocDefault),
+                     "reserving pinned memory"))
+        *device->bad_row = 0;
     if (device->failure.status == STATUS_OK)
         device_check(device, cudaHostAlloc(&device->staging, device->staging_bytes, cudaHostAllocDefault),
                      "reserving pinned memory for weights");
@@ -279,6 +285,8 @@ void cuda_close(struct device *device)
     for (int i = 0; i < STAGING_HALVES; i++)
         if (device->staged[i] != NULL)
             (void)cudaEventDestroy(device->staged[i]);
+    if (device->bad_row != NULL)
+        (void)cudaFreeHost(device->bad_row);
     if (device->staging != NULL)
         (void)cudaFreeHost(device->staging);
     if (device->scratch != NULL)

@@ -21,6 +21,10 @@ void cuda_add(struct device *device, const float *a, const float *b, int64_t n, 
 void cuda_norm_modulate(struct device *device, const struct norm_modulate *op);
 void cuda_gated_add(struct device *device, const struct gated_add *op);
 void cuda_matmul(struct device *device, const struct matmul *op);
+void cuda_attention(struct device *device, const struct attention *op);
+void cuda_head_scan(struct device *device, const struct head_scan *op);
+void cuda_head_choose(struct device *device, const struct head_choose *op);
+void cuda_head_draw(struct device *device, const struct head_draw *op);
 
 #ifdef __cplusplus
 }

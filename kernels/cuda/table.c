@@ -25,8 +25,17 @@ static struct device_memory memory(const struct device *device)
     return memory;
 }
 
-static enum status failure(const struct device *device, struct error *error)
+/* What kernels could only note down. */
+static void read_notes(struct device *device)
 {
+    if (*device->bad_row > 0)
+        device_fail(device, STATUS_INTERNAL, "row %d of the head has no finite logits; is the model damaged?",
+                    *device->bad_row - 1);
+}
+
+static enum status failure(struct device *device, struct error *error)
+{
+    read_notes(device);
     if (device->failure.status == STATUS_OK)
         return STATUS_OK;
     return error_set(error, device->failure.status, "%s", device->failure.text);
@@ -112,6 +121,10 @@ static const struct backend backend_cuda = {
     .matmul = cuda_matmul,
     .norm_modulate = cuda_norm_modulate,
     .gated_add = cuda_gated_add,
+    .attention = cuda_attention,
+    .head_scan = cuda_head_scan,
+    .head_choose = cuda_head_choose,
+    .head_draw = cuda_head_draw,
     .add = cuda_add,
     .segment_begin = cuda_segment_begin,
     .segment_end = cuda_segment_end,

@@ -43,6 +43,8 @@ double any_rounding(enum dtype type);
 
 Suite *any_matmul_suite(void);
 Suite *any_rows_suite(void);
+Suite *any_attention_suite(void);
+Suite *any_head_suite(void);
 Suite *any_device_suite(void);
 
 #endif

@@ -21,6 +21,8 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     SRunner *runner = srunner_create(any_matmul_suite());
     srunner_add_suite(runner, any_rows_suite());
+    srunner_add_suite(runner, any_attention_suite());
+    srunner_add_suite(runner, any_head_suite());
     srunner_add_suite(runner, any_device_suite());
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

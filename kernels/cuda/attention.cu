@@ -1,0 +1,91 @@
+#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/scratch.h"
+
+/*
+ * Attention: which of the two paths runs.
+ *
+ * Keys are rotated once, in a pass of their own, into scratch. Rotated where they are used, they would be rotated again by every block
+ * of queries of the sequence: 8 times at 1,024 positions and 128 queries a block, at about as many operations as the softmax, and
+ * without them a tile of keys could not come by cp.async. The pass moves 4 bytes per element of k once: at width 2,048
+ * and 32,768 rows 268 MB, about 0.09 ms of an H100's memory beside 0.27 PFLOP of attention (0.5 ms at half of its peak) and 3.3 PFLOP of
+ * the layer's products (expected, not measured). Queries are used by one block only, and rotated there.
+ */
+static size_t items_bytes(size_t n_items)
+{
+    return (n_items * sizeof(struct attention_item) + 255) / 256 * 256;
+}
+
+extern "C" size_t attention_scratch_bytes(const struct device_options *options, enum precision precision)
+{
+    if (precision == PRECISION_F32)
+        return 0;
+    size_t rows = (size_t)options->max_rows;
+    return items_bytes(2 * rows) + rows * (size_t)options->max_columns * sizeof(__nv_bfloat16);
+}
+
+static bool begins_on_16_bytes(const void *p, int64_t ld)
+{
+    return (uintptr_t)p % 16 == 0 && ld % 8 == 0;
+}
+
+/* By the model's shape and where its tensors lie, never by how many rows there are: a row always takes the same path. */
+static bool suits_tensor_cores(const struct device *device, const struct attention *op)
+{
+    return device->precision != PRECISION_F32 && op->head_size % 8 == 0 &&
+           begins_on_16_bytes(op->q, op->ld_q) && begins_on_16_bytes(op->k, op->ld_kv) &&
+           begins_on_16_bytes(op->v, op->ld_kv) && (uintptr_t)op->rotary % 16 == 0;
+}
+
+/*
+ * 128 queries a block read keys and values half as often as 64, and 64 make more blocks of less work: for short sequences and small
+ * batches. A row's bits are the same either way.
+ */
+static int choose_block_queries(const struct device *device, const struct attention *op)
+{
+    bool many = (int64_t)op->n_queries * op->n_heads >= (int64_t)2 * 128 * device->n_multiprocessors;
+    return op->head_size <= 128 && many && op->n_queries > 96 * op->n_sequences ? 128 : 64;
+}
+
+static void run_tensor(struct device *device, const struct attention *op)
+{
+    struct attention_plan plan = {};
+    plan.op = *op;
+    plan.block_queries = choose_block_queries(device, op);
+    plan.n_items = op->n_queries / plan.block_queries + op->n_sequences;
+    size_t list = items_bytes((size_t)plan.n_items);
+    size_t keys = (size_t)device->max_rows * op->n_heads * op->head_size * sizeof(__nv_bfloat16);
+    char *scratch = (char *)device_scratch(device, "attention", list + keys);
+    if (scratch == NULL)
+        return;
+    plan.items = (struct attention_item *)scratch;
+    plan.keys = (__nv_bfloat16 *)(scratch + list);
+    if (device_check(device, attention_prepare(device, &plan), "attention, keys"))
+        device_check(device, attention_tensor(device, &plan), "attention");
+}
+
+static bool sizes_fit(struct device *device, const struct attention *op)
+{
+    if (op->head_size < 2 || op->head_size > ATTENTION_HEAD_SIZE_MAX || op->head_size % 2 != 0)
+        device_fail(device, STATUS_OUT_OF_RANGE,
+                    "attention with head size %d: it must be even and at most %d", op->head_size,
+                    ATTENTION_HEAD_SIZE_MAX);
+    else if (op->longest > device->max_positions)
+        device_fail(device, STATUS_OUT_OF_RANGE,
+                    "attention over a sequence of %d positions: the device was opened for at most %d",
+                    op->longest, device->max_positions);
+    else
+        return true;
+    return false;
+}
+
+extern "C" void cuda_attention(struct device *device, const struct attention *op)
+{
+    if (!device_accepts(device, "attention", op->n_queries, (int64_t)op->n_heads * op->head_size) ||
+        !sizes_fit(device, op) || op->n_heads == 0 || op->n_queries == 0 || op->n_sequences == 0)
+        return;
+    if (suits_tensor_cores(device, op))
+        run_tensor(device, op);
+    else
+        device_check(device, attention_plain(device, op), "attention");
+}

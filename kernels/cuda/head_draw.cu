@@ -1,0 +1,250 @@
+#include "kernels/cuda/head_tile.cuh"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/scratch.h"
+
+/*
+ * The draw. Rows that draw from this rank's columns are few in a step with jumps, all in the last step, and a tile of the weight is read for as
+ * many of them as fall into it:
+ *
+ *   find   a thread a row: walks the kept tiles of the chosen group; counts the rows of each tile
+ *   place  one block: runs of up to ROWS rows of the same tile become items, rows go into their item's list
+ *   draw   a block an item: the tile's logits once more, bit for bit as head_scan had them (head_tile.cuh), then a walk over columns
+ *
+ * Running sums are double, in units of exp(the group's max). Where rounding lets a walk end before the target, the last tile or column with any
+ * mass is it, so nothing left out is ever drawn. The order of rows within an item is not fixed (an atomic counter gives the places),
+ * and does not matter: a row's draw depends on the row alone.
+ */
+namespace head_draws
+{
+using namespace head;
+
+enum { ROWS = small::ROWS, FIND_THREADS = 128, PLACE_THREADS = 1024, TILES_MAX = 8192 };
+
+/* Scratch, and what kernels need beyond the scan. */
+struct plan {
+    view scan;
+    int first_group, n_items; /* as many as there can be */
+    const struct row_choice *choice;
+    struct drawn_token *drawn;
+    double *target;       /* [rows] within the tile */
+    int32_t *tile, *slot; /* [rows]; tile -1: nothing to draw here. slot: which of the tile's rows */
+    int32_t *count;       /* [n_tiles] rows of the tile */
+    int32_t *first_item;  /* [n_tiles] */
+    int32_t *item_tile;   /* [n_items], -1: none */
+    int32_t *item_rows;   /* [n_items, ROWS] */
+};
+
+/* The tile of first ... end - 1 in which the running sum passes *target; *target becomes what is left within it. -1: no mass. */
+__device__ inline int walk_tiles(const struct exp_sum *tiles, int first, int end, float group_max,
+                                 double *target)
+{
+    double before = 0, rest = 0;
+    int found = -1;
+    for (int tile = first; tile < end; tile++) {
+        struct exp_sum sum = tiles[tile];
+        double mass = sum.sum > 0 ? __dmul_rn(sum.sum, exp((double)sum.max - (double)group_max)) : 0;
+        if (mass <= 0)
+            continue;
+        found = tile;
+        rest = *target - before;
+        before = __dadd_rn(before, mass);
+        if (before > *target)
+            break;
+    }
+    *target = rest;
+    return found;
+}
+
+__global__ void __launch_bounds__(FIND_THREADS) head_find_kernel(plan plan)
+{
+    const view &a = plan.scan;
+    int row = blockIdx.x * FIND_THREADS + threadIdx.x, tile = -1;
+    if (row >= a.rows)
+        return;
+    struct row_choice choice = plan.choice[row];
+    int group = choice.group - plan.first_group;
+    if (choice.group >= 0 && group >= 0 && group < a.n_groups)
+        tile = walk_tiles(a.tiles + (int64_t)row * a.n_tiles, a.group_column[group] / TILE,
+                          (a.group_column[group + 1] + TILE - 1) / TILE,
+                          a.groups[(int64_t)group * a.rows + row].max, &choice.target);
+    plan.drawn[row] = {-1, 0};
+    plan.tile[row] = tile;
+    plan.target[row] = choice.target;
+    if (tile >= 0)
+        plan.slot[row] = atomicAdd(&plan.count[tile], 1);
+}
+
+/* Σ of n over the threads before this one; *all: over all. */
+__device__ static int sum_before(int n, int *all)
+{
+    int *warp_sums = (int *)shared_memory(), lane = threadIdx.x % LANES, warp = threadIdx.x / LANES, sum = n;
+    for (int lanes = 1; lanes < LANES; lanes *= 2) {
+        int other = __shfl_up_sync(0xffffffffu, sum, lanes);
+        sum += lane >= lanes ? other : 0;
+    }
+    if (lane == LANES - 1)
+        warp_sums[warp] = sum;
+    __syncthreads();
+    int before = sum - n;
+    *all = 0;
+    for (int i = 0; i < PLACE_THREADS / LANES; i++) {
+        before += i < warp ? warp_sums[i] : 0;
+        *all += warp_sums[i];
+    }
+    __syncthreads();
+    return before;
+}
+
+__global__ void __launch_bounds__(PLACE_THREADS) head_place_kernel(plan plan)
+{
+    const view &a = plan.scan;
+    int n_items = 0;
+    for (int first = 0; first < a.n_tiles; first += PLACE_THREADS) {
+        int tile = first + threadIdx.x, all;
+        int own = tile < a.n_tiles ? (plan.count[tile] + ROWS - 1) / ROWS : 0;
+        int item = n_items + sum_before(own, &all);
+        if (tile < a.n_tiles)
+            plan.first_item[tile] = item;
+        for (int i = 0; i < own; i++)
+            plan.item_tile[item + i] = tile;
+        n_items += all;
+    }
+    for (int item = n_items + threadIdx.x; item < plan.n_items; item += PLACE_THREADS)
+        plan.item_tile[item] = -1;
+    __syncthreads();
+    for (int row = threadIdx.x; row < a.rows; row += PLACE_THREADS)
+        if (plan.tile[row] >= 0)
+            plan.item_rows[plan.first_item[plan.tile[row]] * ROWS + plan.slot[row]] = row;
+}
+
+/* The column in which the running sum of values * unit passes target. */
+__device__ inline int walk_columns(const float *values, double unit, double target)
+{
+    double before = 0;
+    int found = 0;
+    for (int column = 0; column < TILE; column++) {
+        if (values[column] <= 0)
+            continue;
+        found = column;
+        before = __dadd_rn(before, __dmul_rn(values[column], unit));
+        if (before > target)
+            break;
+    }
+    return found;
+}
+
+__device__ inline float group_max_of(const plan &plan, int row)
+{
+    int group = plan.choice[row].group - plan.first_group;
+    return plan.scan.groups[(int64_t)group * plan.scan.rows + row].max;
+}
+
+/* Eight lanes have a row: its logits and their exp, in shared memory. */
+__device__ inline float open_row(const view &a, int tile, int row, float *logits, float *values)
+{
+    row_part part = row_logits(a, tile, row, logits, NULL);
+    float max = row_max(part);
+#pragma unroll
+    for (int i = 0; i < PART; i++)
+        logits[column_of(i)] = part.v[i];
+    row_exp(part, max);
+#pragma unroll
+    for (int i = 0; i < PART; i++)
+        values[column_of(i)] = part.v[i];
+    return max;
+}
+
+template <class Product> __global__ void __launch_bounds__(THREADS) head_draw_kernel(plan plan)
+{
+    static_assert(Product::Shape::ROWS == ROWS && (int)ROWS == (int)ROWS_AT_ONCE, "a row for every eight threads");
+    const view &a = plan.scan;
+    int tile = plan.item_tile[blockIdx.x];
+    if (tile < 0)
+        return;
+    int skipped = (blockIdx.x - plan.first_item[tile]) * ROWS;
+    rows rows = {plan.item_rows, (int)blockIdx.x * ROWS, min(ROWS, plan.count[tile] - skipped)};
+    float *logits = Product::product(a, rows, tile),
+          *values = (float *)(shared_memory() + Product::Shape::BYTES);
+    int i = threadIdx.x / ROW_LANES, row = rows[min(i, rows.n - 1)]; /* lanes without a row keep step */
+    float max = open_row(a, tile, row, logits + i * LOGITS_LD, values + i * LOGITS_LD);
+    __syncwarp();
+    if (i >= rows.n || threadIdx.x % ROW_LANES != 0)
+        return;
+    double unit = exp((double)max - (double)group_max_of(plan, row));
+    int column = walk_columns(values + i * LOGITS_LD, unit, plan.target[row]);
+    plan.drawn[row] = {a.first_column + tile * TILE + column, logits[i * LOGITS_LD + column]};
+}
+
+template <class Product> static cudaError_t launch_draw(struct device *device, const plan &plan)
+{
+    return launch(head_draw_kernel<Product>, dim3((unsigned)plan.n_items), dim3(THREADS),
+                  Product::Shape::BYTES + ROWS * LOGITS_LD * sizeof(float), device->stream, plan);
+}
+
+static cudaError_t launch_any(struct device *device, const plan &plan)
+{
+    if (device->precision == PRECISION_F32)
+        return launch_draw<by_float32>(device, plan);
+    return rows_begin_on_16_bytes(plan.scan) ? launch_draw<by_tensor_cores<small, by_chunk>>(device, plan)
+                                             : launch_draw<by_tensor_cores<small, by_element>>(device, plan);
+}
+
+/* Cuts scratch; returns the bytes up to the end. With scratch NULL only that. */
+static size_t cut(plan *plan, char *scratch, size_t rows, size_t n_tiles)
+{
+    size_t n_items = rows / ROWS + n_tiles;
+    plan->n_items = (int)(n_items < rows ? n_items : rows);
+    plan->target = (double *)scratch;
+    plan->tile = (int32_t *)(scratch + rows * sizeof(double));
+    plan->slot = plan->tile + rows;
+    plan->count = plan->slot + rows;
+    plan->first_item = plan->count + n_tiles;
+    plan->item_tile = plan->first_item + n_tiles;
+    plan->item_rows = plan->item_tile + n_items;
+    return rows * sizeof(double) + (2 * rows + 2 * n_tiles + n_items * (1 + ROWS)) * sizeof(int32_t);
+}
+
+static void run(struct device *device, const plan &plan)
+{
+    const view &a = plan.scan;
+    if (a.n_tiles > 0 &&
+        !device_check(device,
+                      cudaMemsetAsync(plan.count, 0, (size_t)a.n_tiles * sizeof(int32_t), device->stream),
+                      "head_draw, clearing"))
+        return;
+    unsigned blocks = (unsigned)divide_up(a.rows, FIND_THREADS);
+    if (!device_check(device,
+                      launch(head_find_kernel, dim3(blocks), dim3(FIND_THREADS), 0, device->stream, plan),
+                      "head_draw, tiles") ||
+        a.n_tiles == 0)
+        return;
+    if (device_check(device,
+                     launch(head_place_kernel, dim3(1), dim3(PLACE_THREADS),
+                            PLACE_THREADS / LANES * sizeof(int), device->stream, plan),
+                     "head_draw, places"))
+        device_check(device, launch_any(device, plan), "head_draw");
+}
+} // namespace head_draws
+
+extern "C" size_t head_draw_scratch_bytes(const struct device_options *options, enum precision precision)
+{
+    head_draws::plan unused = {};
+    (void)precision;
+    return head_draws::cut(&unused, NULL, (size_t)options->max_rows, head_draws::TILES_MAX);
+}
+
+extern "C" void cuda_head_draw(struct device *device, const struct head_draw *op)
+{
+    if (!device_accepts(device, "head_draw", op->scan.rows, op->scan.weight->n_in) ||
+        !head::weight_fits(device, "head_draw", &op->scan) || op->scan.rows == 0)
+        return;
+    head_draws::plan plan = {};
+    plan.scan = head::view_of(&op->scan);
+    plan.first_group = op->first_group, plan.choice = op->choice, plan.drawn = op->drawn;
+    size_t rows = (size_t)plan.scan.rows, n_tiles = (size_t)plan.scan.n_tiles;
+    char *scratch = (char *)device_scratch(device, "head_draw", head_draws::cut(&plan, NULL, rows, n_tiles));
+    if (scratch == NULL)
+        return;
+    head_draws::cut(&plan, scratch, rows, n_tiles);
+    head_draws::run(device, plan);
+}
