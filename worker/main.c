@@ -8,6 +8,7 @@
  * launcher ends the job, the coordinator hands its sequences on.
  */
 #include <mpi.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,8 +29,8 @@
 #define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
 
 static struct {
-    const char *model, *coordinator, *replica, *backend, *precision, *collective, *run_ahead, *elbo, *verify,
-        *only, *log_format;
+    const char *model, *coordinator, *replica, *backend, *precision, *collective, *run_ahead, *ready_file,
+        *elbo, *verify, *only, *log_format;
     int64_t gpu, threads, batch_tokens, max_sequences;
     bool bench, no_thinning;
     int64_t batch, length, steps, repeats, samples, seed;
@@ -45,6 +46,9 @@ static const struct option_row rows[] = {
      "Where the coordinator listens.", &settings.coordinator},
     {"replica", 0, OPTION_TEXT, "NAME", "MILLRACE_REPLICA", "r0", 0, 0,
      "Name of this replica, unique in the cluster.", &settings.replica},
+    {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
+     "Make this file when every rank has loaded and a warm-up step is done; it goes when the replica ends.",
+     &settings.ready_file},
     SECURITY_OPTION_ROWS(settings.security),
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "cpu, cuda, or auto: the best that runs here.", &settings.backend},
@@ -232,6 +236,14 @@ static void say_why_and_wait(struct collective *collective, struct leader *leade
     free(all);
 }
 
+/* For probes and scripts that wait for this replica. */
+static void make_ready_file(void)
+{
+    FILE *file = settings.ready_file ? fopen(settings.ready_file, "we") : NULL;
+    if (settings.ready_file && (!file || fclose(file)))
+        log_error("--ready-file %s: %s", settings.ready_file, strerror(errno));
+}
+
 static enum status lead(struct model *model, struct engine *engine, struct leader *leader,
                         struct error *error)
 {
@@ -250,7 +262,10 @@ static enum status lead(struct model *model, struct engine *engine, struct leade
              model->stage_seconds[2] - model->stage_seconds[1]);
     struct engine_sink sink = attach_sink(leader->attach);
     attach_ready(leader->attach, model->forward.limits, model->load_seconds);
+    make_ready_file();
     status = engine_lead(engine, leader->mailbox, &sink, error);
+    if (settings.ready_file)
+        unlink(settings.ready_file);
     pthread_kill(signal_thread, SIGUSR2);
     pthread_join(signal_thread, NULL);
     return status;

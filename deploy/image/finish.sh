@@ -3,7 +3,8 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
-apt-get -qq install -y --no-install-recommends /tmp/*.deb >/dev/null
+# ssh: how the leader of a group of pods starts ranks in the others (deploy/kubernetes)
+apt-get -qq install -y --no-install-recommends /tmp/*.deb openssh-client openssh-server >/dev/null
 groupadd --gid 65532 nonroot
 useradd --uid 65532 --gid 65532 --home-dir /var/lib/millrace --no-create-home --shell /usr/sbin/nologin nonroot
 install -d -o 65532 -g 65532 /var/lib/millrace
