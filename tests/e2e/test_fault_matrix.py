@@ -241,6 +241,21 @@ class Coming(unittest.TestCase):
         wait_until(lambda: not self.states(), "it is forgotten")
         note("a replica drains (SIGUSR1)", "mid-step", "nothing", "at once", "-")
 
+    def test_a_replica_that_hangs_ends_itself(self):
+        """Nobody here started it, so nobody here can: its own launcher has to see that it ended."""
+        replica = self.attach("first")
+        with Watch(self.cluster) as watch:
+            at = time.monotonic()
+            os.kill(replica.workers()[1], signal.SIGSTOP)
+            wait_until(lambda: watch.first("first", at, False) is not None, "it is noticed")
+            self.assertNotEqual(replica.process.wait(60), 0)
+            ended = time.monotonic() - at
+            noticed = watch.first("first", at, False)
+        self.assertLess(noticed, TIMEOUT + PULSE + LOOK + SLACK)
+        self.assertLess(ended, TIMEOUT + PULSE + LOOK + 10 + 2 + SLACK)  # HUNG_SECONDS of worker/main.c
+        note("SIGSTOP of a rank of a replica that we did not start", "idle", "nothing", seconds(noticed),
+             f"ends itself after {ended:.1f} s, for its launcher to start it again")
+
     def test_all_replicas_are_lost(self):
         """The request waits for whoever comes."""
         replicas = [self.attach("first"), self.attach("second")]
