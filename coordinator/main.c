@@ -209,8 +209,10 @@ static enum status create_scheduler(struct process *process, struct error *error
     process->coordinator = (struct coordinator){.model = &process->model,
                                                 .scheduler = process->lifecycle.scheduler,
                                                 .metrics = process->metrics,
+                                                .offload = offload_create(),
                                                 .started_at = clock_seconds()};
-    if (process->lifecycle.scheduler && process->metrics)
+    pthread_mutex_init(&process->coordinator.refusals_lock, NULL);
+    if (process->lifecycle.scheduler && process->metrics && process->coordinator.offload)
         return STATUS_OK;
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the scheduler");
 }
@@ -374,7 +376,9 @@ static int run(struct process *process)
 static void stop(struct process *process)
 {
     gate_stop_watching(&process->gate);
+    offload_close(process->coordinator.offload);
     rpc_server_close(process->server, CLOSE_SECONDS);
+    offload_free(process->coordinator.offload);
     http_server_close(process->http);
     gate_close(&process->gate);
     health_free(process->health);

@@ -1,6 +1,7 @@
 /* Millrace.Generate: a call becomes a request of the scheduler, and the scheduler's sink becomes events of
  * the call. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,27 +49,41 @@ static void sink_ended(void *context, const struct sequence *sequence, const str
 
 static const struct client_sink sink = {sink_accepted, sink_frame, sink_ended};
 
-/* The call remembers its request's number; 0, which is none, until it has one. */
-static uint64_t *number_of(struct rpc_call *call)
+/*
+ * What the call remembers of its request, shared with whoever still reads the message (offload.h):
+ *
+ *   0 → number [it is accepted] → ENDED [the call closes: cancels it]
+ *   0 → ENDED  [the call closes] and who then has it accepted cancels it
+ */
+struct ticket {
+    atomic_uint_fast64_t number;
+    atomic_int n_references;
+    struct trace trace;
+};
+
+#define ENDED UINT64_MAX
+
+static void ticket_unref(struct ticket *ticket)
 {
-    return rpc_call_user(call);
+    if (ticket && atomic_fetch_sub(&ticket->n_references, 1) == 1)
+        free(ticket);
 }
 
-static enum status accept_request(struct rpc_call *call, struct coordinator *coordinator,
-                                  struct request *request, struct error *error)
+static enum status accept_request(struct rpc_call *call, struct ticket *ticket,
+                                  struct coordinator *coordinator, struct request *request,
+                                  struct error *error)
 {
-    uint64_t *number = calloc(1, sizeof *number);
+    uint64_t number = 0;
+    uint_fast64_t none = 0;
     struct client *client = calloc(1, sizeof *client);
-    if (!number || !client) {
-        free(number);
-        free(client);
+    if (!client)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
-    }
     *client = (struct client){rpc_call_ref(call), coordinator->model};
-    rpc_call_set_user(call, number);
-    enum status status = scheduler_accept(coordinator->scheduler, request, &sink, client, number, error);
+    enum status status = scheduler_accept(coordinator->scheduler, request, &sink, client, &number, error);
     if (status != STATUS_OK)
         client_free(client);
+    else if (!atomic_compare_exchange_strong(&ticket->number, &none, number))
+        scheduler_cancel(coordinator->scheduler, number); /* the client went away meanwhile */
     return status;
 }
 
@@ -95,33 +110,60 @@ static struct request_terms terms_of(const struct rpc_call *call)
     return terms;
 }
 
-void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+static void refuse(struct rpc_call *call, struct coordinator *coordinator, const struct trace *trace,
+                   const struct error *error)
+{
+    pthread_mutex_lock(&coordinator->refusals_lock);
+    request_log_refused(&coordinator->refusals, call, trace, error);
+    pthread_mutex_unlock(&coordinator->refusals_lock);
+    rpc_fail(call, error);
+}
+
+/* On the server's thread, or beside it; the reference to the ticket is ours. */
+static void generate(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     struct coordinator *coordinator = context;
+    struct ticket *ticket = rpc_call_user(call);
     struct request request = {0};
-    struct trace trace = take_trace(call);
     struct error error;
     enum status status = request_from_wire((const Millrace__V1__GenerateRequest *)message, coordinator->model,
                                            &request, &error);
-    request.trace = trace;
+    request.trace = ticket->trace;
     request.terms = terms_of(call);
     if (status == STATUS_OK)
-        status = accept_request(call, coordinator, &request, &error);
+        status = accept_request(call, ticket, coordinator, &request, &error);
     else
         metrics_count_invalid(coordinator->metrics);
     request_release(&request); /* what was not taken over */
-    if (status != STATUS_OK) {
-        request_log_refused(&coordinator->refusals, call, &trace, &error);
-        rpc_fail(call, &error);
+    if (status != STATUS_OK)
+        refuse(call, coordinator, &ticket->trace, &error);
+    ticket_unref(ticket);
+}
+
+void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    struct coordinator *coordinator = context;
+    struct ticket *ticket = calloc(1, sizeof *ticket);
+    if (!ticket) {
+        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+        return;
     }
+    atomic_init(&ticket->n_references, 2); /* the call's, and of whoever reads the message */
+    ticket->trace = take_trace(call);
+    rpc_call_set_user(call, ticket);
+    if (!offload_call(coordinator->offload, call, message, generate, context))
+        ticket_unref(ticket);
 }
 
 void generate_on_close(struct rpc_call *call, bool cancelled, void *context)
 {
     struct coordinator *coordinator = context;
+    struct ticket *ticket = rpc_call_user(call);
     (void)cancelled; /* a request that has ended is not found */
-    if (number_of(call) && *number_of(call))
-        scheduler_cancel(coordinator->scheduler, *number_of(call));
-    free(number_of(call));
-    rpc_call_set_user(call, NULL);
+    if (!ticket)
+        return;
+    uint64_t number = atomic_exchange(&ticket->number, ENDED);
+    if (number)
+        scheduler_cancel(coordinator->scheduler, number);
+    ticket_unref(ticket);
 }

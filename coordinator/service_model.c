@@ -29,7 +29,7 @@ static void reply_pieces(struct rpc_call *call, const struct served_model *model
     free(pieces);
 }
 
-void tokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+static void tokenize(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     const Millrace__V1__TokenizeRequest *request = (const void *)message;
     const struct served_model *model = ((struct coordinator *)context)->model;
@@ -46,6 +46,11 @@ void tokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, vo
     free(ids);
 }
 
+void tokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    offload_call(((struct coordinator *)context)->offload, call, message, tokenize, context);
+}
+
 /* ---- Detokenize ---- */
 
 static enum status check_ids(const Millrace__V1__DetokenizeRequest *request,
@@ -59,7 +64,7 @@ static enum status check_ids(const Millrace__V1__DetokenizeRequest *request,
     return STATUS_OK;
 }
 
-void detokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+static void detokenize(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     const Millrace__V1__DetokenizeRequest *request = (const void *)message;
     const struct served_model *model = ((struct coordinator *)context)->model;
@@ -78,6 +83,11 @@ void detokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, 
     else
         rpc_fail(call, &error);
     free(text);
+}
+
+void detokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    offload_call(((struct coordinator *)context)->offload, call, message, detokenize, context);
 }
 
 /* ---- GetModel ---- */

@@ -1,10 +1,12 @@
 #ifndef MILLRACE_COORDINATOR_SERVICES_H
 #define MILLRACE_COORDINATOR_SERVICES_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "common/rpc/server.h"
 #include "coordinator/metrics.h"
+#include "coordinator/offload.h"
 #include "coordinator/request.h"
 #include "coordinator/request_log.h"
 #include "coordinator/scheduler.h"
@@ -14,7 +16,9 @@ struct coordinator {
     const struct served_model *model;
     struct scheduler *scheduler;
     struct metrics *metrics;
-    struct refusal_log refusals; /* the server's thread alone */
+    struct offload *offload;
+    pthread_mutex_t refusals_lock; /* guards refusals */
+    struct refusal_log refusals;
     double started_at;      /* monotonic seconds */
     _Atomic double beat_at; /* when the main loop last turned */
 };

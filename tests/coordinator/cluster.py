@@ -396,6 +396,62 @@ def test_bad_requests():
         assert cluster.status().accepted == 0
 
 
+def test_large_messages_hold_nobody_up():
+    """A megabyte of text is tokenized beside everything else."""
+    with coordinator("--spawn", "0") as cluster:
+        prompt = "incomprehensibilities " * 45000
+        calls = [cluster.generate(pb.GenerateRequest(prompt=prompt)) for _ in range(6)]
+        wait_for(lambda: any(call.done() for call in calls), "the first of them")
+        cluster.status()
+        assert not all(call.done() for call in calls), "the status was asked for after them, and came after them all"
+        begun = time.monotonic()
+        for call in calls:
+            expect_failure(lambda call=call: list(call), grpc.StatusCode.INVALID_ARGUMENT, "prompt", "1024")
+        print(f"  six large prompts took {time.monotonic() - begun:.2f} s more")
+        gone = cluster.generate(pb.GenerateRequest(prompt=prompt[:60000]))
+        gone.cancel()  # while it is tokenized, or before
+        wait_for(lambda: cluster.status().running == 0 and cluster.status().queued == 0, "nothing is left of it")
+        text = cluster.unary("Tokenize", pb.TokenizeRequest(text=prompt), pb.TokenizeResponse)
+        assert b"".join(text.pieces).decode() == prompt
+        back = cluster.unary("Detokenize", pb.DetokenizeRequest(ids=text.ids), pb.DetokenizeResponse)
+        assert back.text.decode() == prompt
+
+
+def test_ten_thousand_cancelled_requests():
+    """Cancelled before, while and after they run: nothing grows. MILLRACE_CANCELS says how many."""
+    n = int(os.environ.get("MILLRACE_CANCELS", "2000"))
+    with coordinator("--spawn", "0", "--max-queue", "100000") as cluster:
+        replica = FakeReplica(cluster, "r0", FINGERPRINT, max_sequences=8)
+
+        def usage():
+            with open(f"/proc/{cluster.process.pid}/status", encoding="utf-8") as status:
+                resident = int(re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1))
+            return resident, len(os.listdir(f"/proc/{cluster.process.pid}/fd"))
+
+        def cancel(count):
+            for start in range(0, count, 50):
+                calls = [cluster.generate(pb.GenerateRequest(length=64, steps=3, seed=seed)) for seed in range(50)]
+                for number, call in enumerate(calls):
+                    if number % 2:
+                        next(call)
+                    call.cancel()
+                while not replica.incoming.empty():
+                    message = replica.incoming.get()
+                    if message.WhichOneof("kind") == "submit" and message.submit.sequence % 3 == 0:
+                        replica.step(message.submit, 1)
+            wait_for(lambda: cluster.status().running + cluster.status().queued == 0, "all to be gone")
+
+        cancel(n // 4)  # until the allocators have what they keep
+        before = usage()
+        cancel(n)
+        after = usage()
+        status = cluster.status()
+        assert status.accepted == status.cancelled + status.finished and not status.failed, status
+        print(f"  {status.accepted} accepted, {status.cancelled} cancelled; resident {before[0]} → {after[0]} kB, "
+              f"descriptors {before[1]} → {after[1]}")
+        assert after[1] <= before[1] + 2 and after[0] < before[0] * 1.1 + 2000, (before, after)
+
+
 def test_model_methods():
     with coordinator("--spawn", "0") as cluster:
         model = cluster.unary("GetModel", pb.GetModelRequest(), pb.Model)
