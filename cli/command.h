@@ -7,7 +7,8 @@
 /* One command of `millrace`: argv[0] is its own name. Returns the exit code of the process. */
 typedef int command_function(int argc, char **argv);
 
-command_function bench_main, drain_main, generate_main, restart_main, serve_main, status_main, tokenize_main;
+command_function bench_main, drain_main, generate_main, restart_main, serve_main, status_main, token_main,
+    tokenize_main;
 
 enum exit_code { EXIT_CODE_OK = 0, EXIT_CODE_FAILED = 1, EXIT_CODE_USAGE = 2, EXIT_CODE_INTERRUPTED = 130 };
 

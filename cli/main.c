@@ -26,6 +26,7 @@ static const struct command {
     {"status", status_main, "show what a cluster serves and does"},
     {"drain", drain_main, "let a replica finish or hand over what it runs, and end"},
     {"restart", restart_main, "start replicas again one by one, without a failed request"},
+    {"token", token_main, "make the token of a client, for a cluster that asks who calls"},
     {"tokenize", tokenize_main, "show the tokens of a text"},
     {"convert", convert_main, "make a model directory from a checkpoint"},
     {"random", random_main, "make a model directory with random weights, to try things with"},

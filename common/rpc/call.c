@@ -73,6 +73,7 @@ static struct rpc_call *call_create(struct call_host *host)
     struct rpc_call *call = calloc(1, sizeof *call);
     call->host = host;
     call->references = 1;
+    call->n_batches = 1; /* the arrival */
     grpc_call_details_init(&call->details);
     grpc_metadata_array_init(&call->metadata);
     pthread_mutex_init(&call->mutex, NULL);
@@ -168,7 +169,6 @@ static void call_release(struct rpc_call *call)
 void call_post(struct call_host *host)
 {
     struct rpc_call *call = call_create(host);
-    call->n_batches = 1;
     grpc_call_error failed =
         grpc_server_request_call(host->server, &call->call, &call->details, &call->metadata, host->queue,
                                  host->queue, &call->events[CALL_ARRIVED]);
