@@ -1,6 +1,7 @@
 /* The page that Prometheus reads, and the figures that are made of what was counted. */
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -197,6 +198,36 @@ START_TEST(test_every_event_has_its_counter)
 }
 END_TEST
 
+enum { N_THREADS = 4, N_EVENTS = 20000 };
+
+static void *tell_many(void *metrics)
+{
+    for (int i = 0; i < N_EVENTS; i++)
+        tell(metrics, (struct scheduler_event){EVENT_STEP, .step_seconds = 0.001, .n_changed = 2});
+    return NULL;
+}
+
+/* Counting waits for no reader, and none of it is lost. */
+START_TEST(test_threads_count_while_others_read)
+{
+    struct metrics *metrics = metrics_create();
+    pthread_t threads[N_THREADS];
+    for (int i = 0; i < N_THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, tell_many, metrics), 0);
+    for (int i = 0; i < 50; i++) {
+        ck_assert(!page_has(metrics, "no such line"));
+        metrics_tick(metrics, i);
+        metrics_recent(metrics, i + 0.5);
+    }
+    for (int i = 0; i < N_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert(page_has(metrics, "millrace_step_changed_positions_sum 160000"));
+    ck_assert(page_has(metrics, "millrace_step_changed_positions_count 80000"));
+    ck_assert(page_has(metrics, "millrace_step_seconds_sum 80"));
+    metrics_free(metrics);
+}
+END_TEST
+
 /* ---- recent figures ---- */
 
 START_TEST(test_recent_figures_forget)
@@ -237,6 +268,7 @@ int main(void)
     tcase_add_test(tests, test_quantiles_are_linear_within_a_bucket);
     tcase_add_test(tests, test_a_difference_has_only_what_came_between);
     tcase_add_test(tests, test_every_event_has_its_counter);
+    tcase_add_test(tests, test_threads_count_while_others_read);
     tcase_add_test(tests, test_recent_figures_forget);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

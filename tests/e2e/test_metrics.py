@@ -321,6 +321,18 @@ class Numbers(unittest.TestCase):
         finally:
             cluster.stop()
 
+    def test_a_ready_replica_does_not_make_a_leaving_cluster_ready(self):
+        with Cluster("--http", "127.0.0.1:0", "--drain-seconds", "60", ranks=1) as cluster:
+            stream = cluster.generate(api.GenerateRequest(length=1024, steps=1024))
+            next(stream)
+            self.assertEqual((get(cluster, "/readyz")[0], health(cluster)), (200, 1))
+            cluster.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: get(cluster, "/readyz")[::2] == (503, "shutting down: no new requests\n"), "the drain")
+            wait_until(lambda: health(cluster) == 2, "NOT_SERVING")
+            page = samples(cluster)
+            self.assertEqual((page.sum("millrace_ready"), page.sum("millrace_running_requests")), (0, 1))
+            stream.cancel()
+
 
 if __name__ == "__main__":
     unittest.main()
