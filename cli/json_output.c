@@ -101,9 +101,10 @@ json_t *json_of_model(const Millrace__V1__Model *model)
 
 static json_t *json_of_replica(const Millrace__V1__ReplicaStatus *replica)
 {
-    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s}", "name", replica->name, "state",
+    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "name", replica->name, "state",
                      replica->state, "ranks", (json_int_t)replica->ranks, "backend", replica->backend,
-                     "sequences", (json_int_t)replica->sequences, "steps", (json_int_t)replica->steps,
+                     "sequences", (json_int_t)replica->sequences, "tokens", (json_int_t)replica->tokens,
+                     "max_tokens", (json_int_t)replica->max_tokens, "steps", (json_int_t)replica->steps,
                      "restarts", (json_int_t)replica->restarts, "last_error", replica->last_error);
 }
 
@@ -134,11 +135,14 @@ json_t *json_of_status(const Millrace__V1__StatusResponse *status)
     json_t *replicas = json_array();
     for (size_t i = 0; replicas && i < status->n_replicas; i++)
         json_array_append_new(replicas, json_of_replica(status->replicas[i]));
-    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "version", status->version,
-                     "uptime_seconds", json_of_number(status->uptime_seconds), "model", status->model,
-                     "queued", (json_int_t)status->queued, "running", (json_int_t)status->running, "accepted",
-                     (json_int_t)status->accepted, "finished", (json_int_t)status->finished, "cancelled",
-                     (json_int_t)status->cancelled, "failed", (json_int_t)status->failed, "recent",
+    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "version",
+                     status->version, "uptime_seconds", json_of_number(status->uptime_seconds), "model",
+                     status->model, "queued", (json_int_t)status->queued, "running",
+                     (json_int_t)status->running, "accepted", (json_int_t)status->accepted, "finished",
+                     (json_int_t)status->finished, "cancelled", (json_int_t)status->cancelled, "failed",
+                     (json_int_t)status->failed, "queued_tokens", (json_int_t)status->queued_tokens,
+                     "refused", (json_int_t)status->refused, "preempted", (json_int_t)status->preempted,
+                     "batch_fill", json_of_number(status->batch_fill), "recent",
                      json_of_recent(status->recent), "replicas", replicas);
 }
 

@@ -47,30 +47,47 @@ static int width_of(const char *text, int width)
     return size > width ? size : width;
 }
 
-static void print_replicas(const Millrace__V1__StatusResponse *status, FILE *out)
+struct widths {
+    int name, state, backend;
+};
+
+/* How full its batch is: "  87 %"; "   - " of one that has not said what it holds. */
+static void print_fill(uint64_t tokens, uint64_t max_tokens, FILE *out)
 {
-    int name_width = 7, state_width = 8, backend_width = 7;
-    for (size_t i = 0; i < status->n_replicas; i++) {
-        name_width = width_of(status->replicas[i]->name, name_width);
-        state_width = width_of(status->replicas[i]->state, state_width);
-        backend_width = width_of(status->replicas[i]->backend, backend_width);
-    }
-    fprintf(out, "\n%-*s  %-*s  %5s  %-*s  %9s  %9s  %8s\n", name_width, "REPLICA", state_width, "STATE",
-            "RANKS", backend_width, "BACKEND", "SEQUENCES", "STEPS", "RESTARTS");
-    for (size_t i = 0; i < status->n_replicas; i++) {
-        const Millrace__V1__ReplicaStatus *replica = status->replicas[i];
-        fprintf(out, "%-*s  %-*s  %5" PRIu32 "  %-*s  %9" PRIu32 "  %9" PRIu64 "  %8" PRIu32 "\n", name_width,
-                replica->name, state_width, replica->state, replica->ranks, backend_width, replica->backend,
-                replica->sequences, replica->steps, replica->restarts);
-        if (*replica->last_error) {
-            fprintf(out, "%-*s  last error: ", name_width, "");
-            view_print_plain(replica->last_error, strlen(replica->last_error), out);
-            fputc('\n', out);
-        }
+    if (max_tokens)
+        fprintf(out, "%3.0f %%", 100 * (double)tokens / (double)max_tokens);
+    else
+        fputs("    -", out);
+}
+
+static void print_replica(const Millrace__V1__ReplicaStatus *replica, struct widths widths, FILE *out)
+{
+    fprintf(out, "%-*s  %-*s  %5" PRIu32 "  %-*s  %9" PRIu32 "  ", widths.name, replica->name, widths.state,
+            replica->state, replica->ranks, widths.backend, replica->backend, replica->sequences);
+    print_fill(replica->tokens, replica->max_tokens, out);
+    fprintf(out, "  %9" PRIu64 "  %8" PRIu32 "\n", replica->steps, replica->restarts);
+    if (*replica->last_error) {
+        fprintf(out, "%-*s  last error: ", widths.name, "");
+        view_print_plain(replica->last_error, strlen(replica->last_error), out);
+        fputc('\n', out);
     }
 }
 
-/* "0.05 s to 0.11 s": half of them took at most the first, 95 of 100 at most the second. */
+static void print_replicas(const Millrace__V1__StatusResponse *status, FILE *out)
+{
+    struct widths widths = {7, 8, 7};
+    for (size_t i = 0; i < status->n_replicas; i++) {
+        widths.name = width_of(status->replicas[i]->name, widths.name);
+        widths.state = width_of(status->replicas[i]->state, widths.state);
+        widths.backend = width_of(status->replicas[i]->backend, widths.backend);
+    }
+    fprintf(out, "\n%-*s  %-*s  %5s  %-*s  %9s  %5s  %9s  %8s\n", widths.name, "REPLICA", widths.state,
+            "STATE", "RANKS", widths.backend, "BACKEND", "SEQUENCES", "BATCH", "STEPS", "RESTARTS");
+    for (size_t i = 0; i < status->n_replicas; i++)
+        print_replica(status->replicas[i], widths, out);
+}
+
+/* "text 0.05 s, 0.11 s": half of them took at most the first, 95 of 100 at most the second. */
 static void print_quantiles(const char *name, const Millrace__V1__Quantiles *quantiles, FILE *out)
 {
     if (quantiles && quantiles->p95_ms > 0)
@@ -105,6 +122,8 @@ void status_table_print(const char *endpoint, const Millrace__V1__StatusResponse
             status->running, status->queued, status->accepted, status->finished, status->cancelled,
             status->failed);
     print_recent(status->recent, out);
+    if (status->batch_fill > 0)
+        fprintf(out, "batches   %.0f %% full while requests waited\n", 100 * status->batch_fill);
     if (status->n_replicas == 0)
         fputs("\nno replica has attached yet: requests wait\n", out);
     else

@@ -33,6 +33,7 @@ static char *status_page(size_t n_replicas)
     model.max_steps = 1024;
     replica.name = replica_name, replica.state = ready, replica.backend = cpu, replica.last_error = failure;
     replica.ranks = 2, replica.sequences = 1, replica.steps = 88, replica.restarts = 1;
+    replica.tokens = 1024, replica.max_tokens = 4096, status.batch_fill = 0.913;
     FILE *out = open_memstream(&page, &size);
     status_table_print("127.0.0.1:7077", &status, &model, out);
     fclose(out);
@@ -49,9 +50,10 @@ START_TEST(status_of_a_cluster)
                      "requests  1 running, 0 queued; of 12 accepted 11 finished, 0 cancelled, 0 failed\n"
                      "last 60 s  2.1 texts/s, 269 tokens/s, 17.1 steps/s, 12.3 changes a step\n"
                      "latency   p50, p95: text 0.41 s, 0.83 s; first frame -; queue -\n"
+                     "batches   91 % full while requests waited\n"
                      "\n"
-                     "REPLICA  STATE     RANKS  BACKEND  SEQUENCES      STEPS  RESTARTS\n"
-                     "r0       ready         2  cpu              1         88         1\n"
+                     "REPLICA  STATE     RANKS  BACKEND  SEQUENCES  BATCH      STEPS  RESTARTS\n"
+                     "r0       ready         2  cpu              1   25 %         88         1\n"
                      "         last error: rank 1 died␛[2J\n");
     free(page);
 }
