@@ -8,7 +8,7 @@
  * Keys are rotated once, in a pass of their own, into scratch. Rotated where they are used, they would be rotated again by every block
  * of queries of the sequence: 8 times at 1,024 positions and 128 queries a block, at about as many operations as the softmax, and
  * without them a tile of keys could not come by cp.async. The pass moves 4 bytes per element of k once: at width 2,048
- * and 32,768 rows 268 MB, about 0.09 ms of an H100's memory beside 0.27 PFLOP of attention (0.5 ms at half of its peak) and 3.3 PFLOP of
+ * and 32,768 rows 268 MB, about 0.09 ms of an H100's memory beside 0.27 TFLOP of attention (0.7 ms at 40 % of its peak) and 3.3 TFLOP of
  * the layer's products (expected, not measured). Queries are used by one block only, and rotated there.
  */
 static size_t items_bytes(size_t n_items)

@@ -19,7 +19,7 @@
  * cannot differ by what the compiler fuses, sums and products that it could fuse are written as intrinsics.
  *
  * On an H100: 64 keys x 64 dimensions cost a warp with M = 2 128 mma, 40 ldmatrix and about 64 exp a lane: mma.sync bound. Registers
- * allow two blocks of 4 warps on a multiprocessor; 40 to 55 % of the dense bf16 peak is what kernels of this kind reach there (expected, not measured).
+ * allow two blocks of 4 warps on a multiprocessor. Expected, not measured: 35 to 45 % of the dense bf16 peak (docs/cuda.md says why).
  */
 namespace attention_by_tensor_cores
 {

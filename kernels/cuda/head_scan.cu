@@ -10,8 +10,8 @@
  *
  * Flops: 2 rows n_out n_in, as any product of that shape; the epilogue adds 3 % at n_in = 2,048 (128 x 128 elements stored to and read from
  * shared memory, an exp each, beside 4,096 mma a warp). Shared memory: 68 KiB for 128 rows, so two blocks on a multiprocessor of
- * sm_80 and sm_90 (registers allow no third). Expected 50 to 60 % of the dense bf16 peak for many rows; for up to 16 rows the
- * weight's bytes decide (not measured).
+ * sm_80 and sm_90 (registers allow no third). Expected, not measured: 45 to 55 % of an H100's dense bf16 peak for many rows (docs/cuda.md says
+ * why); for up to 16 rows the weight's bytes decide.
  */
 namespace head_scans
 {
