@@ -36,6 +36,17 @@ struct conditioning {
 /* Entries beyond those of one step's batch: room for steps that are still to come; and how many are computed together. */
 enum { CONDITIONING_SPARE = 64, CONDITIONING_AT_ONCE = 16 };
 
+/* How many entries a worker keeps for batches of so many sequences, and how many of them it computes together. */
+static inline int conditioning_entries(int max_sequences)
+{
+    return max_sequences + CONDITIONING_SPARE;
+}
+
+static inline int conditioning_at_once(int max_rows)
+{
+    return max_rows < CONDITIONING_AT_ONCE ? max_rows : CONDITIONING_AT_ONCE;
+}
+
 /* `n_entries` is more than the number of different (t, dt) of one step's batch; at_once at most what the device was opened for. */
 enum status conditioning_init(struct conditioning *conditioning, const struct model_weights *weights,
                               int n_entries, int at_once, struct error *error);

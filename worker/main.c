@@ -23,21 +23,23 @@
 #include "worker/attach.h"
 #include "worker/bench.h"
 #include "worker/elbo.h"
+#include "worker/memory_print.h"
 #include "worker/submission.h"
 #include "worker/verify/verify.h"
 
 #define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
 
 static struct {
-    const char *model, *coordinator, *replica, *backend, *precision, *collective, *run_ahead, *ready_file,
-        *elbo, *verify, *only, *log_format;
+    const char *model, *coordinator, *replica, *backend, *precision, *collective, *gpu_memory, *run_ahead,
+        *ready_file, *elbo, *verify, *only, *log_format;
     int64_t gpu, threads, batch_tokens, max_sequences;
-    bool bench, no_thinning;
-    int64_t batch, length, steps, repeats, samples, seed;
+    bool bench, no_thinning, plan, json;
+    int64_t tp, batch, length, steps, repeats, samples, seed;
     struct rpc_security security;
 } settings;
 
 static enum precision precision; /* what settings.precision says */
+static size_t memory_bytes;      /* and settings.gpu_memory; 0: nothing */
 
 static const struct option_row rows[] = {
     {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
@@ -68,6 +70,14 @@ static const struct option_row rows[] = {
      "Sequences that run at the same time.", &settings.max_sequences},
     {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
      "text, for people, or json: one object a line.", &settings.log_format},
+    {"gpu-memory", 0, OPTION_TEXT, "SIZE", "MILLRACE_GPU_MEMORY", NULL, 0, 0,
+     "What a rank may take, as in 40GiB; without it: what its device has. More is refused at start.",
+     &settings.gpu_memory},
+    {"plan", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+     "Do not attach: print what a rank would take, for --tp ranks and --batch texts of --length.",
+     &settings.plan},
+    {"tp", 0, OPTION_INTEGER, "N", NULL, "1", 1, 64, "With --plan: ranks.", &settings.tp},
+    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "With --plan: one JSON object.", &settings.json},
     {"run-ahead", 0, OPTION_TEXT, "auto|on|off", "MILLRACE_RUN_AHEAD", "auto", 0, 0,
      "Hand the device a step before the outcome of the last is read; auto: where it has memory of its own.",
      &settings.run_ahead},
@@ -141,6 +151,7 @@ static struct model_options make_model_options(struct collective *collective, st
                                   .precision = precision,
                                   .gpu = (int)settings.gpu,
                                   .exchange = settings.collective,
+                                  .memory_bytes = memory_bytes,
                                   .collective = collective,
                                   .limits = choose_limits(),
                                   .meters = meters};
@@ -254,12 +265,13 @@ static enum status lead(struct model *model, struct engine *engine, struct leade
             error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
     if (status != STATUS_OK)
         return status;
-    log_info("ready: %s on %s, %d ranks, %.1f MiB of weights a rank, loaded in %.2f s: "
-             "%.2f s files and device, %.2f s exchange, %.2f s weights and buffers",
-             model->weights.config.name, model->backend->describe(model->device), model->collective->n_ranks,
-             (double)model->weights.size_bytes / 1048576, model->load_seconds, model->stage_seconds[0],
-             model->stage_seconds[1] - model->stage_seconds[0],
-             model->stage_seconds[2] - model->stage_seconds[1]);
+    log_info(
+        "ready: %s on %s, %d ranks, %.1f MiB of weights a rank, %.1f MiB planned in all, loaded in %.2f s: "
+        "%.2f s files and device, %.2f s exchange, %.2f s weights and buffers",
+        model->weights.config.name, model->backend->describe(model->device), model->collective->n_ranks,
+        (double)model->weights.size_bytes / 1048576, (double)model->planned.total / 1048576,
+        model->load_seconds, model->stage_seconds[0], model->stage_seconds[1] - model->stage_seconds[0],
+        model->stage_seconds[2] - model->stage_seconds[1]);
     struct engine_sink sink = attach_sink(leader->attach);
     attach_ready(leader->attach, model->forward.limits, model->load_seconds);
     make_ready_file();
@@ -411,6 +423,8 @@ static int parse(int argc, char **argv)
         status = log_set_format(settings.log_format, &error);
     if (status == STATUS_OK && !help)
         status = precision_parse(settings.precision, &precision, &error);
+    if (status == STATUS_OK && !help && settings.gpu_memory)
+        status = memory_parse_size(settings.gpu_memory, &memory_bytes, &error);
     if (status == STATUS_OK && !help)
         status = check_choice("collective", settings.collective,
                               (const char *[]){"auto", "mpi", "nccl", NULL}, &error);
@@ -427,11 +441,35 @@ static int parse(int argc, char **argv)
     return help ? 0 : -1;
 }
 
+/* No other rank is needed to count what they would take. */
+static int plan(void)
+{
+    struct error error;
+    const struct memory_print_options print_options = {
+        .directory = settings.model,
+        .backend = settings.backend,
+        .precision = precision,
+        .n_ranks = (int)settings.tp,
+        .batch = (int)settings.batch,
+        .length = (int)settings.length,
+        .n_threads = (int)settings.threads,
+        .mpi = strcmp(settings.collective, "mpi") == 0,
+        .size_bytes = memory_bytes,
+        .json = settings.json,
+    };
+    if (memory_print(&print_options, stdout, &error) == STATUS_OK)
+        return 0;
+    fprintf(stderr, "millrace-worker: %s\n", error.text);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     int parsed = parse(argc, argv);
     if (parsed >= 0)
         return parsed;
+    if (settings.plan)
+        return plan();
     sigset_t set = awaited_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     int provided;

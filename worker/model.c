@@ -7,9 +7,9 @@ static int largest(int a, int b)
     return a > b ? a : b;
 }
 
-static int least(int a, int b)
+int model_widest(const struct model_config *config)
 {
-    return a < b ? a : b;
+    return largest(4 * config->hidden, largest(2 * config->condition, 256));
 }
 
 static enum status open_files(struct model *model, const struct model_options *options,
@@ -38,7 +38,7 @@ static enum status open_device(struct model *model, const struct model_options *
         .precision = options->precision,
         .max_rows = limits.max_rows,
         .max_positions = config->max_length,
-        .max_columns = largest(4 * config->hidden, largest(2 * config->condition, 256)),
+        .max_columns = model_widest(config),
     };
     return model->backend->open(&model->device, &device_options, error);
 }
@@ -52,8 +52,8 @@ static enum status open_shard(struct model *model, const struct model_config *co
                                             config, &shard, model->meters, error);
     if (status == STATUS_OK)
         status = conditioning_init(&model->conditioning, &model->weights,
-                                   limits.max_sequences + CONDITIONING_SPARE,
-                                   least(CONDITIONING_AT_ONCE, limits.max_rows), error);
+                                   conditioning_entries(limits.max_sequences),
+                                   conditioning_at_once(limits.max_rows), error);
     if (status == STATUS_OK)
         status = inputs_init(&model->inputs, model->backend, model->device, limits, error);
     if (status == STATUS_OK)
@@ -102,8 +102,30 @@ static enum status open_exchange(struct model *model, struct opening *opening, s
     return status;
 }
 
+/* Before anything large is allocated. A GPU's scratch is taken already. */
+static enum status plan_memory(struct model *model, struct opening *opening, struct error *error)
+{
+    const struct memory_request request = {.config = &opening->config,
+                                           .tensors = model->tensors,
+                                           .n_ranks = model->collective->n_ranks,
+                                           .gpu = !model->backend->on_host,
+                                           .precision = opening->options->precision,
+                                           .n_threads = opening->options->n_threads,
+                                           .nccl = model->collective->table->on_device,
+                                           .limits = opening->limits};
+    enum status status = memory_plan(&request, model->collective->rank, &model->planned, error);
+    struct device_memory memory = model->backend->memory(model->device);
+    size_t there = request.gpu ? memory.free_bytes + model->planned.workspace : memory.total_bytes;
+    if (opening->options->memory_bytes)
+        there = opening->options->memory_bytes;
+    return status == STATUS_OK ? memory_check(&request, &model->planned, there, error) : status;
+}
+
 static enum status open_rest(struct model *model, struct opening *opening, struct error *error)
 {
+    enum status status = plan_memory(model, opening, error);
+    if (status != STATUS_OK)
+        return status;
     int64_t floats = exchanged_floats(model->collective->n_ranks, &opening->config, opening->limits);
     if (!model->collective->table->bind(model->collective, model->backend, model->device, floats))
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,

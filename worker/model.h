@@ -2,6 +2,7 @@
 #define MILLRACE_WORKER_MODEL_H
 
 #include "worker/forward.h"
+#include "worker/memory.h"
 #include "worker/sampler.h"
 
 /* A model that is ready to take steps: one rank's device, weights, buffers and its line to the other ranks. */
@@ -18,6 +19,7 @@ struct model {
     struct sampler sampler;
     struct meters *meters; /* not owned; may be NULL */
     char fingerprint[17];
+    struct memory_plan planned;
     double load_seconds;
     /* Since the start, when each of these was done: files and device; exchange between devices; everything. */
     double stage_seconds[3];
@@ -31,9 +33,13 @@ struct model_options {
     int gpu; /* which GPU of the machine; -1: that of the rank's number on it, modulo how many there are */
     const char *exchange;          /* "mpi", "nccl"; NULL or "auto": NCCL where device and build have it */
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
+    size_t memory_bytes;           /* that a rank may take; 0: what its device has */
     struct plan_limits limits;     /* max_rows: raised to the model's longest text where it is less */
     struct meters *meters;         /* what loading and steps are counted in, or NULL; outlives the model */
 };
+
+/* The widest row that an operation reads. */
+int model_widest(const struct model_config *config);
 
 /*
  * Opens everything. All ranks call it together and get the same verdict: where one fails, all return its status and

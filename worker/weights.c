@@ -69,6 +69,8 @@ static float *load_rows(struct loader *loader, struct range part, const char *na
         return NULL;
     }
     loader->weights->size_bytes += n * sizeof *on_device;
+    if (!backend->upload) /* memory.c: it is only counted */
+        return on_device;
     enum { AT_ONCE = 4096 };
     float converted[AT_ONCE];
     const char *data = (const char *)tensor->data + (size_t)part.first * width * dtype_bytes(tensor->dtype);
@@ -173,7 +175,8 @@ static void load_block(struct loader *loader, int index)
     block->key_value = load_key_value(loader, inner, index);
     block->attention_out =
         load_by_input(loader, inner, shard->attention_leaf, block_name(name, index, "attn_out.weight"));
-    block->up = load_by_output(loader, WEIGHT_PRODUCT, shard->hidden, block_name(name, index, "mlp.0.weight"));
+    block->up =
+        load_by_output(loader, WEIGHT_PRODUCT, shard->hidden, block_name(name, index, "mlp.0.weight"));
     block->up_bias = load_rows(loader, shard->hidden, block_name(name, index, "mlp.0.bias"));
     block->down =
         load_by_input(loader, shard->hidden, shard->hidden_leaf, block_name(name, index, "mlp.2.weight"));
@@ -227,6 +230,10 @@ static void make_rotary(struct loader *loader)
     struct model_weights *weights = loader->weights;
     int half = weights->config.head_size / 2, n_positions = weights->config.max_length;
     size_t size = (size_t)n_positions * 2 * (size_t)half * sizeof(float);
+    if (!weights->backend->upload) { /* memory.c */
+        weights->rotary = weights->backend->allocate(weights->device, size);
+        return;
+    }
     float *table = malloc(size), *inverse = malloc((size_t)half * sizeof *inverse);
     weights->rotary = weights->backend->allocate(weights->device, size);
     if (!table || !inverse || !weights->rotary) {

@@ -92,12 +92,24 @@ float *device_floats(size_t n)
     return memory;
 }
 
+static size_t packed_floats(int max_rows, int max_columns)
+{
+    return (size_t)(least(max_rows, ROW_BLOCK) + TILE_ROWS_MAX) * (size_t)max_columns;
+}
+
+size_t cpu_scratch_bytes(const struct device_options *options)
+{
+    struct attention_scratch unused;
+    size_t thread = attention_scratch_cut(NULL, options->max_positions, &unused);
+    return (packed_floats(options->max_rows, options->max_columns) + (size_t)options->n_threads * thread) *
+           sizeof(float);
+}
+
 static enum status reserve_scratch(struct device *device, struct error *error)
 {
     struct attention_scratch unused;
     device->thread_scratch_floats = attention_scratch_cut(NULL, device->max_positions, &unused);
-    size_t packed =
-        (size_t)(least(device->max_rows, ROW_BLOCK) + TILE_ROWS_MAX) * (size_t)device->max_columns;
+    size_t packed = packed_floats(device->max_rows, device->max_columns);
     size_t threads = (size_t)device->n_threads * device->thread_scratch_floats;
     device->packed_rows = device_floats(packed);
     device->thread_scratch = device_floats(threads);

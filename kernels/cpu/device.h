@@ -66,6 +66,9 @@ void device_fail(struct device *device, enum status status, const char *format, 
  * size that is not becomes the device's failure. */
 bool device_accepts(struct device *device, const char *operation, int rows, int columns);
 
+/* What cpu_open reserves. */
+size_t cpu_scratch_bytes(const struct device_options *options);
+
 enum status cpu_open(struct device **device, const struct device_options *options, struct error *error);
 void cpu_close(struct device *device);
 enum status cpu_weight_create(struct device *device, enum weight_use use, const struct matrix_view *parts,

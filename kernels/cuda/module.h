@@ -7,7 +7,7 @@
  * What libmillrace_cuda.so shows to the programs: one object called `millrace_cuda_module`. The programs never link CUDA;
  * kernels/backend.c opens the library with dlopen, so that a build with CUDA also starts where there is no driver.
  */
-enum { CUDA_MODULE_VERSION = 1 }; /* one more with every change of this struct or of kernels/backend.h */
+enum { CUDA_MODULE_VERSION = 2 }; /* one more with every change of this struct or of kernels/backend.h */
 
 struct collective;
 
@@ -19,6 +19,8 @@ struct cuda_module {
     /* Makes an NCCL communicator of the ranks of `base` (worker/collective_nccl.c says more); NULL: built without NCCL. */
     enum status (*nccl_create)(struct collective *base, struct device *device, struct collective **collective,
                                struct error *error);
+    /* The scratch that a device of these options reserves. */
+    size_t (*workspace_bytes)(const struct device_options *options);
 };
 
 /* What nccl_create is where the build has NCCL; all ranks of `base` call it together, each with its GPU open, and where one fails

@@ -135,11 +135,18 @@ static enum status probe(struct error *error)
     return cuda_probe(NULL, error);
 }
 
+static size_t workspace_bytes(const struct device_options *options)
+{
+    return device_scratch_bytes(options,
+                                options->precision == PRECISION_AUTO ? PRECISION_BF16 : options->precision);
+}
+
 /* The only name that leaves the library. */
 extern const struct cuda_module millrace_cuda_module;
 __attribute__((visibility("default"))) const struct cuda_module millrace_cuda_module = {
     .version = CUDA_MODULE_VERSION,
     .backend = &backend_cuda,
     .probe = probe,
+    .workspace_bytes = workspace_bytes,
     .nccl_create = collective_nccl_create, /* NULL where the build has no NCCL: it is weak */
 };
