@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#define PULSE_SECONDS 1.0   /* between two pulses: how exactly we know when something moved */
 #define ABSENCE_SECONDS 2.0 /* between two checks: then this program was stopped */
 
 void scheduler_heard(struct scheduler *scheduler, void *line)
@@ -56,8 +57,8 @@ double scheduler_silent_until(const struct replica *replica, double silence_seco
     if (!replica->pulses)
         return replica->running.n ? replica->heard_at + SCHEDULER_PATIENCE * silence_seconds : INFINITY;
     if (replica->state == REPLICA_STARTING)
-        return replica->progressed_at + SCHEDULER_PATIENCE * silence_seconds;
-    return replica->progressed_at + silence_seconds;
+        return replica->progressed_at + PULSE_SECONDS + SCHEDULER_PATIENCE * silence_seconds;
+    return replica->progressed_at + PULSE_SECONDS + silence_seconds;
 }
 
 /* The line is hung up on, but its end is not waited for: the network may swallow everything. */

@@ -469,11 +469,11 @@ START_TEST(how_long_a_replica_may_stand_still)
     replica.running.n = 1;
     ck_assert_double_eq(scheduler_silent_until(&replica, 10), 100 + 10 * SCHEDULER_PATIENCE);
     replica.pulses = true;
-    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 60);
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 61); /* 1: between two pulses */
     replica.running.n = 0;
-    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 60);
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 61);
     replica.state = REPLICA_STARTING;
-    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 50 + 10 * SCHEDULER_PATIENCE);
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 51 + 10 * SCHEDULER_PATIENCE);
 }
 END_TEST
 
@@ -506,7 +506,7 @@ START_TEST(a_replica_that_hangs_loses_its_sequences_at_once)
     scheduler_check_silence(scheduler);
     ck_assert_int_eq(hanging.n_hung_up, 0);
     replica = find_replica("r0");
-    replica->progressed_at -= 1001;
+    replica->progressed_at -= 1002;
     scheduler_check_silence(scheduler);
     ck_assert_int_eq(hanging.n_hung_up, 1);
     ck_assert_int_eq(other.n_submitted, 1); /* although the line has not ended */
@@ -531,7 +531,7 @@ START_TEST(no_replica_is_blamed_while_we_were_stopped)
     find_replica("r0")->progressed_at -= 65;
     scheduler_check_silence(scheduler);
     ck_assert_int_eq(line.n_hung_up, 0); /* 5 seconds, not 65 */
-    find_replica("r0")->progressed_at -= 6;
+    find_replica("r0")->progressed_at -= 7;
     scheduler_check_silence(scheduler);
     ck_assert_int_eq(line.n_hung_up, 1);
 }

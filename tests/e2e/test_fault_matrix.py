@@ -3,6 +3,7 @@ rows of docs/faults.md are added to that file."""
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -10,7 +11,7 @@ import unittest
 
 import grpc
 
-from cluster import DEMO, Attached, Cluster, Watch, alive, api, check_stream, parent_of, wait_until
+from cluster import BIN, DEMO, Attached, Cluster, Watch, alive, api, check_stream, parent_of, wait_until
 
 REQUEST = dict(length=512, steps=40, seed=21)
 TIMEOUT = float(os.environ.get("MILLRACE_FAULT_TIMEOUT", 2))  # --replica-timeout; the rule scales with it
@@ -104,10 +105,10 @@ class Replicas(unittest.TestCase):
         self.check("`kill -9` of mpirun", "mpirun", signal.SIGKILL, 0)
 
     def test_stop_a_rank(self):
-        self.check("SIGSTOP of a rank", "rank", signal.SIGSTOP, TIMEOUT + PULSE + LOOK)
+        self.check("SIGSTOP of a rank", "rank", signal.SIGSTOP, TIMEOUT + 2 * PULSE + LOOK)
 
     def test_stop_the_leader(self):
-        self.check("SIGSTOP of the leader", "leader", signal.SIGSTOP, TIMEOUT + LOOK)
+        self.check("SIGSTOP of the leader", "leader", signal.SIGSTOP, TIMEOUT + PULSE + LOOK)
 
     def test_stop_mpirun(self):
         """Its ranks need it for nothing but their start and their end."""
@@ -126,13 +127,13 @@ class Replicas(unittest.TestCase):
             at = time.monotonic()
             os.kill(self.victim("rank", replica), signal.SIGKILL)
             self.check_noticed("SIGSTOP of mpirun, then `kill -9` of a rank", "idle", replica, at,
-                               before[int(replica[1])], TIMEOUT + PULSE + LOOK, watch)
+                               before[int(replica[1])], TIMEOUT + 2 * PULSE + LOOK, watch)
         self.assertFalse(alive(stopped[0]))
 
     def test_stop_the_coordinator(self):
         """For longer than it would grant a replica: its clients wait, no replica is blamed."""
         before = self.restarts("r0"), self.restarts("r1")
-        absence = TIMEOUT + PULSE + LOOK + 1
+        absence = TIMEOUT + 2 * PULSE + LOOK + 1
 
         def stop(_):
             os.kill(self.cluster.process.pid, signal.SIGSTOP)
@@ -141,7 +142,7 @@ class Replicas(unittest.TestCase):
         _, _, _, gap = self.in_the_middle(stop)
         self.assertGreater(gap, absence - 0.5)
         self.wait_until_ready()
-        time_enough = time.monotonic() + TIMEOUT + LOOK
+        time_enough = time.monotonic() + TIMEOUT + 2 * PULSE + LOOK
         wait_until(lambda: time.monotonic() > time_enough, "whoever would be blamed, is")
         self.assertEqual((self.restarts("r0"), self.restarts("r1")), before)
         note(f"SIGSTOP of the coordinator for {absence:.0f} s", "mid-step",
@@ -251,8 +252,8 @@ class Coming(unittest.TestCase):
             self.assertNotEqual(replica.process.wait(60), 0)
             ended = time.monotonic() - at
             noticed = watch.first("first", at, False)
-        self.assertLess(noticed, TIMEOUT + PULSE + LOOK + SLACK)
-        self.assertLess(ended, TIMEOUT + PULSE + LOOK + 10 + 2 + SLACK)  # HUNG_SECONDS of worker/main.c
+        self.assertLess(noticed, TIMEOUT + 2 * PULSE + LOOK + SLACK)
+        self.assertLess(ended, TIMEOUT + 2 * PULSE + LOOK + 10 + 2 + SLACK)  # HUNG_SECONDS of worker/main.c
         note("SIGSTOP of a rank of a replica that we did not start", "idle", "nothing", seconds(noticed),
              f"ends itself after {ended:.1f} s, for its launcher to start it again")
 
@@ -309,6 +310,25 @@ class Coming(unittest.TestCase):
             return self.cluster.status()
         except grpc.RpcError:
             return None
+
+
+class Slow(unittest.TestCase):
+    def test_a_slow_step_is_no_hang(self):
+        """A step of four long texts of a model of 170 million parameters takes longer than a replica may stand still."""
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        model, timeout = f"{directory}/model", 2
+        subprocess.run([f"{BIN}/millrace", "random", "0.17B", model, "--vocabulary", "2048", "--dtype", "bf16"], check=True,
+                       stdout=subprocess.DEVNULL)
+        shutil.copy(f"{DEMO}/tokenizer.json", model)
+        with Cluster("--replica-timeout", str(timeout), ranks=2, model=model) as cluster:
+            calls = [cluster.generate(api.GenerateRequest(length=1024, steps=2, seed=i), 280) for i in range(4)]
+            finished = [check_stream(list(call)) for call in calls]
+            step = max(text.timings.compute_ms for text in finished) / 2000
+            self.assertEqual(cluster.status().replicas[0].restarts, 0)
+            if step < timeout + PULSE:
+                self.skipTest(f"a step took {step:.1f} s: this machine is too fast to tell")
+        note(f"none: a step takes {step:.1f} s with a timeout of {timeout} s", "mid-step", "nothing", "-", "-")
 
 
 class Hopeless(unittest.TestCase):
