@@ -322,9 +322,9 @@ class Slow(unittest.TestCase):
                        stdout=subprocess.DEVNULL)
         shutil.copy(f"{DEMO}/tokenizer.json", model)
         with Cluster("--replica-timeout", str(timeout), ranks=2, model=model) as cluster:
-            calls = [cluster.generate(api.GenerateRequest(length=1024, steps=2, seed=i), 280) for i in range(4)]
+            calls = [cluster.generate(api.GenerateRequest(length=1024, steps=1, seed=i), 280) for i in range(4)]
             finished = [check_stream(list(call)) for call in calls]
-            step = max(text.timings.compute_ms for text in finished) / 2000
+            step = max(text.timings.compute_ms for text in finished) / 1000
             self.assertEqual(cluster.status().replicas[0].restarts, 0)
             if step < timeout + PULSE:
                 self.skipTest(f"a step took {step:.1f} s: this machine is too fast to tell")
