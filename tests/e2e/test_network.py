@@ -95,7 +95,7 @@ class Slow:
             wait = max(0, held[0][0] - time.monotonic()) if held else None
             try:
                 readable, _, _ = select.select([source], [], [], wait)
-            except ValueError:  # closed: the test is over
+            except (OSError, ValueError):  # closed: the test is over
                 return
             if readable:
                 try:
