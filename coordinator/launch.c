@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "coordinator/launch_environment.h"
@@ -88,8 +89,18 @@ static void build_command(const struct launch_options *options, const char *name
     add_number(command, "--max-sequences", options->max_sequences);
 }
 
+/* We may have many connections; mpirun closes every descriptor that it might have, one by one. */
+static void limit_descriptors(long most)
+{
+    struct rlimit limit;
+    if (!most || getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = (rlim_t)most;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* In the child. What fails here is told by the exit code alone, as a shell would. */
-static void become(struct command *command, char **environment, pid_t parent)
+static void become(struct command *command, char **environment, long descriptors, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -101,6 +112,7 @@ static void become(struct command *command, char **environment, pid_t parent)
     dup2(nothing, STDIN_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is the coordinator's own */
     sigprocmask(SIG_SETMASK, &none, NULL);
+    limit_descriptors(descriptors);
     execvpe(command->arguments[0], (char *const *)(uintptr_t)command->arguments, environment);
     _exit(127);
 }
@@ -115,7 +127,7 @@ enum status launch_replica(const struct launch_options *options, const char *nam
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start %s", options->mpirun);
     pid_t parent = getpid(), child = fork();
     if (child == 0)
-        become(&command, environment, parent);
+        become(&command, environment, options->descriptors, parent);
     launch_environment_free(environment);
     if (child < 0)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start %s: %s", options->mpirun,

@@ -20,6 +20,7 @@ struct launch_options {
     int batch_tokens, max_sequences;
     bool bind_to_core;  /* each rank to a core of its own */
     bool oversubscribe; /* more ranks than cores */
+    long descriptors;   /* that it may have open; 0: as many as we */
     int grace_seconds;  /* ranks that are told to end get so long */
 };
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ enum {
      * means that a rank of the job died or that the drain failed: the ranks that are left hang in an exchange
      * with it, and whoever waits for their texts would wait for this too. */
     GRACE_SECONDS = 0,
+    DESCRIPTORS = 65536,
     CLOSE_SECONDS = 2, /* for streams that are ending when the server closes */
 };
 
@@ -145,6 +147,7 @@ struct process {
     struct coordinator coordinator;
     struct health *health;
     struct reflection *reflection;
+    long descriptors; /* that we were given */
     struct gate_options gate_options;
     struct gate gate;
     struct rpc_authorizer authorizer; /* the gate's own, behind the one that counts */
@@ -156,6 +159,20 @@ struct process {
 };
 
 /* ---- starting ---- */
+
+/* Each connection takes a descriptor, and most systems give 1,024 until they are asked. Returns what it was. */
+static long raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return 0;
+    long before = limit.rlim_cur < LONG_MAX ? (long)limit.rlim_cur : 0;
+    if (limit.rlim_cur < DESCRIPTORS) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return before;
+}
 
 /* Before any thread: all inherit the mask, and the main thread reads the signals from a file. */
 static enum status take_signals(struct lifecycle *lifecycle, struct error *error)
@@ -310,6 +327,7 @@ static struct launch_options choose_launch(const struct process *process)
         .backend = settings.backend,
         .precision = settings.precision,
         .log_format = settings.log_format,
+        .descriptors = process->descriptors,
         .n_ranks = n_ranks,
         .n_threads = n_threads > 0 ? n_threads : 1,
         .batch_tokens = settings.batch_tokens > longest ? (int)settings.batch_tokens : longest,
@@ -340,6 +358,7 @@ static enum status prepare_spawn(struct process *process, struct error *error)
 
 static enum status start(struct process *process, struct error *error)
 {
+    process->descriptors = raise_descriptors();
     enum status status = take_signals(&process->lifecycle, error);
     if (status == STATUS_OK)
         status = take_readiness(&process->lifecycle.readiness, error);

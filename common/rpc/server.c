@@ -13,6 +13,7 @@
 
 #include "common/rpc/access_table.h"
 #include "common/rpc/call.h"
+#include "common/rpc/guard.h"
 #include "common/rpc/peer.h"
 #include "common/rpc/quota.h"
 #include "common/rpc/tls_server.h"
@@ -40,6 +41,7 @@ struct rpc_server {
     char *address;
     struct rpc_authorizer authorizer;
     struct tls_server *tls;       /* NULL: none */
+    struct guard *guard;          /* NULL: a unix address */
     struct quota *quota;          /* the server\'s thread alone */
     struct rpc_service *services; /* ends with .name = NULL */
 
@@ -273,7 +275,10 @@ static enum status listen_on(struct rpc_server *server, const struct rpc_server_
     if (options->private_address &&
         !add_port(server, options->private_address, grpc_insecure_server_credentials_create()))
         return refuse_address(options->private_address, error);
-    return STATUS_OK;
+    if (!strncmp(options->address, "unix", 4))
+        return STATUS_OK;
+    return guard_start(port, options->max_connections ? options->max_connections : guard_affordable(),
+                       &server->guard, error);
 }
 
 static struct rpc_service *copy_services(const struct rpc_service *services)
@@ -401,6 +406,7 @@ void rpc_server_close(struct rpc_server *server, double grace_seconds)
     pthread_mutex_lock(&server->mutex);
     server->closing = true;
     pthread_mutex_unlock(&server->mutex);
+    guard_stop(server->guard);
     grpc_server_shutdown_and_notify(server->host.server, server->host.queue, server);
     wait_for_calls(server, grace_seconds);
     grpc_server_destroy(server->host.server);

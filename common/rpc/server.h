@@ -93,6 +93,8 @@ struct rpc_server_options {
     size_t max_message_bytes;           /* of a message that arrives; 0: 4 MiB */
     size_t max_queued_bytes;            /* that wait in one call for a slow reader; 0: 4 MiB */
     int max_header_bytes;               /* of a call's headers together; 0: 16 KiB */
+    int max_connections;    /* with more, the silent ones of who has the most are hung up on; 0: half of
+                            the descriptors that the process may have, at most 16,384 */
     int max_streams;        /* calls at the same time on one connection, more wait at the client; 0: 1024 */
     int max_calls;          /* open calls of all callers, more are refused with RESOURCE_EXHAUSTED; 0: 8192 */
     int max_caller_calls;   /* of one caller (by its name); 0: half of max_calls */
