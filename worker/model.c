@@ -1,5 +1,7 @@
 #include "worker/model.h"
 
+#include <string.h>
+
 #include "common/clock.h"
 
 static int largest(int a, int b)
@@ -121,6 +123,18 @@ static enum status plan_memory(struct model *model, struct opening *opening, str
     return status == STATUS_OK ? memory_check(&request, &model->planned, there, error) : status;
 }
 
+/* What did not fit is the caller's sentence; how much room there was is the device's own. */
+static enum status with_device_memory(struct model *model, enum status status, struct error *error)
+{
+    struct error device = {0}, said = {0};
+    if (status != STATUS_RESOURCE_EXHAUSTED || error == NULL ||
+        model->backend->synchronize(model->device, &device) != STATUS_RESOURCE_EXHAUSTED ||
+        strstr(error->text, device.text) != NULL)
+        return status;
+    said = *error;
+    return error_set(error, status, "%s (%s)", said.text, device.text);
+}
+
 static enum status open_rest(struct model *model, struct opening *opening, struct error *error)
 {
     enum status status = plan_memory(model, opening, error);
@@ -128,9 +142,12 @@ static enum status open_rest(struct model *model, struct opening *opening, struc
         return status;
     int64_t floats = exchanged_floats(model->collective->n_ranks, &opening->config, opening->limits);
     if (!model->collective->table->bind(model->collective, model->backend, model->device, floats))
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED,
-                         "no memory to exchange the activations of %d tokens", opening->limits.max_rows);
-    return open_shard(model, &opening->config, opening->limits, error);
+        return with_device_memory(model,
+                                  error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                                            "no memory to exchange the activations of %d tokens",
+                                            opening->limits.max_rows),
+                                  error);
+    return with_device_memory(model, open_shard(model, &opening->config, opening->limits, error), error);
 }
 
 enum status model_open(struct model *model, const struct model_options *options, struct error *error)

@@ -75,18 +75,18 @@ void *device_scratch(struct device *device, const char *operation, size_t size_b
     return NULL;
 }
 
-/* "a GPU with 3.1 of 79.2 GiB free", for sentences about memory. */
+/* How much was wanted, and how much there is. */
 static void say_no_room(struct device *device, size_t size_bytes)
 {
     size_t n_free = 0, total = 0;
     (void)cudaGetLastError();
     (void)cudaMemGetInfo(&n_free, &total);
-    const double gib = 1024.0 * 1024 * 1024;
+    const double mib = 1024.0 * 1024;
     device_fail(
         device, STATUS_RESOURCE_EXHAUSTED,
-        "GPU %d has no room for %.3f GiB more: %.3f of its %.3f GiB are free; use a smaller --batch-tokens, "
+        "GPU %d has no room for %.1f MiB more: %.1f of its %.1f MiB are free; use a smaller --batch-tokens, "
         "more ranks, or --precision fp8",
-        device->index, (double)size_bytes / gib, (double)n_free / gib, (double)total / gib);
+        device->index, (double)size_bytes / mib, (double)n_free / mib, (double)total / mib);
 }
 
 void *device_allocate(struct device *device, size_t size_bytes)

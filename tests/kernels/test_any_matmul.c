@@ -257,8 +257,8 @@ START_TEST(test_a_large_weight)
     const struct shape shape = {1, 5000, ANY_COLUMNS, 0, 0, ACTIVATION_NONE, false, DTYPE_F32};
     const enum precision *precisions;
     struct problem problem;
-    int last = any_precisions(&precisions) - 1;
-    problem_init(&problem, precisions[last], WEIGHT_PRODUCT, &shape);
+    (void)any_precisions(&precisions);
+    problem_init(&problem, precisions[0], WEIGHT_PRODUCT, &shape);
     multiply(&problem, 0, 1);
     check_product(&problem, "large");
     problem_release(&problem);

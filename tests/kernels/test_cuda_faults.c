@@ -113,8 +113,8 @@ START_TEST(test_a_device_without_room_says_what_would_fit)
     ck_assert_int_eq(any_backend->open(&device, &options, NULL), STATUS_OK);
     ck_assert_ptr_null(any_backend->allocate(device, 100 << 20));
     ck_assert_int_eq(any_backend->synchronize(device, &error), STATUS_RESOURCE_EXHAUSTED);
-    ck_assert_msg(strstr(error.text, "has no room for 0.098 GiB more") != NULL &&
-                      strstr(error.text, "of its 0.047 GiB are free; use a smaller --batch-tokens") != NULL,
+    ck_assert_msg(strstr(error.text, "has no room for 100.0 MiB more") != NULL &&
+                      strstr(error.text, "of its 48.0 MiB are free; use a smaller --batch-tokens") != NULL,
                   "%s", error.text);
     any_backend->close(device);
     set_memory(8 << 20);
