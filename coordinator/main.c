@@ -70,7 +70,7 @@ static const struct option_row rows[] = {
     {"batch-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_BATCH_TOKENS", "4096", 1, 1 << 22,
      "Tokens of all texts that one replica refines together; raised to the model's longest text.",
      &settings.batch_tokens},
-    {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "32", 1, 65536,
+    {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "64", 1, 65536,
      "Texts that one replica refines together.", &settings.max_sequences},
     {"max-queue", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_QUEUE", "256", 0, 1000000,
      "Requests that may wait; more are refused with RESOURCE_EXHAUSTED.", &settings.max_queue},

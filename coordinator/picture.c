@@ -15,9 +15,8 @@ uint32_t picture_ahead_steps(const struct replica *replica)
     double step_seconds = cost_model_mean_seconds(&replica->cost);
     if (!replica->capacity.held_sequences)
         return 0;
-    if (!(step_seconds > 0))
-        return 1;
-    return (uint32_t)fmin(fmax(ceil(ROUND_TRIP_SECONDS / step_seconds), 1), AHEAD_STEPS_MOST);
+    double trip_steps = step_seconds > 0 ? ceil(ROUND_TRIP_SECONDS / step_seconds) : 1;
+    return (uint32_t)fmin(fmax(trip_steps, 1) + replica->capacity.run_ahead_steps, AHEAD_STEPS_MOST);
 }
 
 static bool allocate(struct picture *picture, size_t n_replicas, size_t n_running)

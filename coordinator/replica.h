@@ -38,6 +38,7 @@ struct replica_pulse {
 struct replica_capacity {
     int max_sequences, held_sequences;
     int64_t max_tokens, held_tokens;
+    int run_ahead_steps; /* planned before the one under way has ended */
 };
 
 /* What is known of a replica, attached or not. Guarded by the scheduler's lock. */

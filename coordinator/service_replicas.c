@@ -129,7 +129,8 @@ static enum status on_ready(struct rpc_call *call, struct coordinator *coordinat
     const struct replica_capacity capacity = {.max_sequences = (int)ready->max_sequences,
                                               .max_tokens = ready->max_batch_tokens,
                                               .held_sequences = (int)(ready->held_sequences & INT32_MAX),
-                                              .held_tokens = ready->held_tokens};
+                                              .held_tokens = ready->held_tokens,
+                                              .run_ahead_steps = ready->run_ahead_steps != 0};
     scheduler_ready(coordinator->scheduler, call, &capacity);
     return STATUS_OK;
 }

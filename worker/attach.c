@@ -38,6 +38,7 @@ struct attach {
     uint32_t line;             /* number of the line; counts up */
     enum news news;
     struct plan_limits limits; /* NEWS_READY */
+    bool run_ahead;
     double load_seconds;
     int failed_rank; /* NEWS_FAILED */
     struct error failure;
@@ -76,6 +77,7 @@ static void write_ready(struct rpc_stream *stream, const struct attach *attach)
     ready.held_sequences =
         ready.max_sequences; /* as much again: a batch and these are what the backlog holds */
     ready.held_tokens = ready.max_batch_tokens;
+    ready.run_ahead_steps = attach->run_ahead;
     ready.load_seconds = attach->load_seconds;
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_READY;
@@ -386,11 +388,12 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
     return STATUS_OK;
 }
 
-void attach_ready(struct attach *attach, struct plan_limits limits, double load_seconds)
+void attach_ready(struct attach *attach, struct plan_limits limits, bool run_ahead, double load_seconds)
 {
     pthread_mutex_lock(&attach->lock);
     attach->news = NEWS_READY;
     attach->limits = limits;
+    attach->run_ahead = run_ahead;
     attach->load_seconds = load_seconds;
     write_news(attach);
     pthread_mutex_unlock(&attach->lock);

@@ -22,9 +22,9 @@
  * number, and reports go only to the line that their sequence came by.
  */
 struct attach_options {
-    const char *coordinator; /* address */
+    const char *coordinator;             /* address */
     const struct rpc_security *security; /* how it is called; NULL: in the clear, as nobody */
-    const char *replica;     /* name */
+    const char *replica;                 /* name */
     const char *fingerprint;
     const char *backend;
     int n_ranks;
@@ -40,7 +40,7 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
                          struct attach **attach, struct error *error);
 
 /* Every rank has loaded and a warm-up step is done: tells the coordinator, on this line and all that follow. */
-void attach_ready(struct attach *attach, struct plan_limits limits, double load_seconds);
+void attach_ready(struct attach *attach, struct plan_limits limits, bool run_ahead, double load_seconds);
 
 /* Instead: tells the coordinator why there will be no replica; waits some seconds for a line to say it on. */
 void attach_failed(struct attach *attach, int rank, const struct error *error);

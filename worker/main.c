@@ -66,7 +66,7 @@ static const struct option_row rows[] = {
      &settings.threads},
     {"batch-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_BATCH_TOKENS", "4096", 1, 1 << 22,
      "Tokens of all running sequences together; raised to the model's longest text.", &settings.batch_tokens},
-    {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "32", 1, 65536,
+    {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "64", 1, 65536,
      "Sequences that run at the same time.", &settings.max_sequences},
     {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
      "text, for people, or json: one object a line.", &settings.log_format},
@@ -255,6 +255,14 @@ static void make_ready_file(void)
         log_error("--ready-file %s: %s", settings.ready_file, strerror(errno));
 }
 
+/* On the CPU an operation is done when its call returns: there is nothing to run ahead of. */
+static bool runs_ahead(const struct model *model)
+{
+    if (strcmp(settings.run_ahead, "auto") == 0)
+        return !model->backend->on_host;
+    return strcmp(settings.run_ahead, "on") == 0;
+}
+
 static enum status lead(struct model *model, struct engine *engine, struct leader *leader,
                         struct error *error)
 {
@@ -273,7 +281,7 @@ static enum status lead(struct model *model, struct engine *engine, struct leade
         model->load_seconds, model->stage_seconds[0], model->stage_seconds[1] - model->stage_seconds[0],
         model->stage_seconds[2] - model->stage_seconds[1]);
     struct engine_sink sink = attach_sink(leader->attach);
-    attach_ready(leader->attach, model->forward.limits, model->load_seconds);
+    attach_ready(leader->attach, model->forward.limits, runs_ahead(model), model->load_seconds);
     make_ready_file();
     status = engine_lead(engine, leader->mailbox, &sink, error);
     if (settings.ready_file)
@@ -281,14 +289,6 @@ static enum status lead(struct model *model, struct engine *engine, struct leade
     pthread_kill(signal_thread, SIGUSR2);
     pthread_join(signal_thread, NULL);
     return status;
-}
-
-/* On the CPU an operation is done when its call returns: there is nothing to run ahead of. */
-static bool runs_ahead(const struct model *model)
-{
-    if (strcmp(settings.run_ahead, "auto") == 0)
-        return !model->backend->on_host;
-    return strcmp(settings.run_ahead, "on") == 0;
 }
 
 /* `leader` on rank 0, else NULL. */
