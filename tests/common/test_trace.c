@@ -1,4 +1,6 @@
 /* W3C trace context: which headers are taken, and what is made of them. */
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/trace.h"
@@ -58,6 +60,33 @@ START_TEST(what_is_taken)
 }
 END_TEST
 
+/* Whatever bytes come: what is taken has the form of the standard, and is read as it stands there. */
+START_TEST(hostile_headers)
+{
+    static const char good[] = "00-" TRACE "-" SPAN "-01", bytes[] = "0123456789abcdefABCDEFg-. \x01\xff";
+    uint32_t state = 1;
+    int n_taken = 0;
+    for (int i = 0; i < 200000; i++) {
+        struct trace trace;
+        char header[80];
+        snprintf(header, sizeof header, "%s%s", good, i % 3 ? "" : "-more");
+        for (int change = 0; change < i % 4; change++) {
+            state = state * 1664525 + 1013904223;
+            header[(state >> 8) % sizeof good] = bytes[(state >> 20) % (sizeof bytes - 1)];
+        }
+        if (!trace_parse(header, &trace))
+            continue;
+        n_taken++;
+        ck_assert_int_eq(strncmp(trace.trace_id, header + 3, 32), 0);
+        ck_assert_int_eq(strncmp(trace.parent_id, header + 36, 16), 0);
+        ck_assert_uint_eq(strspn(trace.trace_id, "0123456789abcdef"), 32);
+        ck_assert_uint_eq(strspn(trace.parent_id, "0123456789abcdef"), 16);
+    }
+    ck_assert_int_gt(n_taken, 10000);
+    ck_assert_int_lt(n_taken, 190000);
+}
+END_TEST
+
 START_TEST(without_one_a_trace_begins)
 {
     struct trace a, b;
@@ -78,6 +107,7 @@ Suite *trace_suite(void)
     TCase *tests = tcase_create("trace");
     tcase_add_test(tests, a_valid_header_is_continued);
     tcase_add_test(tests, what_is_taken);
+    tcase_add_test(tests, hostile_headers);
     tcase_add_test(tests, without_one_a_trace_begins);
     suite_add_tcase(suite, tests);
     return suite;
