@@ -23,8 +23,13 @@ void golden_model(struct model *model, const char *name, double exponent, struct
 {
     char weights[128];
     struct error error;
-    struct golden golden = {
-        .directory = golden_directory(), .backend = "cpu", .n_threads = 1, .collective = collective};
+    const char *backend = getenv("MILLRACE_TEST_BACKEND");
+    struct golden golden = {.directory = golden_directory(),
+                            .backend = backend ? backend : "cpu",
+                            .precision = PRECISION_F32,
+                            .gpu = -1,
+                            .n_threads = 1,
+                            .collective = collective};
     snprintf(weights, sizeof weights, "weights_%s.safetensors", name);
     enum status status = golden_open(&golden, &error);
     const char *entry = status == STATUS_OK ? golden_model_of(&golden, weights) : NULL;
