@@ -172,20 +172,18 @@ static enum status prepare_product(struct ceiling *ceiling, struct error *error)
     return status;
 }
 
-/* Operations per second; on a device of its own, whose scratch fits it. */
-static enum status measure_ceiling(const struct model *model, const struct bench_options *options,
-                                   double *flops, struct error *error)
+/* Operations per second at one width; on a device of its own, whose scratch fits it. */
+static enum status measure_width(const struct model *model, const struct bench_options *options, int width,
+                                 double *flops, struct error *error)
 {
-    enum { WIDTH = 1024, WIDTH_GPU = 8192 };
-    struct ceiling ceiling = {.backend = model->backend,
-                              .width = model->backend->on_host ? WIDTH : WIDTH_GPU};
+    struct ceiling ceiling = {.backend = model->backend, .width = width};
     const struct device_options device_options = {
         .n_threads = options->n_threads,
         .index = options->gpu >= 0 ? options->gpu : -1 - model->collective->local_rank,
         .precision = options->precision,
-        .max_rows = ceiling.width,
+        .max_rows = width,
         .max_positions = 1,
-        .max_columns = ceiling.width};
+        .max_columns = width};
     enum status status = ceiling.backend->open(&ceiling.device, &device_options, error);
     if (status != STATUS_OK)
         return status;
@@ -197,6 +195,27 @@ static enum status measure_ceiling(const struct model *model, const struct bench
     ceiling.backend->release(ceiling.device, ceiling.x);
     ceiling.backend->release(ceiling.device, ceiling.y);
     ceiling.backend->close(ceiling.device);
+    return status;
+}
+
+/* The best of growing widths, as long as a product is a matter of milliseconds: a GPU needs large ones, an emulated one must not
+ * be asked for them. */
+static enum status measure_ceiling(const struct model *model, const struct bench_options *options,
+                                   double *flops, struct error *error)
+{
+    enum { WIDTH = 1024, LEAST_GPU = 128, MOST_GPU = 8192 };
+    const double patience_seconds = 2e-3;
+    if (model->backend->on_host)
+        return measure_width(model, options, WIDTH, flops, error);
+    enum status status = STATUS_OK;
+    bool quick = true;
+    *flops = 0;
+    for (int width = LEAST_GPU; width <= MOST_GPU && quick && status == STATUS_OK; width *= 2) {
+        double rate = 0;
+        status = measure_width(model, options, width, &rate, error);
+        *flops = fmax(*flops, rate);
+        quick = 2.0 * width * width * width < rate * patience_seconds;
+    }
     return status;
 }
 
