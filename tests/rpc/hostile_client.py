@@ -187,6 +187,7 @@ def headers_without_message(address):
     got = read_until(line, ended(1))
     assert ended(1)(got), frames_of(got)
     assert time.monotonic() - started >= REQUEST_SECONDS * 0.9, "it was ended, but for another reason"
+    assert b"grpc-status\x014" in got, f"not DEADLINE_EXCEEDED but {got!r}"  # UNAVAILABLE: keepalive, much later
     return [line]
 
 
