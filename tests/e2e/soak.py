@@ -24,6 +24,7 @@ from cluster import Attached, Cluster, alive, api, parent_of, wait_until
 
 N_PROCESSES, N_THREADS = 3, 8
 LOST_SECONDS = 120
+PATIENT_SECONDS = 900  # for the references, under a sanitizer on a machine that others load
 REPLICA_TIMEOUT = 4  # seconds
 KINDS = ("finished", "cancelled", "failed", "lost", "wrong")
 
@@ -43,7 +44,7 @@ def make_pool(seed, n):
 def add_references(pool):
     """What a cluster that nobody disturbs writes."""
     with Cluster(ranks=2) as cluster:
-        calls = [cluster.generate(api.GenerateRequest(**request), LOST_SECONDS) for request in pool]
+        calls = [cluster.generate(api.GenerateRequest(**request), PATIENT_SECONDS) for request in pool]
         for request, call in zip(pool, calls):
             request["reference"] = [list(event.finished.ids) for event in call if event.WhichOneof("kind") == "finished"][0]
 
