@@ -13,7 +13,7 @@ enum meter {
     /* Finished pieces of work: a tensor loaded, a product, an attention, a block of the head, an idle round in
      * which all ranks answered. Moves for as long as nothing hangs, so a piece should take well under a second. */
     METER_PROGRESS,
-    METER_STEPS, /* taken by sequences */
+    METER_STEPS,  /* taken by sequences */
     METER_PASSES, /* through the model; a step in which nothing can change needs none */
     METER_ROWS,   /* of these passes */
     METER_NEEDED_ROWS,
