@@ -84,12 +84,17 @@ build_all() {
     cmake --preset release -B "$build" -DMILLRACE_CUDA=ON && cmake --build "$build" -j "$(nproc)"
 }
 
+# A bundle (bench/bundle.sh) has no CTest; its tests are the same programs.
 run_tests() {
-    ctest --test-dir "$build" -L gpu --output-on-failure
+    if [ -f "$build/CTestTestfile.cmake" ]; then
+        ctest --test-dir "$build" -L gpu --output-on-failure
+    else
+        "$build/tests/test_any" cuda && MILLRACE_TEST_BACKEND=cuda "$build/tests/test_steps_device"
+    fi
 }
 
 sanitize() {
-    compute-sanitizer --tool "$1" --error-exitcode 1 "$build/tests/test_kernels" cuda
+    compute-sanitizer --tool "$1" --error-exitcode 1 "$build/tests/test_any" cuda
 }
 
 make_model() {
