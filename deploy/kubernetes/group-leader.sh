@@ -31,4 +31,4 @@ exports=
 for name in $(env | sed -n 's/^\(MILLRACE_[A-Z_]*\)=.*/\1/p'); do exports="$exports -x $name"; done
 # shellcheck disable=SC2086 # a list of options
 exec mpirun --bind-to none -n "$ranks" --host "$hosts" --mca plm_rsh_args "-F $HOME/.ssh/config" --mca plm_rsh_no_tree_spawn 1 \
-    --mca oob_tcp_keepalive_time 2 --mca oob_tcp_keepalive_intvl 1 --mca oob_tcp_keepalive_probes 3 $exports millrace-worker
+    --mca oob_tcp_keepalive_time 2 --mca oob_tcp_keepalive_intvl 1 --mca oob_tcp_keepalive_probes 3 $exports "$(command -v millrace-worker)"

@@ -178,6 +178,74 @@ class Hosts(unittest.TestCase):
         anyone.close()
 
 
+class Group(unittest.TestCase):
+    """The scripts by which a LeaderWorkerSet's pods become one replica (deploy/kubernetes/group-*.sh), on two hosts with sshd."""
+
+    def test_leader_and_worker(self):
+        if not shutil.which("sshd", path="/usr/sbin"):
+            self.skipTest("no sshd")
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory, True)
+        switch = Switch(["", "h1", "h2"])
+        self.addCleanup(switch.remove)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{directory}/id_ed25519"], check=True)
+        for host in ("h1", "h2"):  # `ip netns exec` lays these over /etc
+            os.makedirs(f"/etc/netns/{switch.namespace(host)}")
+            self.addCleanup(shutil.rmtree, f"/etc/netns/{switch.namespace(host)}", True)
+            with open(f"/etc/netns/{switch.namespace(host)}/hosts", "w") as file:
+                file.write(f"127.0.0.1 localhost\n{switch.address['h1']} group group.svc.ns\n{switch.address['h2']} group-1 group-1.svc.ns\n")
+        if not os.path.exists("/etc/millrace/ssh"):  # where the pods' secret is mounted
+            self.addCleanup(lambda: subprocess.run(["rmdir", "-p", "--ignore-fail-on-non-empty", "/etc/millrace/ssh"],
+                                                   stderr=subprocess.DEVNULL))
+        processes = []
+
+        def end_all():
+            for process in reversed(processes):
+                family = [process.pid] + [pid for pid, _ in children_of(process.pid)]
+                for pid in family:
+                    try:
+                        os.kill(pid, 9)
+                    except ProcessLookupError:
+                        pass
+                process.wait()
+
+        self.addCleanup(end_all)
+        cluster = Cluster("--spawn", "0", ready=False, listen=f"{switch.address['']}:0")
+        self.addCleanup(cluster.stop)
+        address = wait_until(lambda: next((w for w in cluster.text_of_log().split() if w.startswith(switch.address[""] + ":")), None),
+                             "it listens")
+        cluster.connect(address)
+        scripts = os.path.join(os.environ["MILLRACE_SOURCE"], "deploy/kubernetes")
+
+        def pod(host, name, *command):
+            home = f"{directory}/{host}"
+            os.mkdir(home)
+            # what a pod mounts at /etc/millrace/ssh and has in its PATH
+            inside = ('mkdir -p /etc/millrace/ssh /run/sshd && mount --bind "$1" /etc/millrace/ssh && hostname "$2" && shift 2 && exec "$@"')
+            environment = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": home, "LWS_LEADER_ADDRESS": "group.svc.ns",
+                           "LWS_GROUP_SIZE": "2", "MILLRACE_MODEL": DEMO, "MILLRACE_COORDINATOR": address, "MILLRACE_REPLICA": "wide",
+                           "MILLRACE_READY_FILE": f"{directory}/ready", "OMPI_ALLOW_RUN_AS_ROOT": "1",
+                           "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_oob_tcp_if_include": "eth0",
+                           "OMPI_MCA_btl_tcp_if_include": "eth0"}
+            log = open(f"{directory}/{host}.log", "wb")
+            processes.append(subprocess.Popen(["ip", "netns", "exec", switch.namespace(host), "unshare", "--uts", "--mount", "sh", "-c",
+                                               inside, "sh", directory, name, *command], env=environment, stdout=log, stderr=log))
+            log.close()
+
+        pod("h2", "group-1", f"{scripts}/group-worker.sh")
+        pod("h1", "group", f"{scripts}/group-leader.sh", "2", "1")
+        try:
+            wait_until(lambda: [(r.state, r.ranks) for r in cluster.status().replicas] == [("ready", 2)], "the group is a replica")
+        except AssertionError:
+            for host in ("h1", "h2"):
+                print(read(f"{directory}/{host}.log").decode(errors="replace")[-2000:])
+            raise
+        self.assertTrue(os.path.exists(f"{directory}/ready"))
+        finished = cluster.text(prompt="Once upon a time", seed=33, steps=8, length=64)
+        with Cluster(ranks=1) as alone:
+            self.assertEqual(list(finished.ids), list(alone.text(prompt="Once upon a time", seed=33, steps=8, length=64).ids))
+
+
 if __name__ == "__main__":
     if not can_make_hosts():
         sys.exit(77)
