@@ -30,18 +30,25 @@ enum { NOT_NEEDED = -1, NOT_PLANNED = -2 }; /* no row of it was needed; it is no
 struct batch {
     struct model_config config;
     struct plan_limits limits;
-    int n, n_rows;
+    int n;                      /* sequences that are here */
+    int n_places, n_rows;       /* taken by those that have steps left to plan, within the limits */
     uint64_t n_steps;           /* taken so far */
     bool every_row;             /* no thinning */
-    struct sequence *sequences; /* [max_sequences]; the first n, in the order of joining */
+    struct sequence *sequences; /* [most_here]; the first n, in the order of joining */
     void *storage;              /* what their arrays point into */
     float *confidence;          /* [max_length]: of one sequence's draws, while they are ranked */
 };
 
+/* Beside those that have a place, every slot's plan may be the last one of all sequences in it. */
+static int most_here(const struct batch *batch)
+{
+    return (1 + STEP_SLOTS) * batch->limits.max_sequences;
+}
+
 /* Arrays of all sequences in one piece: sequences swap places, their arrays go with them. */
 static bool give_storage(struct batch *batch)
 {
-    size_t n = (size_t)batch->limits.max_sequences, length = (size_t)batch->config.max_length;
+    size_t n = (size_t)most_here(batch), length = (size_t)batch->config.max_length;
     enum { WORDS = 4 }; /* arrays of 4-byte elements */
     batch->sequences = calloc(n, sizeof *batch->sequences);
     batch->storage = calloc(n, length * (WORDS * sizeof(uint32_t) + sizeof(uint8_t)));
@@ -140,9 +147,9 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
     enum status status = check_input(batch, input, error);
     if (status != STATUS_OK)
         return status;
-    if (batch->n == batch->limits.max_sequences)
+    if (batch->n_places == batch->limits.max_sequences)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d sequences run already, the most there may be",
-                         batch->n);
+                         batch->n_places);
     if (batch->n_rows + (int)input->length > batch->limits.max_rows)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
                          "%zu tokens do not fit beside the %d that run: %d is the most", input->length,
@@ -162,15 +169,28 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
     for (int slot = 0; slot < STEP_SLOTS; slot++)
         sequence->parts[slot].index = NOT_PLANNED;
     copy_state(sequence, input);
+    batch->n_places++;
     batch->n_rows += sequence->length;
     return STATUS_OK;
+}
+
+static bool has_place(const struct sequence *sequence)
+{
+    return sequence->planned < sequence->n_steps;
+}
+
+static void give_place_back(struct batch *batch, const struct sequence *sequence)
+{
+    batch->n_places--;
+    batch->n_rows -= sequence->length;
 }
 
 /* Keeps the others' order; the removed one's arrays go to the free end. */
 static void remove_at(struct batch *batch, int index)
 {
     struct sequence removed = batch->sequences[index];
-    batch->n_rows -= removed.length;
+    if (has_place(&removed))
+        give_place_back(batch, &removed);
     batch->n--;
     memmove(&batch->sequences[index], &batch->sequences[index + 1],
             (size_t)(batch->n - index) * sizeof *batch->sequences);
@@ -191,13 +211,14 @@ bool batch_remove(struct batch *batch, uint64_t number)
 void batch_clear(struct batch *batch)
 {
     batch->n = 0;
+    batch->n_places = 0;
     batch->n_rows = 0;
 }
 
 bool batch_has_room(const struct batch *batch, size_t length)
 {
     return length > (size_t)batch->limits.max_rows ||
-           (batch->n < batch->limits.max_sequences &&
+           (batch->n_places < batch->limits.max_sequences &&
             length <= (size_t)(batch->limits.max_rows - batch->n_rows));
 }
 
@@ -323,7 +344,7 @@ bool batch_can_plan(const struct batch *batch)
     bool any = false;
     for (int i = 0; i < batch->n; i++) {
         const struct sequence *sequence = &batch->sequences[i];
-        if (sequence->planned == sequence->n_steps)
+        if (!has_place(sequence))
             continue;
         if (sequence->planned > sequence->step && waits_for_text(batch, sequence))
             return false;
@@ -335,9 +356,14 @@ bool batch_can_plan(const struct batch *batch)
 void batch_plan(struct batch *batch, struct plan *plan)
 {
     *plan->header = (struct plan_header){.command = PLAN_STEP};
-    for (int i = 0; i < batch->n; i++)
-        if (batch->sequences[i].planned < batch->sequences[i].n_steps)
-            plan_sequence(batch, &batch->sequences[i], plan);
+    for (int i = 0; i < batch->n; i++) {
+        struct sequence *sequence = &batch->sequences[i];
+        if (!has_place(sequence))
+            continue;
+        plan_sequence(batch, sequence, plan);
+        if (!has_place(sequence))
+            give_place_back(batch, sequence);
+    }
 }
 
 /* The k-th largest, counted from 0, of values[n]; reorders them (Hoare's selection: qsort may allocate). */

@@ -232,12 +232,17 @@ static void count_step(struct engine *engine, int n_reports, double seconds)
     meter_add(meters, METER_OTHER_NS, seconds > named ? (uint64_t)((seconds - named) * 1e9) : 0);
 }
 
-/* One step of everything in the batch, or of what was in it when the step began. */
+/* One step of everything in the batch, or of what was in it when the step began. Whose last step has begun makes room for
+ * who waits, before the step after it begins. */
 static enum status step(struct engine *engine, const struct engine_sink *sink, struct error *error)
 {
     int n_reports;
     double seconds;
-    enum status status = steps_turn(&engine->steps, engine->reports, &n_reports, &seconds, error);
+    while (steps_begin(&engine->steps))
+        join(engine, sink);
+    if (engine->steps.n_under_way == 0)
+        return STATUS_OK; /* all that came was rejected, or left */
+    enum status status = steps_end(&engine->steps, engine->reports, &n_reports, &seconds, error);
     if (status != STATUS_OK)
         return status;
     count_step(engine, n_reports, seconds);

@@ -23,7 +23,7 @@ void steps_release(struct steps *steps)
 }
 
 /* Nobody but rank 0 hears of a plan that needs nothing: there is nothing to compute in it. */
-static void begin(struct steps *steps)
+static void begin_next(struct steps *steps)
 {
     int slot = (steps->oldest + steps->n_under_way++) % STEP_SLOTS;
     struct plan *plan = &steps->plans[slot];
@@ -37,9 +37,17 @@ static void begin(struct steps *steps)
     model_begin(steps->model, plan);
 }
 
+bool steps_begin(struct steps *steps)
+{
+    if (steps->n_under_way == (steps->run_ahead ? STEP_SLOTS : 1) || !batch_can_plan(steps->batch))
+        return false;
+    begin_next(steps);
+    return true;
+}
+
 /* The oldest step's outcome, [n_needed]; it is under way no more. */
-static enum status end(struct steps *steps, const struct plan **plan, const struct sampled **sampled,
-                       struct error *error)
+static enum status end_oldest(struct steps *steps, const struct plan **plan, const struct sampled **sampled,
+                              struct error *error)
 {
     int slot = steps->oldest;
     *plan = &steps->plans[slot];
@@ -55,19 +63,17 @@ static enum status end(struct steps *steps, const struct plan **plan, const stru
     return status;
 }
 
-enum status steps_turn(struct steps *steps, struct sequence_report *reports, int *n_reports, double *seconds,
-                       struct error *error)
+enum status steps_end(struct steps *steps, struct sequence_report *reports, int *n_reports, double *seconds,
+                      struct error *error)
 {
     const struct plan *plan;
     const struct sampled *sampled;
-    while (steps->n_under_way < (steps->run_ahead ? STEP_SLOTS : 1) && batch_can_plan(steps->batch))
-        begin(steps);
     *n_reports = 0;
     *seconds = 0;
     if (steps->n_under_way == 0)
         return STATUS_OK;
     double began = steps->began[steps->oldest];
-    enum status status = end(steps, &plan, &sampled, error);
+    enum status status = end_oldest(steps, &plan, &sampled, error);
     if (status != STATUS_OK)
         return status;
     *n_reports = batch_apply(steps->batch, plan, sampled, reports);
@@ -77,12 +83,20 @@ enum status steps_turn(struct steps *steps, struct sequence_report *reports, int
     return STATUS_OK;
 }
 
+enum status steps_turn(struct steps *steps, struct sequence_report *reports, int *n_reports, double *seconds,
+                       struct error *error)
+{
+    while (steps_begin(steps))
+        continue;
+    return steps_end(steps, reports, n_reports, seconds, error);
+}
+
 enum status steps_drop(struct steps *steps, struct error *error)
 {
     enum status status = STATUS_OK;
     const struct plan *plan;
     const struct sampled *sampled;
     while (steps->n_under_way > 0 && status == STATUS_OK)
-        status = end(steps, &plan, &sampled, error);
+        status = end_oldest(steps, &plan, &sampled, error);
     return status;
 }

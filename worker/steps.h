@@ -31,9 +31,14 @@ enum status steps_init(struct steps *steps, struct model *model, struct batch *b
 void steps_release(struct steps *steps); /* zeroed ones are allowed */
 
 /*
- * Begins what can be begun and ends the oldest step under way: its reports, as batch_apply gives them, and its seconds.
- * Nothing, where there is nothing to do.
+ * Begins the next step, if there is one and it need not wait: true. What it was the last step of has given its place back, so
+ * that others may join before the step after it.
  */
+bool steps_begin(struct steps *steps);
+/* Ends the oldest step under way: its reports, as batch_apply gives them, and its seconds. Nothing, where none is. */
+enum status steps_end(struct steps *steps, struct sequence_report *reports, int *n_reports, double *seconds,
+                      struct error *error);
+/* Both, where nobody joins in between: begins what can be begun, and ends the oldest. */
 enum status steps_turn(struct steps *steps, struct sequence_report *reports, int *n_reports, double *seconds,
                        struct error *error);
 

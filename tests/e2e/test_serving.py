@@ -69,8 +69,9 @@ class Classes(unittest.TestCase):
             events += low
             self.assertEqual(list(check_stream(events).ids), expected)
 
-    def test_the_batch_is_full_while_somebody_waits(self):
-        with Cluster("--batch-tokens", "1024", "--max-sequences", "64", ranks=1) as cluster:
+    def fill_the_batch(self, run_ahead, least):
+        with Cluster("--batch-tokens", "1024", "--max-sequences", "64", ranks=1,
+                     environment={"MILLRACE_RUN_AHEAD": run_ahead}) as cluster:
             numbers = random.Random(5)
             calls = [cluster.generate(api.GenerateRequest(length=numbers.randrange(16, 200), steps=numbers.randrange(1, 17),
                                                           seed=seed)) for seed in range(60)]
@@ -78,8 +79,14 @@ class Classes(unittest.TestCase):
                 check_stream(list(call))
             status = cluster.status()
             self.assertEqual(status.finished, 60)
-            print(f"batch fill {status.batch_fill:.3f}")
-            self.assertGreaterEqual(status.batch_fill, 0.9)
+            print(f"run ahead {run_ahead}: batch fill {status.batch_fill:.3f}")
+            self.assertGreaterEqual(status.batch_fill, least)
+
+    def test_the_batch_is_full_while_somebody_waits(self):
+        self.fill_the_batch("off", 0.9)
+
+    def test_the_batch_is_full_where_the_host_runs_ahead(self):
+        self.fill_the_batch("on", 0.88)  # 0.82 if a place were free only when the last step is over
 
 
 class Deadlines(unittest.TestCase):

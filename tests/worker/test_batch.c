@@ -275,6 +275,135 @@ START_TEST(removal_keeps_the_others)
 }
 END_TEST
 
+static void add_of(struct batch *batch, uint64_t number, uint32_t n_steps, size_t length)
+{
+    struct error error;
+    struct sequence_input input = input_of(number, n_steps, length);
+    ck_assert_msg(batch_add(batch, &input, &error) == STATUS_OK, "%s", error.text);
+}
+
+/* Two plans at a time: what has its last step in the first makes room in the second, before it is over. */
+START_TEST(a_place_is_free_when_the_last_step_is_planned)
+{
+    struct error error;
+    struct fixture fixture = open_fixture(SOURCE_UNIFORM);
+    struct plan ahead;
+    ck_assert_int_eq(plan_init(&ahead, limits, &error), STATUS_OK);
+    ahead.slot = 1;
+    add_of(fixture.batch, 1, 1, LENGTH);
+    add_of(fixture.batch, 2, 2, LENGTH);
+    ck_assert(!batch_has_room(fixture.batch, 1));
+    batch_plan(fixture.batch, &fixture.plan);
+    pretend_to_sample(&fixture);
+    ck_assert(batch_has_room(fixture.batch, LENGTH));
+    add_of(fixture.batch, 3, 1, LENGTH);
+    ck_assert(!batch_has_room(fixture.batch, 1));
+    ck_assert(batch_can_plan(fixture.batch));
+    batch_plan(fixture.batch, &ahead); /* the last step of 2, and of 3 */
+    ck_assert_int_eq(ahead.header->n_sequences, 2);
+    ck_assert_int_eq(ahead.header->n_rows, limits.max_rows);
+    add_of(fixture.batch, 4, 9, LENGTH);
+    add_of(fixture.batch, 5, 9, LENGTH);
+    ck_assert(!batch_has_room(fixture.batch, 1));
+    ck_assert_int_eq(batch_size(fixture.batch), 5);
+    ck_assert(batch_remove(fixture.batch, 3)); /* gives back no place: it has none */
+    ck_assert(!batch_has_room(fixture.batch, 1));
+
+    ck_assert_int_eq(batch_apply(fixture.batch, &fixture.plan, fixture.sampled, fixture.reports), 2);
+    ck_assert(fixture.reports[0].number == 1 && fixture.reports[0].done);
+    ck_assert(fixture.reports[1].number == 2 && !fixture.reports[1].done);
+    ck_assert_int_eq(fixture.reports[0].batch_tokens, limits.max_rows);
+    ck_assert(!batch_has_room(fixture.batch, 1));
+    ck_assert_int_eq(batch_apply(fixture.batch, &ahead, fixture.sampled, fixture.reports), 1);
+    ck_assert(fixture.reports[0].number == 2 && fixture.reports[0].done);
+    ck_assert_int_eq(batch_size(fixture.batch), 2);
+    ck_assert(!batch_has_room(fixture.batch, 1));
+    plan_release(&ahead);
+    close_fixture(&fixture);
+}
+END_TEST
+
+static uint32_t pick(uint32_t turn, uint32_t what, uint32_t n)
+{
+    return (uint32_t)(philox_uniform(5, turn, what, PHILOX_INITIAL) * n);
+}
+
+/* What has steps left to plan, by a count of its own. */
+struct tally {
+    uint32_t left[400];
+    size_t length[400];
+};
+
+static void check_plan(struct tally *tally, uint64_t n_numbers, const struct plan *plan,
+                       const struct batch *batch)
+{
+    size_t n_rows = 0, n = 0;
+    for (uint64_t number = 0; number < n_numbers; number++) {
+        n_rows += tally->left[number] ? tally->length[number] : 0;
+        n += tally->left[number] > 0;
+        tally->left[number] -= tally->left[number] > 0;
+    }
+    ck_assert_int_le((int)n, limits.max_sequences);
+    ck_assert_int_le((int)n_rows, limits.max_rows);
+    ck_assert_int_le(plan->header->n_sequences, (int)n);
+    ck_assert_int_le(plan->header->n_rows, (int)n_rows);
+    size_t rows_left = 0, places_left = 0;
+    for (uint64_t number = 0; number < n_numbers; number++) {
+        rows_left += tally->left[number] ? tally->length[number] : 0;
+        places_left += tally->left[number] > 0;
+    }
+    size_t free_rows = (size_t)limits.max_rows - rows_left;
+    bool place = places_left < (size_t)limits.max_sequences;
+    ck_assert_int_eq(batch_has_room(batch, free_rows), place);
+    ck_assert(free_rows == (size_t)limits.max_rows || !batch_has_room(batch, free_rows + 1));
+}
+
+/* Joining, leaving and ending at random while two plans are under way: the room is what it must be, and all end once. */
+START_TEST(room_is_exact_while_two_plans_are_under_way)
+{
+    struct error error;
+    struct fixture fixture = open_fixture(SOURCE_UNIFORM);
+    struct plan plans[STEP_SLOTS] = {0};
+    struct tally tally = {{0}, {0}};
+    uint64_t next = 0;
+    int n_done = 0, n_left = 0;
+    for (int slot = 0; slot < STEP_SLOTS; slot++) {
+        ck_assert_int_eq(plan_init(&plans[slot], limits, &error), STATUS_OK);
+        plans[slot].slot = slot;
+    }
+    for (uint32_t turn = 0; turn < 600; turn++) {
+        struct plan *plan = &plans[turn % STEP_SLOTS];
+        if (turn >= STEP_SLOTS) {
+            int n = batch_apply(fixture.batch, plan, fixture.sampled, fixture.reports);
+            for (int i = 0; i < n; i++)
+                n_done += fixture.reports[i].done;
+        }
+        for (uint32_t i = 0; turn < 580 && next < 400; i++) {
+            size_t length = 1 + pick(turn, 3 * i, LENGTH);
+            if (!batch_has_room(fixture.batch, length))
+                break;
+            tally.left[next] = 1 + pick(turn, 3 * i + 1, 4);
+            tally.length[next] = length;
+            add_of(fixture.batch, next, tally.left[next], length);
+            next++;
+        }
+        uint64_t leaves = next - 1 - pick(turn, 1000, 4);
+        if (turn % 5 == 0 && leaves < next && batch_remove(fixture.batch, leaves)) {
+            tally.left[leaves] = 0;
+            n_left++;
+        }
+        batch_plan(fixture.batch, plan);
+        check_plan(&tally, next, plan, fixture.batch);
+    }
+    for (int slot = 0; slot < STEP_SLOTS; slot++)
+        plan_release(&plans[slot]);
+    ck_assert_int_eq(batch_size(fixture.batch), 0);
+    ck_assert_int_eq(n_done + n_left, (int)next);
+    ck_assert_int_gt(n_left, 20);
+    close_fixture(&fixture);
+}
+END_TEST
+
 /* One sequence of the given solver from all-mask or all-zero ids; the plan of its step `k`, everything before skipped. */
 static void plan_with(struct fixture *fixture, enum solver solver, uint32_t k, bool revise)
 {
@@ -403,6 +532,8 @@ int main(void)
     tcase_add_test(cases, pinned_sequences_cost_nothing_and_end);
     tcase_add_test(cases, text_does_not_depend_on_company_or_resumption);
     tcase_add_test(cases, removal_keeps_the_others);
+    tcase_add_test(cases, a_place_is_free_when_the_last_step_is_planned);
+    tcase_add_test(cases, room_is_exact_while_two_plans_are_under_way);
     tcase_add_test(cases, solvers_bound_their_steps);
     tcase_add_test(cases, revision_is_the_callers_choice);
     tcase_add_test(cases, stratified_jumps_are_spread_evenly);

@@ -113,6 +113,17 @@ static void run_alone(struct request *request)
     }
 }
 
+/* Those that come join as soon as there is room, before a step that is begun ahead, too. */
+static int join(const uint32_t *queue, int n, uint32_t texts[][LENGTH_MOST])
+{
+    int next = 0;
+    for (; next < n && batch_has_room(batch, requests[queue[next]].input.length); next++) {
+        memcpy(texts[queue[next]], requests[queue[next]].ids, sizeof texts[0]);
+        add(&requests[queue[next]].input);
+    }
+    return next;
+}
+
 /* Runs requests from queue[0 .. n) as places come free; counts the texts that differ from those made alone. */
 static int run_mixed(const uint32_t *queue, int n)
 {
@@ -120,10 +131,9 @@ static int run_mixed(const uint32_t *queue, int n)
     struct sequence_report reports[AT_ONCE];
     int next = 0, finished = 0, wrong = 0;
     while (finished < n) {
-        while (next < n && batch_size(batch) < AT_ONCE) {
-            memcpy(texts[queue[next]], requests[queue[next]].ids, sizeof texts[0]);
-            add(&requests[queue[next++]].input);
-        }
+        do
+            next += join(queue + next, n - next, texts);
+        while (steps_begin(&steps));
         int n_reports = step(reports);
         for (int i = 0; i < n_reports; i++) {
             const struct request *request = &requests[reports[i].number];
