@@ -25,7 +25,8 @@ struct collective_table {
      * gather. false: no memory. Local. */
     bool (*bind)(struct collective *collective, const struct backend *backend, struct device *device,
                  int64_t max_elements);
-    void (*unbind)(struct collective *collective); /* before the device is closed */
+    /* After the last operation, and before what was exchanged is released and the device is closed. */
+    void (*unbind)(struct collective *collective);
     /* x[n] = Σ over ranks, added as the balanced tree ((0+1)+(2+3))+... in rank order, the same bits on all ranks. */
     void (*all_reduce)(struct collective *collective, float *x, int64_t n);
     /* to = the ranks' parts one after another, in rank order; sizes_bytes[n_ranks] on every rank. A rank that is alone has

@@ -157,11 +157,25 @@ static void nccl_exchange(struct collective *collective, const void *part, size_
         collective->status = nccl->host->status;
 }
 
-/* Ends what is enqueued, too: the device's operations that wait for a rank that is gone. */
-static void give_up(struct collective_nccl *nccl)
+/*
+ * Forgets the communicator, after what is enqueued. After an error that is ended, too: the device's operations that wait for a rank
+ * that is gone.
+ *
+ * Graphs go first: ncclCommDestroy and ncclCommAbort alike wait until none is left that has the communicator's calls recorded
+ * (NCCL 2.28, src/init.cc, commDestroySync: "keep polling until all graphs referencing us die"), for ever if it comes to that. A
+ * graph that is still being played is freed when it is over.
+ */
+static void leave(struct collective_nccl *nccl)
 {
-    if (nccl->communicator)
+    if (!nccl->communicator)
+        return;
+    segments_release(&nccl->device->segments);
+    if (nccl->base.status == STATUS_OK) {
+        (void)cudaStreamSynchronize(nccl->device->stream);
+        (void)ncclCommDestroy(nccl->communicator);
+    } else {
         (void)ncclCommAbort(nccl->communicator);
+    }
     nccl->communicator = NULL;
 }
 
@@ -174,13 +188,14 @@ static enum status nccl_wait(struct collective *collective, int slot, struct err
         ncclResult_t asynchronous = ncclSuccess;
         if (cudaEventQuery(nccl->device->marks[slot]) != cudaErrorNotReady)
             return nccl->backend->wait(nccl->device, slot, error); /* done or failed: it says which */
+        (void)cudaGetLastError(); /* "not ready" is no error of whoever asks next */
         if (looks % 64 == 0)
             good(nccl, ncclCommGetAsyncError(nccl->communicator, &asynchronous), "asking for errors");
         good(nccl, asynchronous, "between the ranks");
         if (looks > LOOKS_WITHOUT_PAUSE)
             nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
     }
-    give_up(nccl);
+    leave(nccl);
     return error_set(error, collective->status, "%s",
                      *nccl->failure ? nccl->failure : "the exchange between the ranks of this replica broke");
 }
@@ -202,6 +217,7 @@ static bool nccl_bind(struct collective *collective, const struct backend *backe
 static void nccl_unbind(struct collective *collective)
 {
     struct collective_nccl *nccl = (struct collective_nccl *)collective;
+    leave(nccl); /* before any memory that it may know of is freed */
     if (nccl->scratch)
         nccl->backend->release(nccl->device, nccl->scratch);
     nccl->scratch = NULL;
@@ -209,12 +225,8 @@ static void nccl_unbind(struct collective *collective)
 
 static void nccl_free(struct collective *collective)
 {
-    struct collective_nccl *nccl = (struct collective_nccl *)collective;
-    if (nccl->communicator && collective->status == STATUS_OK)
-        (void)ncclCommDestroy(nccl->communicator);
-    else
-        give_up(nccl);
-    free(nccl);
+    leave((struct collective_nccl *)collective);
+    free(collective);
 }
 
 static const struct collective_table nccl_table = {
@@ -307,7 +319,7 @@ enum status collective_nccl_create(struct collective *base, struct device *devic
     made->device = device;
     if (!good(made, ncclCommInitRank(&made->communicator, base->n_ranks, id, base->rank), "starting")) {
         status = error_set(error, made->base.status, "%s", made->failure);
-        give_up(made);
+        leave(made);
         free(made);
         return status;
     }

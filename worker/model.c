@@ -170,13 +170,13 @@ enum status model_open(struct model *model, const struct model_options *options,
 
 void model_close(struct model *model)
 {
+    if (model->collective)
+        model->collective->table->unbind(model->collective);
     sampler_release(&model->sampler);
     forward_release(&model->forward);
     inputs_release(&model->inputs);
     conditioning_release(&model->conditioning);
     model_weights_release(&model->weights);
-    if (model->collective)
-        model->collective->table->unbind(model->collective);
     collective_free(model->on_device);
     if (model->device)
         model->backend->close(model->device);

@@ -45,7 +45,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *instance, cudaGraph_t graph, u
 {
     call call("cudaGraphInstantiate");
     if (call.refused() == cudaSuccess)
-        *instance = new CUgraphExec_st{graph->works};
+        *instance = new CUgraphExec_st{graph->works, graph->retained};
     return call.refused();
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -58,7 +59,17 @@ bool all_advance(std::vector<transfer> &transfers)
         complete &= one.advance();
     return complete;
 }
+} // namespace
 
+struct emulated_communicator {
+    meeting *shared;
+    int rank, n_ranks;
+    std::shared_ptr<void> in_graphs =
+        std::make_shared<int>(); /* every graph with a call of it has one more */
+};
+
+namespace
+{
 /* Until everything has moved; a rank that never comes is a broken kernel, as NCCL's would be for ever. */
 cudaError_t carry_out(std::vector<transfer> transfers)
 {
@@ -74,10 +85,13 @@ cudaError_t carry_out(std::vector<transfer> transfers)
 thread_local int group_depth;
 thread_local std::vector<transfer> group;
 thread_local cudaStream_t group_stream;
+thread_local ncclComm_t group_communicator;
 
-ncclResult_t enqueue(cudaStream_t stream, work work)
+ncclResult_t enqueue(ncclComm_t communicator, cudaStream_t stream, work work)
 {
     CUstream_st &queue = *stream_of(stream);
+    if (queue.capture != nullptr)
+        queue.capture->retained.push_back(communicator->in_graphs);
     queue.enqueue(std::move(work));
     return queue.capture != nullptr || queue.run_all() == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
 }
@@ -88,14 +102,9 @@ ncclResult_t end_of_call()
         return ncclSuccess;
     std::vector<transfer> transfers = std::move(group);
     group.clear();
-    return enqueue(group_stream, [transfers] { return carry_out(transfers); });
+    return enqueue(group_communicator, group_stream, [transfers] { return carry_out(transfers); });
 }
 } // namespace
-
-struct emulated_communicator {
-    meeting *shared;
-    int rank, n_ranks;
-};
 
 static size_t bytes_of(ncclDataType_t type)
 {
@@ -109,7 +118,7 @@ static ncclResult_t transfer_of(bool sends, void *memory, size_t n_bytes, int pe
         return ncclInvalidArgument;
     int from = sends ? communicator->rank : peer, to = sends ? peer : communicator->rank;
     group.push_back({sends, (char *)memory, n_bytes, 0, &communicator->shared->boxes[from][to]});
-    group_stream = stream;
+    group_stream = stream, group_communicator = communicator;
     return end_of_call();
 }
 
@@ -145,8 +154,14 @@ ncclResult_t ncclCommInitRank(ncclComm_t *communicator, int n_ranks, ncclUniqueI
     return (*communicator)->shared->n_joined >= n_ranks ? ncclSuccess : ncclRemoteError;
 }
 
+/* Also ncclCommAbort: the real ones wait for ever while a graph has a call of the communicator (NCCL 2.28, src/init.cc). */
 ncclResult_t ncclCommDestroy(ncclComm_t communicator)
 {
+    if (communicator->in_graphs.use_count() > 1) {
+        fprintf(stderr, "emulation: a communicator is destroyed of which %ld graphs have calls\n",
+                communicator->in_graphs.use_count() - 1);
+        abort();
+    }
     munmap(communicator->shared, sizeof(meeting));
     delete communicator;
     return ncclSuccess;
@@ -214,7 +229,7 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t n, ncclDataType_t 
         return ncclInvalidArgument;
     int me = communicator->rank, other = 1 - me;
     meeting *shared = communicator->shared;
-    return enqueue(stream, [=] {
+    return enqueue(communicator, stream, [=] {
         std::vector<float> theirs(n);
         cudaError_t error =
             carry_out({{true, (char *)to, n_bytes, 0, &shared->boxes[me][other]},

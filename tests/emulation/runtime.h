@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -44,10 +45,12 @@ bool is_device(const void *memory, size_t size_bytes);
 
 struct CUgraph_st {
     std::vector<emulation::work> works;
+    std::vector<std::shared_ptr<void>> retained; /* as cudaGraphRetainUserObject: as long as a graph lives */
 };
 
 struct CUgraphExec_st {
     std::vector<emulation::work> works;
+    std::vector<std::shared_ptr<void>> retained;
 };
 
 struct CUstream_st {
