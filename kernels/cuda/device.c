@@ -13,7 +13,8 @@ enum { STAGING_BYTES = 16 << 20, OLDEST_MAJOR = 8 };
 /* Failures after which CUDA refuses everything in this process: those of a kernel that ran, and damaged memory. */
 static bool is_sticky(cudaError_t result)
 {
-    return (result >= cudaErrorIllegalAddress && result <= cudaErrorLaunchFailure) ||
+    return (result >= cudaErrorIllegalAddress && result <= cudaErrorLaunchFailure &&
+            result != cudaErrorLaunchOutOfResources) ||
            result == cudaErrorECCUncorrectable;
 }
 
@@ -229,6 +230,8 @@ static void reserve(struct device *device, const struct device_options *options)
     if (device->failure.status == STATUS_OK)
         device_check(device, cudaHostAlloc(&device->staging, device->staging_bytes, cudaHostAllocDefault),
                      "reserving pinned memory for weights");
+    if (device->failure.status == STATUS_OK)
+        uploads_open(device);
 }
 
 static void set_up(struct device *device, const struct device_options *options)
@@ -285,6 +288,7 @@ void cuda_close(struct device *device)
     for (int i = 0; i < STAGING_HALVES; i++)
         if (device->staged[i] != NULL)
             (void)cudaEventDestroy(device->staged[i]);
+    uploads_close(device);
     if (device->bad_row != NULL)
         (void)cudaFreeHost(device->bad_row);
     if (device->staging != NULL)

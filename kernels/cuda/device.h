@@ -5,6 +5,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/segment.h"
+#include "kernels/cuda/upload.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,9 +34,10 @@ struct device {
     void *scratch; /* device memory; whoever runs has all of it (device_scratch) */
     size_t scratch_bytes;
     int32_t *bad_row; /* pinned, written by head_choose: 1 + a row without finite logits; 0: none */
-    void *staging; /* pinned; weights pass through it (weight.c) */
+    void *staging;    /* pinned; weights pass through it (weight.c) */
     size_t staging_bytes;
     cudaEvent_t staged[STAGING_HALVES]; /* a half may be filled again */
+    struct uploads uploads;
     struct segments segments;
     struct product_library *library; /* cuBLASLt (library.h); NULL: own products only */
 

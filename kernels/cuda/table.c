@@ -76,22 +76,11 @@ static void host_release(struct device *device, void *memory)
         device_check(device, cudaFreeHost(memory), "freeing pinned memory");
 }
 
-static void copy(struct device *device, void *to, const void *from, size_t size_bytes,
-                 enum cudaMemcpyKind kind)
-{
-    if (device->failure.status == STATUS_OK && size_bytes > 0)
-        device_check(device, cudaMemcpyAsync(to, from, size_bytes, kind, device->stream), "copying");
-}
-
-/* CUDA itself keeps the promise about ordinary memory: it is read before the call returns. */
-static void upload(struct device *device, void *to, const void *from, size_t size_bytes)
-{
-    copy(device, to, from, size_bytes, cudaMemcpyHostToDevice);
-}
-
 static void download(struct device *device, void *to, const void *from, size_t size_bytes)
 {
-    copy(device, to, from, size_bytes, cudaMemcpyDeviceToHost);
+    if (device->failure.status == STATUS_OK && size_bytes > 0)
+        device_check(device, cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToHost, device->stream),
+                     "copying");
 }
 
 static const struct backend backend_cuda = {
@@ -109,7 +98,7 @@ static const struct backend backend_cuda = {
     .release = device_release,
     .host_allocate = host_allocate,
     .host_release = host_release,
-    .upload = upload,
+    .upload = cuda_upload,
     .download = download,
     .weight_create = cuda_weight_create,
     .weight_free = cuda_weight_free,

@@ -12,7 +12,8 @@
  * plainly, in double, when the stream comes to them.
  *
  * What it proposes for every product, so that a choice can be seen: first an algorithm that splits the sum; then one whose bits depend on
- * how many columns D has; then one that is not the product at all; then a right one; then one that is right but slow. A bias of float32 with results in
+ * how many columns D has; then one that is not the product at all; then one that refuses some numbers of columns; then a right one;
+ * then one that is right but slow. Scales must begin on 16 bytes. A bias of float32 with results in
  * bf16 is not supported, as it may be in the real library.
  */
 #ifdef __cplusplus
@@ -107,6 +108,11 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatrixLayoutOpaque_t *d,
                                               cublasLtMatmulPreferenceOpaque_t *preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t *results, int *n_results);
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDescOpaque_t *operation,
+                                       cublasLtMatrixLayoutOpaque_t *a, cublasLtMatrixLayoutOpaque_t *b,
+                                       cublasLtMatrixLayoutOpaque_t *c, cublasLtMatrixLayoutOpaque_t *d,
+                                       const cublasLtMatmulAlgo_t *algorithm,
+                                       cublasLtMatmulHeuristicResult_t *result);
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algorithm,
                                                     cublasLtMatmulAlgoConfigAttributes_t attribute,
                                                     void *value, size_t size, size_t *written);

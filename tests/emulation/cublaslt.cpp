@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SPLITS = 0, DEPENDS_ON_COLUMNS, WRONG, RIGHT, ALSO_RIGHT, N_ALGORITHMS };
+enum { SPLITS = 0, DEPENDS_ON_COLUMNS, WRONG, REFUSES, RIGHT, ALSO_RIGHT, N_ALGORITHMS };
 
 static uint64_t n_products[N_ALGORITHMS];
 
@@ -97,6 +97,8 @@ static bool supported(const cublasLtMatmulDescOpaque_t *o, const cublasLtMatrixL
     for (int i = 0; i < 2; i++)
         if (fp8 && (o->scale_mode[i] != CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F || o->scale[i] == nullptr))
             return false;
+    if (fp8 && ((uintptr_t)o->scale[0] % 16 != 0 || (uintptr_t)o->scale[1] % 16 != 0))
+        return false;
     if (fp8 && (a->rows % 16 != 0 || d->rows % 16 != 0))
         return false;
     return !bias || o->bias_type == d->type;
@@ -114,6 +116,24 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
         return CUBLAS_STATUS_NOT_SUPPORTED;
     for (; *n_results < N_ALGORITHMS && *n_results < wanted; ++*n_results)
         results[*n_results] = {{*n_results}, 0, CUBLAS_STATUS_SUCCESS};
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* One algorithm does not take D of some numbers of columns. */
+static bool takes(const cublasLtMatmulAlgo_t *algorithm, const cublasLtMatrixLayoutOpaque_t *d)
+{
+    return algorithm->number != REFUSES || d->columns != 31;
+}
+
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDescOpaque_t *operation,
+                                       cublasLtMatrixLayoutOpaque_t *a, cublasLtMatrixLayoutOpaque_t *b,
+                                       cublasLtMatrixLayoutOpaque_t *, cublasLtMatrixLayoutOpaque_t *d,
+                                       const cublasLtMatmulAlgo_t *algorithm,
+                                       cublasLtMatmulHeuristicResult_t *result)
+{
+    if (!supported(operation, a, b, d) || !takes(algorithm, d))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    *result = {*algorithm, 0, CUBLAS_STATUS_SUCCESS};
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -196,7 +216,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDescOpaque_t *oper
                               cublasLtMatrixLayoutOpaque_t *, void *d, cublasLtMatrixLayoutOpaque_t *d_layout,
                               const cublasLtMatmulAlgo_t *algorithm, void *, size_t, cudaStream_t stream)
 {
-    if (!supported(operation, a_layout, b_layout, d_layout))
+    if (!supported(operation, a_layout, b_layout, d_layout) || !takes(algorithm, d_layout))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     static std::deque<product> enqueued; /* kept: a graph may play it again */
     enqueued.push_back({*operation, *a_layout, *b_layout, *d_layout, a, b, d, algorithm->number});

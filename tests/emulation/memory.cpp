@@ -125,6 +125,15 @@ cudaError_t cudaFreeHost(void *memory)
     return call.refused();
 }
 
+cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, const void *memory)
+{
+    call call("cudaPointerGetAttributes");
+    attributes->type = is_pinned(memory)      ? cudaMemoryTypeHost
+                       : is_device(memory, 1) ? cudaMemoryTypeDevice
+                                              : cudaMemoryTypeUnregistered;
+    return call.refused();
+}
+
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
     call call("cudaMemGetInfo");

@@ -160,7 +160,7 @@ START_TEST(test_streams_run_when_they_are_waited_for)
     pinned[64] = 0;
     ck_assert_int_eq(cudaMemcpyAsync(device, pageable, sizeof pageable, cudaMemcpyHostToDevice, stream),
                      cudaSuccess);
-    pageable[0] = 5; /* was read already */
+    pageable[0] = 5; /* too early: it was not read yet */
     ck_assert_int_eq(sample_race(device, stream), cudaSuccess);
     ck_assert_int_eq(cudaMemcpyAsync(pinned, device, sizeof pageable, cudaMemcpyDeviceToHost, stream),
                      cudaSuccess);
@@ -168,7 +168,7 @@ START_TEST(test_streams_run_when_they_are_waited_for)
     ck_assert_int_eq(cudaStreamQuery(stream), cudaErrorNotReady);
     while (cudaStreamQuery(stream) == cudaErrorNotReady)
         ;
-    ck_assert_float_eq(pinned[64], 64);
+    ck_assert_float_eq(pinned[64], 5 + 64);
     cudaFreeHost(pinned), cudaFree(device);
 }
 END_TEST

@@ -4,9 +4,9 @@
 #include "tests/emulation/state.h"
 
 /*
- * Copies (CUDA Runtime API, "API synchronization behavior"). From pageable memory to the device: read before the call
- * returns. From the device to pageable memory: done when the call returns. Pinned memory and copies within the device:
- * when the stream gets there. What is not device memory where it should be is refused.
+ * Copies (CUDA Runtime API, "API synchronization behavior"). From the device to pageable memory: done when the call returns. All
+ * others: when the stream gets there, also from pageable memory, which a GPU that can read it may do. What is not device
+ * memory where it should be is refused.
  */
 using namespace emulation;
 
@@ -44,12 +44,6 @@ cudaError_t copy(void *to, const void *from, size_t size, enum cudaMemcpyKind ki
     if (stream->capture != nullptr && (pageable_source || pageable_target)) {
         stream->capture_broken = true;
         return cudaErrorStreamCaptureUnsupported;
-    }
-    if (pageable_source) {
-        std::vector<char> bytes((const char *)from, (const char *)from + size);
-        stream->enqueue(
-            [to, bytes = std::move(bytes)] { return memcpy(to, bytes.data(), bytes.size()), cudaSuccess; });
-        return cudaSuccess;
     }
     stream->enqueue([=] { return memmove(to, from, size), cudaSuccess; });
     return pageable_target ? stream->run_all() : cudaSuccess;

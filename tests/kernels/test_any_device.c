@@ -70,6 +70,29 @@ START_TEST(test_copies_and_marks)
 }
 END_TEST
 
+/* However much of it there is, and in pieces of any size. */
+START_TEST(test_ordinary_memory_is_free_again)
+{
+    enum { PIECE = 24999, N_PIECES = 40, BIG = 700001, N = PIECE * N_PIECES + BIG };
+    struct device *device = any_open(PRECISION_AUTO);
+    int32_t *there = any_backend->allocate(device, N * sizeof *there);
+    int32_t *ordinary = malloc(BIG * sizeof *ordinary), *back = malloc(N * sizeof *back);
+    for (int piece = 0; piece <= N_PIECES; piece++) {
+        int first = piece * PIECE, n = piece < N_PIECES ? PIECE : BIG;
+        for (int i = 0; i < n; i++)
+            ordinary[i] = first + i;
+        any_backend->upload(device, there + first, ordinary, (size_t)n * sizeof *ordinary);
+        memset(ordinary, 0xFF, (size_t)n * sizeof *ordinary);
+    }
+    any_get(device, there, N * sizeof *back, back);
+    for (int i = 0; i < N; i++)
+        ck_assert_int_eq(back[i], i);
+    free(ordinary), free(back);
+    any_backend->release(device, there);
+    any_close(device);
+}
+END_TEST
+
 START_TEST(test_the_first_failure_is_kept)
 {
     struct device *device = any_open(PRECISION_AUTO);
@@ -150,6 +173,7 @@ Suite *any_device_suite(void)
     tcase_add_test(tests, test_open_refuses);
     tcase_add_test(tests, test_memory_is_cleared_and_aligned);
     tcase_add_test(tests, test_copies_and_marks);
+    tcase_add_test(tests, test_ordinary_memory_is_free_again);
     tcase_add_test(tests, test_the_first_failure_is_kept);
     tcase_add_test(tests, test_segments);
     tcase_add_test(tests, test_weight_refuses_what_it_cannot_hold);
