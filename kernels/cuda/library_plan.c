@@ -11,11 +11,16 @@
  * Which algorithm: the library's proposals for a product of many rows that does not split the sum, best first; the first
  * that passes the trial is taken. The trial multiplies made-up rows by the weight itself and asks
  *   - that a row among many has the bits that it has alone and among a few (batch invariance);
- *   - that the results are our own product's, within the rounding of the sums; a GELU may be off by 1e-3, which an approximate
- *     tanh is, and which bf16 hardly shows.
+ *   - that the results are our own product's, within the rounding of the sums (how_close); a GELU may be off by 1e-3, which an
+ *     approximate tanh is, and which bf16 hardly shows.
+ * Before that the library is asked whether the algorithm takes any number of rows: it was proposed for one number only, and a
+ * refusal in the middle of the work would end the worker.
  * A weight for which none passes runs our own product. Weights of one shape share one plan: a trial costs milliseconds, once.
  */
 enum { CANDIDATES = 8, TRIAL_BYTES = 32 << 20, TRIAL_ROWS = 2304 };
+enum {
+    ALIGNED_ROWS = 4
+}; /* scales of so many rows are 16 bytes, on which the library wants its pointers to begin */
 
 struct trial {
     struct device *device;
@@ -130,6 +135,27 @@ static float element(const char *y, size_t i, enum dtype type)
     return value;
 }
 
+/* How far two right results may be apart. Sums that cancel keep the error of their terms, so what counts beside the result itself is
+ * the typical one. bf16: both sum in float32, tensor cores by cutting off. e4m3: Hopper's tensor cores keep some 14 bits
+ * of a sum until it is promoted (DeepSeek-V3, arXiv 2412.19437, 3.3.2), and ours keeps 24. */
+struct closeness {
+    double relative, absolute;
+};
+
+static struct closeness how_close(const struct trial *trial, enum dtype y_type, enum epilogue epilogue)
+{
+    size_t n = (size_t)trial->rows * (size_t)trial->weight->n_out;
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        double y = element(trial->there, i, y_type);
+        squares += y * y;
+    }
+    double typical = sqrt(squares / (double)n),
+           part = trial->weight->format == WEIGHT_E4M3 ? 0x1p-8 : 0x1p-12;
+    return (struct closeness){.relative = y_type == DTYPE_F32 ? 1e-4 : 0x1p-7,
+                              .absolute = part * typical + (epilogue == EPILOGUE_BIAS_GELU ? 1e-3 : 0)};
+}
+
 /* Our own product of all rows against trial->here. */
 static bool is_the_product(struct trial *trial, enum dtype y_type, enum epilogue epilogue)
 {
@@ -140,11 +166,10 @@ static bool is_the_product(struct trial *trial, enum dtype y_type, enum epilogue
     matmul_tensor(trial->device, &own);
     if (!fetch(trial, trial->own, n * dtype_bytes(y_type), trial->there))
         return false;
-    double relative = y_type == DTYPE_F32 ? 1e-4 : 0x1p-7,
-           absolute = epilogue == EPILOGUE_BIAS_GELU ? 1e-3 : 5e-5;
+    struct closeness close = how_close(trial, y_type, epilogue);
     for (size_t i = 0; i < n; i++) {
         double a = element(trial->here, i, y_type), b = element(trial->there, i, y_type);
-        if (!(fabs(a - b) <= relative * fabs(b) + absolute))
+        if (!(fabs(a - b) <= close.relative * fabs(b) + close.absolute))
             return false;
     }
     return true;
@@ -158,7 +183,7 @@ static bool rows_are_independent(struct trial *trial, const struct lt_variant *v
     size_t row_bytes = (size_t)trial->weight->n_out * dtype_bytes(y_type);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] < trial->rows; i++) {
         struct trial_call call;
-        int first = (trial->rows - counts[i]) * 2 / 3;
+        int first = (trial->rows - counts[i]) * 2 / 3 / ALIGNED_ROWS * ALIGNED_ROWS;
         trial_call_init(&call, trial, first, counts[i], y_type, epilogue, trial->y);
         if (!lt_multiply(trial->device, variant, &call.product, epilogue) ||
             !fetch(trial, trial->y, (size_t)counts[i] * row_bytes, trial->there) ||
@@ -221,6 +246,30 @@ static bool splits_the_sum(const cublasLtMatmulAlgo_t *algorithm)
     return parts > 1 || scheme != CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
+/* The answer for one number of rows; nothing runs. */
+static bool takes_rows(const struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
+                       enum epilogue epilogue, int rows)
+{
+    struct lt_call call;
+    cublasLtMatmulHeuristicResult_t result;
+    const struct weight *weight = trial->weight;
+    return lt_describe(&call, weight, rows, weight->ld, trial->scale, y_type, weight->n_out, epilogue,
+                       trial->bias, variant->bias_type) == CUBLAS_STATUS_SUCCESS &&
+           cublasLtMatmulAlgoCheck(trial->device->library->handle, &call.operation, &call.w, &call.x, &call.y,
+                                   &call.y, &variant->algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+           result.workspaceSize <= LT_WORKSPACE_BYTES;
+}
+
+static bool takes_any_rows(const struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
+                           enum epilogue epilogue)
+{
+    int most = trial->device->max_rows;
+    for (int rows = 1; rows < most; rows = 2 * rows + 1)
+        if (!takes_rows(trial, variant, y_type, epilogue, rows))
+            return false;
+    return takes_rows(trial, variant, y_type, epilogue, most);
+}
+
 /* Tries the proposals for one type of bias. */
 static void choose(struct trial *trial, struct lt_variant *variant, enum dtype y_type, enum epilogue epilogue)
 {
@@ -240,7 +289,8 @@ static void choose(struct trial *trial, struct lt_variant *variant, enum dtype y
         if (proposals[i].state != CUBLAS_STATUS_SUCCESS || splits_the_sum(&proposals[i].algo))
             continue;
         variant->algorithm = proposals[i].algo;
-        variant->usable = passes(trial, variant, y_type, epilogue);
+        variant->usable =
+            takes_any_rows(trial, variant, y_type, epilogue) && passes(trial, variant, y_type, epilogue);
     }
 }
 

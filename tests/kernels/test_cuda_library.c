@@ -10,11 +10,11 @@
 
 /*
  * Products by the vendor's library, as kernels/cuda/library_lt.c calls it and library_plan.c chooses, with the stand-in of
- * tests/emulation/cublasLt.h: its fourth proposal is the first good one. Whether the real library keeps its word only a GPU can say.
+ * tests/emulation/cublasLt.h: its fifth proposal is the first good one. Whether the real library keeps its word only a GPU can say.
  */
 const struct backend *any_backend;
 static uint64_t (*products)(int algorithm);
-enum { N_ALGORITHMS = 5, GOOD = 3, ROWS = 70, N_OUT = 48, N_IN = 40 };
+enum { N_ALGORITHMS = 6, GOOD = 4, ROWS = 70, N_OUT = 48, N_IN = 40 };
 
 struct product {
     struct device *device;
@@ -106,6 +106,7 @@ START_TEST(test_the_good_algorithm_runs)
     ck_assert_uint_eq(products(0), 0); /* what splits the sum is not even tried */
     ck_assert_uint_gt(products(1), 0);
     ck_assert_uint_gt(products(2), 0);
+    ck_assert_uint_eq(products(3), 0); /* nor what refuses a number of rows */
     product_release(&product);
 }
 END_TEST
