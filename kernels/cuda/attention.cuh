@@ -36,7 +36,8 @@ cudaError_t attention_plain(struct device *device, const struct attention *op);
 
 enum { ATTENTION_HEAD_SIZE_MAX = 256 };
 
-/* (a ‖ b) → (a cosθ − b sinθ ‖ b cosθ + a sinθ), elements `first` ... + N - 1 of each half; rotary: the row of the position. */
+/* (a ‖ b) → (a cosθ − b sinθ ‖ b cosθ + a sinθ), elements `first` ... + N - 1 of each half; rotary: the row of the position. Queries
+ * are rotated in several instances of a kernel, so what is fused is written down. */
 template <int N, class In, class Out>
 __device__ inline void rotate(const In *x, const float *rotary, int first, int half, Out *y)
 {
@@ -45,8 +46,8 @@ __device__ inline void rotate(const In *x, const float *rotary, int first, int h
               high;
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        low.v[i] = a.v[i] * cosine.v[i] - b.v[i] * sine.v[i];
-        high.v[i] = b.v[i] * cosine.v[i] + a.v[i] * sine.v[i];
+        low.v[i] = __fmaf_rn(-b.v[i], sine.v[i], __fmul_rn(a.v[i], cosine.v[i]));
+        high.v[i] = __fmaf_rn(a.v[i], sine.v[i], __fmul_rn(b.v[i], cosine.v[i]));
     }
     store_floats(y + first, low);
     store_floats(y + first + half, high);

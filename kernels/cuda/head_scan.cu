@@ -37,11 +37,9 @@ template <class Product> __global__ void __launch_bounds__(THREADS) head_scan_ke
     const float *raw = Product::product(a, rows, tile);
     for (int i = threadIdx.x / ROW_LANES; i < Product::Shape::ROWS; i += ROWS_AT_ONCE) {
         int row = min(first + i, a.rows - 1); /* lanes without a row keep step with their warp */
-        float taken = -INFINITY;
-        row_part part = row_logits(a, tile, row, raw + i * LOGITS_LD, &taken);
+        float *taken = first + i < a.rows ? &a.left_out_logit[row] : NULL;
+        row_part part = row_logits(a, tile, row, raw + i * LOGITS_LD, taken);
         float max = row_max(part), sum = row_exp(part, max);
-        if (first + i < a.rows && taken != -INFINITY)
-            a.left_out_logit[row] = taken;
         if (first + i < a.rows && threadIdx.x % ROW_LANES == 0)
             a.tiles[(int64_t)row * a.n_tiles + tile] = {max, sum};
     }

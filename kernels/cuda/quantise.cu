@@ -20,6 +20,17 @@ __device__ inline float block_max_or_nan(float v)
     return v;
 }
 
+/* By one access: q is aligned for it, which a copy of bytes could not know. */
+__device__ inline void store_packed(unsigned char *q, uint32_t packed, floats<1>)
+{
+    *q = (unsigned char)packed;
+}
+
+__device__ inline void store_packed(unsigned char *q, uint32_t packed, floats<4>)
+{
+    *reinterpret_cast<uint32_t *>(q) = packed;
+}
+
 template <int N>
 __global__ void __launch_bounds__(THREADS)
     quantise(const __nv_bfloat16 *x, int64_t ld_x, int width, unsigned char *q, int64_t ld_q, float *scale)
@@ -40,7 +51,7 @@ __global__ void __launch_bounds__(THREADS)
             e = load_floats<N>(x + i);
         for (int j = 0; j < N; j++)
             packed |= to_e4m3(e.v[j] / by) << 8 * j;
-        memcpy(q + i, &packed, N);
+        store_packed(q + i, packed, e);
     }
     if (threadIdx.x == 0)
         scale[blockIdx.x] = by;
