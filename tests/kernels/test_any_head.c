@@ -523,6 +523,31 @@ START_TEST(test_a_law_with_one_token)
 }
 END_TEST
 
+/* A token that its bias forbids is nobody's present token with any probability: what was there before is no logit of it. */
+START_TEST(test_a_left_out_token_without_mass)
+{
+    static const struct shape shape = {3, 300, 8};
+    enum { FORBIDDEN = 150 };
+    const enum precision *precisions;
+    for (int p = 0; p < formats(&precisions); p++) {
+        struct problem problem;
+        struct outcome outcome;
+        problem_init(&problem, precisions[p], &shape);
+        outcome_init(&outcome, &shape);
+        problem.bias[FORBIDDEN] = -INFINITY;
+        for (int i = 0; i < shape.rows; i++)
+            problem.left_out[i] = FORBIDDEN, problem.bound[i] = 3;
+        problem_upload(&problem);
+        run_all(&problem, 2, &outcome);
+        for (int i = 0; i < shape.rows; i++)
+            ck_assert_double_eq_tol(outcome.jump_probability[i], 1 - exp(-3), 1e-12);
+        outcome_release(&outcome);
+        problem_release(&problem);
+        any_close(problem.device);
+    }
+}
+END_TEST
+
 START_TEST(test_logits_that_are_no_numbers_are_a_failure)
 {
     static const struct shape shape = {3, 200, 8};
@@ -555,6 +580,7 @@ Suite *any_head_suite(void)
     tcase_add_test(tests, test_every_uniform_finds_its_token);
     tcase_add_test(tests, test_draws_have_the_law_s_distribution);
     tcase_add_test(tests, test_a_law_with_one_token);
+    tcase_add_test(tests, test_a_left_out_token_without_mass);
     tcase_add_test(tests, test_logits_that_are_no_numbers_are_a_failure);
     suite_add_tcase(suite, tests);
     return suite;
