@@ -112,6 +112,10 @@ class Runs(WithRuns):
         cli.run(cli.arguments([*command, "--weights", "teacher", "--texts", "3", "--steps", "2"]))
         rows = [json.loads(line) for line in out.read_text().splitlines()]
         self.assertEqual([(row["model"], row["steps"], len(row["ids"])) for row in rows], [("teacher cumulative T 1", 2, 12)] * 3)
+        estimate = ["--weights", "teacher", "--texts", "2", "--steps", "2", "--estimate", "heun"]
+        cli.run(cli.arguments([*command, *estimate]))
+        row = json.loads(out.read_text().splitlines()[1])
+        self.assertEqual((row["model"], len(row["ids"])), ("teacher cumulative T 1 heun of logits", 12))
         with self.assertRaisesRegex(errors.TrainingError, "--steps is 0; it must be at least 1"):
             cli.run(cli.arguments([*command, "--steps", "0"]))
         with self.assertRaisesRegex(errors.TrainingError, "a temperature is -1.0"):

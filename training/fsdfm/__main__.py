@@ -45,6 +45,8 @@ def arguments(argv=None):
     sample.add_argument("--seed", type=int, default=1)
     sample.add_argument("--temperature", type=float, default=1.0)
     sample.add_argument("--last-temperature", type=float, help="of the last step; default: as all others")
+    sample.add_argument("--estimate", choices=("rk4", "heun"), help="sample from what a student would learn from this network")
+    sample.add_argument("--average", choices=("logits", "probabilities"), default="logits", help="of the estimate")
     curves = common(parsers, "curves", "draw loss and quality against updates (matplotlib)")
     curves.add_argument("--out", required=True, metavar="FILE.png")
     quality = parsers.add_parser("quality", help="draw quality against steps, from `millrace eval --json` (matplotlib)")

@@ -3,13 +3,27 @@
 import json
 from pathlib import Path
 
-from . import data, solver
+from . import data, estimates, solver
 from .bpe import Tokenizer
 from .errors import TrainingError
 from .export import network
 from .path import Path as MixturePath
 
 TOGETHER = 16  # texts at a time
+
+
+class Estimated:
+    """A network that answers with the estimate that a student would learn: what distilling aims at, without it."""
+
+    def __init__(self, model, path, kind, average, random):
+        self.model, self.path, self.kind, self.average, self.random = model, path, kind, average, random
+        self.parameters = model.parameters
+
+    def look(self, x, t, dt):
+        return self.model(x, t, dt) if self.model.student else self.model(x, t)
+
+    def __call__(self, x, t, dt):
+        return estimates.estimate(self.kind, self.average, self.look, self.path, x, t, dt, self.random)
 
 
 def _check(options):
@@ -23,7 +37,8 @@ def _check(options):
 
 def label(options, final):
     heat = f"T {options.temperature:g}" + (f", last {final:g}" if final != options.temperature else "")
-    return f"{options.weights} {options.solver} {heat}"
+    estimate = f" {options.estimate} of {options.average}" if options.estimate else ""
+    return f"{options.weights} {options.solver} {heat}{estimate}"
 
 
 def write_texts(config, options):
@@ -38,8 +53,11 @@ def write_texts(config, options):
         for begin in range(0, options.texts, TOGETHER):
             random = data.generator(options.seed, "sample", begin)
             count = min(TOGETHER, options.texts - begin)
+            drawn, student = model, model.student
+            if options.estimate:
+                drawn, student = Estimated(model, path, options.estimate, options.average, random), True
             ids = solver.sample(
-                model, path, count, config.model.length, options.steps, random, options.solver, model.student, heat
+                drawn, path, count, config.model.length, options.steps, random, options.solver, student, heat
             )
             for text in ids.tolist():
                 row = {"model": label(options, final), "solver": options.solver, "steps": options.steps}
