@@ -70,6 +70,9 @@ class Llama:
     def linear(self, x, name):
         return x @ self.weights[name + ".weight"].T
 
+    def head(self, x):
+        return x @ self.weights["token_embd.weight"].T
+
     def norm(self, x, name):
         return rms_norm(x, self.weights[name + ".weight"], self.epsilon)
 
@@ -111,7 +114,7 @@ class Llama:
         """−ln p of each of the ids, after <|endoftext|>"""
         x, found = self.features([self.start, *ids[:-1]]), []
         for first in range(0, len(ids), HEAD_ROWS):
-            logits = (x[first:first + HEAD_ROWS] @ self.weights["token_embd.weight"].T).astype(numpy.float64)
+            logits = self.head(x[first:first + HEAD_ROWS]).astype(numpy.float64)
             largest = logits.max(axis=-1)
             totals = largest + numpy.log(numpy.exp(logits - largest[:, None]).sum(axis=-1))
             found.append(totals - logits[numpy.arange(len(logits)), ids[first:first + HEAD_ROWS]])
