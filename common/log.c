@@ -10,19 +10,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log_queue.h"
 #include "common/utf8.h"
 
 enum { LINE_MAX_BYTES = 3072, MESSAGE_MAX_BYTES = 2048 };
 
+#define CLOSE_SECONDS 1.0 /* for a reader that is behind when the program ends */
+
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static const struct log_field no_fields[] = {{0}};
 
-/* Written by log_open and log_set_format before any thread starts, read-only afterwards. */
+/* Written by log_open, log_set_format and log_queue_lines before any thread starts, read-only until log_close. */
 static struct {
     const char *program;
     enum log_level level;
     bool level_from_environment;
     bool json;
+    struct log_queue *queue; /* NULL: whoever logs writes */
 } settings = {.program = "millrace", .level = LOG_INFO};
 
 void log_open(const char *program)
@@ -56,6 +60,10 @@ void log_set_level(enum log_level level)
 
 static void write_line(const char *line, size_t size_bytes)
 {
+    if (settings.queue) {
+        log_queue_put(settings.queue, line, size_bytes);
+        return;
+    }
     ssize_t written = write(STDERR_FILENO, line, size_bytes);
     (void)written; /* nobody is left to tell */
 }
@@ -182,14 +190,46 @@ static void write_text(enum log_level level, const char *message, const struct l
     write_line(line.text, line.size + 1);
 }
 
-void log_event(enum log_level level, const char *message, const struct log_field *fields)
+/* ---- either ---- */
+
+static void write_event(enum log_level level, const char *message, const struct log_field *fields)
 {
-    if (level < settings.level)
-        return;
     if (settings.json)
         write_json(level, message, fields);
     else
         write_text(level, message, fields);
+}
+
+static void tell_dropped(void)
+{
+    uint64_t dropped = settings.queue ? log_queue_take_dropped(settings.queue) : 0;
+    if (dropped)
+        write_event(LOG_WARNING, "log lines were dropped: whoever reads them is too slow",
+                    (struct log_field[]){{"dropped", NULL, (double)dropped}, {0}});
+}
+
+void log_event(enum log_level level, const char *message, const struct log_field *fields)
+{
+    if (level < settings.level)
+        return;
+    tell_dropped();
+    write_event(level, message, fields);
+}
+
+enum status log_queue_lines(struct error *error)
+{
+    settings.queue = log_queue_open(STDERR_FILENO);
+    return settings.queue ? STATUS_OK
+                          : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory or thread for the log");
+}
+
+void log_close(void)
+{
+    if (!settings.queue)
+        return;
+    tell_dropped();
+    log_queue_close(settings.queue, CLOSE_SECONDS);
+    settings.queue = NULL;
 }
 
 void log_write(enum log_level level, const char *format, ...)

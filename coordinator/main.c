@@ -361,6 +361,8 @@ static enum status start(struct process *process, struct error *error)
     process->descriptors = raise_descriptors();
     enum status status = take_signals(&process->lifecycle, error);
     if (status == STATUS_OK)
+        status = log_queue_lines(error); /* requests are logged under the scheduler's lock */
+    if (status == STATUS_OK)
         status = take_readiness(&process->lifecycle.readiness, error);
     if (status == STATUS_OK)
         status = served_model_open(settings.model, &process->model, error);
@@ -444,5 +446,6 @@ int main(int argc, char **argv)
         log_error("%s", error.text);
     stop(&process);
     log_info("ended");
+    log_close();
     return code;
 }

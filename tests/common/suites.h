@@ -6,6 +6,8 @@
 Suite *options_suite(void);
 Suite *basics_suite(void);
 Suite *log_suite(void);
+Suite *log_queue_suite(void);
+Suite *file_watch_suite(void);
 Suite *trace_suite(void);
 
 #endif

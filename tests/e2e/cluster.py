@@ -143,16 +143,16 @@ class Watch:
 
 
 class Cluster:
-    """millrace-coordinator with one replica; `with Cluster(ranks=2) as cluster`."""
+    """millrace-coordinator with one replica; `with Cluster(ranks=2) as cluster`. `log`: a descriptor that takes its log."""
 
-    def __init__(self, *options, ranks=2, model=DEMO, ready=True, environment=None, listen="127.0.0.1:0"):
+    def __init__(self, *options, ranks=2, model=DEMO, ready=True, environment=None, listen="127.0.0.1:0", log=None):
         read_end, write_end = os.pipe()
         self.log = tempfile.TemporaryFile("a+b")  # reading must not move where they write
         say_ready = ["--ready-fd", str(write_end)] if ready else []  # with it, a start that fails ends the program
         self.process = subprocess.Popen(
             [f"{BIN}/millrace-coordinator", "--listen", listen, "--model", model, "--spawn", "1", "--ranks",
              str(ranks), *say_ready, *options],
-            pass_fds=[write_end], stdout=self.log, stderr=self.log, env={**os.environ, **(environment or {})})
+            pass_fds=[write_end], stdout=log or self.log, stderr=log or self.log, env={**os.environ, **(environment or {})})
         os.close(write_end)
         self.ready_end = read_end
         self.address = self._read_address() if ready else None

@@ -1,8 +1,10 @@
 """What the logs of a cluster say: one JSON object a line, every request by its id, its caller's trace, and no texts."""
+import fcntl
 import json
 import os
 import re
 import signal
+import threading
 import unittest
 
 import grpc
@@ -22,6 +24,11 @@ def lines_of(cluster, mpirun_may_speak=False):
         except ValueError:
             assert mpirun_may_speak, line
     return lines
+
+
+def find_when_written(cluster, message, **fields):
+    """The same, when there is one: a line may be written after the answer that it tells of."""
+    return wait_until(lambda: find(cluster, message, **fields), message)
 
 
 def find(cluster, message, **fields):
@@ -48,14 +55,14 @@ class Logs(unittest.TestCase):
             self.assertRegex(span, "^[0-9a-f]{16}$")
             self.assertNotEqual(span, SPAN)
             wait_until(lambda: find(cluster, "request done", request=number), "the replica's last line")
-            [ended] = find(cluster, "request finished", request=number)
+            [ended] = find_when_written(cluster, "request finished", request=number)
             self.assertEqual((ended["program"], ended["level"], ended["replica"], ended["caller"]),
                              ("coordinator", "info", "r0", "127.0.0.1"))
             self.assertEqual((ended["length"], ended["step"], ended["steps"]), (24, 3, 3))
             self.assertEqual((ended["trace_id"], ended["span_id"]), (TRACE, span))
             self.assertAlmostEqual(ended["seconds"], finished.timings.total_ms / 1e3, delta=0.05)
             for message in ("request accepted", "request started"):
-                [line] = find(cluster, message, request=number)
+                [line] = find_when_written(cluster, message, request=number)
                 self.assertEqual(line["trace_id"], TRACE)
             [came] = find(cluster, "request came", request=number)
             self.assertEqual((came["program"], came["trace_id"], came["parent_span_id"]), ("r0.0", TRACE, span))
@@ -74,14 +81,14 @@ class Logs(unittest.TestCase):
                 number, _, back = self.generate(cluster, metadata, length=8, steps=1)
                 self.assertRegex(back, "^00-[0-9a-f]{32}-[0-9a-f]{16}-00$")
                 self.assertNotIn(TRACE, back)
-                self.assertEqual(find(cluster, "request finished", request=number)[0]["trace_id"], back.split("-")[1])
+                self.assertEqual(find_when_written(cluster, "request finished", request=number)[0]["trace_id"], back.split("-")[1])
                 seen.add(back)
             self.assertEqual(len(seen), 3)
 
     def test_refusals_and_endings(self):
         with Cluster("--log-format", "json", ranks=1) as cluster:
             expect_failure(lambda: list(cluster.generate(api.GenerateRequest(length=0))), grpc.StatusCode.INVALID_ARGUMENT)
-            [refused] = find(cluster, "request refused", code="INVALID_ARGUMENT")
+            [refused] = find_when_written(cluster, "request refused", code="INVALID_ARGUMENT")
             self.assertIn("length", refused["reason"])
             stream = cluster.generate(api.GenerateRequest(length=1024, steps=1024))
             number = next(stream).accepted.request_id
@@ -101,9 +108,30 @@ class Logs(unittest.TestCase):
                     number = event.accepted.request_id
                 elif kind == "frame" and event.frame.step == 5:
                     os.kill(cluster.workers()[1], signal.SIGKILL)
-            [lost] = find(cluster, "request failed over: its replica is gone", request=number)
+            [lost] = find_when_written(cluster, "request failed over: its replica is gone", request=number)
             self.assertEqual((lost["replica"], lost["level"]), ("r0", "warning"))
             self.assertGreaterEqual(lost["step"], 5)
+
+    def test_a_reader_that_stands_still_stops_nothing(self):
+        read_end, write_end = os.pipe()
+        size = fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+        with Cluster("--log-format", "json", ranks=1, environment={"MILLRACE_LOG": "debug"}, log=write_end) as cluster:
+            os.close(write_end)
+            for _ in range(size // 100):  # a line is longer than that: the pipe fills many times over
+                self.generate(cluster, length=8, steps=1)
+            held_back = size // 100
+            lines = []
+
+            def read():
+                with open(read_end, encoding="utf8") as log:
+                    lines.extend(log)
+
+            reader = threading.Thread(target=read)
+            reader.start()  # reads what waits, and on until the end
+        reader.join()
+        messages = [json.loads(line)["message"] for line in lines if line.startswith("{")]
+        self.assertEqual(messages.count("request finished"), held_back)
+        self.assertEqual(messages[-1], "ended")
 
     def test_text_is_for_people(self):
         with Cluster(ranks=1) as cluster:

@@ -210,8 +210,8 @@ class Numbers(unittest.TestCase):
                 page = samples(cluster)
                 self.assertEqual(page.sum("millrace_requests_refused_total", reason="unauthorised"), 2)
                 self.assertEqual(page.sum("millrace_requests_total", outcome="finished"), 1)
+                wait_until(lambda: re.search('"message":"request finished".*"caller":"anna"', cluster.text_of_log()), "the line")
                 log = cluster.text_of_log()
-                self.assertRegex(log, '"message":"request finished".*"caller":"anna"')
                 self.assertNotIn(token, log + page.text)
 
     def test_steps_and_jumps(self):
