@@ -136,7 +136,7 @@ static void count_ending(struct metrics *metrics, const struct scheduler_event *
     const struct sequence *sequence = event->sequence;
     enum outcome outcome = outcome_of(event->status);
     if (outcome == OUTCOME_FAILED)
-        count(&metrics->failures[(int)event->status < N_CODES ? event->status : STATUS_UNKNOWN], 1);
+        count(&metrics->failures[(unsigned)event->status < N_CODES ? event->status : STATUS_UNKNOWN], 1);
     if (outcome == OUTCOME_FINISHED) {
         observe(metrics, TOTAL_TIME, event->now - sequence->accepted_at);
         count(&metrics->tokens, (uint64_t)(sequence->request.length - sequence->request.n_pinned));

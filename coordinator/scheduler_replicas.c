@@ -52,7 +52,19 @@ static void set_failed(struct scheduler *scheduler, struct replica *replica, con
     scheduler_note_change(scheduler);
 }
 
-static enum status check_hello(const struct scheduler *scheduler, const struct replica_hello *hello,
+/* An outsider that was lost is expected back, but where names are made up anew (pods), most never come. */
+static void make_room(struct scheduler *scheduler)
+{
+    struct replica *replica = scheduler->replicas.first;
+    while (replica && (replica->operations || replica->supervised))
+        replica = replica->next;
+    if (!replica)
+        return;
+    replica_set_remove(&scheduler->replicas, replica);
+    scheduler->n_replicas--;
+}
+
+static enum status check_hello(struct scheduler *scheduler, const struct replica_hello *hello,
                                struct error *error)
 {
     if (!replica_name_is_valid(hello->name))
@@ -63,6 +75,8 @@ static enum status check_hello(const struct scheduler *scheduler, const struct r
     if (known && known->operations)
         return error_set(error, STATUS_ALREADY_EXISTS, "hello.replica: a replica \"%s\" is attached already",
                          hello->name);
+    if (!known && scheduler->n_replicas >= MAX_REPLICAS)
+        make_room(scheduler);
     if (!known && scheduler->n_replicas >= MAX_REPLICAS)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d replicas are known; no more fit",
                          scheduler->n_replicas);
@@ -115,7 +129,7 @@ void scheduler_ready(struct scheduler *scheduler, void *line, const struct repli
 {
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = scheduler_replica_of_line(scheduler, line);
-    if (replica) {
+    if (replica && replica->state != REPLICA_DRAINING) { /* else it says so on its way out */
         replica->state = REPLICA_READY;
         replica->was_ready = true;
         replica->capacity = *capacity;
@@ -208,6 +222,12 @@ enum status scheduler_report(struct scheduler *scheduler, void *line, const stru
     return status;
 }
 
+/* A replica may say anything; only a client cancels. */
+static bool is_failure(enum status status)
+{
+    return status > STATUS_CANCELLED && status <= STATUS_UNAUTHENTICATED;
+}
+
 /* A replica that refuses because it is leaving gets no more; its answer is no fault of the request. */
 static void reject(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
                    enum status status, const char *reason)
@@ -228,7 +248,7 @@ void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket
     struct replica *replica = scheduler_replica_of_line(scheduler, line);
     struct sequence *sequence = replica ? running_on(scheduler, replica, ticket) : NULL;
     if (sequence) {
-        reject(scheduler, replica, sequence, status == STATUS_OK ? STATUS_INTERNAL : status, reason);
+        reject(scheduler, replica, sequence, is_failure(status) ? status : STATUS_INTERNAL, reason);
         scheduler_dispatch(scheduler);
     }
     pthread_mutex_unlock(&scheduler->mutex);

@@ -76,6 +76,9 @@ static enum status check_report(const struct sequence *sequence, const struct st
                          "report of sequence %llu: step %u%s does not follow step %u of %d",
                          (unsigned long long)sequence->number, report->step, report->done ? " (done)" : "",
                          sequence->step, sequence->request.steps);
+    if (!(report->step_ms >= 0) || !isfinite(report->step_ms))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: a step of %g ms",
+                         (unsigned long long)sequence->number, report->step_ms);
     enum status status = check_until_jump(sequence, report, error);
     for (size_t i = 0; i < report->n_changed && status == STATUS_OK; i++)
         status = check_change(sequence, report, i, n_ids, error);

@@ -15,6 +15,8 @@
 #include "coordinator/services.h"
 #include "proto/replica.pb-c.h"
 
+enum { SEQUENCES_MAX = 1 << 20 }; /* of one replica; sums of them are far from overflowing */
+
 struct line {
     bool greeted, leaving;
     char fingerprint[17];
@@ -122,13 +124,16 @@ static enum status on_ready(struct rpc_call *call, struct coordinator *coordinat
     enum status status = check_fingerprint(call, coordinator, error);
     if (status != STATUS_OK)
         return status;
-    if (ready->max_sequences < 1 || ready->max_sequences > INT32_MAX || ready->max_batch_tokens < 1)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "ready: %u sequences and %u tokens at a time; 1 or more", ready->max_sequences,
-                         ready->max_batch_tokens);
+    if (ready->max_sequences < 1 || ready->max_sequences > SEQUENCES_MAX || ready->max_batch_tokens < 1 ||
+        ready->held_sequences > SEQUENCES_MAX)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT,
+            "ready: %u sequences and %u tokens at a time, %u sequences besides; 1 or more, and at "
+            "most %d sequences",
+            ready->max_sequences, ready->max_batch_tokens, ready->held_sequences, SEQUENCES_MAX);
     const struct replica_capacity capacity = {.max_sequences = (int)ready->max_sequences,
                                               .max_tokens = ready->max_batch_tokens,
-                                              .held_sequences = (int)(ready->held_sequences & INT32_MAX),
+                                              .held_sequences = (int)ready->held_sequences,
                                               .held_tokens = ready->held_tokens,
                                               .run_ahead_steps = ready->run_ahead_steps != 0};
     scheduler_ready(coordinator->scheduler, call, &capacity);

@@ -363,6 +363,33 @@ def test_rejected_and_load_failed():
         assert (status.accepted, status.failed) == (2, 2) and status.replicas[0].state == "failed"
 
 
+def test_what_a_replica_says_breaks_nothing():
+    with coordinator("--spawn", "0") as cluster:
+        for code in (0, 1, 17, 1 << 31, (1 << 32) - 1):
+            replica = FakeReplica(cluster, "r0", FINGERPRINT)
+            stream, _, _ = begin(cluster)
+            replica.say(rejected=replica_pb.Rejected(sequence=replica.next("submit").sequence, status=code, reason="no"))
+            expect_failure(lambda: next(stream), grpc.StatusCode.INTERNAL, "no")
+            replica.leave()
+        for ready in (dict(max_sequences=1 << 31), dict(max_sequences=1, held_sequences=1 << 31)):
+            replica = FakeReplica(cluster, "r1", FINGERPRINT, ready=False)
+            replica.say(ready=replica_pb.Ready(max_batch_tokens=4096, **ready))
+            replica.next("welcome")
+            assert replica.end().code() == grpc.StatusCode.INVALID_ARGUMENT
+        stream, _, _ = begin(cluster)
+        for milliseconds in (float("nan"), float("inf"), -1.0):
+            replica = FakeReplica(cluster, "r2", FINGERPRINT)
+            submit = replica.next("submit")
+            replica.say(report=replica_pb.Report(sequence=submit.sequence, step=1, step_ms=milliseconds))
+            assert replica.end().code() == grpc.StatusCode.INVALID_ARGUMENT
+        replica = FakeReplica(cluster, "r2", FINGERPRINT)
+        submit = replica.next("submit")
+        for step in range(1, submit.steps + 1):
+            replica.step(submit, step)
+            next_frame(stream, step)
+        assert kind_of(next(stream)) == "finished"
+
+
 def test_queue_full_and_order():
     with coordinator("--spawn", "0", "--max-queue", "2") as cluster:
         replica = FakeReplica(cluster, "r0", FINGERPRINT, max_sequences=1)

@@ -1,6 +1,7 @@
 /* The scheduler alone: clients and replicas are structs that write down what they are told. */
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -375,6 +376,54 @@ START_TEST(rejected_fails_or_moves_on)
     ck_assert_str_eq(only_state(), "draining");
     attach_ready("r1", &other, 1);
     ck_assert_uint_eq(other.number, clients[1].number);
+}
+END_TEST
+
+/* What a replica says of the status is a stranger's word; only a client cancels. */
+START_TEST(a_rejection_is_a_failure_whatever_it_says)
+{
+    static const unsigned said[] = {STATUS_OK, STATUS_CANCELLED, STATUS_UNAUTHENTICATED + 1, 0x80000000u,
+                                    UINT32_MAX};
+    static struct client client;
+    static struct fake_line line;
+    attach_ready("r0", &line, 1);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        accept(&client);
+        scheduler_rejected(scheduler, &line, client.number, (enum status)said[i], "no");
+        ck_assert_int_eq(client.status, STATUS_INTERNAL);
+        ck_assert_uint_eq(totals().failed, i + 1);
+    }
+}
+END_TEST
+
+/* Pods have a new name each time: the lost ones of long ago make room, those that are there or ours do not. */
+START_TEST(lost_outsiders_do_not_fill_the_table)
+{
+    static struct fake_line steady, passing, supervised;
+    char name[16];
+    scheduler_expect(scheduler, "ours");
+    attach_ready("steady", &steady, 1);
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "pod-%d", i);
+        attach(name, &passing);
+        scheduler_detach(scheduler, &passing, false, "lost");
+    }
+    ck_assert(scheduler_is_attached(scheduler, "steady"));
+    ck_assert_int_le(scheduler->n_replicas, 1024);
+    ck_assert_ptr_nonnull(replica_set_find(&scheduler->replicas, "pod-2999"));
+    ck_assert_ptr_null(replica_set_find(&scheduler->replicas, "pod-0"));
+    attach_ready("ours", &supervised, 1);
+}
+END_TEST
+
+START_TEST(a_drained_replica_is_not_ready_again)
+{
+    static struct fake_line line;
+    const struct replica_capacity capacity = {.max_sequences = 1, .max_tokens = LENGTH};
+    attach_ready("r0", &line, 1);
+    scheduler_leaving(scheduler, &line);
+    scheduler_ready(scheduler, &line, &capacity);
+    ck_assert_str_eq(only_state(), "draining");
 }
 END_TEST
 
@@ -875,6 +924,9 @@ int main(void)
     tcase_add_test(cases, a_request_that_kills_replicas_fails);
     tcase_add_test(cases, bad_reports_change_nothing);
     tcase_add_test(cases, rejected_fails_or_moves_on);
+    tcase_add_test(cases, a_rejection_is_a_failure_whatever_it_says);
+    tcase_add_test(cases, lost_outsiders_do_not_fill_the_table);
+    tcase_add_test(cases, a_drained_replica_is_not_ready_again);
     tcase_add_test(cases, without_hope_requests_are_told_why);
     tcase_add_test(cases, a_restart_keeps_hope_until_given_up);
     tcase_add_test(cases, names_are_checked_and_unique);
