@@ -261,24 +261,21 @@ static struct place place_of(const struct device *device)
     return place;
 }
 
-/* NCCL would say "Duplicate GPU detected" at the end of a long text. Every rank finds the same pair. */
-static enum status check_places(struct collective *base, const struct device *device, struct error *error)
+/* NCCL would say "Duplicate GPU detected" at the end of a long text. Every rank finds the same pair; places[n_ranks]. */
+static enum status check_places(struct collective *base, const struct device *device, struct place *places,
+                                struct error *error)
 {
-    struct place mine = place_of(device), *all = calloc((size_t)base->n_ranks, sizeof *all);
-    if (!all)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to compare the ranks' GPUs");
-    base->table->exchange(base, &mine, sizeof mine, all);
-    enum status status = STATUS_OK;
+    struct place mine = place_of(device);
+    base->table->exchange(base, &mine, sizeof mine, places);
     for (int rank = 1; rank < base->n_ranks; rank++)
-        for (int other = 0; other < rank && status == STATUS_OK; other++)
-            if (memcmp(&all[rank], &all[other], sizeof mine) == 0)
-                status = error_set(
+        for (int other = 0; other < rank; other++)
+            if (memcmp(&places[rank], &places[other], sizeof mine) == 0)
+                return error_set(
                     error, STATUS_INVALID_ARGUMENT,
                     "ranks %d and %d have the same GPU, %s of %s: NCCL needs one for each rank; use "
                     "fewer ranks, or --collective mpi",
-                    other, rank, all[rank].bus, all[rank].host);
-    free(all);
-    return status;
+                    other, rank, places[rank].bus, places[rank].host);
+    return STATUS_OK;
 }
 
 /* Rank 0 makes the id, or says that it cannot. */
@@ -299,27 +296,57 @@ static enum status share_id(struct collective *base, ncclUniqueId *id, struct er
     return STATUS_OK;
 }
 
+/* What can fail on one rank alone, before the others wait for it in ncclCommInitRank: memory, and a GPU that is lost. The ranks
+ * agree on it; on an error nothing is left. */
+static enum status prepare(struct collective *base, struct device *device, struct collective_nccl **made,
+                           struct place **places, struct error *error)
+{
+    enum status status = STATUS_OK;
+    cudaError_t result = cudaStreamSynchronize(device->stream);
+    *made = calloc(1, sizeof **made);
+    *places = calloc((size_t)base->n_ranks, sizeof **places);
+    if (!*made || !*places)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a communicator");
+    else if (result != cudaSuccess)
+        status = error_set(error, STATUS_UNAVAILABLE, "GPU %d, before NCCL starts: %s", device->index,
+                           cudaGetErrorString(result));
+    status = collective_agree(base, status, error);
+    if (status != STATUS_OK) {
+        free(*made);
+        free(*places);
+    }
+    return status;
+}
+
+static enum status start(struct collective_nccl *nccl, struct place *places, struct error *error)
+{
+    ncclUniqueId id;
+    enum status status = check_places(nccl->host, nccl->device, places, error);
+    if (status == STATUS_OK)
+        status = share_id(nccl->host, &id, error);
+    if (status != STATUS_OK ||
+        good(nccl, ncclCommInitRank(&nccl->communicator, nccl->base.n_ranks, id, nccl->base.rank),
+             "starting"))
+        return status;
+    leave(nccl);
+    return error_set(error, nccl->base.status, "%s", nccl->failure);
+}
+
 enum status collective_nccl_create(struct collective *base, struct device *device,
                                    struct collective **collective, struct error *error)
 {
-    ncclUniqueId id;
-    struct collective_nccl *made = calloc(1, sizeof *made);
-    enum status status = check_places(base, device, error);
-    if (status == STATUS_OK)
-        status = share_id(base, &id, error);
-    if (status == STATUS_OK && !made)
-        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a communicator");
-    if (status != STATUS_OK) {
-        free(made);
+    struct collective_nccl *made;
+    struct place *places;
+    enum status status = prepare(base, device, &made, &places, error);
+    if (status != STATUS_OK)
         return status;
-    }
     made->base = (struct collective){
         .table = &nccl_table, .rank = base->rank, .n_ranks = base->n_ranks, .local_rank = base->local_rank};
     made->host = base;
     made->device = device;
-    if (!good(made, ncclCommInitRank(&made->communicator, base->n_ranks, id, base->rank), "starting")) {
-        status = error_set(error, made->base.status, "%s", made->failure);
-        leave(made);
+    status = start(made, places, error);
+    free(places);
+    if (status != STATUS_OK) {
         free(made);
         return status;
     }

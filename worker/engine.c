@@ -209,11 +209,27 @@ static double count_phase(struct engine *engine, enum meter meter, double now, d
     return passed;
 }
 
+/* On a device whose operations are only enqueued the host's clocks tell what enqueuing took: such a step is not split. */
+static void count_phases(struct engine *engine, double seconds)
+{
+    const struct model *model = engine->model;
+    struct phases *counted = &engine->counted;
+    double named = 0;
+    if (model->backend->on_host) {
+        named = count_phase(engine, METER_MATMUL_NS, model->forward.seconds.matmul, &counted->matmul);
+        named +=
+            count_phase(engine, METER_ATTENTION_NS, model->forward.seconds.attention, &counted->attention);
+        named += count_phase(engine, METER_HEAD_NS, model->sampler.seconds, &counted->head);
+        named +=
+            count_phase(engine, METER_COMMUNICATION_NS, model->collective->seconds, &counted->communication);
+    }
+    meter_add(model->meters, METER_OTHER_NS, seconds > named ? (uint64_t)((seconds - named) * 1e9) : 0);
+}
+
 static void count_step(struct engine *engine, int n_reports, double seconds)
 {
     const struct model *model = engine->model;
     struct meters *meters = model->meters;
-    struct phases *counted = &engine->counted;
     uint64_t n_changed = 0;
     for (int i = 0; i < n_reports; i++)
         n_changed += engine->reports[i].n_changed;
@@ -225,11 +241,7 @@ static void count_step(struct engine *engine, int n_reports, double seconds)
     }
     meter_add(meters, METER_NEEDED_ROWS, (uint64_t)engine->steps.last.n_needed);
     meter_add(meters, METER_CHANGED, n_changed);
-    double named = count_phase(engine, METER_MATMUL_NS, model->forward.seconds.matmul, &counted->matmul);
-    named += count_phase(engine, METER_ATTENTION_NS, model->forward.seconds.attention, &counted->attention);
-    named += count_phase(engine, METER_HEAD_NS, model->sampler.seconds, &counted->head);
-    named += count_phase(engine, METER_COMMUNICATION_NS, model->collective->seconds, &counted->communication);
-    meter_add(meters, METER_OTHER_NS, seconds > named ? (uint64_t)((seconds - named) * 1e9) : 0);
+    count_phases(engine, seconds);
 }
 
 /* One step of everything in the batch, or of what was in it when the step began. Whose last step has begun makes room for

@@ -18,7 +18,7 @@ enum meter {
     METER_ROWS,   /* of these passes */
     METER_NEEDED_ROWS,
     METER_CHANGED, /* tokens */
-    /* Time spent in steps, by phase. */
+    /* Time spent in steps, by phase; all of it OTHER on a device whose operations are only enqueued. */
     METER_MATMUL_NS,
     METER_ATTENTION_NS,
     METER_HEAD_NS,

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "kernels/cpu/device.h"
+#include "kernels/cpu/host_memory.h"
 
 /* The cpu backend's table: memory is the host's and an operation is done when its call returns, so the only
  * thing that waits is the first failure. Operations go to the copy of the arithmetic that `open` chose. */
@@ -21,9 +22,10 @@ static enum dtype activation_type(const struct device *device)
 static struct device_memory memory(const struct device *device)
 {
     (void)device;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return (struct device_memory){.total_bytes = page * (size_t)sysconf(_SC_PHYS_PAGES),
-                                  .free_bytes = page * (size_t)sysconf(_SC_AVPHYS_PAGES)};
+    size_t total = host_memory_bytes();
+    size_t free_bytes = (size_t)sysconf(_SC_PAGESIZE) * (size_t)sysconf(_SC_AVPHYS_PAGES);
+    return (struct device_memory){.total_bytes = total,
+                                  .free_bytes = free_bytes < total ? free_bytes : total};
 }
 
 static enum status synchronize(struct device *device, struct error *error)

@@ -21,6 +21,8 @@ try:
 except ImportError:
     parse = None
 
+EMULATED = os.path.join(BIN, "../lib/libmillrace_cuda_emulated.so")
+
 
 def address_of(cluster):
     return wait_until(lambda: re.search(r"metrics at http://([^/]+)/metrics", cluster.text_of_log()), "the HTTP address")[1]
@@ -246,6 +248,17 @@ class Numbers(unittest.TestCase):
             phases = {dict(pairs)["phase"] for pairs in page.values["millrace_replica_phase_seconds_total"]}
             self.assertEqual(phases, {"matmul", "attention", "head", "communication", "other"})
             self.assertGreater(page.sum("millrace_replica_phase_seconds_total", phase="matmul"), 0)
+
+    @unittest.skipUnless(os.path.exists(EMULATED), "no emulated GPU")
+    def test_a_device_that_is_only_handed_its_work_has_no_phases(self):
+        with Cluster("--backend", "cuda", "--precision", "f32", "--http", "127.0.0.1:0", ranks=1,
+                     environment={"MILLRACE_CUDA_MODULE": EMULATED}) as cluster:
+            name = "millrace_replica_phase_seconds_total"
+            before = samples(cluster).sum(name)
+            cluster.text(length=8, steps=1)
+            wait_until(lambda: samples(cluster).sum(name) > before, "a pulse")
+            page = samples(cluster)
+            self.assertEqual(page.sum(name), page.sum(name, phase="other"))
 
     def test_status_shows_what_was_recent(self):
         command = [f"{BIN}/millrace", "status", "--endpoint"]

@@ -2,6 +2,7 @@
  * Sums and gathers over ranks in the memory of a device, of the backend that MILLRACE_TEST_BACKEND names (default: cpu), through the
  * host (mpi) and on the device (nccl): the same bits, those of the balanced tree, in place and in the stream's order.
  */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,41 @@ START_TEST(two_ranks_on_one_gpu_are_named)
 }
 END_TEST
 
+/* The emulated module's, where that is what is open. */
+static void fail_next_wait(void)
+{
+    enum { OUT_OF_MEMORY = 2 }; /* cudaErrorMemoryAllocation: an error that does not stay */
+    void *module = dlopen(getenv("MILLRACE_CUDA_MODULE"), RTLD_NOW | RTLD_NOLOAD);
+    ck_assert_msg(module != NULL, "%s", dlerror());
+    void (*fail_call)(const char *call, int nth, int error) = NULL;
+    *(void **)&fail_call = dlsym(module, "emulation_fail_call");
+    ck_assert_ptr_nonnull(fail_call);
+    fail_call("cudaStreamSynchronize", 1, OUT_OF_MEMORY);
+    dlclose(module);
+}
+
+/* The others do not wait for it where NCCL's ranks meet: all get its sentence, and may try again. */
+START_TEST(one_rank_that_cannot_start_stops_all)
+{
+    struct error error = {0};
+    struct collective *made = NULL;
+    const char *module = getenv("MILLRACE_CUDA_MODULE");
+    char expected[64];
+    if (backend->on_host || ranks->n_ranks == 1 || !module || !strstr(module, "emulated"))
+        return;
+    int failing = ranks->n_ranks - 1;
+    if (ranks->rank == failing)
+        fail_next_wait();
+    ck_assert_int_eq(collective_on_device(ranks, "nccl", backend, device, &made, &error), STATUS_UNAVAILABLE);
+    snprintf(expected, sizeof expected, "rank %d of %d: GPU 0, before NCCL starts", failing, ranks->n_ranks);
+    ck_assert_msg(strncmp(error.text, expected, strlen(expected)) == 0, "%s", error.text);
+    struct error again = error;
+    ck_assert_int_eq(collective_agree(ranks, STATUS_UNAVAILABLE, &again), STATUS_UNAVAILABLE);
+    ck_assert_str_eq(again.text, error.text); /* it says once whose it is */
+    check("nccl", "nccl");
+}
+END_TEST
+
 /* A host's name for each rank: the emulated machine has one GPU. */
 static void tell_ranks_apart(void)
 {
@@ -174,6 +210,7 @@ Suite *mpi_suite(void)
     tcase_add_test(cases, through_the_host);
     tcase_add_test(cases, on_the_device);
     tcase_add_test(cases, nccl_is_refused_where_it_cannot_be);
+    tcase_add_test(cases, one_rank_that_cannot_start_stops_all);
     tcase_add_test(cases, two_ranks_on_one_gpu_are_named);
     suite_add_tcase(suite, cases);
     return suite;
