@@ -30,8 +30,8 @@ static enum status check_state(const struct replica *replica, const char *name, 
     if (!replica)
         return error_set(error, STATUS_NOT_FOUND, "replica: there is no \"%.80s\"; see millrace status",
                          name);
-    bool is_down =
-        replica->state == REPLICA_DRAINED || (replica->state == REPLICA_FAILED && replica->supervised);
+    bool is_down = replica->state == REPLICA_DRAINED || replica->is_held || /* or about to be */
+                   (replica->state == REPLICA_FAILED && replica->supervised);
     if (replica->state == REPLICA_READY || replica->state == REPLICA_DRAINING || (restart && is_down))
         return STATUS_OK;
     return error_set(error, STATUS_FAILED_PRECONDITION, "replica: %s is %s, not ready%s%s", replica->name,

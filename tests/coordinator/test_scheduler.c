@@ -427,6 +427,26 @@ START_TEST(a_drained_replica_is_not_ready_again)
 }
 END_TEST
 
+/* Its line is gone, its process not yet: a restart that comes now is not too early. */
+START_TEST(a_replica_on_its_way_down_can_be_released)
+{
+    static struct fake_line line;
+    bool supervised;
+    uint32_t left;
+    scheduler_expect(scheduler, "r0");
+    attach_ready("r0", &line, 1);
+    ck_assert_int_eq(scheduler_drain(scheduler, "r0", false, &supervised, &left, NULL), STATUS_OK);
+    scheduler_detach(scheduler, &line, true, "");
+    ck_assert(scheduler_is_held(scheduler, "r0"));
+    ck_assert_int_eq(scheduler_drain(scheduler, "r0", true, &supervised, &left, NULL), STATUS_OK);
+    ck_assert(!scheduler_is_held(scheduler, "r0"));
+    ck_assert(scheduler_take_drained(scheduler, "r0"));
+    ck_assert_str_eq(only_state(), "starting");
+    ck_assert_int_eq(scheduler_drain(scheduler, "r0", true, &supervised, &left, NULL),
+                     STATUS_FAILED_PRECONDITION);
+}
+END_TEST
+
 START_TEST(without_hope_requests_are_told_why)
 {
     static struct client waiting, late = {0};
@@ -927,6 +947,7 @@ int main(void)
     tcase_add_test(cases, a_rejection_is_a_failure_whatever_it_says);
     tcase_add_test(cases, lost_outsiders_do_not_fill_the_table);
     tcase_add_test(cases, a_drained_replica_is_not_ready_again);
+    tcase_add_test(cases, a_replica_on_its_way_down_can_be_released);
     tcase_add_test(cases, without_hope_requests_are_told_why);
     tcase_add_test(cases, a_restart_keeps_hope_until_given_up);
     tcase_add_test(cases, names_are_checked_and_unique);

@@ -143,6 +143,21 @@ class Tokens(unittest.TestCase):
             code, _, errors = millrace("status", *arguments)
             self.assertEqual((code, words in errors), (1, True), errors)
 
+    def test_only_an_administrator_drains_and_restarts(self):
+        where = ("--endpoint", self.cluster.address, "--tls-ca", path("ca.pem"))
+        restarts = status(self.line, "boss").replicas[0].restarts
+        for command in ("drain", "restart"):
+            for token, words in (("anna", "PERMISSION_DENIED"), ("rack", "PERMISSION_DENIED"), (None, "UNAUTHENTICATED")):
+                code, _, errors = millrace(command, "r0", *where, *(("--token-file", path(f"{token}.token")) if token else ()))
+                self.assertEqual((code, words in errors), (1, True), errors)
+        self.assertEqual((status(self.line, "boss").replicas[0].state, status(self.line, "boss").replicas[0].restarts),
+                         ("ready", restarts))
+        for command, states in (("drain", ("starting", "drained")), ("restart", ("ready",))):  # the process may not have ended
+            code, _, errors = millrace(command, "r0", *where, "--token-file", path("boss.token"))
+            self.assertEqual(code, 0, errors)
+            self.assertIn(status(self.line, "boss").replicas[0].state, states)
+        self.assertEqual(len(generate(self.line, "anna").ids), 32)
+
     def test_plaintext_clients_are_refused(self):
         with grpc.insecure_channel(self.cluster.address) as plain:
             expect_failure(lambda: status(plain, timeout=10), grpc.StatusCode.UNAVAILABLE)
