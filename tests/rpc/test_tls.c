@@ -1,5 +1,6 @@
 /* TLS between server and client of common/rpc: who is let in, who is believed, and what is said of what is wrong. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,19 @@ static void on_who(struct rpc_call *call, const ProtobufCMessage *request, void 
     rpc_reply(call, &answer.base);
 }
 
+/* Sends until it may no more. */
+static void on_flood(struct rpc_call *call, const ProtobufCMessage *request, void *context)
+{
+    (void)request, (void)context;
+    static char half_a_megabyte[1 << 19];
+    Millrace__V1__DetokenizeResponse answer = MILLRACE__V1__DETOKENIZE_RESPONSE__INIT;
+    answer.text = (ProtobufCBinaryData){sizeof half_a_megabyte, (uint8_t *)half_a_megabyte};
+    while (rpc_send(call, &answer.base) == STATUS_OK)
+        ;
+}
+
 static const struct rpc_method methods[] = {
+    {"/test.Tls/Flood", RPC_SERVER_STREAM, &millrace__v1__tokenize_request__descriptor, on_flood, NULL, NULL},
     {"/test.Tls/Who", RPC_UNARY, &millrace__v1__tokenize_request__descriptor, on_who, NULL, NULL},
     {0},
 };
@@ -214,6 +227,38 @@ START_TEST(a_certificate_may_be_optional)
 }
 END_TEST
 
+/* What TLS has buffered must not make a slow reader cost more, nor others wait. */
+START_TEST(slow_readers_are_cut_off_and_hold_nobody_up)
+{
+    enum { N_SLOW = 8 };
+    char answer[256];
+    Millrace__V1__TokenizeRequest request = MILLRACE__V1__TOKENIZE_REQUEST__INIT;
+    const struct rpc_server_tls tls = {.cert = path_of("server.pem"), .key = path_of("server.key")};
+    const struct rpc_security security = {.tls_ca = path_of("ca.pem")};
+    const struct rpc_channel_options options = {.security = &security};
+    struct rpc_channel *channels[N_SLOW];
+    struct rpc_stream *streams[N_SLOW];
+    ck_assert_int_eq(open_server(&tls, NULL), STATUS_OK);
+    for (int i = 0; i < N_SLOW; i++) {
+        ck_assert_int_eq(rpc_channel_open(rpc_server_address(server), &options, &channels[i], NULL),
+                         STATUS_OK);
+        ck_assert_int_eq(rpc_stream_open(channels[i], "/test.Tls/Flood", &request.base,
+                                         &millrace__v1__detokenize_response__descriptor, INFINITY,
+                                         &streams[i], NULL),
+                         STATUS_OK);
+    }
+    assert_answered(&security, answer);
+    for (int i = 0; i < N_SLOW; i++) {
+        struct error error = {0};
+        ck_assert_int_eq(rpc_stream_status(streams[i], &error), STATUS_RESOURCE_EXHAUSTED);
+        ck_assert_str_eq(error.text, "the client reads too slowly: too many messages wait for it");
+        rpc_stream_close(streams[i]);
+        rpc_channel_close(channels[i]);
+    }
+    rpc_server_close(server, 0);
+}
+END_TEST
+
 START_TEST(the_expected_name_can_be_told)
 {
     char answer[256];
@@ -342,6 +387,7 @@ int main(void)
     tcase_add_test(cases, what_is_wrong_between_client_and_server_is_said);
     tcase_add_test(cases, mutual_tls_lets_in_whom_the_authority_signed);
     tcase_add_test(cases, a_certificate_may_be_optional);
+    tcase_add_test(cases, slow_readers_are_cut_off_and_hold_nobody_up);
     tcase_add_test(cases, the_expected_name_can_be_told);
     tcase_add_test(cases, the_servers_certificate_is_replaced_while_it_runs);
     tcase_add_test(cases, the_clients_files_are_replaced_while_it_runs);
