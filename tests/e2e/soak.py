@@ -174,6 +174,7 @@ class Chaos:
         self.cluster, self.dice, self.counts = cluster, random.Random(f"{seed}/chaos"), {}
         self.resume = []  # (when, pid): stopped processes
         self.guest, self.n_guests = None, 0
+        self.drained, self.rolled = None, "r1"
         self.next_at = time.monotonic() + 1
 
     def step(self):
@@ -187,7 +188,8 @@ class Chaos:
 
     def strike(self):
         name, weight = zip(("kill_a_rank", 3), ("kill_a_leader", 3), ("kill_mpirun", 2), ("stop_a_rank", 2), ("pause_a_rank", 2),
-                           ("pause_mpirun", 1), ("pause_the_coordinator", 1), ("guest_joins_or_leaves", 4))
+                           ("pause_mpirun", 1), ("pause_the_coordinator", 1), ("guest_joins_or_leaves", 4),
+                           ("drain_and_restart", 2), ("roll_on", 2))
         chosen = self.dice.choices(name, weight)[0]
         try:
             if getattr(self, chosen)():
@@ -241,6 +243,31 @@ class Chaos:
     def pause_the_coordinator(self):
         return self.pause(self.cluster.process.pid, 2)
 
+    def ask(self, name, restart):
+        """Whether it was done: a replica that just starts cannot be drained, and a coordinator that is stopped says nothing."""
+        if any(pid == self.cluster.process.pid for _, pid in self.resume):
+            return False
+        try:
+            self.cluster.unary("DrainReplica", api.DrainReplicaRequest(replica=name, restart=restart), api.DrainReplicaResponse, 5)
+            return True
+        except grpc.RpcError as error:
+            assert error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.DEADLINE_EXCEEDED), error
+            return False
+
+    def drain_and_restart(self):
+        """Out, and at the next turn in again, as an administrator does."""
+        if self.drained:
+            name, self.drained = self.drained, None
+            return self.ask(name, True)
+        name = self.dice.choice(("r0", "r1"))
+        self.drained = name if self.ask(name, False) else None
+        return bool(self.drained)
+
+    def roll_on(self):
+        """One turn of a rolling restart."""
+        self.rolled = "r1" if self.rolled == "r0" else "r0"
+        return self.ask(self.rolled, True)
+
     def guest_joins_or_leaves(self):
         """A replica that is not the coordinator's: told to stop, drained, or killed."""
         if self.guest and self.guest.process.poll() is not None:
@@ -257,6 +284,9 @@ class Chaos:
     def end(self):
         for _, pid in self.resume:
             self.signal(pid, signal.SIGCONT)
+        self.resume = []
+        if self.drained:
+            self.ask(self.drained, True)
         if self.guest:
             self.guest.end()
 
@@ -328,7 +358,7 @@ def soak(seconds, seed, pool_path):
                 chaos.step()
             elif chaos:
                 chaos.end()
-                chaos.resume, chaos.guest = [], None
+                chaos.resume, chaos.guest, chaos.drained = [], None, None
             watched.look()
             time.sleep(0.02)
         total, notes = gather(clients)
