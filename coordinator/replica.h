@@ -67,8 +67,8 @@ struct replica {
     double attached_at;
     bool was_drained; /* since it attached, so that its end is no failure */
     bool is_held;     /* its supervisor is not to start it again */
-    bool was_ready; /* since its supervisor last started it */
-    bool is_stuck;  /* it was silent too long, and its supervisor has not been told yet */
+    bool was_ready;   /* since its supervisor last started it */
+    bool is_stuck;    /* it was silent too long, and its supervisor has not been told yet */
     char last_error[256];
 };
 
