@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/stage.cuh"
 #include "kernels/cuda/vector.cuh"
 
 /*
@@ -20,9 +21,11 @@
  */
 namespace head
 {
-enum { LANES = 32, WARPS = 4, THREADS = WARPS * LANES, TILE = VOCABULARY_TILE };
-enum { DEPTH = 32, CHUNKS = DEPTH / 8, STAGES = 4 }; /* k of a step, and steps that are under way */
-enum { LOGITS_LD = TILE + 8 };                       /* so that an mma's rows are stored to different banks */
+using namespace stage;
+
+enum { WARPS = 4, THREADS = WARPS * LANES, TILE = VOCABULARY_TILE };
+enum { STAGES = 4 };           /* steps that are under way */
+enum { LOGITS_LD = TILE + 8 }; /* so that an mma's rows are stored to different banks */
 enum { ROW_LANES = 8, ROWS_AT_ONCE = THREADS / ROW_LANES, PART = TILE / ROW_LANES };
 
 /* struct head_scan as kernels need it. */
@@ -62,12 +65,6 @@ struct rows {
         return i >= n ? -1 : list != NULL ? list[first + i] : first + i;
     }
 };
-
-/* 16 bytes of a tile in shared memory; so placed that the eight rows which ldmatrix reads at once lie in different banks. */
-__device__ inline unsigned char *chunk_at(unsigned char *tile, int row, int chunk)
-{
-    return tile + row * (DEPTH * 2) + (chunk ^ (row / 2 % CHUNKS)) * 16;
-}
 
 /* Ways to bring 8 elements of row `row` of a matrix, from k on, there; zeros after n and for row -1. */
 struct by_chunk { /* rows begin on 16 bytes */
@@ -109,32 +106,6 @@ __device__ inline void load_step(const view &a, const rows &rows, int tile, int 
         int column = tile * TILE + i / CHUNKS;
         by_chunk::load(chunk_at(stage, i / CHUNKS, i % CHUNKS), w, a.ld_w, column < a.n_out ? column : -1,
                        k + i % CHUNKS * 8, a.n_in);
-    }
-}
-
-template <class Shape>
-__device__ inline void multiply_step(unsigned char *stage, int warp_row, int warp_column,
-                                     float (&sum)[Shape::M][Shape::N][4])
-{
-    int lane = threadIdx.x % LANES;
-    unsigned char *w_tile = stage + Shape::ROWS * DEPTH * 2;
-#pragma unroll
-    for (int k16 = 0; k16 < DEPTH / 16; k16++) {
-        uint32_t x[Shape::M][4], w[Shape::N / 2][4];
-#pragma unroll
-        for (int m = 0; m < Shape::M; m++)
-            load_matrix_x4(x[m], chunk_at(stage, warp_row + m * 16 + lane % 16, k16 * 2 + lane / 16));
-#pragma unroll
-        for (int n = 0; n < Shape::N / 2; n++)
-            load_matrix_x4(w[n], chunk_at(w_tile, warp_column + n * 16 + lane / 16 * 8 + lane % 8,
-                                          k16 * 2 + lane / 8 % 2));
-#pragma unroll
-        for (int m = 0; m < Shape::M; m++)
-#pragma unroll
-            for (int n = 0; n < Shape::N; n++) {
-                const uint32_t columns[2] = {w[n / 2][n % 2 * 2], w[n / 2][n % 2 * 2 + 1]};
-                mma_bf16(sum[m][n], x[m], columns);
-            }
     }
 }
 

@@ -1,15 +1,13 @@
 #include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/e4m3.cuh"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/stage.cuh"
 #include "kernels/cuda/vector.cuh"
 
 /*
  * A block of warps has a tile of y. It walks k in steps of DEPTH: while the tensor cores multiply one step's parts of x and w,
  * the copies of the next STAGES - 1 steps are under way (cp.async), each step in its own stage of shared memory. One barrier a
  * step: behind it the oldest stage's bytes are there for all, and the stage that the step before read may be filled again.
- *
- * Shared memory. A row of a stage is DEPTH bf16 = 64 bytes = 4 chunks of 16. Chunk c of row r lies at place c ^ (r / 2 % 4):
- * the 8 rows that ldmatrix reads at once then lie in 8 different groups of 4 banks, and so do the chunks that are written.
  *
  * Order of the sum: steps of 16 k, each by one mma.sync onto the float32 before. Neither the tile's size nor the place of a row in it enters,
  * rows and columns beyond the matrix are zeros that nobody stores: a row's bits depend on the row and the weight.
@@ -20,7 +18,9 @@
  * E4M3: q and w are widened to bf16, which holds every e4m3 exactly, on their way into shared memory; scales come at the end. This is the path for
  * GPUs without fp8 and for shapes that the library refuses: it saves memory, not time.
  */
-enum { DEPTH = 32, CHUNKS = DEPTH / 8, STAGES = 4, BAND = 8, LANES = 32 };
+using namespace stage;
+
+enum { STAGES = 4, BAND = 8 };
 
 /* ROWS x COLUMNS of y by WARP_ROWS x WARP_COLUMNS warps. */
 template <int ROWS_, int COLUMNS_, int WARP_ROWS_, int WARP_COLUMNS_> struct shape {
@@ -42,11 +42,6 @@ struct arguments {
     void *y;
     bool pairs; /* two neighbouring elements of y may be stored at once */
 };
-
-__device__ inline unsigned char *chunk_at(unsigned char *tile, int row, int chunk)
-{
-    return tile + row * (DEPTH * 2) + (chunk ^ (row / 2 % CHUNKS)) * 16;
-}
 
 /* Ways to bring 8 elements of a row, from column k on, into 16 bytes of shared memory as bf16; zeros after n and for rows that are not `there`. */
 
@@ -112,33 +107,6 @@ __device__ inline void load_step(unsigned char *stage, const struct arguments &a
     load_rows<HowX, Shape::ROWS, Shape::THREADS>(stage, a.x, a.ld_x, first_row, a.rows, k, a.n_in);
     load_rows<HowW, Shape::COLUMNS, Shape::THREADS>(stage + Shape::ROWS * DEPTH * 2, a.w, a.ld_w,
                                                     first_column, a.n_out, k, a.n_in);
-}
-
-/* sum += this warp's part of a step */
-template <class Shape>
-__device__ inline void multiply_step(unsigned char *stage, int warp_row, int warp_column,
-                                     float (&sum)[Shape::M][Shape::N][4])
-{
-    int lane = threadIdx.x % LANES;
-    unsigned char *w_tile = stage + Shape::ROWS * DEPTH * 2;
-#pragma unroll
-    for (int k16 = 0; k16 < DEPTH / 16; k16++) {
-        uint32_t x[Shape::M][4], w[Shape::N / 2][4];
-#pragma unroll
-        for (int m = 0; m < Shape::M; m++)
-            load_matrix_x4(x[m], chunk_at(stage, warp_row + m * 16 + lane % 16, k16 * 2 + lane / 16));
-#pragma unroll
-        for (int n = 0; n < Shape::N / 2; n++)
-            load_matrix_x4(w[n], chunk_at(w_tile, warp_column + n * 16 + lane / 16 * 8 + lane % 8,
-                                          k16 * 2 + lane / 8 % 2));
-#pragma unroll
-        for (int m = 0; m < Shape::M; m++)
-#pragma unroll
-            for (int n = 0; n < Shape::N; n++) {
-                const uint32_t columns[2] = {w[n / 2][n % 2 * 2], w[n / 2][n % 2 * 2 + 1]};
-                mma_bf16(sum[m][n], x[m], columns);
-            }
-    }
 }
 
 __device__ inline void store_pair(float *y, float a, float b, bool two, bool together)
