@@ -34,7 +34,7 @@ allow kernels kernels/ common/
 allow worker worker/ kernels/ common/ proto/
 allow coordinator coordinator/ common/ proto/
 allow cli cli/ common/ proto/
-allow bench bench/ kernels/ common/
+allow bench bench/ kernels/ common/ proto/
 only 'grpc/' 'common/rpc/'
 only 'openssl/' 'common/rpc/'
 only 'mpi\.h' 'worker/(collective_mpi|main)\.c'

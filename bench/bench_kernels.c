@@ -7,7 +7,7 @@
 #include "common/philox.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/pool.h"
-#include "tests/bench/peak.h"
+#include "bench/peak.h"
 
 /*
  * bench_kernels [THREADS [SECONDS_PER_ROW [FILTER]]]

@@ -1,4 +1,4 @@
-#include "tests/bench/load/cpu.h"
+#include "bench/load/cpu.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "tests/bench/peak.h"
+#include "bench/peak.h"
 
 enum { CHAINS = 12 }; /* more than latency x units, less than the registers */
 

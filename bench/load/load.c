@@ -1,5 +1,5 @@
 /*
- * bench_load: so many clients at once against a running cluster; a row of figures as CSV. tests/bench/load.sh runs it for
+ * bench_load: so many clients at once against a running cluster; a row of figures as CSV. bench/load.sh runs it for
  * 1, 8, 64 and 256 clients, each on a cluster of its own, and makes the table.
  */
 #include <math.h>
@@ -10,8 +10,8 @@
 #include "common/clock.h"
 #include "common/options.h"
 #include "proto/millrace.pb-c.h"
-#include "tests/bench/load/clients.h"
-#include "tests/bench/load/cpu.h"
+#include "bench/load/clients.h"
+#include "bench/load/cpu.h"
 
 static struct {
     const char *address;

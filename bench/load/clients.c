@@ -1,4 +1,4 @@
-#include "tests/bench/load/clients.h"
+#include "bench/load/clients.h"
 
 #include <math.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The device benchmark runs every operation and prints a whole row for each. usage: device.sh BENCH_DEVICE
+# The device benchmark runs every operation and prints a whole row for each. usage: bench_device.sh BENCH_DEVICE
 set -eu
 out=$("$1" --backend cpu --size nano --batch 1,2 --length 37 --seconds 0.002 --quick)
 rows=$(printf '%s\n' "$out" | grep -cE '^nano,auto,[12],[a-z_+ ]+,"[^"]+",[0-9.]+,[0-9.]+,[0-9.]+,[0-9.]+,[0-9.]*$')

@@ -91,7 +91,7 @@ def measure(nvcc, source, file, architecture, directory):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nvcc", default=shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc")
-    parser.add_argument("--source", default=pathlib.Path(__file__).resolve().parents[2], type=pathlib.Path)
+    parser.add_argument("--source", default=pathlib.Path(__file__).resolve().parents[1], type=pathlib.Path)
     parser.add_argument("--architectures", default="80,90a")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("files", nargs="*", type=pathlib.Path)

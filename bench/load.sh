@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Figures under load: tests/bench/load.sh [SECONDS [CLIENTS]] > load.md
+# Figures under load: bench/load.sh [SECONDS [CLIENTS]] > load.md
 #   SECONDS for each number of clients (20), CLIENTS "1 8 64 256". CSV in load.csv where it is run; a Markdown table on standard
 #   output. Each row on a cluster of its own (MILLRACE_LOAD_OPTIONS: more options for the coordinator).
 set -euo pipefail
-source=$(cd "$(dirname "$0")/../.." && pwd)
+source=$(cd "$(dirname "$0")/.." && pwd)
 bin=${MILLRACE_BIN:-$source/build/release/bin}
 seconds=${1:-20}
 work=$(mktemp -d)
