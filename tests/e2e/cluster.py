@@ -22,7 +22,7 @@ BIN = os.environ["MILLRACE_BIN"]
 SOURCE = os.environ["MILLRACE_SOURCE"]
 DEMO = os.path.join(SOURCE, "models/books-mini")
 PATIENCE = 60  # seconds; only a defect takes as long
-LONG = 280  # of a whole text: a loaded machine may be twenty times slower, and what cannot be finished in time is refused
+TEXT_PATIENCE = 280  # of a whole text: a loaded machine may be twenty times slower, and what cannot be finished in time is refused
 
 
 def _messages():
@@ -219,13 +219,13 @@ class Cluster:
 
     # Calls
 
-    def generate(self, request, timeout=LONG):
+    def generate(self, request, timeout=TEXT_PATIENCE):
         call = self.channel.unary_stream("/millrace.v1.Millrace/Generate",
                                          request_serializer=lambda m: m if isinstance(m, bytes) else m.SerializeToString(),
                                          response_deserializer=api.GenerateEvent.FromString)
         return call(request, timeout=timeout)
 
-    def text(self, timeout=LONG, **fields):
+    def text(self, timeout=TEXT_PATIENCE, **fields):
         """The whole stream of one request, checked: its Finished."""
         return check_stream(list(self.generate(api.GenerateRequest(**fields), timeout)))
 

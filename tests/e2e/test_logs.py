@@ -9,7 +9,7 @@ import unittest
 
 import grpc
 
-from cluster import LONG, Cluster, api, check_stream, expect_failure, wait_until
+from cluster import TEXT_PATIENCE, Cluster, api, check_stream, expect_failure, wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -42,7 +42,7 @@ class Logs(unittest.TestCase):
         call = cluster.channel.unary_stream("/millrace.v1.Millrace/Generate",
                                             request_serializer=lambda m: m.SerializeToString(),
                                             response_deserializer=api.GenerateEvent.FromString)(
-                                                api.GenerateRequest(**fields), timeout=LONG, metadata=metadata)
+                                                api.GenerateRequest(**fields), timeout=TEXT_PATIENCE, metadata=metadata)
         events = list(call)
         return events[0].accepted.request_id, check_stream(events), dict(call.initial_metadata())["traceparent"]
 

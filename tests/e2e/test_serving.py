@@ -9,7 +9,7 @@ import unittest
 
 import grpc
 
-from cluster import LONG, BIN, Cluster, api, check_stream, expect_failure, wait_until
+from cluster import TEXT_PATIENCE, BIN, Cluster, api, check_stream, expect_failure, wait_until
 
 LONG = dict(length=256, steps=200)
 
@@ -125,7 +125,7 @@ class Deadlines(unittest.TestCase):
 class Leaving(unittest.TestCase):
     def command(self, cluster, *arguments):
         return subprocess.run([f"{BIN}/millrace", *arguments, "--endpoint", cluster.address], capture_output=True, text=True,
-                              timeout=LONG)
+                              timeout=TEXT_PATIENCE)
 
     def test_a_drained_replica_hands_its_text_over_and_stays_down(self):
         with Cluster("--spawn", "2", ranks=1) as cluster:
