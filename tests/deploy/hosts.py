@@ -11,7 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.environ["MILLRACE_SOURCE"], "tests/e2e"))
 import grpc  # noqa: E402
-from cluster import BIN, DEMO, Cluster, alive, api, check_stream, children_of, wait_until  # noqa: E402
+from cluster import BIN, DEMO, Cluster, alive, api, check_stream, children_of, try_namespaces, wait_until  # noqa: E402
 from switch import Switch  # noqa: E402
 
 REQUEST = dict(prompt="Once upon a time", seed=33, steps=40, length=256)
@@ -20,7 +20,7 @@ NOTICED = 20  # seconds: mpirun's keepalive (2 + 3 x 1 s), its own end, and a lo
 
 def can_make_hosts():
     try:
-        Switch(["a"]).remove()
+        try_namespaces(lambda: Switch(["a"]).remove())
         return True
     except (OSError, subprocess.CalledProcessError) as error:
         print("skipped: no hosts can be made here:", error)

@@ -37,6 +37,17 @@ def _messages():
 api, replica_api, health_api, _ = _messages()
 
 
+def try_namespaces(make):
+    """Runs `make`, which makes a network namespace; where that is refused (in a chroot), nothing stays mounted for it."""
+    mounted = os.path.ismount("/run/netns")
+    try:
+        make()
+    except (OSError, subprocess.CalledProcessError):
+        if not mounted:
+            subprocess.run(["umount", "/run/netns"], capture_output=True)
+        raise
+
+
 def wait_until(condition, what, patience=PATIENCE):
     """Looks again and again; the condition is another process's, which nothing here can wait on."""
     end = time.monotonic() + patience

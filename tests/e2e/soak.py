@@ -43,7 +43,7 @@ def make_pool(seed, n):
 
 def add_references(pool):
     """What a cluster that nobody disturbs writes."""
-    with Cluster(ranks=2) as cluster:
+    with Cluster("--max-queue", str(len(pool)), ranks=2) as cluster:
         calls = [cluster.generate(api.GenerateRequest(**request), PATIENT_SECONDS) for request in pool]
         for request, call in zip(pool, calls):
             request["reference"] = [list(event.finished.ids) for event in call if event.WhichOneof("kind") == "finished"][0]
