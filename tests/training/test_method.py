@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import tiny
 import torch
 from fsdfm import distil, estimates, losses, optim, solver
-from fsdfm.model import Transformer
+from fsdfm.model import Transformer, attention
 from fsdfm.path import Path, draw_steps, draw_times, stratified
 
 
@@ -23,11 +23,36 @@ class Losses(unittest.TestCase):
         # one text of two tokens: the first is still noise (1 instead of 2), the second has arrived (3)
         self.p = torch.tensor([[[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.1, 0.4]]])
         self.x_1, self.x_t = torch.tensor([[2, 3]]), torch.tensor([[1, 3]])
+        self.looks = [*losses.log_probabilities(self.p.log(), self.x_1, self.x_t), self.x_1 == self.x_t]
+
+    def test_log_probabilities_and_their_gradient(self):
+        logits = torch.randn(2, 3, 5, dtype=torch.float64, generator=random())
+        x_1, x_t = torch.tensor([[0, 1, 4], [2, 2, 3]]), torch.tensor([[0, 3, 1], [4, 2, 0]])
+        expected = torch.log_softmax(logits.float(), -1)
+        for found, at in zip(losses.log_probabilities(logits, x_1, x_t), (x_1, x_t)):
+            torch.testing.assert_close(found, expected.gather(-1, at[..., None])[..., 0])
+        grads = []
+        for of in (losses.log_probabilities, lambda p, *ids: [p.log_softmax(-1).gather(-1, i[..., None])[..., 0] for i in ids]):
+            given = logits.clone().requires_grad_()
+            text, here = of(given, x_1, x_t)
+            (text * 2 - here.exp()).sum().backward()
+            grads.append(given.grad)
+        torch.testing.assert_close(grads[0], grads[1], atol=1e-6, rtol=1e-5)
+
+    def test_attention_and_its_gradient(self):
+        q, k, v = (torch.randn(2, 3, 5, 4, dtype=torch.float64, generator=random(i)).requires_grad_() for i in range(3))
+        plain = torch.softmax(q @ k.transpose(-1, -2) / 2, -1) @ v
+        torch.testing.assert_close(attention(q, k, v), plain, atol=1e-6, rtol=1e-5)
+        probe = torch.randn(plain.shape, dtype=torch.float64, generator=random(9))
+        found = torch.autograd.grad((attention(q, k, v) * probe).sum(), (q, k, v))
+        expected = torch.autograd.grad((plain * probe).sum(), (q, k, v))
+        for one, other in zip(found, expected):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
     def test_generalized_kl(self):
         # weight 1/(1 - t) = 4 at t = 3/4; noise: -(0.2 + ln 0.3), arrived: -(0.4 - 1)
         weight = path().weight(torch.tensor([0.75]))
-        found = losses.generalized_kl(self.p.log(), self.x_1, self.x_t, weight)
+        found = losses.generalized_kl(*self.looks, weight)
         expected = torch.tensor([[-4 * (0.2 + math.log(0.3)), 4 * 0.6]])
         torch.testing.assert_close(found, expected)
 
@@ -37,12 +62,11 @@ class Losses(unittest.TestCase):
         torch.testing.assert_close(path().weight(torch.tensor([0.5, 0.99]), 8.0), torch.tensor([2.0, 8.0]))
 
     def test_cross_entropy_and_path_loss(self):
-        ce = losses.cross_entropy(self.p.log(), self.x_1)
-        torch.testing.assert_close(ce, torch.tensor([[-math.log(0.3), -math.log(0.4)]]))
+        ce = torch.tensor([[-math.log(0.3), -math.log(0.4)]])
         stage = SimpleNamespace(kl=2.0, cross_entropy=0.5)
         weight = torch.tensor([4.0])
-        both = losses.path_loss(self.p.log(), self.x_1, self.x_t, weight, stage)
-        torch.testing.assert_close(both, 2 * losses.generalized_kl(self.p.log(), self.x_1, self.x_t, weight) + 0.5 * ce)
+        both = losses.path_loss(*self.looks, weight, stage)
+        torch.testing.assert_close(both, 2 * losses.generalized_kl(*self.looks, weight) + 0.5 * ce)
 
     def test_forward_kl(self):
         target, p = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
@@ -59,9 +83,8 @@ class Losses(unittest.TestCase):
             total = 0.0
             for x_1 in range(2):
                 for x_t in range(2):
-                    one = losses.generalized_kl(
-                        table[x_t].log()[None, None], torch.tensor([[x_1]]), torch.tensor([[x_t]]), torch.tensor([2.0])
-                    )
+                    log_p, same = table[x_t].log()[None], torch.tensor([x_1 == x_t])
+                    one = losses.generalized_kl(log_p[:, x_1], log_p[:, x_t], same, torch.tensor([2.0]))
                     total += float(joint[x_1, x_t] * one)
             return total
 
@@ -89,10 +112,8 @@ class Estimates(unittest.TestCase):
 
     def estimate(self, kind, average, t=0.25, dt=0.5):
         network = Looked(self.looks)
-        log_p = estimates.estimate(
-            kind, average, network, path(vocabulary=3), self.x, torch.tensor([t]), torch.tensor([dt]), random()
-        )
-        return network, log_p
+        looks = estimates.Looks(network, path(vocabulary=3), self.x, torch.tensor([t]), torch.tensor([dt]), random())
+        return network, estimates.mean(kind, average, estimates.look(kind, looks))
 
     def test_rk4_weighs_start_middle_middle_end(self):
         network, log_p = self.estimate("rk4", "logits")
@@ -125,7 +146,8 @@ class Estimates(unittest.TestCase):
         network = Looked(self.looks)
         network.table[1] = torch.tensor([60.0, 0.0, 0.0])
         x = torch.zeros(1, 64, dtype=torch.long)
-        estimates.estimate("rk4", "logits", network, path(vocabulary=3), x, torch.tensor([0.5]), torch.tensor([0.5]), random())
+        half = torch.tensor([0.5])
+        estimates.look("rk4", estimates.Looks(network, path(vocabulary=3), x, half, half, random()))
         self.assertGreater(int((network.looks[1][2] == 1).sum()), 16)
         self.assertEqual(int(network.looks[2][2].sum()), 0)
 
@@ -137,7 +159,7 @@ class Steps(unittest.TestCase):
         p = torch.tensor([0.2, 0.5, 0.3])
         x = torch.zeros(1, self.N, dtype=torch.long)
         moved = solver.step(
-            solver_name, path(vocabulary=3), x, p.expand(1, self.N, -1), torch.tensor([t]), torch.tensor([h]), random()
+            solver_name, path(vocabulary=3), x, p.log().expand(1, self.N, -1), torch.tensor([t]), torch.tensor([h]), random()
         )
         return torch.bincount(moved[0], minlength=3).float() / self.N
 
@@ -158,7 +180,7 @@ class Steps(unittest.TestCase):
 
     def test_last_step_of_a_mask_source_writes_what_is_masked(self):
         masked = path("mask", vocabulary=3)
-        p = torch.tensor([0.0, 1.0, 0.0, 5.0]).expand(1, 2, -1)
+        p = torch.tensor([0.0, 1.0, 0.0, 5.0]).log().expand(1, 2, -1)
         self.assertEqual(solver.last(masked, torch.tensor([[3, 2]]), p, random()).tolist(), [[1, 2]])
 
     def test_a_cold_last_step_takes_the_likeliest(self):

@@ -44,13 +44,15 @@ class Distil:
         begin_as(self.model, self.teacher)
         weights = self.settings.step_weights
         share = sum(w for i, w in enumerate(weights) if 0.5**i >= self.settings.path_up_to) / sum(weights)
-        self.passes = 3 + share * {"rk4": 4, "heun": 2}[self.settings.estimate]
+        self.passes = 3 + share * len(estimates.KINDS[self.settings.estimate][1])
         if share and self.settings.shortcut == 0:
             raise TrainingError("distil.shortcut is 0: step sizes of distil.path_up_to and more would learn nothing")
 
     def start(self, run, network):
         self.run, self.network = run, network
-        self.guide = run.machine.compile(run.average)
+        compiled = run.machine.compile
+        self.guide, self.look_up = compiled(run.average), compiled(losses.log_probability)
+        self.by_path, self.by_estimate = compiled(self._by_path), compiled(self._by_estimate)
 
     def entries(self):
         return {"teacher_model": self.teacher}
@@ -66,13 +68,12 @@ class Distil:
         x_1, x_t, t, dt = (run.machine.mine(part) for part in (x_1, x_t, t, dt))
         large = dt >= settings.path_up_to
         with run.machine.autocast():
-            target = self._target(x_t[large], t[large], dt[large], random) if large.any() else None
+            looks = self._looks(x_t[large], t[large], dt[large], random) if large.any() else None
             logits = self.network(x_t, t, dt)
-        log_p = losses.log_softmax(logits)
         weight = run.path.weight(t, settings.max_weight)
         small = ~large
-        by_path = losses.path_loss(log_p[small], x_1[small], x_t[small], weight[small], settings).sum()
-        shortcut = losses.forward_kl(target, log_p[large]).sum() if target is not None else by_path.new_zeros(())
+        by_path = self.by_path(logits[small], x_1[small], x_t[small], weight[small])
+        shortcut = self.by_estimate(looks, logits[large]) if looks else by_path.new_zeros(())
         loss = (by_path + settings.shortcut * shortcut) / x_1.numel()
         parts = {"loss": loss.detach()}
         for name, total, rows in (("path", by_path, small), ("shortcut", shortcut, large)):
@@ -80,9 +81,17 @@ class Distil:
                 parts[name] = total.detach() / (int(rows.sum()) * x_1.shape[1])
         return loss, parts
 
-    def _target(self, x, t, dt, random):
+    def _by_path(self, logits, x_1, x_t, weight):
+        log_text, log_here = losses.log_probabilities(logits, x_1, x_t)
+        return losses.path_loss(log_text, log_here, x_1 == x_t, weight, self.settings).sum()
+
+    def _by_estimate(self, looks, logits):
+        target = estimates.mean(self.settings.estimate, self.settings.average, looks)
+        return losses.forward_kl(target, losses.log_softmax(logits)).sum()
+
+    def _looks(self, x, t, dt, random):
         noise = random
         if x.is_cuda:
             noise = torch.Generator(x.device).manual_seed(random.initial_seed() % 2**62 + self.run.machine.rank)
-        settings = self.settings
-        return estimates.estimate(settings.estimate, settings.average, self.guide, self.run.path, x, t, dt, noise)
+        looks = estimates.Looks(self.guide, self.run.path, x, t, dt, noise, self.look_up)
+        return estimates.look(self.settings.estimate, looks)

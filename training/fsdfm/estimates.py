@@ -14,51 +14,52 @@ Two choices differ from the public code, and one is the same on purpose:
 
 import torch
 
-from . import solver
+from . import losses, solver
 
 
 class Looks:
     """Looks of one network at texts, with the half step that it is told; [b] rows of their own t and dt."""
 
-    def __init__(self, network, path, x, t, dt, random):
-        self.network, self.path, self.random = network, path, random
+    def __init__(self, network, path, x, t, dt, random, look_up=losses.log_probability):
+        self.network, self.path, self.random, self.look_up = network, path, random, look_up
         self.x, self.t, self.dt = x, t, dt
 
     def logits(self, x, t):
-        return self.network(x, t, self.dt / 2).float()
+        return self.network(x, t, self.dt / 2)
 
     def jump(self, logits, t, h):
         """x_t moved by h with these logits' velocity at time t."""
-        return solver.step("cumulative", self.path, self.x, torch.softmax(logits, -1), t, h, self.random)
+        return solver.step("cumulative", self.path, self.x, logits, t, h, self.random, self.look_up)
 
 
 def heun(looks):
-    """[(weight, logits)]: the start and the middle."""
+    """The start and the middle, weighted alike."""
     t, half = looks.t, looks.dt / 2
     first = looks.logits(looks.x, t)
-    second = looks.logits(looks.jump(first, t, half), t + half)
-    return [(1 / 2, first), (1 / 2, second)]
+    return [first, looks.logits(looks.jump(first, t, half), t + half)]
 
 
 def rk4(looks):
-    """[(weight, logits)]: the start, the middle twice, the end."""
+    """The start, the middle twice, the end."""
     t, half, dt = looks.t, looks.dt / 2, looks.dt
     first = looks.logits(looks.x, t)
     second = looks.logits(looks.jump(first, t, half), t + half)
     third = looks.logits(looks.jump(second, t, half), t + half)
-    fourth = looks.logits(looks.jump(third, t, dt), t + dt)
-    return [(1 / 6, first), (1 / 3, second), (1 / 3, third), (1 / 6, fourth)]
+    return [first, second, third, looks.logits(looks.jump(third, t, dt), t + dt)]
 
 
-def mean(weighted, average):
-    """ln p of the averaged look."""
+KINDS = {"rk4": (rk4, (1 / 6, 1 / 3, 1 / 3, 1 / 6)), "heun": (heun, (1 / 2, 1 / 2))}
+
+
+def mean(kind, average, logits):
+    """ln p of the averaged looks."""
+    weighted = list(zip(KINDS[kind][1], logits))
     if average == "logits":
-        return torch.log_softmax(sum(weight * logits for weight, logits in weighted), -1)
-    return sum(weight * torch.softmax(logits, -1) for weight, logits in weighted).clamp_min(1e-30).log()
+        return torch.log_softmax(sum(weight * one.float() for weight, one in weighted), -1)
+    return sum(weight * torch.softmax(one.float(), -1) for weight, one in weighted).clamp_min(1e-30).log()
 
 
 @torch.no_grad()
-def estimate(kind, average, network, path, x, t, dt, random):
-    """ln p [b, L, ids] that a student should have at (x, t, dt)."""
-    looks = Looks(network, path, x, t, dt, random)
-    return mean({"rk4": rk4, "heun": heun}[kind](looks), average)
+def look(kind, looks):
+    """The logits [b, L, ids] of each look; `mean` of them is what a student should have at (x, t, dt)."""
+    return KINDS[kind][0](looks)

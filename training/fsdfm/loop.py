@@ -13,7 +13,7 @@ import torch
 from . import checkpoint, data, optim, solver, speed
 from .bpe import Tokenizer
 from .errors import TrainingError
-from .losses import generalized_kl, log_softmax
+from .losses import generalized_kl, log_probabilities
 from .path import Path as MixturePath
 from .path import draw_times
 
@@ -181,7 +181,8 @@ class Run:
             x_1, x_t, t = (part[some].to(self.machine.device) for part in (x, corrupted, times))
             with self.machine.autocast():
                 logits = self.stage.logits(network, x_t, t, torch.full_like(t, 1 / 1024))
-            total += float(generalized_kl(log_softmax(logits), x_1, x_t, self.path.weight(t)).mean(1).sum())
+            bound = generalized_kl(*log_probabilities(logits, x_1, x_t), x_1 == x_t, self.path.weight(t))
+            total += float(bound.mean(1).sum())
         return total / count / math.log(2)
 
     @torch.no_grad()

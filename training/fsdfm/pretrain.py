@@ -25,6 +25,7 @@ class Pretrain:
 
     def start(self, run, network):
         self.run, self.network = run, network
+        self.losses = run.machine.compile(self._losses)
 
     def entries(self):
         return {}
@@ -40,8 +41,10 @@ class Pretrain:
         x_1, x_t, t = mine(x_1), mine(x_t), mine(t)
         with self.run.machine.autocast():
             logits = self.network(x_t, t)
-        log_p = losses.log_softmax(logits)
-        weight = path.weight(t, self.settings.max_weight)
-        loss = losses.path_loss(log_p, x_1, x_t, weight, self.settings).mean()
-        kl = losses.generalized_kl(log_p.detach(), x_1, x_t, weight).mean()
+        loss, kl = self.losses(logits, x_1, x_t, path.weight(t, self.settings.max_weight))
         return loss, {"loss": loss.detach(), "kl": kl}
+
+    def _losses(self, logits, x_1, x_t, weight):
+        log_text, log_here = losses.log_probabilities(logits, x_1, x_t)
+        kl = losses.generalized_kl(log_text.detach(), log_here.detach(), x_1 == x_t, weight).mean()
+        return losses.path_loss(log_text, log_here, x_1 == x_t, weight, self.settings).mean(), kl

@@ -23,7 +23,8 @@ class Estimated:
         return self.model(x, t, dt) if self.model.student else self.model(x, t)
 
     def __call__(self, x, t, dt):
-        return estimates.estimate(self.kind, self.average, self.look, self.path, x, t, dt, self.random)
+        looks = estimates.look(self.kind, estimates.Looks(self.look, self.path, x, t, dt, self.random))
+        return estimates.mean(self.kind, self.average, looks)
 
 
 def _check(options):

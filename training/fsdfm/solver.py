@@ -5,6 +5,8 @@ The same laws as Millrace's solvers (docs/solvers.md), with other random numbers
 
 import torch
 
+from .losses import log_probability
+
 EPSILON = 1e-8
 
 
@@ -25,28 +27,31 @@ def jump_probability(solver, path, t, h, stay):
 
 
 def draw(p, random):
-    """One id of each distribution in the last dimension."""
-    flat = p.reshape(-1, p.shape[-1])
-    return torch.multinomial(flat, 1, generator=random).reshape(p.shape[:-1])
+    """One id of each distribution in the last dimension (weights will do), by its distribution function."""
+    below = p.cumsum(-1)
+    total = below[..., -1:]
+    drawn = torch.rand(total.shape, generator=random, device=p.device) * total
+    drawn = torch.minimum(drawn, torch.nextafter(total, torch.zeros_like(total)))  # the product may be rounded up
+    return torch.searchsorted(below, drawn, right=True)[..., 0]
 
 
-def step(solver, path, x, p, t, h, random):
-    """x one step later. The new token of a position that jumps is drawn from p without its own."""
-    stay = p.gather(-1, x[..., None])[..., 0]
+def step(solver, path, x, logits, t, h, random, look_up=log_probability):
+    """x one step later. The new token of a position that jumps is drawn from p = softmax(logits) without its own."""
+    stay = look_up(logits, x).exp()
     jumps = torch.rand(x.shape, generator=random, device=x.device) < jump_probability(solver, path, t, h, stay)
     if not jumps.any():
         return x
-    others = p[jumps].scatter(-1, x[jumps][:, None], 0.0).clamp_min(0)
+    others = torch.softmax(logits[jumps].float(), -1).scatter(-1, x[jumps][:, None], 0.0)
     others = others + (others.sum(-1, keepdim=True) <= 0) * 1.0  # p was all on x: that position hardly ever jumps
     x = x.clone()
     x[jumps] = draw(others, random)
     return x
 
 
-def last(path, x, p, random):
+def last(path, x, logits, random):
+    p = torch.softmax(logits.float(), -1)
     if not path.masked:
         return draw(p, random)
-    p = p.clone()
     p[..., path.mask] = 0
     return torch.where(x == path.mask, draw(p, random), x)
 
@@ -66,8 +71,8 @@ def sample(network, path, count, length, steps, random, solver="cumulative", stu
         t = torch.full((count,), i / steps, device=device)
         h = torch.full((count,), 1 / steps, device=device)
         logits = network(x, t, h) if student else network(x, t)
-        p = torch.softmax(logits.float() / (heat[i] if heat else 1.0), dim=-1)
-        x = last(path, x, p, noise) if i == steps - 1 else step(solver, path, x, p, t, h, noise)
+        logits = logits.float() / (heat[i] if heat else 1.0)
+        x = last(path, x, logits, noise) if i == steps - 1 else step(solver, path, x, logits, t, h, noise)
     return x
 
 
