@@ -11,6 +11,13 @@
 
 #define DEFAULT_ENDPOINT "127.0.0.1:7077"
 
+/* Rows for the option table of every command that calls a coordinator, into `settings.endpoint` and `.security`;
+ * `given`: a bool *, or NULL. */
+#define CONNECTION_OPTION_ROWS(settings, help, given)                                             \
+    {"endpoint", 'e',  OPTION_TEXT,          "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, \
+     0,          help, &(settings).endpoint, given},                                              \
+        SECURITY_OPTION_ROWS((settings).security)
+
 /* A channel to a cluster, and the cluster itself when it was started for this command alone. */
 struct connection {
     struct rpc_channel *channel;
@@ -21,7 +28,7 @@ struct connection {
 bool connection_default_answers(void);
 
 /* To a running cluster; says nothing yet about whether it answers. `security` as the options were parsed
- * (SECURITY_OPTION_ROWS). */
+ * (CONNECTION_OPTION_ROWS). */
 enum status connection_open(struct connection *connection, const char *endpoint,
                             const struct rpc_security *security, struct error *error);
 

@@ -161,9 +161,7 @@ int drain_main(int argc, char **argv)
 {
     struct drain_settings settings = {0};
     const struct option_row rows[] = {
-        {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
-         "The coordinator of the cluster.", &settings.endpoint, NULL},
-        SECURITY_OPTION_ROWS(settings.security),
+        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL),
         {"no-wait", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Do not wait until it has ended.",
          &settings.no_wait, NULL},
         {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "300", 1, 86400, "Wait no longer than this.",
@@ -189,9 +187,7 @@ int restart_main(int argc, char **argv)
 {
     struct drain_settings settings = {.restart = true};
     const struct option_row rows[] = {
-        {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
-         "The coordinator of the cluster.", &settings.endpoint, NULL},
-        SECURITY_OPTION_ROWS(settings.security),
+        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL),
         {"all", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Every replica, one after the other.", &settings.all,
          NULL},
         {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "300", 1, 86400,

@@ -279,9 +279,7 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
          &s->pace_ms, &s->pace_given},
         {"model", 'm', OPTION_TEXT, "NAME", NULL, NULL, 0, 0,
          "Refuse to be served by another model than NAME.", &s->model, NULL},
-        {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
-         "The coordinator of a running cluster.", &s->endpoint, &s->endpoint_given},
-        SECURITY_OPTION_ROWS(s->security),
+        CONNECTION_OPTION_ROWS(*s, "The coordinator of a running cluster.", &s->endpoint_given),
         {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
          "Start a cluster for this command with the model in DIR, even where one is running. MILLRACE_MODEL "
          "names the model only for when none is.",

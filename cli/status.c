@@ -122,9 +122,7 @@ int status_main(int argc, char **argv)
 {
     struct settings settings;
     const struct option_row rows[] = {
-        {"endpoint", 'e', OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0,
-         "The coordinator of the cluster.", &settings.endpoint, NULL},
-        SECURITY_OPTION_ROWS(settings.security),
+        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL),
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object; with --watch one a line.",
          &settings.json, NULL},
         {"watch", 'w', OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Look again and again, until Ctrl-C.",
