@@ -204,16 +204,16 @@ static void attend_part(void *context, int part, int thread)
 static bool sizes_fit(struct device *device, const struct attention *op)
 {
     if (op->head_size < 2 || op->head_size > HEAD_SIZE_MAX || op->head_size % 2 != 0) {
-        device_fail(device, STATUS_OUT_OF_RANGE,
-                    "attention with head size %d: it must be even and at most %d", op->head_size,
-                    HEAD_SIZE_MAX);
+        failure_keep(&device->failure, STATUS_OUT_OF_RANGE,
+                     "attention with head size %d: it must be even and at most %d", op->head_size,
+                     HEAD_SIZE_MAX);
         return false;
     }
     for (int i = 0; i < op->n_sequences; i++)
         if (op->key_start[i + 1] - op->key_start[i] > device->max_positions) {
-            device_fail(device, STATUS_OUT_OF_RANGE,
-                        "attention over a sequence of %d positions: the device was opened for at most %d",
-                        op->key_start[i + 1] - op->key_start[i], device->max_positions);
+            failure_keep(&device->failure, STATUS_OUT_OF_RANGE,
+                         "attention over a sequence of %d positions: the device was opened for at most %d",
+                         op->key_start[i + 1] - op->key_start[i], device->max_positions);
             return false;
         }
     return true;

@@ -1,6 +1,5 @@
 #include "kernels/cpu/device.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,29 +163,4 @@ void cpu_close(struct device *device)
     free(device->packed_rows);
     free(device->thread_scratch);
     free(device);
-}
-
-void device_fail(struct device *device, enum status status, const char *format, ...)
-{
-    if (device->failure.status != STATUS_OK)
-        return;
-    char text[ERROR_TEXT_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    error_set(&device->failure, status, "%s", text);
-}
-
-bool device_accepts(struct device *device, const char *operation, int rows, int columns)
-{
-    if (device->failure.status != STATUS_OK)
-        return false;
-    if (rows < 0 || rows > device->max_rows)
-        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %d rows: the device was opened for at most %d",
-                    operation, rows, device->max_rows);
-    else if (columns < 0 || columns > device->max_columns)
-        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %d columns: the device was opened for at most %d",
-                    operation, columns, device->max_columns);
-    return device->failure.status == STATUS_OK;
 }

@@ -6,6 +6,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/pool.h"
+#include "kernels/failure.h"
 
 /*
  * Rows that a product handles at a time: enough that a weight's panel is used many times once it is in
@@ -58,13 +59,11 @@ static inline float *device_thread_scratch(const struct device *device, int thre
  */
 float *device_floats(size_t n);
 
-/* Keeps the first failure. */
-void device_fail(struct device *device, enum status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* Whether the operation may run: no failure so far and the sizes are within what the device was opened for. A
- * size that is not becomes the device's failure. */
-bool device_accepts(struct device *device, const char *operation, int rows, int columns);
+/* failure.h, for this device. */
+static inline bool device_accepts(struct device *device, const char *operation, int64_t rows, int64_t columns)
+{
+    return failure_accepts(&device->failure, operation, rows, device->max_rows, columns, device->max_columns);
+}
 
 /* What cpu_open reserves. */
 size_t cpu_scratch_bytes(const struct device_options *options);

@@ -41,6 +41,6 @@ void ISA(gather_rows)(struct device *device, const void *x, size_t row_bytes, co
                       void *y)
 {
     struct row_copy copy = {x, 0, INT32_MAX, row_bytes, index, rows, y};
-    if (device_accepts(device, "gather_rows", rows, (int)(row_bytes / sizeof(float))))
+    if (device_accepts(device, "gather_rows", rows, (int64_t)(row_bytes / sizeof(float))))
         pool_run(device->pool, copy_part, &copy, divide_up(rows, ROWS_PER_PART));
 }

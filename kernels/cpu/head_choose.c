@@ -75,8 +75,8 @@ static void choose_row(struct device *device, const struct head_choose *op, int 
     *choice = (struct row_choice){.group = -1, .max = (float)mass.max};
     op->jump_probability[row] = 0;
     if (!(total > 0 && isfinite(total) && isfinite(mass.max))) {
-        device_fail(device, STATUS_INTERNAL, "row %d of the head has no finite logits; is the model damaged?",
-                    row);
+        failure_keep(&device->failure, STATUS_INTERNAL,
+                     "row %d of the head has no finite logits; is the model damaged?", row);
         return;
     }
     choice->log_total = mass.max + precise_log(total);

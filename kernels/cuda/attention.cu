@@ -67,13 +67,13 @@ static void run_tensor(struct device *device, const struct attention *op)
 static bool sizes_fit(struct device *device, const struct attention *op)
 {
     if (op->head_size < 2 || op->head_size > ATTENTION_HEAD_SIZE_MAX || op->head_size % 2 != 0)
-        device_fail(device, STATUS_OUT_OF_RANGE,
-                    "attention with head size %d: it must be even and at most %d", op->head_size,
-                    ATTENTION_HEAD_SIZE_MAX);
+        failure_keep(&device->failure, STATUS_OUT_OF_RANGE,
+                     "attention with head size %d: it must be even and at most %d", op->head_size,
+                     ATTENTION_HEAD_SIZE_MAX);
     else if (op->longest > device->max_positions)
-        device_fail(device, STATUS_OUT_OF_RANGE,
-                    "attention over a sequence of %d positions: the device was opened for at most %d",
-                    op->longest, device->max_positions);
+        failure_keep(&device->failure, STATUS_OUT_OF_RANGE,
+                     "attention over a sequence of %d positions: the device was opened for at most %d",
+                     op->longest, device->max_positions);
     else
         return true;
     return false;

@@ -1,6 +1,5 @@
 #include "kernels/cuda/device.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,43 +35,19 @@ bool device_check(struct device *device, cudaError_t result, const char *what)
     if (result == cudaSuccess)
         return true;
     (void)cudaGetLastError(); /* so that it is not reported once more by an innocent call */
-    device_fail(device, result == cudaErrorMemoryAllocation ? STATUS_RESOURCE_EXHAUSTED : STATUS_INTERNAL,
-                "GPU %d, %s: %s (%s)%s", device->index, what, cudaGetErrorString(result),
-                cudaGetErrorName(result), advice(result));
+    failure_keep(&device->failure,
+                 result == cudaErrorMemoryAllocation ? STATUS_RESOURCE_EXHAUSTED : STATUS_INTERNAL,
+                 "GPU %d, %s: %s (%s)%s", device->index, what, cudaGetErrorString(result),
+                 cudaGetErrorName(result), advice(result));
     return false;
-}
-
-void device_fail(struct device *device, enum status status, const char *format, ...)
-{
-    if (device->failure.status != STATUS_OK)
-        return;
-    char text[ERROR_TEXT_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    error_set(&device->failure, status, "%s", text);
-}
-
-bool device_accepts(struct device *device, const char *operation, int64_t rows, int64_t columns)
-{
-    if (device->failure.status != STATUS_OK)
-        return false;
-    if (rows < 0 || rows > device->max_rows)
-        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %lld rows: the device was opened for at most %d",
-                    operation, (long long)rows, device->max_rows);
-    else if (columns < 0 || columns > device->max_columns)
-        device_fail(device, STATUS_OUT_OF_RANGE, "%s of %lld columns: the device was opened for at most %d",
-                    operation, (long long)columns, device->max_columns);
-    return device->failure.status == STATUS_OK;
 }
 
 void *device_scratch(struct device *device, const char *operation, size_t size_bytes)
 {
     if (size_bytes <= device->scratch_bytes)
         return device->scratch;
-    device_fail(device, STATUS_INTERNAL, "%s wants %zu bytes of scratch; the device reserved %zu", operation,
-                size_bytes, device->scratch_bytes);
+    failure_keep(&device->failure, STATUS_INTERNAL, "%s wants %zu bytes of scratch; the device reserved %zu",
+                 operation, size_bytes, device->scratch_bytes);
     return NULL;
 }
 
@@ -83,8 +58,8 @@ static void say_no_room(struct device *device, size_t size_bytes)
     (void)cudaGetLastError();
     (void)cudaMemGetInfo(&n_free, &total);
     const double mib = 1024.0 * 1024;
-    device_fail(
-        device, STATUS_RESOURCE_EXHAUSTED,
+    failure_keep(
+        &device->failure, STATUS_RESOURCE_EXHAUSTED,
         "GPU %d has no room for %.1f MiB more: %.1f of its %.1f MiB are free; use a smaller --batch-tokens, "
         "more ranks, or --precision fp8",
         device->index, (double)size_bytes / mib, (double)n_free / mib, (double)total / mib);
@@ -197,10 +172,10 @@ static void learn_device(struct device *device)
     device->shared_bytes_max = attribute(device, cudaDevAttrMaxSharedMemoryPerBlockOptin);
     device_check(device, cudaGetDeviceProperties(&properties, device->index), "asking for the GPU's name");
     if (device->failure.status == STATUS_OK && device->major < OLDEST_MAJOR)
-        device_fail(device, STATUS_UNAVAILABLE,
-                    "GPU %d is a %.64s of compute capability %d.%d; backend \"cuda\" needs %d.0 or newer; "
-                    "use \"cpu\"",
-                    device->index, properties.name, device->major, device->minor, OLDEST_MAJOR);
+        failure_keep(&device->failure, STATUS_UNAVAILABLE,
+                     "GPU %d is a %.64s of compute capability %d.%d; backend \"cuda\" needs %d.0 or newer; "
+                     "use \"cpu\"",
+                     device->index, properties.name, device->major, device->minor, OLDEST_MAJOR);
     snprintf(device->description, sizeof device->description, "cuda %d: %.64s (sm_%d%d), %s", device->index,
              properties.name, device->major, device->minor, precision_name(device));
 }

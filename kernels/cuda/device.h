@@ -6,6 +6,7 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/segment.h"
 #include "kernels/cuda/upload.h"
+#include "kernels/failure.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -66,13 +67,11 @@ static inline int divide_up(int n, int by)
     return n / by + (n % by != 0);
 }
 
-/* Whether an operation of that size may run: nothing failed yet, and it is within what the device was opened for.
- * Otherwise the failure is kept. A call with no rows or no columns is accepted; launching nothing is the caller's part. */
-bool device_accepts(struct device *device, const char *operation, int64_t rows, int64_t columns);
-
-/* Keeps the first failure. */
-void device_fail(struct device *device, enum status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* failure.h, for this device. */
+static inline bool device_accepts(struct device *device, const char *operation, int64_t rows, int64_t columns)
+{
+    return failure_accepts(&device->failure, operation, rows, device->max_rows, columns, device->max_columns);
+}
 
 /* Keeps a CUDA error as the failure "what: CUDA's words"; true when there is none. */
 bool device_check(struct device *device, cudaError_t result, const char *what);

@@ -277,7 +277,8 @@ inline bool weight_fits(struct device *device, const char *operation, const stru
     enum weight_format wanted = device->precision == PRECISION_F32 ? WEIGHT_F32 : WEIGHT_BF16;
     if (op->weight->format == wanted || op->weight->n_out == 0)
         return true;
-    device_fail(device, STATUS_INVALID_ARGUMENT, "%s: the weight is not made for WEIGHT_HEAD", operation);
+    failure_keep(&device->failure, STATUS_INVALID_ARGUMENT, "%s: the weight is not made for WEIGHT_HEAD",
+                 operation);
     return false;
 }
 } // namespace head

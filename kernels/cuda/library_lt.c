@@ -9,8 +9,8 @@ void library_open(struct device *device)
 {
     const char *wanted = getenv("MILLRACE_CUDA_MATMUL");
     if (wanted != NULL && strcmp(wanted, "own") != 0 && strcmp(wanted, "cublaslt") != 0)
-        device_fail(device, STATUS_INVALID_ARGUMENT,
-                    "MILLRACE_CUDA_MATMUL=%.32s is unknown; use own or cublaslt, or unset it", wanted);
+        failure_keep(&device->failure, STATUS_INVALID_ARGUMENT,
+                     "MILLRACE_CUDA_MATMUL=%.32s is unknown; use own or cublaslt, or unset it", wanted);
     if (device->failure.status != STATUS_OK || device->precision == PRECISION_F32 ||
         (wanted != NULL && strcmp(wanted, "own") == 0))
         return;
@@ -22,8 +22,8 @@ void library_open(struct device *device)
     }
     free(library);
     if (wanted != NULL)
-        device_fail(device, STATUS_UNAVAILABLE, "MILLRACE_CUDA_MATMUL=cublaslt: %s; unset it",
-                    cublasLtGetStatusString(status));
+        failure_keep(&device->failure, STATUS_UNAVAILABLE, "MILLRACE_CUDA_MATMUL=cublaslt: %s; unset it",
+                     cublasLtGetStatusString(status));
 }
 
 void library_close(struct device *device)
@@ -147,10 +147,10 @@ bool lt_multiply(struct device *device, const struct lt_variant *variant,
                                 product->x, &call.x, &zero, op->y, &call.y, op->y, &call.y,
                                 &variant->algorithm, product->workspace, LT_WORKSPACE_BYTES, device->stream);
     if (status != CUBLAS_STATUS_SUCCESS)
-        device_fail(device, STATUS_INTERNAL,
-                    "cuBLASLt refuses a product of [%d, %d] and [%d, %d]: %s; use MILLRACE_CUDA_MATMUL=own",
-                    op->rows, op->weight->n_in, op->weight->n_out, op->weight->n_in,
-                    cublasLtGetStatusString(status));
+        failure_keep(&device->failure, STATUS_INTERNAL,
+                     "cuBLASLt refuses a product of [%d, %d] and [%d, %d]: %s; use MILLRACE_CUDA_MATMUL=own",
+                     op->rows, op->weight->n_in, op->weight->n_out, op->weight->n_in,
+                     cublasLtGetStatusString(status));
     return status == CUBLAS_STATUS_SUCCESS;
 }
 

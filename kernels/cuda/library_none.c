@@ -9,8 +9,8 @@ void library_open(struct device *device)
 {
     const char *wanted = getenv("MILLRACE_CUDA_MATMUL");
     if (wanted != NULL && strcmp(wanted, "own") != 0)
-        device_fail(device, STATUS_UNAVAILABLE,
-                    "MILLRACE_CUDA_MATMUL=%.32s: this build has only \"own\"; unset it", wanted);
+        failure_keep(&device->failure, STATUS_UNAVAILABLE,
+                     "MILLRACE_CUDA_MATMUL=%.32s: this build has only \"own\"; unset it", wanted);
 }
 
 void library_close(struct device *device)

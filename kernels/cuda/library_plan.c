@@ -83,7 +83,7 @@ static void trial_init(struct trial *trial, struct device *device, const struct 
     trial->here = malloc(host_bytes);
     trial->there = malloc(host_bytes);
     if (trial->here == NULL || trial->there == NULL)
-        device_fail(device, STATUS_RESOURCE_EXHAUSTED, "no memory to try products");
+        failure_keep(&device->failure, STATUS_RESOURCE_EXHAUSTED, "no memory to try products");
     if (device->failure.status != STATUS_OK)
         return;
     fill(trial, rows * ld);

@@ -77,8 +77,8 @@ void cuda_matmul(struct device *device, const struct matmul *op)
         return;
     const char *why = refusal(device, op);
     if (why != NULL)
-        device_fail(device, STATUS_INVALID_ARGUMENT, "matmul of [%d, %d]: %s", op->rows, op->weight->n_in,
-                    why);
+        failure_keep(&device->failure, STATUS_INVALID_ARGUMENT, "matmul of [%d, %d]: %s", op->rows,
+                     op->weight->n_in, why);
     else if (op->weight->use == WEIGHT_CONDITIONING)
         matmul_few(device, op);
     else if (device->precision == PRECISION_F32)

@@ -65,8 +65,8 @@ template <class Weight> static cudaError_t launch_out(struct device *device, con
 extern "C" void matmul_few(struct device *device, const struct matmul *op)
 {
     if (op->rows > ROWS_MAX)
-        device_fail(device, STATUS_OUT_OF_RANGE, "a conditioning product of %d rows; at most %d", op->rows,
-                    ROWS_MAX);
+        failure_keep(&device->failure, STATUS_OUT_OF_RANGE, "a conditioning product of %d rows; at most %d",
+                     op->rows, ROWS_MAX);
     else
         device_check(device,
                      op->weight->format == WEIGHT_F32 ? launch_out<float>(device, op)

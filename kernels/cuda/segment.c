@@ -39,8 +39,8 @@ bool cuda_segment_begin(struct device *device, const struct segment_key *key)
 {
     struct segments *segments = &device->segments;
     if (segments->recording != NULL) {
-        device_fail(device, STATUS_INTERNAL, "segment %d begins inside segment %d", key->which,
-                    segments->recording->key.which);
+        failure_keep(&device->failure, STATUS_INTERNAL, "segment %d begins inside segment %d", key->which,
+                     segments->recording->key.which);
         return true;
     }
     if (segments->off || device->failure.status != STATUS_OK)

@@ -29,8 +29,8 @@ static struct device_memory memory(const struct device *device)
 static void read_notes(struct device *device)
 {
     if (*device->bad_row > 0)
-        device_fail(device, STATUS_INTERNAL, "row %d of the head has no finite logits; is the model damaged?",
-                    *device->bad_row - 1);
+        failure_keep(&device->failure, STATUS_INTERNAL,
+                     "row %d of the head has no finite logits; is the model damaged?", *device->bad_row - 1);
 }
 
 static enum status failure(struct device *device, struct error *error)

@@ -99,8 +99,8 @@ static void load(struct device *device, const struct matrix_view *parts, struct 
         device->scratch_bytes < device->staging_bytes ? device->scratch_bytes : device->staging_bytes;
     loading.half_bytes = most / STAGING_HALVES;
     if ((size_t)weight->n_in * sizeof(float) > loading.half_bytes) {
-        device_fail(device, STATUS_INVALID_ARGUMENT, "a weight of %d columns; a row must fit in %zu bytes",
-                    weight->n_in, loading.half_bytes);
+        failure_keep(&device->failure, STATUS_INVALID_ARGUMENT,
+                     "a weight of %d columns; a row must fit in %zu bytes", weight->n_in, loading.half_bytes);
         return;
     }
     for (int row = 0; weight->n_in > 0 && row < weight->n_out;)
