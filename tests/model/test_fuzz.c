@@ -1,35 +1,10 @@
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "tests/model/fuzz.h"
-#include "tests/model/mutate.h"
 #include "tests/model/support.h"
 #include "tests/model/zips.h"
-
-enum { ROUNDS = 20000, GROWTH_BYTES = 4096 };
-
-/* Runs a target on `seed`, which it must accept, and on ROUNDS mutations of it, each in memory of exactly its
- * size. Some must be refused, or nothing was tried. */
-static void run(int target(const uint8_t *, size_t), const void *seed, size_t seed_bytes)
-{
-    struct sequence sequence = {0x9E3779B97F4A7C15u};
-    uint8_t *scratch = malloc(seed_bytes + GROWTH_BYTES);
-    int n_refused = 0;
-    ck_assert_int_eq(target(seed, seed_bytes), 1);
-    for (int round = 0; round < ROUNDS; round++) {
-        size_t n = seed_bytes;
-        memcpy(scratch, seed, seed_bytes);
-        mutate(&sequence, scratch, &n, seed_bytes + GROWTH_BYTES);
-        uint8_t *exact = malloc(n + (n == 0));
-        memcpy(exact, scratch, n);
-        n_refused += target(exact, n) == 0;
-        free(exact);
-    }
-    ck_assert_int_gt(n_refused, ROUNDS / 10);
-    free(scratch);
-}
+#include "tests/support/fuzz_run.h"
 
 START_TEST(config)
 {
@@ -38,7 +13,7 @@ START_TEST(config)
         "\"hidden\":16,\"heads\":2,\"blocks\":1,\"condition\":8,\"source\":\"uniform\","
         "\"scheduler\":{\"type\":\"polynomial\",\"exponent\":1.5},\"trained_length\":128,"
         "\"max_length\":1024,\"default_steps\":8,\"max_steps\":512,\"origin\":{}}";
-    run(fuzz_config, seed, sizeof seed - 1);
+    fuzz_run(fuzz_config, seed, sizeof seed - 1);
 }
 END_TEST
 
@@ -52,7 +27,7 @@ START_TEST(safetensors)
                          "\"b.weight\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[24,32]},"
                          "\"c\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[32,40]}}",
                          40, &n);
-    run(fuzz_safetensors, seed, n);
+    fuzz_run(fuzz_safetensors, seed, n);
     free(seed);
 }
 END_TEST
@@ -64,7 +39,7 @@ START_TEST(pickle)
     char path[PATH_ROOM];
     size_t n;
     char *seed = zip_load(golden_path(checkpoints[_i], path), "data.pkl", &n);
-    run(fuzz_pickle, seed, n);
+    fuzz_run(fuzz_pickle, seed, n);
     free(seed);
 }
 END_TEST

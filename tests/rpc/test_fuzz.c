@@ -1,34 +1,11 @@
 /* A bounded run of the fuzz targets over mutated seeds, the same each time. */
 #include <check.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "proto/millrace.pb-c.h"
 #include "proto/replica.pb-c.h"
-#include "tests/model/mutate.h"
 #include "tests/rpc/fuzz.h"
-
-enum { ROUNDS = 20000, GROWTH_BYTES = 4096 };
-
-static void run(int target(const uint8_t *, size_t), const void *seed, size_t seed_bytes)
-{
-    struct sequence sequence = {0x9E3779B97F4A7C15u};
-    uint8_t *scratch = malloc(seed_bytes + GROWTH_BYTES);
-    int n_refused = 0;
-    ck_assert_int_eq(target(seed, seed_bytes), 1);
-    for (int round = 0; round < ROUNDS; round++) {
-        size_t n = seed_bytes;
-        memcpy(scratch, seed, seed_bytes);
-        mutate(&sequence, scratch, &n, seed_bytes + GROWTH_BYTES);
-        uint8_t *exact = malloc(n + (n == 0));
-        memcpy(exact, scratch, n);
-        n_refused += target(exact, n) == 0;
-        free(exact);
-    }
-    ck_assert_int_gt(n_refused, ROUNDS / 20);
-    ck_assert_int_lt(n_refused, ROUNDS);
-    free(scratch);
-}
+#include "tests/support/fuzz_run.h"
 
 /* `type` as in fuzz_messages.c. */
 static void run_message(uint8_t type, const ProtobufCMessage *message)
@@ -37,7 +14,7 @@ static void run_message(uint8_t type, const ProtobufCMessage *message)
     uint8_t *seed = malloc(size + 1);
     seed[0] = type;
     protobuf_c_message_pack(message, seed + 1);
-    run(fuzz_messages, seed, size + 1);
+    fuzz_run(fuzz_messages, seed, size + 1);
     free(seed);
 }
 
@@ -85,7 +62,7 @@ START_TEST(clients)
         "\"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\", \"scopes\": [\"generate\", "
         "\"admin\"], \"max_requests\": 8, \"max_tokens\": null}, {\"name\": \"r-1\", \"certificate\": "
         "\"replica.cluster\", \"scopes\": [\"replica\"]}]}";
-    run(fuzz_access, seed, sizeof seed - 1);
+    fuzz_run(fuzz_access, seed, sizeof seed - 1);
 }
 END_TEST
 

@@ -1,8 +1,7 @@
 /*
  * One fuzz input: bytes that are read as a tokenizer.json. What is accepted must work: encode a text, get it
- * back. libFuzzer's entry point, so that the same file runs under it and under the mutation driver beside it.
+ * back. libFuzzer's entry point, so that the same file runs under it and under the bounded run of test_fuzz.c.
  */
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +9,17 @@
 #include "common/tokenizer/tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-bool fuzz_tokenizer(const uint8_t *data, size_t size);
+int fuzz_tokenizer(const uint8_t *data, size_t size);
 
 static const char sample[] = "hello aaaa <|end|>h\xC3\xA9ll!\n\n <|endoftext|>";
 
-/* True: the input was accepted. */
-bool fuzz_tokenizer(const uint8_t *data, size_t size)
+/* 1: the input was accepted; 0: refused. */
+int fuzz_tokenizer(const uint8_t *data, size_t size)
 {
     struct tokenizer *tokenizer = NULL;
     struct error error;
     if (tokenizer_parse((const char *)data, size, 300, "fuzz", &tokenizer, &error) != STATUS_OK)
-        return false;
+        return 0;
     int32_t *ids = NULL;
     char *text = NULL;
     size_t n_ids = 0, text_size = 0;
@@ -31,7 +30,7 @@ bool fuzz_tokenizer(const uint8_t *data, size_t size)
     free(ids);
     free(text);
     tokenizer_free(tokenizer);
-    return true;
+    return 1;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

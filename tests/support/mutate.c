@@ -1,4 +1,4 @@
-#include "tests/model/mutate.h"
+#include "tests/support/mutate.h"
 
 #include <string.h>
 

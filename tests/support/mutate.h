@@ -1,5 +1,5 @@
-#ifndef MILLRACE_TESTS_MODEL_MUTATE_H
-#define MILLRACE_TESTS_MODEL_MUTATE_H
+#ifndef MILLRACE_TESTS_SUPPORT_MUTATE_H
+#define MILLRACE_TESTS_SUPPORT_MUTATE_H
 
 #include <stddef.h>
 #include <stdint.h>
