@@ -11,6 +11,7 @@
 #include "cli/convert/convert.h"
 #include "cli/convert/networks.h"
 #include "cli/convert/state_dict.h"
+#include "common/temporary.h"
 
 enum { PATH_ROOM = 4096, NAME_ROOM = 256 };
 
@@ -212,7 +213,7 @@ static enum status compare_made(const struct checkpoint_check *check, const stru
 static enum status check_model(const struct checkpoint_check *check, const struct network *network,
                                struct error *error)
 {
-    char path[PATH_ROOM], directory[] = "/tmp/millrace-verify-XXXXXX";
+    char path[PATH_ROOM], directory[TEMPORARY_ROOM];
     struct convert_options options = convert_defaults();
     struct convert_report report;
     path_of(check->directory, check->file, path);
@@ -220,9 +221,10 @@ static enum status check_model(const struct checkpoint_check *check, const struc
     options.directory = directory;
     options.weights = network->option;
     options.name = "golden";
-    if (!mkdtemp(directory))
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot make a directory %s", directory);
-    enum status status = convert_checkpoint(&options, &report, error);
+    enum status status = temporary_directory(directory, "verify", error);
+    if (status)
+        return status;
+    status = convert_checkpoint(&options, &report, error);
     if (!status)
         status = compare_made(check, network, directory, error);
     remove_model(directory);

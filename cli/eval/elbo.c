@@ -11,6 +11,7 @@
 #include "cli/mpirun.h"
 #include "cli/places.h"
 #include "common/model/config.h"
+#include "common/temporary.h"
 #include "common/tokenizer/tokenizer.h"
 
 static enum status write_ids(const char *path, const int32_t *ids, size_t n, struct error *error)
@@ -91,18 +92,16 @@ static void add_bytes(json_t *result, const char *file, size_t n_ids, size_t siz
 
 enum status elbo_measure_file(const struct elbo_request *request, json_t **result, struct error *error)
 {
-    char model[PATH_MAX], ids[] = "/tmp/millrace-elbo-XXXXXX";
+    char model[PATH_MAX], ids[TEMPORARY_ROOM];
     struct model_config config;
     size_t n_ids = 0, size_bytes = 0;
     enum status status = place_of_model(request->model_directory, model, error);
     if (status == STATUS_OK)
         status = model_config_read(model, &config, error);
+    if (status == STATUS_OK)
+        status = temporary_file(ids, "elbo", error);
     if (status != STATUS_OK)
         return status;
-    int file = mkstemp(ids);
-    if (file < 0)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no temporary file in /tmp: %s", strerror(errno));
-    close(file);
     status = tokenize_to(ids, request, model, &config, &n_ids, &size_bytes, error);
     if (status == STATUS_OK)
         status = run_ranks(request, model, ids, request->length ? request->length : config.trained_length,

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "common/file_watch.h"
+#include "common/temporary.h"
 #include "tests/common/suites.h"
 
 #define PERIOD_SECONDS 0.01
 
 static struct {
-    char directory[64], file[96], other[96], link[96];
+    char directory[TEMPORARY_ROOM], file[TEMPORARY_ROOM + 8], other[TEMPORARY_ROOM + 8],
+        link[TEMPORARY_ROOM + 8];
     struct file_watch *watch;
     pthread_mutex_t mutex; /* guards n_changes */
     pthread_cond_t changed;
@@ -65,8 +67,8 @@ static void set_up(void)
     memset(&fixture, 0, sizeof fixture);
     pthread_mutex_init(&fixture.mutex, NULL);
     pthread_cond_init(&fixture.changed, NULL);
-    strcpy(fixture.directory, "/tmp/millrace-watch-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    struct error error;
+    ck_assert_int_eq(temporary_directory(fixture.directory, "watch", &error), STATUS_OK);
     snprintf(fixture.file, sizeof fixture.file, "%s/file", fixture.directory);
     snprintf(fixture.other, sizeof fixture.other, "%s/other", fixture.directory);
     snprintf(fixture.link, sizeof fixture.link, "%s/link", fixture.directory);

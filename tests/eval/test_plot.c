@@ -7,6 +7,7 @@
 
 #include "cli/eval/axis.h"
 #include "cli/eval/plot.h"
+#include "common/temporary.h"
 #include "tests/eval/suites.h"
 
 START_TEST(linear_axis)
@@ -48,9 +49,9 @@ static int count(const char *text, const char *word)
 /* The file's text, malloc'ed. */
 static char *draw(const struct plot *plot, enum status expected)
 {
-    char path[] = "/tmp/millrace-plot-XXXXXX", *text = calloc(1, 65536);
+    char path[TEMPORARY_ROOM], *text = calloc(1, 65536);
     struct error error;
-    close(mkstemp(path));
+    ck_assert_int_eq(temporary_file(path, "plot", &error), STATUS_OK);
     ck_assert_int_eq(plot_write(plot, path, &error), expected);
     FILE *file = fopen(path, "r");
     ck_assert_uint_lt(fread(text, 1, 65535, file), 65535);

@@ -7,15 +7,16 @@
 
 #include "cli/eval/sample.h"
 #include "cli/eval/settings.h"
+#include "common/temporary.h"
 #include "tests/eval/suites.h"
 
 static enum status read_from(const char *content, struct sample_list *list, struct error *error)
 {
-    char path[] = "/tmp/millrace-samples-XXXXXX";
-    int file = mkstemp(path);
-    ck_assert_int_ge(file, 0);
-    ck_assert_int_eq(write(file, content, strlen(content)), (ssize_t)strlen(content));
-    close(file);
+    char path[TEMPORARY_ROOM];
+    ck_assert_int_eq(temporary_file(path, "samples", error), STATUS_OK);
+    FILE *file = fopen(path, "w");
+    ck_assert_int_ge(fputs(content, file), 0);
+    fclose(file);
     *list = (struct sample_list){0};
     enum status status = sample_list_read(path, list, error);
     unlink(path);
@@ -26,7 +27,7 @@ START_TEST(there_and_back)
 {
     struct sample_list list, again = {0};
     struct error error;
-    char path[] = "/tmp/millrace-samples-XXXXXX";
+    char path[TEMPORARY_ROOM];
     ck_assert_int_eq(
         read_from("{\"text\": \"a\\u00e4 \\\"b\\\"\", \"ids\": [3, 4294967295], \"steps\": 8, \"seed\": "
                   "\"18446744073709551615\", \"model\": \"m\", \"seconds\": 0.5, \"solver\": 1}\n"
@@ -34,7 +35,7 @@ START_TEST(there_and_back)
                   &list, &error),
         STATUS_OK);
     ck_assert_uint_eq(list.n, 2);
-    close(mkstemp(path));
+    ck_assert_int_eq(temporary_file(path, "samples", &error), STATUS_OK);
     ck_assert_int_eq(sample_list_write(path, &list, &error), STATUS_OK);
     ck_assert_int_eq(sample_list_read(path, &again, &error), STATUS_OK);
     unlink(path);

@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "common/temporary.h"
 #include "kernels/cpu/host_memory.h"
 
-static char mount[] = "/tmp/millrace-cgroup-XXXXXX", groups[64];
+static char mount[TEMPORARY_ROOM], groups[TEMPORARY_ROOM + 8];
 
 static void make_directory(const char *name)
 {
-    char path[256];
+    char path[TEMPORARY_ROOM + 64];
     snprintf(path, sizeof path, "%s/%s", mount, name);
     ck_assert_int_eq(mkdir(path, 0700), 0);
 }
@@ -26,7 +27,7 @@ static void write_file(const char *path, const char *text)
 
 static void write_limit(const char *name, const char *text)
 {
-    char path[256];
+    char path[TEMPORARY_ROOM + 64];
     snprintf(path, sizeof path, "%s/%s", mount, name);
     write_file(path, text);
 }
@@ -41,7 +42,8 @@ static void check_limit(const char *list, size_t expected)
 static void make_files(void)
 {
     static const char *const directories[] = {"jobs", "jobs/one", "memory", "memory/box", "memory/box/inner"};
-    ck_assert_ptr_nonnull(mkdtemp(mount));
+    struct error error;
+    ck_assert_int_eq(temporary_directory(mount, "cgroup", &error), STATUS_OK);
     snprintf(groups, sizeof groups, "%s/groups", mount);
     for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
         make_directory(directories[i]);
@@ -54,8 +56,8 @@ static void make_files(void)
 
 static void remove_files(void)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", mount);
+    char command[TEMPORARY_ROOM + 32];
+    snprintf(command, sizeof command, "rm -r '%s'", mount);
     ck_assert_int_eq(system(command), 0);
 }
 
@@ -77,6 +79,7 @@ END_TEST
 START_TEST(what_cannot_be_read_limits_nothing)
 {
     check_limit("", SIZE_MAX);
+    write_limit("memory.max", "4000");
     check_limit("nonsense\n:\n0::\n", 4000);
     write_limit("memory.max", "much");
     check_limit("0::/\n", SIZE_MAX);
@@ -90,7 +93,7 @@ int main(void)
 {
     Suite *suite = suite_create("host memory");
     TCase *cases = tcase_create("limits");
-    tcase_add_unchecked_fixture(cases, make_files, remove_files);
+    tcase_add_checked_fixture(cases, make_files, remove_files);
     tcase_add_test(cases, the_least_of_a_group_and_those_above_it);
     tcase_add_test(cases, what_cannot_be_read_limits_nothing);
     suite_add_tcase(suite, cases);

@@ -9,18 +9,19 @@
 #include "common/rpc/access.h"
 #include "common/rpc/address.h"
 #include "common/rpc/client.h"
+#include "common/temporary.h"
 #include "proto/millrace.pb-c.h"
 
 #define HASH_OF_A "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb" /* sha256 of "a" */
 #define HASH_OF_B "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d" /* of "b" */
 
-static char path[64];
+static char path[TEMPORARY_ROOM];
 static struct access *access_of_test;
 static struct rpc_server *server;
 
 static void write_clients(const char *text)
 {
-    char other[80];
+    char other[TEMPORARY_ROOM + 8];
     snprintf(other, sizeof other, "%s.new", path);
     FILE *file = fopen(other, "w");
     ck_assert_ptr_nonnull(file);
@@ -32,10 +33,8 @@ static void write_clients(const char *text)
 
 static void set_up(void)
 {
-    strcpy(path, "/tmp/millrace-access-XXXXXX");
-    int descriptor = mkstemp(path);
-    ck_assert_int_ge(descriptor, 0);
-    close(descriptor);
+    struct error error;
+    ck_assert_int_eq(temporary_file(path, "access", &error), STATUS_OK);
 }
 
 static void tear_down(void)

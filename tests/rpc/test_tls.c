@@ -9,11 +9,12 @@
 #include "common/rpc/client.h"
 #include "common/rpc/server.h"
 #include "common/rpc/tls_files.h"
+#include "common/temporary.h"
 #include "proto/millrace.pb-c.h"
 
-enum { PATH_ROOM = 128 };
+enum { PATH_ROOM = TEMPORARY_ROOM + 64 };
 
-static char directory[64];
+static char directory[TEMPORARY_ROOM];
 static struct rpc_server *server;
 
 /* ---- files ---- */
@@ -44,7 +45,7 @@ static void write_file(const char *name, const char *text)
 /* Replaces as a tool would that renews certificates: written beside, then renamed. */
 static void replace_file(const char *from, const char *to)
 {
-    char command[3 * PATH_ROOM];
+    char command[4 * PATH_ROOM + 32];
     snprintf(command, sizeof command, "cp %s %s.new && mv %s.new %s", path_of(from), path_of(to), path_of(to),
              path_of(to));
     ck_assert_int_eq(system(command), 0);
@@ -52,9 +53,9 @@ static void replace_file(const char *from, const char *to)
 
 static void make_certificates(void)
 {
-    char command[512];
-    strcpy(directory, "/tmp/millrace-tls-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    char command[TEMPORARY_ROOM + 4096];
+    struct error error;
+    ck_assert_int_eq(temporary_directory(directory, "tls", &error), STATUS_OK);
     snprintf(command, sizeof command, "%s/tests/rpc/certificates.sh %s", getenv("MILLRACE_SOURCE"),
              directory);
     ck_assert_int_eq(system(command), 0);
@@ -62,7 +63,7 @@ static void make_certificates(void)
 
 static void remove_certificates(void)
 {
-    char command[128];
+    char command[TEMPORARY_ROOM + 8];
     snprintf(command, sizeof command, "rm -r %s", directory);
     ck_assert_int_eq(system(command), 0);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/temporary.h"
+
 enum { PATH_ROOM = 4096 };
 
 const char *golden_weights(const struct golden *golden, const char *model, const char *network)
@@ -111,12 +113,13 @@ static enum status config_of(const struct golden *golden, const char *model, con
     return status;
 }
 
-static enum status make_directory(char *directory, const char *weights, const struct model_config *config,
-                                  struct error *error)
+static enum status make_directory(char directory[TEMPORARY_ROOM], const char *weights,
+                                  const struct model_config *config, struct error *error)
 {
     char link[PATH_ROOM];
-    if (!mkdtemp(directory))
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot make a directory %s", directory);
+    enum status status = temporary_directory(directory, "verify", error);
+    if (status != STATUS_OK)
+        return status;
     snprintf(link, sizeof link, "%s/model.safetensors", directory);
     if (symlink(weights, link) != 0)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot make %s", link);
@@ -137,7 +140,7 @@ static void remove_directory(const char *directory)
 enum status golden_model_open(const struct golden *golden, const char *model, const char *weights,
                               struct golden_load load, struct model *opened, struct error *error)
 {
-    char directory[] = "/tmp/millrace-verify-XXXXXX", path[PATH_ROOM], *whole_path;
+    char directory[TEMPORARY_ROOM] = "", path[PATH_ROOM], *whole_path;
     struct model_config config = {0};
     snprintf(path, sizeof path, "%s/%s", golden->directory, weights);
     whole_path = realpath(path, NULL);
