@@ -77,6 +77,7 @@ class Configurations(unittest.TestCase):
         self.refused("model.hidden is 16; it must be a multiple of model.heads, 3", "heads = 2", "heads = 3")
         self.refused("model.hidden / model.heads is 1; it must be even", "heads = 2", "heads = 16")
         self.refused("model.length is 100000; it may be 8 to 8192", "length = 12", "length = 100000")
+        self.refused("pretrain.short is 5; it must divide model.length, 12", "batch = 4", "batch = 4\nshort = 5")
         self.refused("data.vocabulary is 200; it may be 258 to 65536", "vocabulary = 280", "vocabulary = 200")
         self.refused("pretrain.steps is 0; it may be 1 to", "steps = 8", "steps = 0")
 

@@ -71,6 +71,15 @@ class Runs(WithRuns):
         self.finish("pretrain")
         self.check_resumed("distil")
 
+    def test_windows_are_short_at_first(self):
+        run = self.start("pretrain")
+        stage = run.stage
+        stage.settings = tiny.changed(self.settings, pretrain={"short": 6, "short_share": 0.5}).pretrain
+        self.assertEqual([stage.windows(step) for step in (0, 3, 4, 7)], [(8, 6), (8, 6), (4, 12), (4, 12)])
+        for _ in range(5):
+            run.update()
+        self.assertEqual(run.tokens, 5 * 48)
+
     def test_learns(self):
         run = self.start("pretrain")
         run.settings = tiny.changed(self.settings, pretrain={"steps": 400, "muon_rate": 0.05, "rate": 0.01}).pretrain

@@ -58,6 +58,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Pretrain(Training):
+    short: int = limits(0, 8192, default=0)  # tokens of the windows at first, more of them in a batch; 0: model.length
+    short_share: float = limits(0.0, 1.0, default=0.6)  # of the updates, those with short windows
     kl: float = limits(0.0, 100.0, default=1.0)  # weight of the generalised KL
     cross_entropy: float = limits(0.0, 100.0, default=0.5)  # weight of -ln p(x_1), every position alike
     max_weight: float = limits(1.0, 1e6, default=1024.0)  # kappa'/(1-kappa) is held at this
@@ -136,6 +138,8 @@ def _check_whole(config):
         raise TrainingError(f"model.hidden is {model.hidden}; it must be a multiple of model.heads, {model.heads}")
     if model.hidden // model.heads % 2:
         raise TrainingError(f"model.hidden / model.heads is {model.hidden // model.heads}; it must be even")
+    if config.pretrain.short and model.length % config.pretrain.short:
+        raise TrainingError(f"pretrain.short is {config.pretrain.short}; it must divide model.length, {model.length}")
     weights = config.distil.step_weights
     if len(weights) != 11 or any(isinstance(w, bool) or not isinstance(w, (int, float)) or w < 0 for w in weights):
         raise TrainingError("distil.step_weights must be 11 numbers of 0 or more, for the steps 1, 1/2, ... 1/1024")

@@ -39,6 +39,7 @@ class Distil:
 
     def __init__(self, config, directory):
         self.settings = config.distil
+        self.length = config.model.length
         self.teacher = teacher_weights(directory, config)
         self.model = Transformer(sizes(config), student=True)
         begin_as(self.model, self.teacher)
@@ -56,6 +57,9 @@ class Distil:
 
     def entries(self):
         return {"teacher_model": self.teacher}
+
+    def windows(self, step):
+        return self.settings.batch, self.length
 
     @staticmethod
     def logits(network, x, t, dt):

@@ -61,7 +61,7 @@ class Machine:
         return self.compile(model)
 
     def compile(self, model):
-        return torch.compile(model) if self.compiled else model
+        return torch.compile(model, dynamic=False) if self.compiled else model
 
     def mine(self, batch):
         """This process's share of what was drawn for all: any number of processes sees the same batch."""
@@ -146,7 +146,7 @@ class Run:
     def update(self):
         random = data.generator(self.config.seed, self.stage.name, self.step)
         optim.set_rate(self.optimizers, optim.share_of_rate(self.step, self.settings))
-        x_1 = data.windows(self.train, self.settings.batch, self.config.model.length, random)
+        x_1 = data.windows(self.train, *self.stage.windows(self.step), random)
         loss, parts = self.stage.loss(x_1, random)
         if not math.isfinite(loss.item()):
             raise TrainingError(

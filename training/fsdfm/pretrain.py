@@ -21,6 +21,7 @@ class Pretrain:
 
     def __init__(self, config):
         self.settings = config.pretrain
+        self.length = config.model.length
         self.model = Transformer(sizes(config), student=False)
 
     def start(self, run, network):
@@ -29,6 +30,13 @@ class Pretrain:
 
     def entries(self):
         return {}
+
+    def windows(self, step):
+        """(how many, of how many tokens): as many tokens in short windows as in long ones."""
+        settings = self.settings
+        short = settings.short if step < settings.short_share * settings.steps else 0
+        length = short or self.length
+        return settings.batch * self.length // length, length
 
     @staticmethod
     def logits(network, x, t, dt):
