@@ -33,7 +33,7 @@ static const char *remedy(enum status status)
     case STATUS_RESOURCE_EXHAUSTED:
         return "it may work in a moment; `millrace status` shows how busy the cluster is";
     case STATUS_DEADLINE_EXCEEDED:
-        return "the cluster did not answer in time; `millrace status` shows what it is doing";
+        return "give it more time; `millrace status` shows what the cluster is doing";
     case STATUS_UNAUTHENTICATED:
         return "show a token (--token-file FILE, or MILLRACE_TOKEN in the environment) or a certificate "
                "(--tls-cert, "

@@ -1,5 +1,6 @@
 #include "kernels/backend.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -16,14 +17,15 @@ static enum status find_cuda(const struct backend **backend, struct error *error
     return status;
 }
 
-/* A build without CUDA says nothing about it; one with CUDA says why it is not used. */
+/* A build without CUDA says nothing about it; one with CUDA says once why it is not used. */
 static void find_best(const struct backend **backend)
 {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
     struct error error = {0};
     enum status status = find_cuda(backend, &error);
     if (status == STATUS_OK)
         return;
-    if (status != STATUS_NOT_FOUND)
+    if (status != STATUS_NOT_FOUND && !atomic_flag_test_and_set(&said))
         log_info("computing on the CPU: %s", error.text);
     *backend = &backend_cpu;
 }

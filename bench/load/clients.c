@@ -70,7 +70,14 @@ static void note_failure(struct load *load, const struct error *error)
         load->result->n_failed++;
     load->result->failure = *error;
     pthread_mutex_unlock(&load->lock);
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* not at once again */
+}
+
+/* As long as the coordinator says, or a moment; no longer than the measurement. */
+static void wait_after(const struct load *load, const struct error *error)
+{
+    double seconds = error->retry_after_ms > 0 ? error->retry_after_ms / 1e3 : 0.1;
+    seconds = fmax(fmin(seconds, load->end - clock_seconds()), 0);
+    nanosleep(&(struct timespec){(time_t)seconds, (long)(fmod(seconds, 1) * 1e9)}, NULL);
 }
 
 static void take_event(const Millrace__V1__GenerateEvent *event, double start, struct load_sample *sample)
@@ -118,8 +125,10 @@ static void ask(struct client *client, uint32_t round)
     }
     if (status == STATUS_OK && sample.total > 0)
         add_sample(load, &sample);
-    else if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         note_failure(load, &error);
+        wait_after(load, &error);
+    }
 }
 
 static void *client_main(void *argument)
