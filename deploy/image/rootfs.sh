@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the root file system of the container image (CPU variant) without a container engine: what the last stage of the
+# Makes the root file system of the container image (CPU variant) without a container engine: what the stage `cpu` of the
 # Dockerfile makes, from this machine's Debian mirror. The same inputs give the same bytes.
 #
 #   deploy/image/rootfs.sh BUILD_DIRECTORY OUT.tar     needs mmdebstrap, root; downloads about 80 MB
