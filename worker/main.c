@@ -49,7 +49,9 @@ static const struct option_row rows[] = {
     {"replica", 0, OPTION_TEXT, "NAME", "MILLRACE_REPLICA", "r0", 0, 0,
      "Name of this replica, unique in the cluster.", &settings.replica},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
-     "Make this file when every rank has loaded and a warm-up step is done; it goes when the replica ends.",
+     "Make this file when every rank has loaded and a warm-up step is done; it goes when the replica ends, "
+     "but "
+     "not when it is killed.",
      &settings.ready_file},
     SECURITY_OPTION_ROWS(settings.security),
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
