@@ -3,6 +3,7 @@
 Environment, as CTest sets it: MILLRACE_BIN, MILLRACE_SHARED. Exits 77 (skipped) where the vectors are missing.
 """
 import json
+import math
 import os
 import shutil
 import struct
@@ -106,6 +107,30 @@ class Verify(unittest.TestCase):
             change(self.path(file + ".safetensors"), tensor, index, how)
         change(self.path("expect_odd_tensors.safetensors"), "a.bf16", 100, lambda x: x + 1)
         expected = {(file + ".safetensors", check) for file, _, _, _, check in faults} | {("ckpt_odd_tensors.pth", "")}
+        found = failed(self.findings("--ranks", "1"))
+        self.assertEqual(expected - found, set())
+        self.assertEqual({file for file, _ in found}, {file for file, _ in expected})
+
+    def test_numbers_that_are_none(self):
+        faults = [  # file, tensor, index, the check that must see a NaN there: early, and with numbers after it
+            ("forward_student", "case2.logits", 0, "logits"),
+            ("forward_teacher", "case3.logits_f64", 1000, "logits, float64"),
+            ("forward_masked_student", "case4.probs", 3, "probabilities"),
+            ("trace_student", "b0.gelu", 40, "intermediates, relative"),
+            ("trace_teacher", "t_emb", 0, "intermediates, relative"),
+            ("time_grids", "n7.eps0.001.dt", 2, "t and dt"),
+            ("step_cumulative_exp1_uniform", "alpha_table.n32", 3, "alpha*h, intensity*h"),
+            ("step_cumulative_exp2_masked", "n1024.i511.jump_prob", 2, "P(jump)"),
+            ("step_euler_exp2_uniform", "n2.i1.rate_h", 1, "rate*h"),
+            ("step_euler_exp1_uniform", "n4.i1.u", 16 + 7, "law of the destination"),
+            ("final_step", "mask.q_f64", 1, "law of the last step"),
+            ("traj_masked_cumulative_n4", "jump_prob", 6, "P(jump)"),
+            ("traj_teacher_meta_n8", "jump_prob", 0, "P(jump)"),
+            ("draws_20000", "chain.meta.exp1.uniform.exact_f64", 0, "chi-square of whole texts, least p"),
+        ]
+        for file, tensor, index, _ in faults:
+            change(self.path(file + ".safetensors"), tensor, index, lambda _: math.nan)
+        expected = {(file + ".safetensors", check) for file, _, _, check in faults}
         found = failed(self.findings("--ranks", "1"))
         self.assertEqual(expected - found, set())
         self.assertEqual({file for file, _ in found}, {file for file, _ in expected})

@@ -58,10 +58,11 @@ static enum status read_ending(struct golden_file *file, const char *way, struct
 /* Where all mass is on a token that may not be drawn, the reference divides by zero. */
 static bool is_defined(const double *law, int n)
 {
-    double total = 0;
-    for (int i = 0; i < n; i++)
-        total += law[i];
-    return total > 0;
+    for (int i = 0; i < n; i++) {
+        if (law[i] > 0)
+            return true;
+    }
+    return false;
 }
 
 /* A uniform in the middle of the likeliest token's interval. */

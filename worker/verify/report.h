@@ -1,6 +1,7 @@
 #ifndef MILLRACE_WORKER_VERIFY_REPORT_H
 #define MILLRACE_WORKER_VERIFY_REPORT_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -38,7 +39,7 @@ void report_summary(struct report *report, int n_ranks);
 /* The larger of both; NaN is larger than everything. */
 static inline double worse(double a, double b)
 {
-    return b <= a ? a : b;
+    return isnan(a) || b <= a ? a : b;
 }
 
 #endif

@@ -69,7 +69,7 @@ static void compare_times(struct step_file *it, const char *stem, double t, doub
     it->n_times++;
 }
 
-/* h times the row's total rate: the reference's `intensity` is a rate, `rate_h` has h in it already. */
+/* h times the row's total rate: the reference's `intensity` is a rate, `rate_h` has h in it already. NaN: neither is there. */
 static double recorded_hazard(const struct array *intensity, const struct array *rate_h, int row, double h)
 {
     return intensity ? intensity->x[row] * h : rate_h ? rate_h->x[row] : NAN;
@@ -91,7 +91,7 @@ static enum status compare_jumps(struct step_file *it, const char *stem, double 
             schedule_jump_limit(it->rows[row].bound) + 1e-12) /* what exact thinning rests on */
             return error_set(error, STATUS_INTERNAL, "%s: P(jump) %.17g is above the limit of the step", stem,
                              it->jump[row]);
-        if (!isnan(recorded) && it->jump[row] < 0.99) /* beyond, 1 - P has lost the hazard */
+        if ((intensity || rate_h) && it->jump[row] < 0.99) /* beyond, 1 - P has lost the hazard */
             it->hazard = worse(it->hazard, fabs(-log1p(-it->jump[row]) - recorded));
     }
     return status;

@@ -297,7 +297,7 @@ static enum status tell(const struct trace *trace, struct report *report, struct
     for (int i = 0; i < trace->n; i++) {
         const struct traced *traced = &trace->traced[i];
         if (traced->n_seen > 0) {
-            where = traced->largest <= largest ? where : traced->expected->name;
+            where = isnan(largest) || traced->largest <= largest ? where : traced->expected->name;
             largest = worse(largest, traced->largest);
             n_seen++;
         } else if (has_appearance(traced->name, FUSED)) {
