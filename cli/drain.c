@@ -50,8 +50,11 @@ static enum status ask_drain(struct rpc_channel *channel, const char *name, bool
     if (status != STATUS_OK)
         return status;
     const Millrace__V1__DrainReplicaResponse *response = (const void *)answer;
-    fprintf(stderr, "%s: draining, %" PRIu32 " sequences are left%s\n", name, response->left,
-            restart && !response->started_here ? "; whoever started it has to start it again" : "");
+    if (response->forgotten)
+        fprintf(stderr, "%s: it was lost; not expected back any more\n", name);
+    else
+        fprintf(stderr, "%s: draining, %" PRIu32 " sequences are left%s\n", name, response->left,
+                restart && !response->started_here ? "; whoever started it has to start it again" : "");
     protobuf_c_message_free_unpacked(answer, NULL);
     return STATUS_OK;
 }
@@ -113,6 +116,17 @@ static enum status drain_one(struct rpc_channel *channel, const char *name,
     return wait_until_done(channel, name, settings, since, error);
 }
 
+/* One that is only remembered, or forgotten meanwhile, is not ours to restart, and keeps no other from it. */
+static enum status restart_or_skip(struct rpc_channel *channel, const char *name,
+                                   const struct drain_settings *settings, struct error *error)
+{
+    enum status status = drain_one(channel, name, settings, error);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    fprintf(stderr, "%s: left out: %s\n", name, error->text);
+    return STATUS_OK;
+}
+
 /* Those that are known now, in their order. */
 static enum status drain_all(struct rpc_channel *channel, const struct drain_settings *settings,
                              struct error *error)
@@ -122,7 +136,7 @@ static enum status drain_all(struct rpc_channel *channel, const struct drain_set
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < known->n_replicas && status == STATUS_OK; i++)
-        status = drain_one(channel, known->replicas[i]->name, settings, error);
+        status = restart_or_skip(channel, known->replicas[i]->name, settings, error);
     free_status(known);
     return status;
 }
@@ -174,7 +188,7 @@ int drain_main(int argc, char **argv)
             "A replica takes no new texts; those that it writes move to other replicas as far as they have "
             "room, "
             "and are finished there otherwise. Then it ends. No request fails. `millrace restart` brings it "
-            "back.",
+            "back. A lost replica that the coordinator did not start is forgotten.",
         .operands = "REPLICA",
         .examples = "millrace drain r0\nmillrace drain r1 --no-wait --endpoint 10.0.0.1:7077",
         .rows = rows,

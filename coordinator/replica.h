@@ -16,6 +16,7 @@ enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
  *   draining → drained  [scheduler_drain without a restart, and its process has ended]
  *   any      → failed   [scheduler_load_failed, scheduler_give_up]     it may still become ready later
  *   any but failed → starting [the line ended; somebody starts it again]
+ *   starting, failed → (none) [scheduler_forget, scheduler_forget_long_lost: lost, and not ours to start]
  */
 enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_FAILED, REPLICA_DRAINED };
 
@@ -64,6 +65,7 @@ struct replica {
     uint64_t steps; /* since it attached */
     uint32_t restarts;
     bool was_attached;
+    double lost_at; /* when its last line ended; seconds, monotonic */
     double attached_at;
     bool was_drained; /* since it attached, so that its end is no failure */
     bool is_held;     /* its supervisor is not to start it again */

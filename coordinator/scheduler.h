@@ -58,7 +58,7 @@ struct scheduler_observer {
     void *context;
 };
 
-enum { SCHEDULER_PATIENCE = 8 };
+enum { SCHEDULER_PATIENCE = 8, SCHEDULER_MEMORY_SECONDS = 600 };
 
 struct scheduler_options {
     int max_queue;                          /* requests that wait */
@@ -123,9 +123,15 @@ void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const
 void scheduler_leaving(struct scheduler *scheduler, void *line);
 
 /*
+ * Forgets a replica that somebody else started, if it is lost: it then need not come back for the cluster to be whole. It
+ * happens by itself SCHEDULER_MEMORY_SECONDS after the loss; one that comes later is a new one. false: there is no such.
+ */
+bool scheduler_forget(struct scheduler *scheduler, const char *name);
+
+/*
  * Drains the replica of that name: nothing new goes there, what it runs moves where there is room, and it ends. A
- * supervised one stays down unless `restart`, which also releases one that is down. NOT_FOUND; FAILED_PRECONDITION while
- * it starts. *left: sequences that it still runs; *supervised: we start it.
+ * supervised one stays down unless `restart`, which also releases one that is down. NOT_FOUND, also of
+ * one that is lost and that somebody else started; FAILED_PRECONDITION while it starts. *left: sequences that it still runs; *supervised: we start it.
  */
 enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool restart, bool *supervised,
                             uint32_t *left, struct error *error);
@@ -149,7 +155,7 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 
 /* ---- the process ---- */
 
-/* Hangs up on replicas that hang, and puts their sequences back at once. Call about once a second: when two seconds or
+/* Hangs up on replicas that hang, and puts their sequences back at once; forgets those that were lost long ago. Call about once a second: when two seconds or
  * more pass between two calls, this program was itself stopped, and counts that time for nobody. */
 void scheduler_check_silence(struct scheduler *scheduler);
 

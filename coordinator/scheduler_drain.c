@@ -30,6 +30,12 @@ static enum status check_state(const struct replica *replica, const char *name, 
     if (!replica)
         return error_set(error, STATUS_NOT_FOUND, "replica: there is no \"%.80s\"; see millrace status",
                          name);
+    if (scheduler_is_lost_outsider(replica))
+        return error_set(error, STATUS_NOT_FOUND,
+                         "replica: %s is lost, and was not started here: whoever started it has to start it "
+                         "again%s%s",
+                         replica->name, *replica->last_error ? "; its last error: " : "",
+                         replica->last_error);
     bool is_down = replica->state == REPLICA_DRAINED || replica->is_held || /* or about to be */
                    (replica->state == REPLICA_FAILED && replica->supervised);
     if (replica->state == REPLICA_READY || replica->state == REPLICA_DRAINING || (restart && is_down))

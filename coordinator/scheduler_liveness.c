@@ -56,7 +56,9 @@ double scheduler_silent_until(const struct replica *replica, double silence_seco
 {
     if (!replica->pulses)
         return replica->running.n ? replica->heard_at + SCHEDULER_PATIENCE * silence_seconds : INFINITY;
-    if (replica->state == REPLICA_STARTING)
+    bool loads =
+        replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED; /* failed: once more */
+    if (loads)
         return replica->progressed_at + PULSE_SECONDS + SCHEDULER_PATIENCE * silence_seconds;
     return replica->progressed_at + PULSE_SECONDS + silence_seconds;
 }
@@ -74,7 +76,7 @@ static void give_up_hung(struct scheduler *scheduler, struct replica *replica, d
 }
 
 /* Whoever stops this program (a debugger, a paused container) has not stopped the replicas: what they said
- * meanwhile is still to be read. */
+ * meanwhile, and that they are back, is still to be read. */
 static void excuse_absence(struct scheduler *scheduler, double now)
 {
     double absent = scheduler->checked_at ? now - scheduler->checked_at : 0;
@@ -85,6 +87,7 @@ static void excuse_absence(struct scheduler *scheduler, double now)
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
         replica->heard_at += absent;
         replica->progressed_at += absent;
+        replica->lost_at += absent;
     }
 }
 
@@ -98,5 +101,6 @@ void scheduler_check_silence(struct scheduler *scheduler)
         if (replica->operations && now >= scheduler_silent_until(replica, scheduler->options.silence_seconds))
             give_up_hung(scheduler, replica, now);
     }
+    scheduler_forget_long_lost(scheduler, now);
     pthread_mutex_unlock(&scheduler->mutex);
 }

@@ -52,16 +52,25 @@ static void set_failed(struct scheduler *scheduler, struct replica *replica, con
     scheduler_note_change(scheduler);
 }
 
+static void forget(struct scheduler *scheduler, struct replica *replica)
+{
+    replica_set_remove(&scheduler->replicas, replica);
+    scheduler->n_replicas--;
+}
+
+bool scheduler_is_lost_outsider(const struct replica *replica)
+{
+    return !replica->operations && !replica->supervised;
+}
+
 /* An outsider that was lost is expected back, but where names are made up anew (pods), most never come. */
 static void make_room(struct scheduler *scheduler)
 {
     struct replica *replica = scheduler->replicas.first;
-    while (replica && (replica->operations || replica->supervised))
+    while (replica && !scheduler_is_lost_outsider(replica))
         replica = replica->next;
-    if (!replica)
-        return;
-    replica_set_remove(&scheduler->replicas, replica);
-    scheduler->n_replicas--;
+    if (replica)
+        forget(scheduler, replica);
 }
 
 static enum status check_hello(struct scheduler *scheduler, const struct replica_hello *hello,
@@ -254,16 +263,16 @@ void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-/* An outsider that said goodbye is forgotten; one that was lost, or that we start ourselves, is expected
- * back. */
+/* An outsider that said goodbye is forgotten; one that was lost is expected back for a while, one that we start ourselves
+ * always. */
 static void forget_or_expect(struct scheduler *scheduler, struct replica *replica, bool clean,
                              const char *reason)
 {
     if (clean && !replica->supervised && replica->state != REPLICA_FAILED) {
-        replica_set_remove(&scheduler->replicas, replica);
-        scheduler->n_replicas--;
+        forget(scheduler, replica);
         return;
     }
+    replica->lost_at = clock_seconds();
     if (replica->state == REPLICA_FAILED)
         return;
     replica->state = REPLICA_STARTING;
@@ -291,6 +300,37 @@ void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const
     if (replica)
         scheduler_lose_line(scheduler, replica, clean, reason);
     pthread_mutex_unlock(&scheduler->mutex);
+}
+
+/* ---- those that do not come back ---- */
+
+/* Who waited for it alone is told that nobody is left. */
+static void forget_lost(struct scheduler *scheduler, struct replica *replica, const char *why)
+{
+    log_info("replica %s is forgotten: %s", replica->name, why);
+    forget(scheduler, replica);
+    scheduler_fail_without_hope(scheduler);
+    scheduler_note_change(scheduler);
+}
+
+bool scheduler_forget(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_lost = replica && scheduler_is_lost_outsider(replica);
+    if (is_lost)
+        forget_lost(scheduler, replica, "it was lost, and is drained");
+    pthread_mutex_unlock(&scheduler->mutex);
+    return is_lost;
+}
+
+void scheduler_forget_long_lost(struct scheduler *scheduler, double now)
+{
+    for (struct replica *replica = scheduler->replicas.first, *next; replica; replica = next) {
+        next = replica->next;
+        if (scheduler_is_lost_outsider(replica) && now - replica->lost_at >= SCHEDULER_MEMORY_SECONDS)
+            forget_lost(scheduler, replica, "it was lost long ago");
+    }
 }
 
 /* ---- who starts replicas ---- */

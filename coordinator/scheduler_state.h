@@ -79,6 +79,10 @@ struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, con
  * forgotten, and freed. */
 void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean,
                          const char *reason);
+/* Somebody else starts it, and its line is gone. */
+bool scheduler_is_lost_outsider(const struct replica *replica);
+/* Those whose loss is SCHEDULER_MEMORY_SECONDS ago at `now`, monotonic seconds. */
+void scheduler_forget_long_lost(struct scheduler *scheduler, double now);
 
 /* ---- scheduler_liveness.c: which of them live ---- */
 

@@ -9,6 +9,12 @@ void drain_on_call(struct rpc_call *call, const ProtobufCMessage *message, void 
     Millrace__V1__DrainReplicaResponse response = MILLRACE__V1__DRAIN_REPLICA_RESPONSE__INIT;
     struct error error;
     bool supervised = false;
+    if (!request->restart && scheduler_forget(coordinator->scheduler, request->replica)) {
+        log_info("%s has the lost replica %s forgotten", rpc_call_caller(call)->name, request->replica);
+        response.forgotten = true;
+        rpc_reply(call, &response.base);
+        return;
+    }
     enum status status = scheduler_drain(coordinator->scheduler, request->replica, request->restart,
                                          &supervised, &response.left, &error);
     if (status != STATUS_OK) {

@@ -21,6 +21,7 @@ except ImportError as missing:
     sys.exit(77)
 
 COORDINATOR, SOURCE = sys.argv[1], sys.argv[2]
+MILLRACE = os.path.join(os.path.dirname(COORDINATOR), "millrace")
 MODEL = os.path.join(SOURCE, "models", "books-mini")
 PATIENCE = 20  # seconds; a test that needs it has failed
 
@@ -528,6 +529,30 @@ def test_drain_lets_requests_finish():
         replica.next("drain")
         replica.leave()
         assert cluster.process.wait(timeout=PATIENCE) == 0
+
+
+def test_lost_replicas_of_others_are_left_out_and_forgotten():
+    with coordinator("--spawn", "0") as cluster:
+        lost, steady = FakeReplica(cluster, "lost", FINGERPRINT), FakeReplica(cluster, "steady", FINGERPRINT)
+        states = lambda: {replica.name: replica.state for replica in cluster.status().replicas}
+        command = lambda *arguments: subprocess.run([MILLRACE, *arguments, "--endpoint", cluster.address],
+                                                    stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+        lost.cut()
+        wait_for(lambda: states() == {"lost": "starting", "steady": "ready"}, "the loss")
+        alone = command("restart", "lost")
+        assert alone.returncode != 0 and "whoever started it" in alone.stderr, alone
+        outcomes = []
+        everything = threading.Thread(target=lambda: outcomes.append(command("restart", "--all")))
+        everything.start()
+        steady.next("drain")
+        steady.leave()
+        again = FakeReplica(cluster, "steady", FINGERPRINT)
+        everything.join()
+        assert outcomes[0].returncode == 0 and "lost: left out" in outcomes[0].stderr, outcomes
+        done = command("drain", "lost")
+        assert done.returncode == 0 and "not expected back" in done.stderr, done
+        assert states() == {"steady": "ready"}, states()
+        again.leave()
 
 
 def test_second_signal_hurries():

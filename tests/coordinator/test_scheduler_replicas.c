@@ -60,6 +60,71 @@ START_TEST(lost_outsiders_do_not_fill_the_table)
 }
 END_TEST
 
+/* Names of batch jobs never come back; whoever does come back is a new one. */
+START_TEST(a_lost_outsider_is_forgotten_after_a_while)
+{
+    static struct fake_line lost, stays, again;
+    scheduler_expect(scheduler, "ours");
+    attach_ready("lost", &lost, 1);
+    attach_ready("stays", &stays, 1);
+    scheduler_detach(scheduler, &lost, false, "its stream broke");
+    scheduler_check_silence(scheduler);
+    ck_assert_ptr_nonnull(find_replica("lost"));
+    find_replica("lost")->lost_at -= SCHEDULER_MEMORY_SECONDS;
+    n_changes = 0;
+    scheduler_check_silence(scheduler);
+    ck_assert_ptr_null(find_replica("lost"));
+    ck_assert_int_gt(n_changes, 0);
+    ck_assert_ptr_nonnull(find_replica("stays"));
+    ck_assert_ptr_nonnull(find_replica("ours")); /* never attached, but we start it */
+    ck_assert_int_eq(scheduler->n_replicas, 2);
+    attach_ready("lost", &again, 1);
+    ck_assert_uint_eq(find_replica("lost")->restarts, 0);
+}
+END_TEST
+
+START_TEST(no_outsider_is_forgotten_while_we_were_stopped)
+{
+    static struct fake_line line;
+    attach("lost", &line);
+    scheduler_detach(scheduler, &line, false, "its stream broke");
+    scheduler_check_silence(scheduler);
+    scheduler->checked_at -= SCHEDULER_MEMORY_SECONDS; /* it was long ago, as was the loss */
+    find_replica("lost")->lost_at -= SCHEDULER_MEMORY_SECONDS;
+    scheduler_check_silence(scheduler);
+    ck_assert_ptr_nonnull(find_replica("lost"));
+}
+END_TEST
+
+START_TEST(a_lost_outsider_is_forgotten_on_demand)
+{
+    static struct client waiting;
+    static struct fake_line lost, failed, ours;
+    struct error error;
+    bool supervised;
+    uint32_t left;
+    scheduler_expect(scheduler, "ours");
+    attach("ours", &ours);
+    scheduler_detach(scheduler, &ours, false, "its stream broke");
+    ck_assert(!scheduler_forget(scheduler, "ours"));
+    scheduler_give_up(scheduler, "ours", "it keeps dying");
+    attach_ready("lost", &lost, 1);
+    accept_request(&waiting);
+    ck_assert(!scheduler_forget(scheduler, "lost")); /* it is there */
+    scheduler_detach(scheduler, &lost, false, "its stream broke");
+    ck_assert_int_eq(scheduler_drain(scheduler, "lost", true, &supervised, &left, &error), STATUS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(error.text, "whoever started it"));
+    ck_assert_int_eq(waiting.n_ended, 0);
+    ck_assert(scheduler_forget(scheduler, "lost"));
+    ck_assert_int_eq(waiting.status, STATUS_UNAVAILABLE); /* it waited for that one alone */
+    ck_assert(!scheduler_forget(scheduler, "lost"));
+    attach("failed", &failed);
+    scheduler_load_failed(scheduler, &failed, "model.safetensors is damaged");
+    scheduler_detach(scheduler, &failed, true, "");
+    ck_assert(scheduler_forget(scheduler, "failed"));
+}
+END_TEST
+
 START_TEST(a_drained_replica_is_not_ready_again)
 {
     static struct fake_line line;
@@ -176,6 +241,8 @@ START_TEST(how_long_a_replica_may_stand_still)
     ck_assert_double_eq(scheduler_silent_until(&replica, 10), 61);
     replica.state = REPLICA_STARTING;
     ck_assert_double_eq(scheduler_silent_until(&replica, 10), 51 + 10 * SCHEDULER_PATIENCE);
+    replica.state = REPLICA_FAILED; /* it was given up, came all the same, and loads */
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 51 + 10 * SCHEDULER_PATIENCE);
 }
 END_TEST
 
@@ -245,6 +312,9 @@ TCase *replicas_case(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, a_lost_replica_hands_its_last_frame_on);
     tcase_add_test(cases, lost_outsiders_do_not_fill_the_table);
+    tcase_add_test(cases, a_lost_outsider_is_forgotten_after_a_while);
+    tcase_add_test(cases, no_outsider_is_forgotten_while_we_were_stopped);
+    tcase_add_test(cases, a_lost_outsider_is_forgotten_on_demand);
     tcase_add_test(cases, a_drained_replica_is_not_ready_again);
     tcase_add_test(cases, a_replica_on_its_way_down_can_be_released);
     tcase_add_test(cases, without_hope_requests_are_told_why);
