@@ -12,7 +12,7 @@ enum { DEFAULT_PORT = 7077 };
 
 /* A plain connection: before gRPC has threads, so that a cluster can still be forked. On the loopback there
  * is no waiting. */
-bool connection_default_answers(void)
+static bool default_answers(void)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(DEFAULT_PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -22,6 +22,19 @@ bool connection_default_answers(void)
     bool answers = connect(probe, (struct sockaddr *)&address, sizeof address) == 0;
     close(probe);
     return answers;
+}
+
+enum status connection_choice_check(const struct connection_choice *choice, struct error *error)
+{
+    if (choice->endpoint_typed && choice->model_directory_given)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "--endpoint names a running cluster, --model-dir does without: only one of them");
+    return STATUS_OK;
+}
+
+bool connection_choice_runs(const struct connection_choice *choice)
+{
+    return !choice->model_directory_given && (choice->endpoint_given || default_answers());
 }
 
 enum status connection_open(struct connection *connection, const char *endpoint,
@@ -34,8 +47,8 @@ enum status connection_open(struct connection *connection, const char *endpoint,
     return rpc_channel_open(endpoint, &options, &connection->channel, error);
 }
 
-enum status connection_open_private(struct connection *connection, const char *model_directory,
-                                    int64_t n_ranks, struct error *error)
+static enum status open_private(struct connection *connection, const char *model_directory, int64_t n_ranks,
+                                struct error *error)
 {
     char model[PATH_MAX];
     *connection = (struct connection){.cluster = PRIVATE_CLUSTER_NONE};
@@ -52,6 +65,14 @@ enum status connection_open_private(struct connection *connection, const char *m
     if (status != STATUS_OK)
         connection_close(connection);
     return status;
+}
+
+enum status connection_open_choice(struct connection *connection, const struct connection_choice *choice,
+                                   int64_t n_ranks, struct error *error)
+{
+    if (connection_choice_runs(choice))
+        return connection_open(connection, choice->endpoint, &choice->security, error);
+    return open_private(connection, choice->model_directory, n_ranks, error);
 }
 
 void connection_close(struct connection *connection)

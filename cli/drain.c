@@ -175,7 +175,7 @@ int drain_main(int argc, char **argv)
 {
     struct drain_settings settings = {0};
     const struct option_row rows[] = {
-        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL),
+        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL, NULL),
         {"no-wait", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Do not wait until it has ended.",
          &settings.no_wait, NULL},
         {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "300", 1, 86400, "Wait no longer than this.",
@@ -201,7 +201,7 @@ int restart_main(int argc, char **argv)
 {
     struct drain_settings settings = {.restart = true};
     const struct option_row rows[] = {
-        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL),
+        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL, NULL),
         {"all", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Every replica, one after the other.", &settings.all,
          NULL},
         {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "300", 1, 86400,

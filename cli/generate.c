@@ -16,12 +16,11 @@ static const char generate_path[] = "/millrace.v1.Millrace/Generate";
 enum { LOOK_EVERY_MS = 100 };
 
 struct generate_settings {
-    const char *file, *infill, *seed, *steps, *priority, *model, *endpoint, *model_directory, *solver;
+    const char *file, *infill, *seed, *steps, *priority, *model, *solver;
     int64_t length, gap, ranks, timeout, most_changes, pace_ms;
     double temperature, deadline;
-    bool length_given, temperature_given, deadline_given, endpoint_given, model_directory_given, pace_given,
-        json, json_frames, no_view, revise;
-    struct rpc_security security;
+    bool length_given, temperature_given, deadline_given, pace_given, json, json_frames, no_view, revise;
+    struct connection_choice cluster;
 };
 
 /* What is asked for, with the memory that the message points into. */
@@ -125,16 +124,6 @@ static enum status build_request(const struct generate_settings *settings, const
     return status;
 }
 
-static enum status connect_somewhere(const struct generate_settings *settings, struct connection *connection,
-                                     struct error *error)
-{
-    if (settings->endpoint_given)
-        return connection_open(connection, settings->endpoint, &settings->security, error);
-    if (!settings->model_directory_given && connection_default_answers())
-        return connection_open(connection, settings->endpoint, &settings->security, error);
-    return connection_open_private(connection, settings->model_directory, settings->ranks, error);
-}
-
 static enum status show_events(struct rpc_stream *stream, struct output *output, struct error *error)
 {
     enum status status = STATUS_OK;
@@ -197,7 +186,7 @@ static enum status generate(const struct generate_settings *settings, const stru
     bool with_summary = (kind == OUTPUT_VIEW || kind == OUTPUT_TEXT) && isatty(STDERR_FILENO);
     struct connection connection;
     interrupt_block();
-    enum status status = connect_somewhere(settings, &connection, error);
+    enum status status = connection_open_choice(&connection, &settings->cluster, settings->ranks, error);
     if (status != STATUS_OK)
         return status;
     struct output output;
@@ -279,11 +268,10 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
          &s->pace_ms, &s->pace_given},
         {"model", 'm', OPTION_TEXT, "NAME", NULL, NULL, 0, 0,
          "Refuse to be served by another model than NAME.", &s->model, NULL},
-        CONNECTION_OPTION_ROWS(*s, "The coordinator of a running cluster.", &s->endpoint_given),
-        {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
-         "Start a cluster for this command with the model in DIR, even where one is running. MILLRACE_MODEL "
-         "names the model only for when none is.",
-         &s->model_directory, &s->model_directory_given},
+        CONNECTION_CHOICE_ROWS(
+            s->cluster, "The coordinator of a running cluster.",
+            "Start a cluster for this command with the model in DIR, even where one is running or "
+            "MILLRACE_ENDPOINT names one. MILLRACE_MODEL names the model only for when none is."),
         {"ranks", 0, OPTION_INTEGER, "N", NULL, "2", 1, 64,
          "Ranks of a cluster that is started for this command.", &s->ranks, NULL},
         {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "600", 1, 86400, "Give up after so long.",
@@ -301,8 +289,11 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
     if (code >= 0)
         return code;
     *prompt = n_operands ? operands[0] : NULL;
-    if (!s->model_directory)
-        s->model_directory = getenv("MILLRACE_MODEL");
+    struct error error;
+    if (connection_choice_check(&s->cluster, &error) != STATUS_OK)
+        return command_refuse(program, &error);
+    if (!s->cluster.model_directory)
+        s->cluster.model_directory = getenv("MILLRACE_MODEL");
     return -1;
 }
 

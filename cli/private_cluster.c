@@ -15,11 +15,12 @@
 
 enum { START_TIMEOUT_S = 60, LOOK_EVERY_MS = 50, STOP_GRACE_MS = 5000, LOG_SHOWN_BYTES = 2000 };
 
-/* What the environment says about certificates and tokens is for clusters that stay. */
-static void leave_security_behind(void)
+/* What the environment says about certificates and tokens, a port and a file is for clusters that stay. */
+static void leave_settings_behind(void)
 {
-    static const char *const names[] = {"MILLRACE_TLS_CERT", "MILLRACE_TLS_KEY", "MILLRACE_TLS_CLIENT_CA",
-                                        "MILLRACE_TLS_CLIENT_OPTIONAL", "MILLRACE_TOKENS"};
+    static const char *const names[] = {
+        "MILLRACE_TLS_CERT", "MILLRACE_TLS_KEY", "MILLRACE_TLS_CLIENT_CA", "MILLRACE_TLS_CLIENT_OPTIONAL",
+        "MILLRACE_TOKENS",   "MILLRACE_HTTP",    "MILLRACE_READY_FILE"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
 }
@@ -32,7 +33,7 @@ static enum status launch(struct private_cluster *cluster, const char *program, 
     snprintf(ready, sizeof ready, "%d", ready_fd);
     const char *const argv[] = {program, "--listen", "127.0.0.1:0",   "--spawn",    "1",   "--ranks",
                                 ranks,   "--model",  model_directory, "--ready-fd", ready, NULL};
-    leave_security_behind();
+    leave_settings_behind();
     struct process_files files = {.output = cluster->log, .errors = cluster->log, .kept = ready_fd};
     return process_start((char *const *)(uintptr_t)argv, files, &cluster->coordinator, error);
 }

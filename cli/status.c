@@ -122,7 +122,7 @@ int status_main(int argc, char **argv)
 {
     struct settings settings;
     const struct option_row rows[] = {
-        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL),
+        CONNECTION_OPTION_ROWS(settings, "The coordinator of the cluster.", NULL, NULL),
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object; with --watch one a line.",
          &settings.json, NULL},
         {"watch", 'w', OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Look again and again, until Ctrl-C.",

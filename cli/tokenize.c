@@ -15,9 +15,9 @@
 enum { TIMEOUT_S = 30 };
 
 struct tokenize_settings {
-    const char *file, *endpoint, *model_directory;
-    bool endpoint_given, model_directory_given, ids_only, json;
-    struct rpc_security security;
+    const char *file;
+    bool ids_only, json;
+    struct connection_choice cluster;
 };
 
 static enum status print_json(const Millrace__V1__TokenizeResponse *tokens, struct error *error)
@@ -75,7 +75,8 @@ static enum status ask_cluster(const struct tokenize_settings *settings, char *t
     ProtobufCMessage *answer = NULL;
     Millrace__V1__TokenizeRequest request = MILLRACE__V1__TOKENIZE_REQUEST__INIT;
     request.text = text;
-    enum status status = connection_open(&connection, settings->endpoint, &settings->security, error);
+    enum status status =
+        connection_open(&connection, settings->cluster.endpoint, &settings->cluster.security, error);
     if (status != STATUS_OK)
         return status;
     status = rpc_unary(connection.channel, "/millrace.v1.Millrace/Tokenize", &request.base,
@@ -121,7 +122,7 @@ static enum status tokenize_here(const struct tokenize_settings *settings, const
     struct tokenizer *tokenizer = NULL;
     int32_t *ids = NULL;
     size_t n_ids = 0;
-    enum status status = place_of_model(settings->model_directory, model, error);
+    enum status status = place_of_model(settings->cluster.model_directory, model, error);
     if (status == STATUS_OK)
         status = model_config_read(model, &config, error);
     if (status == STATUS_OK)
@@ -138,11 +139,8 @@ static enum status tokenize_here(const struct tokenize_settings *settings, const
 static enum status tokenize(const struct tokenize_settings *settings, char *text, size_t size_bytes,
                             struct error *error)
 {
-    if (settings->model_directory_given)
-        return tokenize_here(settings, text, size_bytes, error);
-    if (settings->endpoint_given || connection_default_answers())
-        return ask_cluster(settings, text, error);
-    return tokenize_here(settings, text, size_bytes, error);
+    return connection_choice_runs(&settings->cluster) ? ask_cluster(settings, text, error)
+                                                      : tokenize_here(settings, text, size_bytes, error);
 }
 
 int tokenize_main(int argc, char **argv)
@@ -154,9 +152,9 @@ int tokenize_main(int argc, char **argv)
          NULL},
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object: ids and pieces.", &s.json,
          NULL},
-        CONNECTION_OPTION_ROWS(s, "Ask the coordinator of a running cluster.", &s.endpoint_given),
-        {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
-         "Use the tokenizer.json in DIR, without a cluster.", &s.model_directory, &s.model_directory_given},
+        CONNECTION_CHOICE_ROWS(
+            s.cluster, "Ask the coordinator of a running cluster.",
+            "Use the tokenizer.json in DIR, without a cluster, even where MILLRACE_ENDPOINT names one."),
         {NULL},
     };
     const struct option_table table = {
@@ -179,9 +177,10 @@ int tokenize_main(int argc, char **argv)
     int code = command_options(&table, argc, argv, &operands, &n_operands);
     if (code >= 0)
         return code;
-    if (!s.model_directory)
-        s.model_directory = getenv("MILLRACE_MODEL");
-    if (input_read(n_operands ? operands[0] : NULL, s.file, &text, &size, &error) != STATUS_OK)
+    if (!s.cluster.model_directory)
+        s.cluster.model_directory = getenv("MILLRACE_MODEL");
+    if (connection_choice_check(&s.cluster, &error) != STATUS_OK ||
+        input_read(n_operands ? operands[0] : NULL, s.file, &text, &size, &error) != STATUS_OK)
         return command_refuse(table.program, &error);
     code = tokenize(&s, text, size, &error) == STATUS_OK ? EXIT_CODE_OK : command_fail(table.program, &error);
     free(text);

@@ -99,6 +99,15 @@ static enum status assign_given(const struct option_row *row, struct origin from
     return status;
 }
 
+static enum status assign_typed(const struct option_row *row, struct origin from, const char *text,
+                                struct error *error)
+{
+    enum status status = assign_given(row, from, text, error);
+    if (status == STATUS_OK && row->typed)
+        *row->typed = true;
+    return status;
+}
+
 static void clear_value(const struct option_row *row)
 {
     switch (row->kind) {
@@ -117,6 +126,8 @@ static void clear_value(const struct option_row *row)
     }
     if (row->given)
         *row->given = false;
+    if (row->typed)
+        *row->typed = false;
 }
 
 /* Defaults first, the environment over them. An empty variable counts as not set. */
@@ -162,11 +173,11 @@ static enum status take_value(const struct option_row *row, struct walk *walk, s
                               struct error *error)
 {
     if (row->kind == OPTION_FLAG)
-        return assign_given(row, from, "true", error);
+        return assign_typed(row, from, "true", error);
     if (walk->next >= walk->argc)
         return error_set(error, STATUS_INVALID_ARGUMENT, "%.*s needs a value: %.*s %s", from.size, from.name,
                          from.size, from.name, row->value_name ? row->value_name : "VALUE");
-    return assign_given(row, from, walk->argv[walk->next++], error);
+    return assign_typed(row, from, walk->argv[walk->next++], error);
 }
 
 /* --name, --name value, --name=value */
@@ -179,7 +190,7 @@ static enum status parse_long(const struct option_table *table, struct walk *wal
         if (strlen(row->name) != name_size || strncmp(row->name, name, name_size) != 0)
             continue;
         if (name[name_size] == '=')
-            return assign_given(row, from, name + name_size + 1, error);
+            return assign_typed(row, from, name + name_size + 1, error);
         return take_value(row, walk, from, error);
     }
     return refuse_name(table, argument, name_size, error);
@@ -196,7 +207,7 @@ static enum status parse_letter(const struct option_table *table, struct walk *w
         if (!argument[2])
             return take_value(row, walk, from, error);
         if (row->kind != OPTION_FLAG)
-            return assign_given(row, from, argument + 2, error);
+            return assign_typed(row, from, argument + 2, error);
         return error_set(error, STATUS_INVALID_ARGUMENT, "-%c takes no value; write '-%c' alone, not '%s'",
                          row->letter, row->letter, argument);
     }

@@ -24,6 +24,7 @@ struct option_row {
     const char *help;        /* one sentence, may have line breaks */
     void *value;             /* bool *, int64_t *, double * or const char ** */
     bool *given;             /* set when it came from the command line or the environment; may be NULL */
+    bool *typed;             /* set when it came from the command line; may be NULL */
 };
 
 struct option_table {

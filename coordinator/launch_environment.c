@@ -15,7 +15,8 @@ static bool begins(const char *entry, const char *prefix)
 
 static bool is_ours(const char *entry)
 {
-    return begins(entry, "MILLRACE_TLS_") || begins(entry, "MILLRACE_TOKEN");
+    return begins(entry, "MILLRACE_TLS_") || begins(entry, "MILLRACE_TOKEN") ||
+           begins(entry, "MILLRACE_READY_FILE=");
 }
 
 static bool is_set(const char *name)

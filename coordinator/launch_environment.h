@@ -3,7 +3,7 @@
 
 /*
  * The environment of a replica that is started here: our own, without what tells a client of ours how to call (the
- * replica comes by the private line: gate.h), with its token, and with what mpirun wants to run as root. A token in the
+ * replica comes by the private line: gate.h) and without our ready file, with its token, and with what mpirun wants to run as root. A token in the
  * environment is seen by the same user alone; on a command line everybody would see it.
  *
  * Made before fork, where memory may be allocated. `token`: NULL for none. NULL without memory.

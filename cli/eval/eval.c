@@ -40,14 +40,6 @@ struct eval {
     json_t *elbo; /* or NULL */
 };
 
-static enum status connect_somewhere(const struct eval_settings *settings, struct connection *connection,
-                                     struct error *error)
-{
-    if (settings->endpoint_given || (!settings->model_directory_given && connection_default_answers()))
-        return connection_open(connection, settings->endpoint, &settings->security, error);
-    return connection_open_private(connection, settings->model_directory, settings->ranks, error);
-}
-
 static enum status get_model(struct rpc_channel *channel, Millrace__V1__Model **model, struct error *error)
 {
     Millrace__V1__GetModelRequest request = MILLRACE__V1__GET_MODEL_REQUEST__INIT;
@@ -147,7 +139,8 @@ static enum status write_texts(struct eval *eval, struct error *error)
 {
     struct connection connection;
     Millrace__V1__Model *model = NULL;
-    enum status status = connect_somewhere(eval->settings, &connection, error);
+    enum status status =
+        connection_open_choice(&connection, &eval->settings->cluster, eval->settings->ranks, error);
     if (status != STATUS_OK)
         return status;
     status = get_model(connection.channel, &model, error);
@@ -223,7 +216,7 @@ static enum status gather(struct eval *eval, struct error *error)
 static enum status measure_elbo(struct eval *eval, struct error *error)
 {
     const struct eval_settings *settings = eval->settings;
-    const struct elbo_request request = {.model_directory = settings->model_directory,
+    const struct elbo_request request = {.model_directory = settings->cluster.model_directory,
                                          .file = settings->elbo,
                                          .windows = settings->elbo_windows,
                                          .length = settings->length,

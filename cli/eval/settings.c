@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "cli/command.h"
-#include "cli/connection.h"
 #include "cli/solver_name.h"
 
 enum { STEPS_MOST = 65536 };
@@ -65,10 +64,7 @@ static enum status check(const struct eval_settings *s, struct error *error)
             "--score measures texts that are there: it takes no --steps, --prefix, --infill or --samples");
     if (s->plot && !s->judge)
         return error_set(error, STATUS_INVALID_ARGUMENT, "--plot draws perplexity and needs a --judge");
-    if (s->endpoint_given && s->model_directory_given && s->n_steps > 0)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "--endpoint names a running cluster, --model-dir starts one: only one of them");
-    return STATUS_OK;
+    return s->n_steps > 0 ? connection_choice_check(&s->cluster, error) : STATUS_OK;
 }
 
 /* Without --steps, --elbo and --score write nothing. */
@@ -77,8 +73,8 @@ static enum status complete(struct eval_settings *s, struct error *error)
     enum status status = eval_parse_steps(s->steps_text, s->steps, &s->n_steps, error);
     if (s->score || (s->elbo && !s->steps_given))
         s->n_steps = 0;
-    if (!s->model_directory)
-        s->model_directory = getenv("MILLRACE_MODEL");
+    if (!s->cluster.model_directory)
+        s->cluster.model_directory = getenv("MILLRACE_MODEL");
     if (status == STATUS_OK)
         status = solver_from_name(s->solver_name, &s->solver, error);
     return status == STATUS_OK ? check(s, error) : status;
@@ -129,10 +125,10 @@ int eval_settings_parse(struct eval_settings *s, int argc, char **argv)
          &s->plot, NULL},
         {"samples", 0, OPTION_TEXT, "FILE.jsonl", NULL, NULL, 0, 0, "Write the texts to FILE.", &s->samples,
          NULL},
-        CONNECTION_OPTION_ROWS(*s, "The coordinator of a running cluster.", &s->endpoint_given),
-        {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
-         "Start a cluster for this command with the model in DIR, even where one is running.",
-         &s->model_directory, &s->model_directory_given},
+        CONNECTION_CHOICE_ROWS(
+            s->cluster, "The coordinator of a running cluster.",
+            "Start a cluster for this command with the model in DIR, even where one is running or "
+            "MILLRACE_ENDPOINT names one."),
         {"ranks", 0, OPTION_INTEGER, "N", NULL, "2", 1, 64, "Ranks of what is started for this command.",
          &s->ranks, NULL},
         {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "600", 1, 86400, "Give up on a text after so long.",

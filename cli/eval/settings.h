@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/connection.h"
 #include "cli/eval/task.h"
-#include "common/rpc/security_options.h"
 #include "common/solver.h"
 #include "common/status.h"
 
@@ -15,11 +15,11 @@ enum { STEP_COUNTS_MAX = 32 };
 /* What was typed, checked. */
 struct eval_settings {
     const char *steps_text, *prefix, *infill, *judge, *score, *against, *elbo, *json, *plot, *samples,
-        *endpoint, *model_directory, *solver_name;
+        *solver_name;
     int64_t n_texts, length, seed, in_flight, prefix_tokens, elbo_windows, ranks, timeout_s, judge_timeout_s;
     double temperature, infill_share;
-    bool steps_given, endpoint_given, model_directory_given;
-    struct rpc_security security;
+    bool steps_given;
+    struct connection_choice cluster;
     uint32_t steps[STEP_COUNTS_MAX];
     enum solver solver;
     size_t n_steps; /* 0: nothing is written by a cluster */

@@ -141,13 +141,16 @@ static void write_pid(const char *path)
 
 int main(int argc, char **argv)
 {
-    const char *listen_at, *model_directory;
+    const char *listen_at, *model_directory, *http, *ready_file, *tokens;
     int64_t spawn, ranks, ready;
     const struct option_row rows[] = {
         {"listen", 0, OPTION_TEXT, "ADDRESS", NULL, "127.0.0.1:0", 0, 0, "", &listen_at, NULL},
         {"spawn", 0, OPTION_INTEGER, "N", NULL, NULL, 0, 0, "", &spawn, NULL},
         {"ranks", 0, OPTION_INTEGER, "N", NULL, NULL, 0, 0, "", &ranks, NULL},
         {"model", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0, "", &model_directory, NULL},
+        {"http", 0, OPTION_TEXT, "ADDRESS", "MILLRACE_HTTP", NULL, 0, 0, "", &http, NULL},
+        {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0, "", &ready_file, NULL},
+        {"tokens", 0, OPTION_TEXT, "FILE", "MILLRACE_TOKENS", NULL, 0, 0, "", &tokens, NULL},
         {"ready-fd", 0, OPTION_INTEGER, "N", NULL, "1", 0, 0, "", &ready, NULL},
         {NULL},
     };
@@ -163,6 +166,8 @@ int main(int argc, char **argv)
     if (options_parse(&table, argc, argv, &help, &operands, &n_operands, &error) != STATUS_OK ||
         !model_directory)
         return fprintf(stderr, "fake: bad options\n"), 2;
+    if (http || ready_file || tokens)
+        return fprintf(stderr, "fake: settings of a cluster that stays\n"), 2;
     if (getenv("FAKE_START"))
         return fprintf(stderr, "fake: the model is damaged\n"), 7;
     const struct rpc_service services[] = {{"millrace.v1.Millrace", methods, NULL}, {NULL}};

@@ -58,6 +58,18 @@ expect 1 '/nowhere is no model directory' "$millrace" generate --model-dir /nowh
 expect 1 '/nowhere is no model directory' "$millrace" tokenize --model-dir /nowhere x
 expect 1 '/nowhere is no model directory' "$millrace" bench --model-dir /nowhere
 
+# A model's directory that is typed wins over an endpoint of the environment; both typed is a mistake.
+for command in generate tokenize eval; do
+    expect 2 'only one of them' "$millrace" "$command" --endpoint 127.0.0.1:1 --model-dir /nowhere
+    expect 2 'only one of them' env MILLRACE_ENDPOINT=127.0.0.1:2 "$millrace" "$command" -e 127.0.0.1:1 --model-dir /nowhere
+    expect 1 '/nowhere is no model directory' env MILLRACE_ENDPOINT=127.0.0.1:1 "$millrace" "$command" --model-dir /nowhere
+done
+expect 1 'UNAVAILABLE' env MILLRACE_ENDPOINT=127.0.0.1:1 MILLRACE_MODEL=/nowhere "$millrace" generate x
+
+# The worker behind inspect --plan takes what inspect takes.
+expect 2 'millrace inspect: --batch is 4097; it must be from 1 to 4096' "$millrace" inspect --plan --batch 4097 /nowhere
+expect 1 'millrace-worker: .*/nowhere' "$millrace" inspect --plan --batch 4096 --tp 64 --length 1048576 /nowhere
+
 # Tokenizing without a cluster: a directory with a config and a tokenizer is enough.
 model=$(mktemp -d)
 trap 'rm -r "$model"' EXIT

@@ -70,6 +70,12 @@ check 'code of a failed start' $? 1
 contains 'failed start' "$output" 'did not start \(exit code 7\)'
 contains 'failed start' "$output" '^  \| fake: the model is damaged$'
 
+# What the environment says for clusters that stay does not reach it.
+for setting in HTTP=127.0.0.1:1 READY_FILE="$here/ready" TOKENS=/nowhere; do
+    check "$setting" "$(env "MILLRACE_$setting" "${generate[@]}" hello 2>/dev/null)" 'Once upon a time'
+    check_nothing_left "$setting"
+done
+
 # On a terminal: the view, then the plain text.
 output=$(script -qec "${generate[*]} hello" /dev/null </dev/null)
 contains 'view' "$output" $'\033\\[\\?25h.*Once upon a time'

@@ -6,13 +6,14 @@
 #include "tests/common/suites.h"
 
 /* One of everything, and what parsing gave. */
-static bool quiet, json, length_given, quiet_given;
+static bool quiet, json, length_given, length_typed, quiet_given;
 static int64_t length, seed;
 static double temperature, noise;
 static const char *model, *listen_address;
 
 static const struct option_row rows[] = {
-    {"length", 'l', OPTION_INTEGER, "N", "TEST_LENGTH", "128", 1, 4096, "Positions.", &length, &length_given},
+    {"length", 'l', OPTION_INTEGER, "N", "TEST_LENGTH", "128", 1, 4096, "Positions.", &length, &length_given,
+     &length_typed},
     {"seed", 0, OPTION_INTEGER, "N", NULL, NULL, 0, 0, "Seed.", &seed, NULL},
     {"temperature", 't', OPTION_REAL, "T", NULL, "1", 0.01, 100, "Divides the logits.", &temperature, NULL},
     {"noise", 0, OPTION_REAL, "T", NULL, NULL, 0, 0, "Noise.", &noise, NULL},
@@ -60,7 +61,8 @@ static void forget_environment(void)
 START_TEST(defaults)
 {
     ck_assert_int_eq(parse(""), STATUS_OK);
-    ck_assert(length == 128 && !length_given && seed == 0 && temperature == 1 && isnan(noise));
+    ck_assert(length == 128 && !length_given && !length_typed && seed == 0 && temperature == 1 &&
+              isnan(noise));
     ck_assert_ptr_null(model);
     ck_assert_str_eq(listen_address, "127.0.0.1:7077");
     ck_assert(!quiet && !json && !help && n_operands == 0);
@@ -72,7 +74,7 @@ START_TEST(every_way_to_write_a_value)
     static const char *const lines[] = {"--length 7", "--length=7", "-l 7", "-l7", "--length 9 --length 7"};
     ck_assert_int_eq(parse(lines[_i]), STATUS_OK);
     ck_assert_int_eq(length, 7);
-    ck_assert(length_given);
+    ck_assert(length_given && length_typed);
 }
 END_TEST
 
@@ -106,7 +108,7 @@ START_TEST(the_environment_is_between_default_and_command_line)
     setenv("TEST_MODEL", "", 1);
     setenv("TEST_QUIET", "yes", 1);
     ck_assert_int_eq(parse(""), STATUS_OK);
-    ck_assert(length == 64 && length_given && !model && quiet && quiet_given);
+    ck_assert(length == 64 && length_given && !length_typed && !model && quiet && quiet_given);
     ck_assert_int_eq(parse("--length 5 --quiet=false"), STATUS_OK);
     ck_assert(length == 5 && !quiet);
     setenv("TEST_LENGTH", "5000", 1);

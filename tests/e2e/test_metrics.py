@@ -316,6 +316,16 @@ class Numbers(unittest.TestCase):
             self.assertEqual(page.sum("millrace_requests_total", outcome="failed"), 0)
             self.assertEqual(page.sum("millrace_replica_state", replica="r0", state="ready"), 1)
 
+    def test_a_ready_file_of_the_environment_is_not_its_replicas(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "ready")
+            with Cluster(ranks=1, environment={"MILLRACE_READY_FILE": path}) as cluster:
+                list(cluster.generate(api.GenerateRequest(length=8, steps=1)))  # a replica that had it would have made it, too
+                with open(path) as file:
+                    self.assertEqual(file.read(), cluster.address + "\n")
+                cluster.stop()
+                self.assertTrue(os.path.exists(path))  # and would have taken it away
+
     def test_readiness_without_replicas_and_while_draining(self):
         cluster = Cluster("--http", "127.0.0.1:0", "--spawn", "0", "--drain-seconds", "60", ready=False)
         try:
