@@ -389,6 +389,8 @@ static int run(struct process *process)
     lifecycle->turned = beat;
     lifecycle->context = &process->coordinator;
     lifecycle->address = rpc_server_address(process->server);
+    if (settings.ready_file)
+        unlink(settings.ready_file); /* of a coordinator that ended: this one has its address now */
     lifecycle->drain_seconds = settings.drain_seconds;
     lifecycle->grace_seconds = GRACE_SECONDS;
     return lifecycle_run(lifecycle);

@@ -51,8 +51,7 @@ static const struct option_row rows[] = {
      "Name of this replica, unique in the cluster.", &settings.replica},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
      "Make this file when every rank has loaded and a warm-up step is done; it goes when the replica ends, "
-     "but "
-     "not when it is killed.",
+     "or, where it was killed, when it starts again.",
      &settings.ready_file},
     SECURITY_OPTION_ROWS(settings.security),
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
@@ -188,6 +187,8 @@ static void *wait_for_signal(void *argument)
 static void end_hung(void)
 {
     log_error("a rank of this replica hangs: ending it, so that its launcher starts it again");
+    if (settings.ready_file)
+        unlink(settings.ready_file);
     _exit(1);
 }
 
@@ -248,6 +249,18 @@ static void say_why_and_wait(struct collective *collective, struct leader *leade
     if (all)
         collective->table->exchange(collective, &here, 1, all);
     free(all);
+}
+
+static bool serves(void)
+{
+    return !settings.verify && !settings.bench && !settings.elbo;
+}
+
+/* Of a replica that was killed. Every rank of it comes here before any can be ready. */
+static void remove_old_ready_file(void)
+{
+    if (serves() && settings.ready_file && unlink(settings.ready_file) && errno != ENOENT)
+        log_error("--ready-file %s: %s", settings.ready_file, strerror(errno));
 }
 
 /* For probes and scripts that wait for this replica. */
@@ -475,6 +488,7 @@ int main(int argc, char **argv)
         return plan();
     sigset_t set = awaited_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    remove_old_ready_file();
     int provided;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return 1;

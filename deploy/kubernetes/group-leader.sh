@@ -6,6 +6,7 @@ ranks=$1 per_pod=$2
 : "${LWS_LEADER_ADDRESS:?not in a LeaderWorkerSet}" "${LWS_GROUP_SIZE:?not in a LeaderWorkerSet}"
 # GROUP.SERVICE.NAMESPACE: the leader is GROUP, the others GROUP-1, GROUP-2, ...
 group=${LWS_LEADER_ADDRESS%%.*} domain=${LWS_LEADER_ADDRESS#*.}
+rm -f "${MILLRACE_READY_FILE:-}" # of the container before this one: /tmp outlives it
 mkdir -p -m 700 "$HOME/.ssh"
 install -m 600 /etc/millrace/ssh/id_ed25519 "$HOME/.ssh/id_ed25519"
 cat >"$HOME/.ssh/config" <<END

@@ -531,6 +531,19 @@ def test_drain_lets_requests_finish():
         assert cluster.process.wait(timeout=PATIENCE) == 0
 
 
+def test_a_ready_file_is_this_coordinators():
+    path = os.path.join(tempfile.mkdtemp(), "ready")
+    with open(path, "w", encoding="utf-8") as old:
+        old.write("127.0.0.1:1\n")
+    with coordinator("--spawn", "0", "--ready-file", path) as cluster:
+        wait_for(lambda: not os.path.exists(path), "the end of the old file")
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        wait_for(lambda: os.path.exists(path), "the new file")
+        with open(path, encoding="utf-8") as new:
+            assert new.read() == cluster.address + "\n"
+        replica.leave()
+
+
 def test_lost_replicas_of_others_are_left_out_and_forgotten():
     with coordinator("--spawn", "0") as cluster:
         lost, steady = FakeReplica(cluster, "lost", FINGERPRINT), FakeReplica(cluster, "steady", FINGERPRINT)

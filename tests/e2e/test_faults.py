@@ -50,6 +50,18 @@ class Faults(unittest.TestCase):
     def test_the_leader_is_killed(self):
         self.check_recovery(lambda cluster: cluster.workers()[0])
 
+    def test_an_old_ready_file_does_not_count(self):
+        """A container that was killed leaves it to the one after it, which loads."""
+        with tempfile.NamedTemporaryFile(delete=False) as old:
+            pass
+        worker = [f"{BIN}/millrace-worker", "--coordinator", "127.0.0.1:1", "--ready-file", old.name]
+        subprocess.run([*worker, "--model", DEMO, "--bench", "--length", "8", "--steps", "1", "--repeats", "1"],
+                       stdout=subprocess.DEVNULL, check=True)
+        self.assertTrue(os.path.exists(old.name))  # whoever measures beside a replica leaves its file alone
+        ended = subprocess.run([*worker, "--model", "/nowhere"], capture_output=True, check=False)
+        self.assertNotEqual(ended.returncode, 0)
+        self.assertFalse(os.path.exists(old.name))
+
     def test_another_replica_goes_on(self):
         with Cluster("--spawn", "2", ranks=1) as cluster:
             wait_until(lambda: [r.state for r in cluster.status().replicas] == ["ready", "ready"], "both are ready")
