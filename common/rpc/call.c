@@ -153,7 +153,7 @@ static void call_release(struct rpc_call *call)
     struct call_host *host = call->host;
     end_waiting(call);
     if (call->admitted)
-        host->left(host, call);
+        host->left(host, call, call->method);
     outbox_clear(&call->outbox);
     grpc_slice_unref(call->status_text);
     metadata_clear(&call->initial);

@@ -41,7 +41,8 @@ struct call_host {
     /* Fills in who calls, or says why the call is refused. */
     enum status (*admit)(struct call_host *host, const struct rpc_call *call, const char *path,
                          const struct rpc_method *method, struct rpc_caller *caller, struct error *error);
-    void (*left)(struct call_host *host, const struct rpc_call *call); /* one that was admitted is over */
+    /* One that was admitted is over. */
+    void (*left)(struct call_host *host, const struct rpc_call *call, const struct rpc_method *method);
     void (*arrived)(struct call_host *host);  /* a slot became a call: post another */
     void (*released)(struct call_host *host); /* a call, or a slot, has let go of gRPC */
 };

@@ -98,11 +98,13 @@ static enum status identify(const struct rpc_server *server, const struct rpc_ca
     return status == STATUS_OK && method ? check_scope(method, path, caller, error) : status;
 }
 
-/* Replicas are not counted: a flood of clients cannot keep them out. */
-static bool is_counted(const struct rpc_call *call, const struct rpc_caller *caller)
+/* The lines of replicas are not: a flood of clients cannot keep them out. What else a caller with that scope does is: it may
+ * have every scope. */
+static bool is_counted(const struct rpc_call *call, const struct rpc_method *method,
+                       const struct rpc_caller *caller)
 {
-    bool is_replica = caller->authenticated && caller->scopes & RPC_SCOPE_REPLICA;
-    return !is_replica && strncmp(rpc_call_peer(call), "unix", 4) != 0;
+    bool is_line = method && method->scopes == RPC_SCOPE_REPLICA && caller->authenticated;
+    return !is_line && strncmp(rpc_call_peer(call), "unix", 4) != 0;
 }
 
 static enum status admit(struct call_host *host, const struct rpc_call *call, const char *path,
@@ -110,15 +112,15 @@ static enum status admit(struct call_host *host, const struct rpc_call *call, co
 {
     struct rpc_server *server = server_of(host);
     enum status status = identify(server, call, path, method, caller, error);
-    if (status == STATUS_OK && is_counted(call, caller))
+    if (status == STATUS_OK && is_counted(call, method, caller))
         status = quota_take(server->quota, caller->name, error);
     return status;
 }
 
-static void left(struct call_host *host, const struct rpc_call *call)
+static void left(struct call_host *host, const struct rpc_call *call, const struct rpc_method *method)
 {
     const struct rpc_caller *caller = rpc_call_caller(call);
-    if (is_counted(call, caller))
+    if (is_counted(call, method, caller))
         quota_give(server_of(host)->quota, caller->name);
 }
 

@@ -26,8 +26,8 @@
  * What the server answers by itself: UNIMPLEMENTED for an unknown path, INVALID_ARGUMENT for bytes that are
  * not the message of the method, RESOURCE_EXHAUSTED for a message or headers above the limit and for a call too many,
  * DEADLINE_EXCEEDED where the first message does not come, and what the authoriser says. Calls by the private address,
- * and callers with the replica scope who have said who they are, are not counted: a flood of clients cannot keep the
- * replicas out. A connection without calls is closed after ten minutes, a handshake that takes longer than ten seconds
+ * and calls of methods for the replica scope alone by who has said who it is, are not counted: a flood of clients cannot
+ * keep the replicas out. A connection without calls is closed after ten minutes, a handshake that takes longer than ten seconds
  * is ended. No callback of a method sees such a call.
  */
 struct rpc_server;

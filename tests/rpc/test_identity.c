@@ -21,6 +21,13 @@ static void reply(struct rpc_call *call, const char *text)
     rpc_reply(call, &answer.base);
 }
 
+static void reply_part(struct rpc_call *call, const char *text)
+{
+    Millrace__V1__DetokenizeResponse answer = MILLRACE__V1__DETOKENIZE_RESPONSE__INIT;
+    answer.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+    rpc_send(call, &answer.base);
+}
+
 static const char *or_none(const char *text)
 {
     return text ? text : "none";
@@ -67,15 +74,25 @@ static void on_busy(struct rpc_call *call, const ProtobufCMessage *request, void
     ck_assert(!rpc_set_trailer(call, "x-tail", "too late"));
 }
 
+/* Stays open until its client goes. */
+static void on_held(struct rpc_call *call, const ProtobufCMessage *request, void *context)
+{
+    (void)request, (void)context;
+    n_handled++;
+    reply_part(call, "held");
+}
+
 #define REQUEST &millrace__v1__tokenize_request__descriptor
 static const struct rpc_method methods[] = {
     {"/test.Identity/Who", RPC_UNARY, REQUEST, on_who, .scopes = RPC_SCOPE_GENERATE},
     {"/test.Identity/Bytes", RPC_UNARY, REQUEST, on_bytes},
     {"/test.Identity/Busy", RPC_UNARY, REQUEST, on_busy},
+    {"/test.Identity/Text", RPC_SERVER_STREAM, REQUEST, on_held, .scopes = RPC_SCOPE_GENERATE},
+    {"/test.Identity/Line", RPC_SERVER_STREAM, REQUEST, on_held, .scopes = RPC_SCOPE_REPLICA},
     {0},
 };
 
-/* "x-key: NAME" is a caller of that name; "nobody" and no key at all are refused. */
+/* "x-key: NAME" is a caller of that name, "all" one with every scope; "nobody" and no key at all are refused. */
 static enum status authorize(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
                              void *context, struct error *error)
 {
@@ -87,7 +104,7 @@ static enum status authorize(const struct rpc_call *call, const char *path, stru
         return error_set(error, STATUS_PERMISSION_DENIED, "%s may not", key);
     snprintf(caller->name, sizeof caller->name, "%s", key);
     caller->authenticated = true;
-    caller->scopes = RPC_SCOPE_GENERATE;
+    caller->scopes = strcmp(key, "all") ? RPC_SCOPE_GENERATE : RPC_SCOPES_ALL;
     return STATUS_OK;
 }
 
@@ -97,7 +114,7 @@ static void open_server(const char *address, struct rpc_authorizer authorizer)
 {
     const struct rpc_service services[] = {{"test.Identity", methods, NULL}, {0}};
     const struct rpc_server_options options = {
-        .address = address, .services = services, .authorizer = authorizer};
+        .address = address, .services = services, .authorizer = authorizer, .max_caller_calls = 2};
     n_handled = 0;
     ck_assert_int_eq(rpc_server_open(&options, &server, NULL), STATUS_OK);
 }
@@ -172,6 +189,44 @@ START_TEST(the_authorizer_decides)
 }
 END_TEST
 
+/* A stream that has begun, or the status with which it was refused. */
+static enum status hold(struct rpc_channel *channel, const char *path, struct rpc_stream **stream)
+{
+    Millrace__V1__TokenizeRequest request = MILLRACE__V1__TOKENIZE_REQUEST__INIT;
+    ProtobufCMessage *message;
+    ck_assert_int_eq(rpc_stream_open(channel, path, &request.base,
+                                     &millrace__v1__detokenize_response__descriptor, 20, stream, NULL),
+                     STATUS_OK);
+    if (rpc_stream_read(*stream, 10, &message) != RPC_READ_MESSAGE)
+        return rpc_stream_status(*stream, NULL);
+    protobuf_c_message_free_unpacked(message, NULL);
+    return STATUS_OK;
+}
+
+/* As with certificates and no file of tokens: everybody has every scope, the replica's too. */
+START_TEST(every_scope_does_not_lift_the_limit)
+{
+    enum { N_LINES = 4, LIMIT = 2 };
+    struct rpc_channel *channel;
+    struct rpc_stream *lines[N_LINES], *texts[LIMIT + 1];
+    const struct rpc_header headers[] = {{"x-key", "all"}, {0}};
+    const struct rpc_channel_options options = {.headers = headers};
+    open_server("127.0.0.1:0", by_key);
+    ck_assert_int_eq(rpc_channel_open(rpc_server_address(server), &options, &channel, NULL), STATUS_OK);
+    for (int i = 0; i < N_LINES; i++)
+        ck_assert_int_eq(hold(channel, "/test.Identity/Line", &lines[i]), STATUS_OK);
+    for (int i = 0; i <= LIMIT; i++)
+        ck_assert_int_eq(hold(channel, "/test.Identity/Text", &texts[i]),
+                         i < LIMIT ? STATUS_OK : STATUS_RESOURCE_EXHAUSTED);
+    for (int i = 0; i < N_LINES; i++)
+        rpc_stream_close(lines[i]);
+    for (int i = 0; i <= LIMIT; i++)
+        rpc_stream_close(texts[i]);
+    rpc_channel_close(channel);
+    rpc_server_close(server, 0);
+}
+END_TEST
+
 START_TEST(binary_headers_come_decoded)
 {
     char answer[512];
@@ -221,6 +276,7 @@ int main(void)
     tcase_add_test(calls, without_an_authorizer_the_address_is_the_name);
     tcase_add_test(calls, ipv6_and_unix_names);
     tcase_add_test(calls, the_authorizer_decides);
+    tcase_add_test(calls, every_scope_does_not_lift_the_limit);
     tcase_add_test(calls, binary_headers_come_decoded);
     tcase_add_test(calls, a_header_that_cannot_be_sent_is_refused);
     tcase_add_test(calls, a_hint_to_try_again_arrives);
