@@ -73,6 +73,17 @@ def check_locked_down(name, spec):
         assert mounts <= {volume["name"] for volume in spec["volumes"]}, f"{name}: {mounts}"
 
 
+def check_ingress(documents, title):
+    """An ingress controller lives in another namespace: where there is an Ingress, the network policy must let one in."""
+    if not any(document["kind"] == "Ingress" for document in documents):
+        return
+    for document in documents:
+        if document["kind"] == "NetworkPolicy" and document["spec"]["podSelector"]["matchLabels"].get(
+                "app.kubernetes.io/component") == "coordinator":
+            peers = [peer for rule in document["spec"]["ingress"] if {"port": "grpc"} in rule["ports"] for peer in rule["from"]]
+            assert any("namespaceSelector" in peer for peer in peers), f"{title}: the ingress controller may not come in"
+
+
 def known_settings(program):
     page = subprocess.run([f"{BIN}/{program}", *(["generate"] if program == "millrace" else []), "--help"], stdout=subprocess.PIPE,
                           text=True).stdout
@@ -142,6 +153,7 @@ def main():
             for name, spec in pods_of(document):
                 check_locked_down(name, spec)
                 check_settings(name, spec)
+        check_ingress(documents, title)
         print(f"{title}: {len(documents)} objects, {check_policy(documents, title)}")
     check_wrong_values()
     print(f"{len(WRONG) + 1} wrong values refused by name")

@@ -50,6 +50,7 @@ for unit in "$work"/usr/lib/systemd/system/*.service; do
         [ -x "$work$program" ] || fail "$unit starts $program, which is not installed"
     done
 done
+grep -q '^KillSignal=SIGUSR1$' "$work/usr/lib/systemd/system/millrace-worker@.service" || fail "systemctl stop would not drain a replica"
 for name in coordinator worker; do
     sed -n 's/^\(MILLRACE_[A-Z_]*\)=.*/\1/p' "$work/usr/share/millrace/systemd/$name.env" | while read -r variable; do
         "$work/usr/bin/millrace-$name" --help | grep -q "environment $variable\]" || [ "$variable" = MILLRACE_RANKS ] ||

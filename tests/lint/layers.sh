@@ -9,7 +9,7 @@ allow() {
     directory=$1
     shift
     pattern=$(printf '%s|' "$@")
-    wrong=$(grep -rnE '^#include "' --include='*.c' --include='*.h' --include='*.cu' "$directory" |
+    wrong=$(grep -rnE '^#include "' --include='*.c' --include='*.h' --include='*.cu' --include='*.cuh' "$directory" |
         grep -vE "#include \"(${pattern%|})" || true)
     if [ -n "$wrong" ]; then
         echo "$directory may include only: $*"
@@ -20,7 +20,7 @@ allow() {
 
 # only HEADER_PATTERN FILE_PATTERN: outside headers that belong in one place.
 only() {
-    wrong=$(grep -rnE "^#include <$1" --include='*.c' --include='*.h' common coordinator worker kernels cli |
+    wrong=$(grep -rnE "^#include <$1" --include='*.c' --include='*.h' --include='*.cu' --include='*.cuh' common coordinator worker kernels cli |
         grep -vE "^$2" || true)
     if [ -n "$wrong" ]; then
         echo "<$1...> belongs in $2"
