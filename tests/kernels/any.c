@@ -6,21 +6,58 @@
 
 #include "tests/kernels/support.h"
 
-int any_precisions(const enum precision **precisions)
+static int cpu_variants(const struct any_variant **variants)
 {
-    static const enum precision gpu[] = {PRECISION_F32, PRECISION_BF16, PRECISION_FP8};
-    *precisions = gpu;
-    return any_backend->on_host ? 1 : (int)(sizeof gpu / sizeof gpu[0]);
+    enum { THREADS_MAX = 3 };
+    static struct any_variant all[3 * THREADS_MAX];
+    int n = 0;
+    for (const char *const *isa = machine_isas(); *isa != NULL; isa++)
+        for (int n_threads = 1; n_threads <= THREADS_MAX; n_threads++, n++)
+            all[n] = (struct any_variant){*isa, PRECISION_F32, n_threads, .same_bits = n > 0};
+    *variants = all;
+    return n;
 }
 
-const char *any_precision_name(enum precision precision)
+int any_formats(const struct any_variant **variants)
 {
-    return precision == PRECISION_FP8 ? "fp8" : precision == PRECISION_BF16 ? "bf16" : "f32";
+    static const struct any_variant gpu[] = {{.name = "f32", .precision = PRECISION_F32},
+                                             {.name = "bf16", .precision = PRECISION_BF16},
+                                             {.name = "fp8", .precision = PRECISION_FP8}};
+    *variants = gpu;
+    return any_backend->on_host ? cpu_variants(variants) : 2;
 }
 
-struct device *any_open(enum precision precision)
+int any_variants(const struct any_variant **variants)
 {
-    const struct device_options options = {.n_threads = 2,
+    int n = any_formats(variants);
+    return any_backend->on_host ? n : n + 1;
+}
+
+/* What was downloaded from the first of several variants with the same bits, and how far this one is. */
+static struct {
+    const struct any_variant *variant; /* NULL: this device is compared with none */
+    char *bytes;
+    size_t size_bytes, at;
+} seen;
+
+static void check_seen(const struct device *device, const void *bytes, size_t size_bytes)
+{
+    if (seen.variant == NULL)
+        return;
+    if (!seen.variant->same_bits) {
+        seen.size_bytes += size_bytes;
+        seen.bytes = realloc(seen.bytes, seen.size_bytes + 1);
+        ck_assert_ptr_nonnull(seen.bytes);
+        memcpy(seen.bytes + seen.at, bytes, size_bytes);
+    }
+    ck_assert_uint_le(seen.at + size_bytes, seen.size_bytes);
+    check_same_bits(bytes, seen.bytes + seen.at, size_bytes, any_backend->describe(device));
+    seen.at += size_bytes;
+}
+
+static struct device *open_with(enum precision precision, int n_threads)
+{
+    const struct device_options options = {.n_threads = n_threads,
                                            .precision = precision,
                                            .max_rows = ANY_ROWS,
                                            .max_positions = ANY_POSITIONS,
@@ -29,6 +66,24 @@ struct device *any_open(enum precision precision)
     struct error error = {0};
     ck_assert_msg(any_backend->open(&device, &options, &error) == STATUS_OK, "%s", error.text);
     return device;
+}
+
+struct device *any_open_variant(const struct any_variant *variant)
+{
+    seen.variant = variant;
+    seen.size_bytes = variant->same_bits ? seen.size_bytes : 0;
+    seen.at = 0;
+    if (any_backend->on_host)
+        setenv("MILLRACE_CPU", variant->name, 1);
+    struct device *device = open_with(variant->precision, variant->n_threads);
+    unsetenv("MILLRACE_CPU");
+    return device;
+}
+
+struct device *any_open(enum precision precision)
+{
+    seen.variant = NULL;
+    return open_with(precision, 2);
 }
 
 void any_close(struct device *device)
@@ -72,6 +127,7 @@ void any_get(struct device *device, const void *from, size_t size_bytes, void *t
     struct error error = {0};
     any_backend->download(device, to, from, size_bytes);
     ck_assert_msg(any_backend->synchronize(device, &error) == STATUS_OK, "%s", error.text);
+    check_seen(device, to, size_bytes);
 }
 
 void any_get_floats(struct device *device, const void *from, size_t n, enum dtype type, float *to)

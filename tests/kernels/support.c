@@ -96,6 +96,12 @@ struct weight *weight_of(struct device *device, const float *w, int n_out, int n
     return weight_slice(device, w, n_in, 0, n_out, 0, n_in, leaves, n_leaves);
 }
 
+void cut_leaves(int n_in, int n_leaves, int32_t *start)
+{
+    for (int i = 0; i <= n_leaves; i++)
+        start[i] = (int32_t)((int64_t)n_in * i * (i + n_leaves) / (2 * (int64_t)n_leaves * n_leaves));
+}
+
 void check_close(const float *y, const double *expected, size_t n, double tolerance, const char *what)
 {
     for (size_t i = 0; i < n; i++)

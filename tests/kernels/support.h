@@ -27,6 +27,10 @@ struct weight *weight_of(struct device *device, const float *w, int n_out, int n
 struct weight *weight_slice(struct device *device, const float *w, int n_in, int first_row, int n_rows,
                             int first_column, int n_columns, const int32_t *leaves, int n_leaves);
 
+enum { LEAVES_MAX = 64 };
+/* start[n_leaves + 1]: uneven on purpose; where n_in is small, some are empty. */
+void cut_leaves(int n_in, int n_leaves, int32_t *start);
+
 /* max |y - expected| <= tolerance * (1 + |expected|), and y is a number */
 void check_close(const float *y, const double *expected, size_t n, double tolerance, const char *what);
 void check_same_bits(const void *a, const void *b, size_t size_bytes, const char *what);

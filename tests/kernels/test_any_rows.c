@@ -21,10 +21,10 @@ struct rows_data {
     void *x_there, *y_there, *vector_there, *modulation_there, *condition_there;
 };
 
-static void data_init(struct rows_data *data, enum precision precision, int rows, int width)
+static void data_init(struct rows_data *data, const struct any_variant *variant, int rows, int width)
 {
     size_t n = (size_t)rows * width;
-    *data = (struct rows_data){.device = any_open(precision), .rows = rows, .width = width};
+    *data = (struct rows_data){.device = any_open_variant(variant), .rows = rows, .width = width};
     data->x = random_floats(n, 20, 3), data->y = random_floats(n, 25, 1);
     data->vector = random_floats(width, 21, 1);
     data->modulation = random_floats((size_t)CONDITIONS * 6 * width, 22, 0.5f);
@@ -59,10 +59,10 @@ static struct norm_modulate norm_there(const struct rows_data *data)
 
 START_TEST(test_norm_modulate)
 {
-    const enum precision *precisions;
-    for (int p = 0; p < any_precisions(&precisions); p++) {
+    const struct any_variant *variants;
+    for (int v = 0; v < any_variants(&variants); v++) {
         struct rows_data data;
-        data_init(&data, precisions[p], shapes[_i].rows, shapes[_i].width);
+        data_init(&data, &variants[v], shapes[_i].rows, shapes[_i].width);
         size_t n = (size_t)data.rows * data.width;
         enum dtype type = any_backend->activation_type(data.device);
         double *expected = cleared(n, sizeof *expected);
@@ -72,7 +72,7 @@ START_TEST(test_norm_modulate)
         op.x = data.x, op.weight = data.vector, op.modulation = data.modulation,
         op.condition_of_row = data.condition;
         reference_norm_modulate(&op, expected);
-        check_close(data.y, expected, n, 4e-6 + any_rounding(type), any_precision_name(precisions[p]));
+        check_close(data.y, expected, n, 4e-6 + any_rounding(type), variants[v].name);
         free(expected);
         data_release(&data);
     }
@@ -81,12 +81,14 @@ END_TEST
 
 START_TEST(test_gated_add)
 {
-    const enum precision *precisions;
-    for (int p = 0; p < 2 * any_precisions(&precisions); p++) {
+    const struct any_variant *variants;
+    int n_variants = any_variants(&variants);
+    for (int v = 0; v < 2 * n_variants; v++) {
         struct rows_data data;
-        data_init(&data, precisions[p / 2], shapes[_i].rows, shapes[_i].width);
+        const struct any_variant *variant = &variants[v % n_variants];
+        data_init(&data, variant, shapes[_i].rows, shapes[_i].width);
         size_t n = (size_t)data.rows * data.width;
-        bool with_bias = p % 2 == 1;
+        bool with_bias = v >= n_variants;
         double *expected = cleared(n, sizeof *expected);
         struct gated_add op = {.x = data.x,
                                .y = data.y,
@@ -102,7 +104,7 @@ START_TEST(test_gated_add)
         op.modulation = data.modulation_there, op.condition_of_row = data.condition_there;
         any_backend->gated_add(data.device, &op);
         any_get(data.device, data.x_there, n * sizeof(float), data.x);
-        check_close(data.x, expected, n, 3e-7, any_precision_name(precisions[p / 2]));
+        check_close(data.x, expected, n, 3e-7, variant->name);
         free(expected);
         data_release(&data);
     }
@@ -112,10 +114,10 @@ END_TEST
 /* Row i alone has the bits that it has among others. */
 START_TEST(test_norm_does_not_depend_on_rows)
 {
-    const enum precision *precisions;
-    for (int p = 0; p < any_precisions(&precisions); p++) {
+    const struct any_variant *variants;
+    for (int v = 0; v < any_variants(&variants); v++) {
         struct rows_data data;
-        data_init(&data, precisions[p], 40, 200);
+        data_init(&data, &variants[v], 40, 200);
         size_t row_bytes = 200 * dtype_bytes(any_backend->activation_type(data.device));
         char *all = cleared(40, row_bytes), *alone = cleared(1, row_bytes);
         struct norm_modulate op = norm_there(&data);
@@ -127,7 +129,7 @@ START_TEST(test_norm_does_not_depend_on_rows)
             op.condition_of_row = (int32_t *)data.condition_there + row;
             any_backend->norm_modulate(data.device, &op);
             any_get(data.device, data.y_there, row_bytes, alone);
-            check_same_bits(alone, all + row * row_bytes, row_bytes, any_precision_name(precisions[p]));
+            check_same_bits(alone, all + row * row_bytes, row_bytes, variants[v].name);
         }
         free(all), free(alone);
         data_release(&data);
@@ -211,28 +213,31 @@ END_TEST
 
 START_TEST(test_add)
 {
-    static const int sizes[] = {0, 1, 15, 16, 100, 1023, 5001};
-    enum { MOST = 5001 };
+    static const int sizes[] = {0, 2, 15, 17, 100, 1023, 5001, 16385, 16385, 50002};
+    enum { MOST = 50002 };
     float *a = random_floats(MOST, 33, 1), *b = random_floats(MOST, 34, 1), *y = cleared(MOST + 1, sizeof *y);
-    struct device *device = any_open(PRECISION_AUTO);
-    void *b_there = any_put(device, b, MOST * sizeof *b);
-    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-        int n = sizes[s], n_right = 0, odd = s % 2; /* also from an address that no vector begins at */
-        memcpy(y, a, MOST * sizeof *y);
-        y[n] = 99;
-        float *y_there = any_put(device, y, (MOST + 1) * sizeof *y);
-        if (n > odd)
-            any_backend->add(device, y_there + odd, (float *)b_there + odd, n - odd, y_there + odd);
-        any_get(device, y_there, (MOST + 1) * sizeof *y, y);
-        while (n_right < n &&
-               y[n_right] == (n > odd && n_right >= odd ? a[n_right] + b[n_right] : a[n_right]))
-            n_right++;
-        ck_assert_int_eq(n_right, n);
-        ck_assert_float_eq(y[n], 99);
-        any_backend->release(device, y_there);
+    const struct any_variant *variants;
+    for (int v = 0; v < any_variants(&variants); v++) {
+        struct device *device = any_open_variant(&variants[v]);
+        void *b_there = any_put(device, b, MOST * sizeof *b);
+        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+            int n = sizes[s], n_right = 0, odd = s % 2; /* also from an address that no vector begins at */
+            memcpy(y, a, MOST * sizeof *y);
+            y[MOST] = 0, y[n] = 99;
+            float *y_there = any_put(device, y, (MOST + 1) * sizeof *y);
+            if (n > odd)
+                any_backend->add(device, y_there + odd, (float *)b_there + odd, n - odd, y_there + odd);
+            any_get(device, y_there, (MOST + 1) * sizeof *y, y);
+            while (n_right < n &&
+                   y[n_right] == (n > odd && n_right >= odd ? a[n_right] + b[n_right] : a[n_right]))
+                n_right++;
+            ck_assert_int_eq(n_right, n);
+            ck_assert_float_eq(y[n], 99);
+            any_backend->release(device, y_there);
+        }
+        any_backend->release(device, b_there);
+        any_close(device);
     }
-    any_backend->release(device, b_there);
-    any_close(device);
     free(a), free(b), free(y);
 }
 END_TEST

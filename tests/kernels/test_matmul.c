@@ -23,13 +23,6 @@ static const struct shape shapes[] = {
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
-/* Uneven on purpose; where n_in is small, some are empty. */
-static void cut_leaves(int n_in, int n_leaves, int32_t *start)
-{
-    for (int i = 0; i <= n_leaves; i++)
-        start[i] = (int32_t)((int64_t)n_in * i * (i + n_leaves) / (2 * (int64_t)n_leaves * n_leaves));
-}
-
 static void multiply(struct device *device, const struct shape *shape, const float *x, int64_t ld_x,
                      const float *w, const float *bias, float *y, int64_t ld_y)
 {
