@@ -36,9 +36,7 @@ void check_close(const float *y, const double *expected, size_t n, double tolera
 void check_same_bits(const void *a, const void *b, size_t size_bytes, const char *what);
 
 Suite *matmul_suite(void);
-Suite *rows_suite(void);
-Suite *attention_suite(void);
-Suite *head_suite(void);
+Suite *elementary_suite(void);
 Suite *device_suite(void);
 
 #endif

@@ -6,7 +6,7 @@
 #include "kernels/cpu/pool.h"
 #include "tests/kernels/support.h"
 
-/* Opening, failing, the pool, and that operations allocate nothing: the linker sends every allocation of this
+/* Opening, the pool, and that operations allocate nothing: the linker sends every allocation of this
  * program's own code through the counters below. */
 static atomic_int n_allocations;
 
@@ -88,44 +88,6 @@ START_TEST(test_open_refuses)
 }
 END_TEST
 
-START_TEST(test_memory_is_cleared_and_aligned)
-{
-    struct device *device = open_device("generic", 1);
-    static const size_t sizes[] = {1, 64, 1000, 3 << 20};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        unsigned char *memory = backend_cpu.allocate(device, sizes[i]);
-        ck_assert_ptr_nonnull(memory);
-        ck_assert_uint_eq((uintptr_t)memory % 64, 0);
-        size_t n_cleared = 0;
-        while (n_cleared < sizes[i] && memory[n_cleared] == 0)
-            n_cleared++;
-        ck_assert_uint_eq(n_cleared, sizes[i]);
-        backend_cpu.upload(device, memory, "x", 1);
-        backend_cpu.download(device, memory, memory, 0);
-        ck_assert_uint_eq(memory[0], 'x');
-        backend_cpu.release(device, memory);
-    }
-    finish_device(device);
-}
-END_TEST
-
-START_TEST(test_the_first_failure_is_kept)
-{
-    struct device *device = open_device(machine_isas()[0], 2);
-    struct error error;
-    float x[4] = {1, 2, 3, 4};
-    backend_cpu.gather_rows(device, x, sizeof *x, NULL, TEST_ROWS + 1, x);
-    backend_cpu.gather_rows(device, x, (TEST_COLUMNS + 1) * sizeof *x, NULL, 1, x);
-    backend_cpu.add(device, x, x, 4, x);
-    ck_assert_float_eq(x[3], 4); /* nothing runs after a failure */
-    for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(backend_cpu.synchronize(device, &error), STATUS_OUT_OF_RANGE);
-        ck_assert_str_eq(error.text, "gather_rows of 1101 rows: the device was opened for at most 1100");
-    }
-    backend_cpu.close(device);
-}
-END_TEST
-
 /* The operations that take scratch, at the sizes that the device was opened for. */
 START_TEST(test_operations_do_not_allocate)
 {
@@ -196,8 +158,6 @@ Suite *device_suite(void)
     TCase *tests = tcase_create("device");
     tcase_add_test(tests, test_backends_by_name);
     tcase_add_test(tests, test_open_refuses);
-    tcase_add_test(tests, test_memory_is_cleared_and_aligned);
-    tcase_add_test(tests, test_the_first_failure_is_kept);
     tcase_add_test(tests, test_operations_do_not_allocate);
     tcase_add_loop_test(tests, test_pool_runs_every_part_once, 1, 5);
     suite_add_tcase(suite, tests);

@@ -5,9 +5,7 @@
 int main(void)
 {
     SRunner *runner = srunner_create(matmul_suite());
-    srunner_add_suite(runner, rows_suite());
-    srunner_add_suite(runner, attention_suite());
-    srunner_add_suite(runner, head_suite());
+    srunner_add_suite(runner, elementary_suite());
     srunner_add_suite(runner, device_suite());
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
