@@ -44,8 +44,8 @@ struct collective_table {
 struct collective {
     const struct collective_table *table;
     int rank, n_ranks;
-    int local_rank; /* among the ranks on the same machine */
-    double seconds; /* spent in all_reduce and gather since start, waiting for others included */
+    int local_rank, n_local; /* among the ranks on the same machine, and how many these are */
+    double seconds;          /* spent in all_reduce and gather since start, waiting for others included */
     enum status status;
 };
 

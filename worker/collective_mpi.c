@@ -192,15 +192,15 @@ static const struct collective_table mpi_table = {
 };
 
 /* Among the ranks that share this machine's memory. */
-static int find_local_rank(void)
+static void find_neighbours(struct collective *collective)
 {
     MPI_Comm here;
-    int rank = 0;
+    collective->n_local = 1;
     if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here) != MPI_SUCCESS)
-        return 0;
-    MPI_Comm_rank(here, &rank);
+        return;
+    MPI_Comm_rank(here, &collective->local_rank);
+    MPI_Comm_size(here, &collective->n_local);
     MPI_Comm_free(&here);
-    return rank;
 }
 
 struct collective *collective_mpi_create(void)
@@ -215,7 +215,7 @@ struct collective *collective_mpi_create(void)
         return NULL;
     mpi->base.table = &mpi_table;
     mpi->base.n_ranks = n;
-    mpi->base.local_rank = find_local_rank();
+    find_neighbours(&mpi->base);
     MPI_Comm_rank(MPI_COMM_WORLD, &mpi->base.rank);
     size_t n_ranks = (size_t)n;
     mpi->counts = calloc(4 * n_ranks, sizeof *mpi->counts);

@@ -340,8 +340,11 @@ enum status collective_nccl_create(struct collective *base, struct device *devic
     enum status status = prepare(base, device, &made, &places, error);
     if (status != STATUS_OK)
         return status;
-    made->base = (struct collective){
-        .table = &nccl_table, .rank = base->rank, .n_ranks = base->n_ranks, .local_rank = base->local_rank};
+    made->base = (struct collective){.table = &nccl_table,
+                                     .rank = base->rank,
+                                     .n_ranks = base->n_ranks,
+                                     .local_rank = base->local_rank,
+                                     .n_local = base->n_local};
     made->host = base;
     made->device = device;
     status = start(made, places, error);

@@ -62,7 +62,7 @@ struct collective *collective_self_create(void)
     struct collective *collective = calloc(1, sizeof *collective);
     if (collective) {
         collective->table = &self_table;
-        collective->n_ranks = 1;
+        collective->n_ranks = collective->n_local = 1;
     }
     return collective;
 }

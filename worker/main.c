@@ -73,7 +73,8 @@ static const struct option_row rows[] = {
     {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
      "text, for people, or json: one object a line.", &settings.log_format},
     {"gpu-memory", 0, OPTION_TEXT, "SIZE", "MILLRACE_GPU_MEMORY", NULL, 0, 0,
-     "What a rank may take, as in 40GiB; without it: what its device has. More is refused at start.",
+     "What a rank may take, as in 40GiB; without it: its GPU's memory, or its "
+     "share of the machine's with the replica's other ranks there. More is refused at start.",
      &settings.gpu_memory},
     {"plan", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: print what a rank would take, for --tp ranks and --batch texts of --length.",

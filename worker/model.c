@@ -104,7 +104,19 @@ static enum status open_exchange(struct model *model, struct opening *opening, s
     return status;
 }
 
-/* Before anything large is allocated. A GPU's scratch is taken already. */
+/* What there is for a rank: a GPU's scratch is taken already; the machine's memory is for all ranks on it, and other
+ * replicas there are not known. */
+static size_t memory_of_rank(const struct model *model, const struct model_options *options)
+{
+    struct device_memory memory = model->backend->memory(model->device);
+    if (options->memory_bytes)
+        return options->memory_bytes;
+    if (model->backend->on_host)
+        return memory.total_bytes / (size_t)model->collective->n_local;
+    return memory.free_bytes + model->planned.workspace;
+}
+
+/* Before anything large is allocated. */
 static enum status plan_memory(struct model *model, struct opening *opening, struct error *error)
 {
     const struct memory_request request = {.config = &opening->config,
@@ -116,11 +128,9 @@ static enum status plan_memory(struct model *model, struct opening *opening, str
                                            .nccl = model->collective->table->on_device,
                                            .limits = opening->limits};
     enum status status = memory_plan(&request, model->collective->rank, &model->planned, error);
-    struct device_memory memory = model->backend->memory(model->device);
-    size_t there = request.gpu ? memory.free_bytes + model->planned.workspace : memory.total_bytes;
-    if (opening->options->memory_bytes)
-        there = opening->options->memory_bytes;
-    return status == STATUS_OK ? memory_check(&request, &model->planned, there, error) : status;
+    if (status != STATUS_OK)
+        return status;
+    return memory_check(&request, &model->planned, memory_of_rank(model, opening->options), error);
 }
 
 /* What did not fit is the caller's sentence; how much room there was is the device's own. */

@@ -33,9 +33,10 @@ struct model_options {
     int gpu; /* which GPU of the machine; -1: that of the rank's number on it, modulo how many there are */
     const char *exchange;          /* "mpi", "nccl"; NULL or "auto": NCCL where device and build have it */
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
-    size_t memory_bytes;           /* that a rank may take; 0: what its device has */
-    struct plan_limits limits;     /* max_rows: raised to the model's longest text where it is less */
-    struct meters *meters;         /* what loading and steps are counted in, or NULL; outlives the model */
+    size_t
+        memory_bytes; /* that a rank may take; 0: what its device has, on a CPU divided by the ranks there */
+    struct plan_limits limits; /* max_rows: raised to the model's longest text where it is less */
+    struct meters *meters;     /* what loading and steps are counted in, or NULL; outlives the model */
 };
 
 /* The widest row that an operation reads. */

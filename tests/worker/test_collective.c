@@ -86,6 +86,13 @@ START_TEST(broadcast_comes_from_rank_0)
 }
 END_TEST
 
+START_TEST(all_ranks_of_this_machine_are_neighbours)
+{
+    ck_assert_int_eq(ranks->n_local, ranks->n_ranks);
+    ck_assert_int_eq(ranks->local_rank, ranks->rank);
+}
+END_TEST
+
 START_TEST(the_first_rank_that_failed_decides)
 {
     struct error error = {0};
@@ -109,6 +116,7 @@ Suite *mpi_suite(void)
     tcase_add_test(cases, all_reduce_adds_in_the_order_of_the_tree);
     tcase_add_test(cases, gather_keeps_the_order_of_the_ranks);
     tcase_add_test(cases, broadcast_comes_from_rank_0);
+    tcase_add_test(cases, all_ranks_of_this_machine_are_neighbours);
     tcase_add_test(cases, the_first_rank_that_failed_decides);
     suite_add_tcase(suite, cases);
     return suite;

@@ -224,7 +224,16 @@ START_TEST(a_model_that_does_not_fit_is_not_opened)
         return; /* all operations are needed to go on */
     ck_assert_msg(model_open(&model, &options, &error) == STATUS_OK, "%s", error.text);
     ck_assert_uint_gt(model.planned.total, model.weights.size_bytes);
+    struct device_memory memory = backend->memory(model.device);
+    int crowd =
+        (int)(memory.total_bytes / model.planned.total) + 1; /* one rank more than the machine holds */
     model_close(&model);
+    ranks->n_local = crowd;
+    ck_assert_int_eq(model_open(&model, &options, &error), STATUS_RESOURCE_EXHAUSTED);
+    ranks->n_local = crowd - 1;
+    ck_assert_msg(model_open(&model, &options, &error) == STATUS_OK, "%s", error.text);
+    model_close(&model);
+    ranks->n_local = 1;
 }
 END_TEST
 
