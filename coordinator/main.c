@@ -252,22 +252,25 @@ static enum status open_gate(struct process *process, struct error *error)
     return gate_open(&process->gate, &process->gate_options, error);
 }
 
-static enum status authorize_and_count(const struct rpc_call *call, const char *path,
-                                       struct rpc_caller *caller, void *context, struct error *error)
+static enum status authorize(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
+                             void *context, struct error *error)
 {
     const struct process *process = context;
-    enum status status =
-        process->authorizer.authorize(call, path, caller, process->authorizer.context, error);
-    if (status != STATUS_OK && !strcmp(path, "/millrace.v1.Millrace/Generate"))
+    return process->authorizer.authorize(call, path, caller, process->authorizer.context, error);
+}
+
+static void count_refusal(const char *path, void *context)
+{
+    const struct process *process = context;
+    if (!strcmp(path, "/millrace.v1.Millrace/Generate"))
         metrics_count_unauthorised(process->metrics);
-    return status;
 }
 
 static void count_refusals(struct process *process, struct rpc_server_options *server_options)
 {
     process->authorizer = server_options->authorizer;
     if (process->authorizer.authorize)
-        server_options->authorizer = (struct rpc_authorizer){authorize_and_count, process};
+        server_options->authorizer = (struct rpc_authorizer){authorize, count_refusal, process};
 }
 
 static enum status open_server(struct process *process, struct error *error)

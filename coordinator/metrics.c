@@ -29,7 +29,7 @@ struct metrics {
     _Atomic uint64_t accepted[CLASS_COUNT];
     _Atomic uint64_t ended[N_OUTCOMES][CLASS_COUNT];
     _Atomic uint64_t failures[N_CODES];
-    _Atomic uint64_t refused[REFUSAL_COUNT], invalid, unauthorised;
+    _Atomic uint64_t refused[REFUSAL_COUNT], invalid, unauthorised, unread;
     _Atomic uint64_t preempted, moved, lost, tokens;
     struct histogram histograms[N_HISTOGRAMS];
 
@@ -117,6 +117,11 @@ void metrics_count_invalid(struct metrics *metrics)
 void metrics_count_unauthorised(struct metrics *metrics)
 {
     count(&metrics->unauthorised, 1);
+}
+
+void metrics_count_unread(struct metrics *metrics)
+{
+    count(&metrics->unread, 1);
 }
 
 static void observe(struct metrics *metrics, int histogram, double value)
@@ -219,6 +224,8 @@ static void write_failures(const struct metrics *metrics, struct exposition *pag
                       "invalid", NULL);
     exposition_sample(page, "millrace_requests_refused_total", (double)value_of(&metrics->unauthorised),
                       "reason", "unauthorised", NULL);
+    exposition_sample(page, "millrace_requests_refused_total", (double)value_of(&metrics->unread), "reason",
+                      "large_messages", NULL);
     for (int reason = 0; reason < REFUSAL_COUNT; reason++)
         exposition_sample(page, "millrace_requests_refused_total",
                           (double)value_of(&metrics->refused[reason]), "reason", refusal_names[reason], NULL);

@@ -17,9 +17,11 @@ void metrics_free(struct metrics *metrics);
 /* An event of the scheduler. */
 void metrics_observe(struct metrics *metrics, const struct scheduler_event *event);
 
-/* Requests that never reach the scheduler: a field that cannot be; a caller who may not. */
+/* Requests that never reach the scheduler: a field that cannot be; a caller who may not; too many large messages wait to
+ * be read (offload.h). */
 void metrics_count_invalid(struct metrics *metrics);
 void metrics_count_unauthorised(struct metrics *metrics);
+void metrics_count_unread(struct metrics *metrics);
 
 /* ---- readers ---- */
 

@@ -133,28 +133,24 @@ static enum status post(struct offload *offload, struct task *task, struct error
     return status;
 }
 
-bool offload_call(struct offload *offload, struct rpc_call *call, const ProtobufCMessage *message,
-                  offload_handler *handler, void *context)
+enum status offload_call(struct offload *offload, struct rpc_call *call, const ProtobufCMessage *message,
+                         offload_handler *handler, void *context, struct error *error)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     if (size <= INLINE_BYTES) {
         handler(call, message, context);
-        return true;
+        return STATUS_OK;
     }
-    struct error error;
     struct task *task = calloc(1, sizeof *task);
     if (task)
         *task = (struct task){.call = rpc_call_ref(call),
                               .message = copy_message(message, size),
                               .handler = handler,
                               .context = context};
-    enum status status = task && task->message ? post(offload, task, &error)
-                                               : error_set(&error, STATUS_RESOURCE_EXHAUSTED,
+    enum status status = task && task->message ? post(offload, task, error)
+                                               : error_set(error, STATUS_RESOURCE_EXHAUSTED,
                                                            "no memory for the message; try again later");
-    if (status == STATUS_OK)
-        return true;
-    if (task)
+    if (status != STATUS_OK && task)
         free_task(task);
-    rpc_fail(call, &error);
-    return false;
+    return status;
 }

@@ -19,10 +19,10 @@ void offload_free(struct offload *offload);
 
 /*
  * On the server's thread: calls handler(call, message, context) now, or later on another thread with a copy of the message
- * and a reference to the call. `call` may be over by then. When too many wait already, or after offload_close, the call
- * is finished instead (RESOURCE_EXHAUSTED with a hint; UNAVAILABLE) and false is returned: the handler is not called.
+ * and a reference to the call. `call` may be over by then. RESOURCE_EXHAUSTED, with a hint, when too many wait already, and
+ * UNAVAILABLE after offload_close: the handler is not called, and the call is the caller's to refuse.
  */
-bool offload_call(struct offload *offload, struct rpc_call *call, const ProtobufCMessage *message,
-                  offload_handler *handler, void *context);
+enum status offload_call(struct offload *offload, struct rpc_call *call, const ProtobufCMessage *message,
+                         offload_handler *handler, void *context, struct error *error);
 
 #endif

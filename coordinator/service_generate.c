@@ -151,8 +151,12 @@ void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, vo
     atomic_init(&ticket->n_references, 2); /* the call's, and of whoever reads the message */
     ticket->trace = take_trace(call);
     rpc_call_set_user(call, ticket);
-    if (!offload_call(coordinator->offload, call, message, generate, context))
-        ticket_unref(ticket);
+    struct error error;
+    if (offload_call(coordinator->offload, call, message, generate, context, &error) == STATUS_OK)
+        return;
+    metrics_count_unread(coordinator->metrics);
+    refuse(call, coordinator, &ticket->trace, &error);
+    ticket_unref(ticket);
 }
 
 void generate_on_close(struct rpc_call *call, bool cancelled, void *context)

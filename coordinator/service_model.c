@@ -7,6 +7,14 @@
 #include "coordinator/services.h"
 #include "common/clock.h"
 
+static void hand_over(struct rpc_call *call, const ProtobufCMessage *message, offload_handler *handler,
+                      struct coordinator *coordinator)
+{
+    struct error error;
+    if (offload_call(coordinator->offload, call, message, handler, coordinator, &error) != STATUS_OK)
+        rpc_fail(call, &error);
+}
+
 /* ---- Tokenize ---- */
 
 static void reply_pieces(struct rpc_call *call, const struct served_model *model, const int32_t *ids,
@@ -48,7 +56,7 @@ static void tokenize(struct rpc_call *call, const ProtobufCMessage *message, voi
 
 void tokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
-    offload_call(((struct coordinator *)context)->offload, call, message, tokenize, context);
+    hand_over(call, message, tokenize, context);
 }
 
 /* ---- Detokenize ---- */
@@ -87,7 +95,7 @@ static void detokenize(struct rpc_call *call, const ProtobufCMessage *message, v
 
 void detokenize_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
-    offload_call(((struct coordinator *)context)->offload, call, message, detokenize, context);
+    hand_over(call, message, detokenize, context);
 }
 
 /* ---- GetModel ---- */

@@ -95,7 +95,11 @@ static enum status identify(const struct rpc_server *server, const struct rpc_ca
     if (!authorizer->authorize || (method && method->scopes & RPC_SCOPE_ANYBODY))
         return STATUS_OK;
     enum status status = authorizer->authorize(call, path, caller, authorizer->context, error);
-    return status == STATUS_OK && method ? check_scope(method, path, caller, error) : status;
+    if (status == STATUS_OK && method)
+        status = check_scope(method, path, caller, error);
+    if (status != STATUS_OK && authorizer->refused)
+        authorizer->refused(path, authorizer->context);
+    return status;
 }
 
 /* The lines of replicas are not: a flood of clients cannot keep them out. What else a caller with that scope does is: it may

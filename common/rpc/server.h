@@ -70,6 +70,8 @@ struct rpc_service {
 struct rpc_authorizer {
     enum status (*authorize)(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
                              void *context, struct error *error);
+    /* Told of every call that is refused so, for whatever of the two. NULL: nobody is. */
+    void (*refused)(const char *path, void *context);
     void *context;
 };
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 try:
     import grpc
@@ -443,6 +444,24 @@ def test_large_messages_hold_nobody_up():
         assert b"".join(text.pieces).decode() == prompt
         back = cluster.unary("Detokenize", pb.DetokenizeRequest(ids=text.ids), pb.DetokenizeResponse)
         assert back.text.decode() == prompt
+
+
+def test_large_messages_beyond_the_bound_are_counted_and_logged():
+    with coordinator("--spawn", "0", "--http", "127.0.0.1:0") as cluster:
+        wait_for(lambda: cluster.find(r"metrics at (\S+)"), "the page")
+        n, codes = 300, []
+        calls = [cluster.generate(pb.GenerateRequest(prompt="incomprehensibilities " * 20000)) for _ in range(n)]
+        for call in calls:
+            try:
+                list(call)
+            except grpc.RpcError as error:
+                codes.append(error.code())
+        refused = codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
+        assert refused and codes.count(grpc.StatusCode.INVALID_ARGUMENT) == n - refused, codes
+        with urllib.request.urlopen(cluster.find(r"metrics at (\S+)").group(1), timeout=PATIENCE) as page:
+            counted = dict(re.findall(r'refused_total\{reason="(\w+)"\} (\d+)', page.read().decode()))
+        assert (counted["large_messages"], counted["invalid"]) == (str(refused), str(n - refused)), (refused, counted)
+        assert cluster.find(r"request refused.*large messages wait"), "no line in the log"
 
 
 def test_ten_thousand_cancelled_requests():

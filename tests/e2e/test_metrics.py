@@ -199,7 +199,9 @@ class Numbers(unittest.TestCase):
         token = "correct horse battery staple"
         with tempfile.NamedTemporaryFile("w", suffix=".json") as clients:
             digest = hashlib.sha256(token.encode()).hexdigest()
-            json.dump({"clients": [{"name": "anna", "token_sha256": digest, "scopes": ["generate"]}]}, clients)
+            json.dump({"clients": [{"name": "anna", "token_sha256": digest, "scopes": ["generate"]},
+                                   {"name": "rack", "token_sha256": hashlib.sha256(b"rack").hexdigest(),
+                                    "scopes": ["replica"]}]}, clients)
             clients.flush()
             with Cluster("--http", "127.0.0.1:0", "--tokens", clients.name, "--log-format", "json", ranks=1) as cluster:
                 call = cluster.channel.unary_stream("/millrace.v1.Millrace/Generate",
@@ -208,9 +210,11 @@ class Numbers(unittest.TestCase):
                 for headers in ([], [("authorization", "Bearer wrong")]):
                     expect_failure(lambda: list(call(api.GenerateRequest(length=8, steps=1), timeout=20, metadata=headers)),
                                    grpc.StatusCode.UNAUTHENTICATED)
+                expect_failure(lambda: list(call(api.GenerateRequest(length=8, steps=1), timeout=20,
+                                                 metadata=[("authorization", "Bearer rack")])), grpc.StatusCode.PERMISSION_DENIED)
                 list(call(api.GenerateRequest(length=8, steps=1), timeout=20, metadata=[("authorization", f"Bearer {token}")]))
                 page = samples(cluster)
-                self.assertEqual(page.sum("millrace_requests_refused_total", reason="unauthorised"), 2)
+                self.assertEqual(page.sum("millrace_requests_refused_total", reason="unauthorised"), 3)
                 self.assertEqual(page.sum("millrace_requests_total", outcome="finished"), 1)
                 wait_until(lambda: re.search('"message":"request finished".*"caller":"anna"', cluster.text_of_log()), "the line")
                 log = cluster.text_of_log()

@@ -10,7 +10,7 @@
 #include "proto/millrace.pb-c.h"
 
 static struct rpc_server *server;
-static int n_handled; /* on the server's thread; read after a call has ended */
+static int n_handled, n_refused; /* on the server's thread; read after a call has ended */
 
 /* ---- the service: TokenizeRequest {text} in, DetokenizeResponse {text} out ---- */
 
@@ -108,6 +108,12 @@ static enum status authorize(const struct rpc_call *call, const char *path, stru
     return STATUS_OK;
 }
 
+static void count_refused(const char *path, void *context)
+{
+    (void)context;
+    n_refused += *path == '/';
+}
+
 /* ---- helpers ---- */
 
 static void open_server(const char *address, struct rpc_authorizer authorizer)
@@ -115,7 +121,7 @@ static void open_server(const char *address, struct rpc_authorizer authorizer)
     const struct rpc_service services[] = {{"test.Identity", methods, NULL}, {0}};
     const struct rpc_server_options options = {
         .address = address, .services = services, .authorizer = authorizer, .max_caller_calls = 2};
-    n_handled = 0;
+    n_handled = n_refused = 0;
     ck_assert_int_eq(rpc_server_open(&options, &server, NULL), STATUS_OK);
 }
 
@@ -141,7 +147,7 @@ static enum status call_with(const struct rpc_header *headers, const char *path,
     return status;
 }
 
-static const struct rpc_authorizer nobody_asks = {0}, by_key = {authorize, NULL};
+static const struct rpc_authorizer nobody_asks = {0}, by_key = {authorize, count_refused, NULL};
 
 /* ---- tests ---- */
 
@@ -185,6 +191,9 @@ START_TEST(the_authorizer_decides)
     ck_assert_int_eq(call_with(anna, "/no/Path", "", answer, &error), STATUS_UNIMPLEMENTED);
     ck_assert_int_eq(call_with(anna, "/test.Identity/Who", "", answer, &error), STATUS_OK);
     ck_assert_str_eq(answer, "anna 1 1 tls=0 none x=none n=0 none=none");
+    ck_assert_int_eq(n_refused, 3);
+    ck_assert_int_eq(call_with(anna, "/test.Identity/Line", "", answer, &error), STATUS_PERMISSION_DENIED);
+    ck_assert_int_eq(n_refused, 4); /* for its scope */
     rpc_server_close(server, 0);
 }
 END_TEST
