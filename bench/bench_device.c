@@ -3,7 +3,7 @@
  *
  * The two ceilings are measured first, on the same device: a large product in the device's activation type, and a copy. An
  * operation's floor is the larger of its arithmetic at the first and its unavoidable bytes at the second; "of floor" says how
- * near it comes. One line of comma-separated values for each; docs/gpu-results.md keeps what was measured.
+ * near it comes. One line of comma-separated values for each; docs/gpu-queue.md says where what was measured goes.
  *
  * Exit codes: 0; 1 the device cannot be opened or failed; 2 bad usage.
  */

@@ -1,6 +1,6 @@
 /*
  * One fuzz input: bytes that are read as a tokenizer.json. What is accepted must work: encode a text, get it
- * back. libFuzzer's entry point, so that the same file runs under it and under the bounded run of test_fuzz.c.
+ * back. Runs under libFuzzer (tests/support/fuzz_entry.c) and in the bounded run of test_fuzz.c.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 
 #include "common/tokenizer/tokenizer.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int fuzz_tokenizer(const uint8_t *data, size_t size);
 
 static const char sample[] = "hello aaaa <|end|>h\xC3\xA9ll!\n\n <|endoftext|>";
@@ -31,10 +30,4 @@ int fuzz_tokenizer(const uint8_t *data, size_t size)
     free(text);
     tokenizer_free(tokenizer);
     return 1;
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    fuzz_tokenizer(data, size);
-    return 0;
 }
