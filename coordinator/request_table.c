@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "common/ticket.h"
+
 static struct sequence **bucket_of(struct request_table *table, uint64_t number)
 {
     return &table->buckets[number % REQUEST_TABLE_BUCKETS];
@@ -27,17 +29,9 @@ struct sequence *request_table_find(const struct request_table *table, uint64_t 
     return sequence;
 }
 
-enum { NUMBER_BITS = 48 };
-
-uint64_t request_table_next_ticket(uint64_t ticket)
-{
-    return ticket + (UINT64_C(1) << NUMBER_BITS);
-}
-
 struct sequence *request_table_find_ticket(const struct request_table *table, uint64_t ticket)
 {
-    uint64_t number = ticket & ((UINT64_C(1) << NUMBER_BITS) - 1);
-    struct sequence *sequence = request_table_find(table, number);
+    struct sequence *sequence = request_table_find(table, ticket_number(ticket));
     return sequence && sequence->ticket == ticket ? sequence : NULL;
 }
 

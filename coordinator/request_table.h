@@ -19,9 +19,7 @@ struct sequence *request_table_add(struct request_table *table, struct request *
 /* NULL: no such sequence lives (any more). */
 struct sequence *request_table_find(const struct request_table *table, uint64_t number);
 
-/* A ticket is the number, and above it how many tickets the sequence had before. */
-uint64_t request_table_next_ticket(uint64_t ticket);
-/* NULL: no sequence that lives has that ticket now. */
+/* NULL: no sequence that lives has that ticket (common/ticket.h) now. */
 struct sequence *request_table_find_ticket(const struct request_table *table, uint64_t ticket);
 /* Takes it out; the caller frees it. It must be in no list. */
 void request_table_remove(struct request_table *table, struct sequence *sequence);

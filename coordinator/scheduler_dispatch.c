@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/ticket.h"
 #include "coordinator/picture.h"
 
 /* replicas that one request may lose without a step in between: then it is the cause */
@@ -31,7 +32,7 @@ static void start_on(struct scheduler *scheduler, struct sequence *sequence, str
     sequence->replica = replica;
     sequence_list_append(&replica->running, sequence);
     if (sequence->former_line)
-        sequence->ticket = request_table_next_ticket(sequence->ticket);
+        sequence->ticket = ticket_next(sequence->ticket);
     sequence->former_line = NULL;
     if (replica->running.n == 1)
         replica->heard_at = clock_seconds(); /* its silence counts from here */

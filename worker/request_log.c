@@ -5,13 +5,14 @@
 
 #include "common/log.h"
 #include "common/status.h"
+#include "common/ticket.h"
 #include "common/trace.h"
 
 enum { ID_SIZE = 24 };
 
-static const char *id_of(uint64_t number, char id[ID_SIZE])
+static const char *id_of(uint64_t ticket, char id[ID_SIZE])
 {
-    snprintf(id, ID_SIZE, "%" PRIu64, number);
+    snprintf(id, ID_SIZE, "%" PRIu64, ticket_number(ticket));
     return id;
 }
 
@@ -40,10 +41,10 @@ void request_log_done(const Millrace__Replica__V1__Report *report)
     log_event(LOG_DEBUG, "request done", fields);
 }
 
-void request_log_dropped(uint64_t number)
+void request_log_dropped(uint64_t ticket)
 {
     char id[ID_SIZE];
-    log_event(LOG_DEBUG, "request dropped", (struct log_field[]){{"request", id_of(number, id)}, {0}});
+    log_event(LOG_DEBUG, "request dropped", (struct log_field[]){{"request", id_of(ticket, id)}, {0}});
 }
 
 void request_log_rejected(const Millrace__Replica__V1__Rejected *rejected)

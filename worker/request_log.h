@@ -7,7 +7,7 @@
  * told, the first also its trace. */
 void request_log_came(const Millrace__Replica__V1__Submit *submit);
 void request_log_done(const Millrace__Replica__V1__Report *report);
-void request_log_dropped(uint64_t number);
+void request_log_dropped(uint64_t ticket);
 void request_log_rejected(const Millrace__Replica__V1__Rejected *rejected);
 
 #endif

@@ -112,6 +112,19 @@ class Logs(unittest.TestCase):
             self.assertEqual((lost["replica"], lost["level"]), ("r0", "warning"))
             self.assertGreaterEqual(lost["step"], 5)
 
+    def test_a_request_keeps_its_id_when_it_gives_way(self):
+        with Cluster("--log-format", "json", "--max-sequences", "1", ranks=1, environment={"MILLRACE_LOG": "debug"}) as cluster:
+            low = cluster.generate(api.GenerateRequest(length=256, steps=60, priority=api.LOW))
+            number = next(low).accepted.request_id
+            next(low)
+            next(low)  # it runs
+            cluster.text(length=8, steps=1, priority=api.HIGH)
+            list(low)
+            wait_until(lambda: find(cluster, "request done", request=number), "the replica's last line")
+            self.assertEqual(len(find(cluster, "request preempted", request=number)), 1)
+            self.assertEqual(len(find(cluster, "request came", request=number)), 2)
+            self.assertEqual(len(find(cluster, "request dropped", request=number)), 1)
+
     def test_a_reader_that_stands_still_stops_nothing(self):
         read_end, write_end = os.pipe()
         size = fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)

@@ -1,0 +1,20 @@
+#ifndef MILLRACE_COMMON_TICKET_H
+#define MILLRACE_COMMON_TICKET_H
+
+#include <stdint.h>
+
+/* What a replica knows a request by (`sequence` of proto/replica.proto): the request's number, which is its id for the
+ * client, and above it how many tickets the request had before. */
+enum { TICKET_NUMBER_BITS = 48 };
+
+static inline uint64_t ticket_number(uint64_t ticket)
+{
+    return ticket & ((UINT64_C(1) << TICKET_NUMBER_BITS) - 1);
+}
+
+static inline uint64_t ticket_next(uint64_t ticket)
+{
+    return ticket + (UINT64_C(1) << TICKET_NUMBER_BITS);
+}
+
+#endif
