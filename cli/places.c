@@ -45,14 +45,14 @@ static bool has_config(const char *directory)
 /* Beside the source tree of the build, in an installation, in the source tree that it was built from. */
 static bool find_demonstration(const char *here, char path[PATH_MAX])
 {
-    static const char *const relative[] = {"../../../models/books-mini",
-                                           "../share/millrace/models/books-mini"};
+    static const char *const relative[] = {"../../../models/books-small",
+                                           "../share/millrace/models/books-small"};
     for (unsigned i = 0; i < sizeof relative / sizeof *relative; i++) {
         char candidate[PATH_MAX];
         if (join(candidate, here, relative[i]) && has_config(candidate) && realpath(candidate, path))
             return true;
     }
-    snprintf(path, PATH_MAX, "%s/models/books-mini", MILLRACE_SOURCE_DIRECTORY);
+    snprintf(path, PATH_MAX, "%s/models/books-small", MILLRACE_SOURCE_DIRECTORY);
     return has_config(path);
 }
 

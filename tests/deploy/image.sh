@@ -32,7 +32,7 @@ mount -t tmpfs -o mode=1777,size=64m tmpfs "$1/dev/shm"
 mount -o remount,bind,ro "$1"
 ip link set lo up
 # Leaving root's user id drops all capabilities, and no-new-privs keeps it so.
-exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp MILLRACE_MODEL=/usr/share/millrace/models/books-mini \
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp MILLRACE_MODEL=/usr/share/millrace/models/books-small \
     chroot --userspec=65532:65532 "$1" setpriv --no-new-privs /bin/sh -c '
         [ "$(id -u)" = 65532 ] || exit 3
         ! touch /usr/x 2>/dev/null || exit 4

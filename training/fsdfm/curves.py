@@ -30,7 +30,7 @@ def by_steps(axis, rows, key):
     looks = [row for row in rows if key in row]
     for steps in looks[-1][key] if looks else []:
         axis.plot([row["step"] for row in looks], [row[key].get(steps) for row in looks], marker=".", label=f"{steps} steps")
-    axis.set(xlabel="update", ylabel=key)
+    axis.set(xlabel="update", ylabel=key, visible=bool(looks))
     if looks:
         axis.legend(fontsize="x-small")
 
