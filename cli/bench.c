@@ -81,8 +81,9 @@ int bench_main(int argc, char **argv)
     struct bench_settings s;
     int ranks[MPIRUN_RUNS_MAX], n_runs;
     const struct option_row rows[] = {
-        {"model-dir", 0, OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
-         "The model. Without it: the demonstration model.", &s.model_directory, NULL},
+        {"model-dir", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
+         "The model. Without it: that of MILLRACE_MODEL, or the demonstration model.", &s.model_directory,
+         NULL},
         {"ranks", 0, OPTION_TEXT, "N,N...", NULL, "1,2", 0, 0, "Numbers of ranks to run with, one run each.",
          &s.ranks, NULL},
         {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,

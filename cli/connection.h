@@ -53,7 +53,7 @@ enum status connection_open(struct connection *connection, const char *endpoint,
                             const struct rpc_security *security, struct error *error);
 
 /* To a running cluster, or to a private one of `n_ranks` that is started, and said so on standard error, for
- * `choice->model_directory` (NULL: the demonstration model). */
+ * `choice->model_directory` (NULL: places.h). */
 enum status connection_open_choice(struct connection *connection, const struct connection_choice *choice,
                                    int64_t n_ranks, struct error *error);
 

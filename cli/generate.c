@@ -292,8 +292,6 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
     struct error error;
     if (connection_choice_check(&s->cluster, &error) != STATUS_OK)
         return command_refuse(program, &error);
-    if (!s->cluster.model_directory)
-        s->cluster.model_directory = getenv("MILLRACE_MODEL");
     return -1;
 }
 

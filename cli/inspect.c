@@ -60,8 +60,8 @@ static enum status parse(int argc, char **argv, struct inspect_options *options,
         "Opens a model directory with every check that a worker makes, and says what is in it.\n"
         "Of a checkpoint (.pth) it says which networks can be converted; nothing in it runs.",
         "DIRECTORY|CHECKPOINT.pth",
-        "millrace inspect models/books-mini\nmillrace inspect models/books-mini --tp 4 --tensors\n"
-        "millrace inspect models/books-mini --plan --tp 2 --batch 32 --length 1024 --gpu-memory 80GiB",
+        "millrace inspect models/books-small\nmillrace inspect models/books-small --tp 4 --tensors\n"
+        "millrace inspect models/books-small --plan --tp 2 --batch 32 --length 1024 --gpu-memory 80GiB",
         rows,
         1,
     };

@@ -59,6 +59,8 @@ static bool find_demonstration(const char *here, char path[PATH_MAX])
 enum status place_of_model(const char *given, char path[PATH_MAX], struct error *error)
 {
     char here[PATH_MAX];
+    if (!given && getenv("MILLRACE_MODEL") && *getenv("MILLRACE_MODEL"))
+        given = getenv("MILLRACE_MODEL");
     if (given) {
         if (!has_config(given) || !realpath(given, path))
             return error_set(error, STATUS_NOT_FOUND,

@@ -45,7 +45,7 @@ static enum status complete_arguments(int argc, char **argv, char model[PATH_MAX
 {
     enum status status = STATUS_OK;
     if (!has_option(argc, argv, "--model", "-m")) {
-        status = place_of_model(getenv("MILLRACE_MODEL"), model, error);
+        status = place_of_model(NULL, model, error);
         *arguments++ = "--model";
         *arguments++ = model;
     }

@@ -177,8 +177,6 @@ int tokenize_main(int argc, char **argv)
     int code = command_options(&table, argc, argv, &operands, &n_operands);
     if (code >= 0)
         return code;
-    if (!s.cluster.model_directory)
-        s.cluster.model_directory = getenv("MILLRACE_MODEL");
     if (connection_choice_check(&s.cluster, &error) != STATUS_OK ||
         input_read(n_operands ? operands[0] : NULL, s.file, &text, &size, &error) != STATUS_OK)
         return command_refuse(table.program, &error);

@@ -1,7 +1,7 @@
 /*
  * millrace-coordinator: the front door of a cluster.
  *
- *   millrace-coordinator --model models/books-mini
+ *   millrace-coordinator --model models/books-small
  *
  * Exit codes: 0 ended by a signal; 1 could not start; 2 bad usage.
  */
@@ -127,8 +127,8 @@ static const struct option_table options = {
                "Starts its own "
                "replicas unless told otherwise.",
     .operands = "",
-    .examples = "millrace-coordinator --model models/books-mini\n"
-                "millrace-coordinator --model models/books-mini --listen 0.0.0.0:7077 --spawn 0",
+    .examples = "millrace-coordinator --model models/books-small\n"
+                "millrace-coordinator --model models/books-small --listen 0.0.0.0:7077 --spawn 0",
     .rows = rows,
 };
 

@@ -117,8 +117,8 @@ static const struct option_table options = {
                "through mpirun; by hand, to attach a replica to a coordinator elsewhere or to measure one.",
     .operands = "",
     .examples =
-        "mpirun -n 2 millrace-worker --model models/books-mini --coordinator 10.0.0.1:7077 --replica r1\n"
-        "mpirun -n 2 millrace-worker --model models/books-mini --bench --length 1024 --steps 8",
+        "mpirun -n 2 millrace-worker --model models/books-small --coordinator 10.0.0.1:7077 --replica r1\n"
+        "mpirun -n 2 millrace-worker --model models/books-small --bench --length 1024 --steps 8",
     .rows = rows,
 };
 

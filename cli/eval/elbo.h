@@ -8,7 +8,7 @@
 
 /* How many bits a text costs at most: tokenized here, measured by ranks on this machine (worker/elbo.h). */
 struct elbo_request {
-    const char *model_directory; /* NULL: the demonstration model */
+    const char *model_directory; /* NULL: as places.h has it */
     const char *file;            /* the text */
     int64_t windows, length;     /* length 0: what the model was trained with */
     int64_t seed, ranks;

@@ -73,8 +73,6 @@ static enum status complete(struct eval_settings *s, struct error *error)
     enum status status = eval_parse_steps(s->steps_text, s->steps, &s->n_steps, error);
     if (s->score || (s->elbo && !s->steps_given))
         s->n_steps = 0;
-    if (!s->cluster.model_directory)
-        s->cluster.model_directory = getenv("MILLRACE_MODEL");
     if (status == STATUS_OK)
         status = solver_from_name(s->solver_name, &s->solver, error);
     return status == STATUS_OK ? check(s, error) : status;
