@@ -1,6 +1,7 @@
 """The millrace command as a person or a script uses it."""
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -26,6 +27,18 @@ class Alone(unittest.TestCase):
         again = millrace("generate", "--length", "40", "--steps", "4", "--seed", "3", "Once upon a time",
                          environment=environment)
         self.assertEqual(done.stdout, again.stdout)
+
+    def test_without_any_choice(self):
+        done = millrace("generate", "--json", environment={"MILLRACE_MODEL": "", "MILLRACE_ENDPOINT": ""})
+        answer = json.loads(done.stdout)
+        self.assertEqual((answer["model"], answer["steps"], answer["length"]), ("books-small", 8, 256))
+
+    def test_the_demonstration_models_are_those_of_their_cards(self):
+        for name in ("books-mini", "books-small"):
+            directory = os.path.join(os.path.dirname(DEMO), name)
+            fingerprint = re.search("fingerprint +([0-9a-f]{16})", millrace("inspect", directory).stdout)[1]
+            with open(os.path.join(directory, "README.md"), encoding="utf-8") as card:
+                self.assertIn(fingerprint, card.read())
 
     def test_an_endpoint_where_nobody_answers(self):
         done = millrace("generate", "--endpoint", "127.0.0.1:1", "x", code=1)
