@@ -2,6 +2,7 @@
 import math
 import unittest
 from types import SimpleNamespace
+from unittest import mock
 
 import tiny
 import torch
@@ -182,6 +183,25 @@ class Steps(unittest.TestCase):
         masked = path("mask", vocabulary=3)
         p = torch.tensor([0.0, 1.0, 0.0, 5.0]).log().expand(1, 2, -1)
         self.assertEqual(solver.last(masked, torch.tensor([[3, 2]]), p, random()).tolist(), [[1, 2]])
+
+    def test_a_mask_source_never_ends_masked(self):
+        # all of p is on the mask, and the rest of it too small for a float
+        logits = torch.tensor([0.0, 1.0, 0.0, 300.0]).expand(1, 64, -1)
+        ids = solver.last(path("mask", vocabulary=3), torch.full((1, 64), 3), logits, random())
+        self.assertEqual(sorted(set(ids.flatten().tolist())), [0, 1, 2])
+
+    def test_a_jump_from_a_token_that_has_all_of_p_ends_at_a_token(self):
+        logits = torch.tensor([300.0, 0.0, 0.0]).expand(1, 64, -1)
+        at, doubt = torch.zeros(1, 64, dtype=torch.long), lambda logits, x: torch.full(x.shape, -9.0)
+        half = torch.tensor([0.5])
+        ids = solver.step("euler", path(vocabulary=3), at, logits, half, half, random(), doubt)
+        self.assertEqual(sorted(set(ids.flatten().tolist())), [0, 1, 2])
+
+    def test_the_ends_of_a_distribution(self):
+        weights = torch.tensor([[0.0, 2.0, 1.0, 0.0], [1e-45, 0.0, 0.0, 0.0]])
+        for number, expected in ((0.0, [1, 0]), (1 - 2**-24, [2, 0])):
+            with mock.patch.object(torch, "rand", lambda shape, **_: torch.full(shape, number)):
+                self.assertEqual(solver.draw(weights, random()).tolist(), expected)
 
     def test_a_cold_last_step_takes_the_likeliest(self):
         network = torch.nn.Embedding(4, 4)  # a stand-in with a device; logits are the same everywhere

@@ -31,7 +31,7 @@ def draw(p, random):
     below = p.cumsum(-1)
     total = below[..., -1:]
     drawn = torch.rand(total.shape, generator=random, device=p.device) * total
-    drawn = torch.minimum(drawn, torch.nextafter(total, torch.zeros_like(total)))  # the product may be rounded up
+    drawn = torch.minimum(drawn, torch.nextafter(total, torch.zeros_like(total)))  # a tiny total's product may be rounded up
     return torch.searchsorted(below, drawn, right=True)[..., 0]
 
 
@@ -49,11 +49,10 @@ def step(solver, path, x, logits, t, h, random, look_up=log_probability):
 
 
 def last(path, x, logits, random):
-    p = torch.softmax(logits.float(), -1)
     if not path.masked:
-        return draw(p, random)
-    p[..., path.mask] = 0
-    return torch.where(x == path.mask, draw(p, random), x)
+        return draw(torch.softmax(logits.float(), -1), random)
+    drawn = draw(torch.softmax(logits[..., : path.mask].float(), -1), random)  # the mask is the last id
+    return torch.where(x == path.mask, drawn, x)
 
 
 def temperatures(first, final, steps):
