@@ -10,7 +10,7 @@ from pathlib import Path
 import tiny
 import torch
 from fsdfm import __main__ as cli
-from fsdfm import checkpoint, errors, export, judge
+from fsdfm import checkpoint, data, errors, estimates, export, judge, path
 from fsdfm.bpe import Tokenizer
 from fsdfm.distil import Distil
 from fsdfm.loop import Machine, Run
@@ -91,6 +91,36 @@ class Runs(WithRuns):
         run = self.start("distil")
         parts = [run.update() for _ in range(3)]
         self.assertTrue(all(part["shortcut"] >= 0 and part["path"] > 0 for part in parts))
+
+    def test_a_students_loss(self):
+        # small steps learn from the path, the others from the estimate: both as written out here
+        self.finish("pretrain")
+        run = self.start("distil")
+        stage, model = run.stage, run.model
+        torch.nn.init.normal_(model.output_layer.linear.weight)  # far from its average
+        stage.settings = tiny.changed(self.settings, distil={"shortcut": 0.5, "kl": 2.0}).distil
+        x_1 = data.windows(run.train, 6, 12, data.generator(1, "test", 0))
+        loss, parts = stage.loss(x_1, data.generator(1, "test", 1))
+        random = data.generator(1, "test", 1)
+        t, dt = path.draw_steps(6, stage.settings.step_weights, random)
+        x_t = run.path.corrupt(x_1, t, random)
+        large = dt > 1 / 1024
+        self.assertTrue(0 < int(large.sum()) < 6)
+        with run.machine.autocast():
+            looks = estimates.Looks(run.average, run.path, x_t[large], t[large], dt[large], random)
+            target = estimates.mean("rk4", "logits", estimates.look("rk4", looks))
+            log_p = torch.log_softmax(model(x_t, t, dt).float(), -1)
+        text, here = (log_p.gather(-1, ids[..., None])[..., 0] for ids in (x_1, x_t))
+        same = (x_1 == x_t).float()
+        kl = -run.path.weight(t, stage.settings.max_weight)[:, None] * (here.exp() - same + (1 - same) * text)
+        by_path = (2 * kl - stage.settings.cross_entropy * text)[~large].sum()
+        shortcut = (target.exp() * (target - log_p[large])).sum()
+        expected = (by_path + 0.5 * shortcut) / x_1.numel()
+        torch.testing.assert_close(loss, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(parts["shortcut"], shortcut / (12 * large.sum()), atol=1e-4, rtol=1e-4)
+        weight = model.output_layer.linear.weight
+        found, grad = (torch.autograd.grad(one, weight)[0] for one in (loss, expected))
+        torch.testing.assert_close(found, grad, atol=1e-3, rtol=2e-2)
 
     def test_a_signal_stops_with_a_checkpoint(self):
         run = self.start("pretrain")

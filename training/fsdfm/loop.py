@@ -89,8 +89,9 @@ class Stop:
 
 
 class Run:
-    """One stage of training. A stage gives: name, model, stage (its configuration), others (networks that
-    are saved with it), entries() for the checkpoint, loss(x_1, random) -> scalar and {name: number}."""
+    """One stage of training. A stage gives: name, student, model, settings (its configuration), entry and average_entry
+    (names of the weights in the checkpoint), entries() (what else is in it), passes (forward passes' cost of an update),
+    start(run, network), windows(step), logits(network, x, t, dt), loss(x_1, random) -> scalar and {name: number}."""
 
     def __init__(self, config, stage, directory, machine, judge=None):
         self.config, self.stage, self.machine, self.judge = config, stage, machine, judge
