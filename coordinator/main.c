@@ -113,7 +113,8 @@ static const struct option_row rows[] = {
      "it). Read again when it changes.",
      &settings.tokens},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
-     "When the first replica is ready, write the address that is listened on to this file.",
+     "When the first replica is ready, write the address that is listened on to this file. An old one is "
+     "removed at start.",
      &settings.ready_file},
     {"ready-fd", 0, OPTION_INTEGER, "N", NULL, "-1", -1, 1 << 20,
      "The same to an open descriptor. With either, a start that cannot succeed ends the program.",
@@ -150,7 +151,6 @@ struct process {
     long descriptors; /* that we were given */
     struct gate_options gate_options;
     struct gate gate;
-    struct rpc_authorizer authorizer; /* the gate's own, behind the one that counts */
     struct rpc_server *server;
     struct http_server *http;
     struct launch_options launch;
@@ -252,25 +252,10 @@ static enum status open_gate(struct process *process, struct error *error)
     return gate_open(&process->gate, &process->gate_options, error);
 }
 
-static enum status authorize(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
-                             void *context, struct error *error)
-{
-    const struct process *process = context;
-    return process->authorizer.authorize(call, path, caller, process->authorizer.context, error);
-}
-
 static void count_refusal(const char *path, void *context)
 {
-    const struct process *process = context;
     if (!strcmp(path, "/millrace.v1.Millrace/Generate"))
-        metrics_count_unauthorised(process->metrics);
-}
-
-static void count_refusals(struct process *process, struct rpc_server_options *server_options)
-{
-    process->authorizer = server_options->authorizer;
-    if (process->authorizer.authorize)
-        server_options->authorizer = (struct rpc_authorizer){authorize, count_refusal, process};
+        metrics_count_unauthorised(context);
 }
 
 static enum status open_server(struct process *process, struct error *error)
@@ -287,10 +272,11 @@ static enum status open_server(struct process *process, struct error *error)
         reflection_service(process->reflection),
         {0},
     };
-    struct rpc_server_options server_options = {
-        .address = settings.listen, .services = services, .max_message_bytes = MAX_MESSAGE_BYTES};
+    struct rpc_server_options server_options = {.address = settings.listen,
+                                                .services = services,
+                                                .refusals = {count_refusal, process->metrics},
+                                                .max_message_bytes = MAX_MESSAGE_BYTES};
     gate_server_options(&process->gate, &server_options);
-    count_refusals(process, &server_options);
     status = rpc_server_open(&server_options, &process->server, error);
     if (status != STATUS_OK)
         return status;

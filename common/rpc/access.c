@@ -187,5 +187,5 @@ static enum status authorize(const struct rpc_call *call, const char *path, stru
 
 struct rpc_authorizer access_authorizer(struct access *access)
 {
-    return (struct rpc_authorizer){.authorize = authorize, .context = access};
+    return (struct rpc_authorizer){authorize, access};
 }

@@ -40,9 +40,10 @@ struct rpc_server {
     pthread_t thread;
     char *address;
     struct rpc_authorizer authorizer;
+    struct rpc_refusals refusals;
     struct tls_server *tls;       /* NULL: none */
     struct guard *guard;          /* NULL: a unix address */
-    struct quota *quota;          /* the server\'s thread alone */
+    struct quota *quota;          /* the server's thread alone */
     struct rpc_service *services; /* ends with .name = NULL */
 
     pthread_mutex_t mutex;
@@ -97,8 +98,8 @@ static enum status identify(const struct rpc_server *server, const struct rpc_ca
     enum status status = authorizer->authorize(call, path, caller, authorizer->context, error);
     if (status == STATUS_OK && method)
         status = check_scope(method, path, caller, error);
-    if (status != STATUS_OK && authorizer->refused)
-        authorizer->refused(path, authorizer->context);
+    if (status != STATUS_OK && server->refusals.refused)
+        server->refusals.refused(path, server->refusals.context);
     return status;
 }
 
@@ -318,6 +319,7 @@ static struct rpc_server *server_create(const struct rpc_server_options *options
     wire_condition_init(&server->changed);
     server->services = copy_services(options->services);
     server->authorizer = options->authorizer;
+    server->refusals = options->refusals;
     int max_calls = or_default(options->max_calls, DEFAULT_CALLS);
     server->quota = quota_create(max_calls, or_default(options->max_caller_calls, (max_calls + 1) / 2));
     server->host = (struct call_host){

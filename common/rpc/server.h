@@ -70,8 +70,12 @@ struct rpc_service {
 struct rpc_authorizer {
     enum status (*authorize)(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
                              void *context, struct error *error);
-    /* Told of every call that is refused so, for whatever of the two. NULL: nobody is. */
-    void (*refused)(const char *path, void *context);
+    void *context;
+};
+
+/* Told of every call that is refused so, for whatever of the two. On the server's thread. */
+struct rpc_refusals {
+    void (*refused)(const char *path, void *context); /* NULL: nobody is told */
     void *context;
 };
 
@@ -87,6 +91,7 @@ struct rpc_server_options {
     const char
         *address; /* "127.0.0.1:7077", "[::]:7077", "localhost:0" (any free port), "unix:/run/millrace" */
     struct rpc_authorizer authorizer; /* .authorize = NULL: everybody may do everything */
+    struct rpc_refusals refusals;
     const char *
         private_address; /* a second address, "unix:..." or "unix-abstract:...", never with TLS: for processes
                                     of this machine that are told of it; NULL: none */

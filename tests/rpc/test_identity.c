@@ -119,8 +119,11 @@ static void count_refused(const char *path, void *context)
 static void open_server(const char *address, struct rpc_authorizer authorizer)
 {
     const struct rpc_service services[] = {{"test.Identity", methods, NULL}, {0}};
-    const struct rpc_server_options options = {
-        .address = address, .services = services, .authorizer = authorizer, .max_caller_calls = 2};
+    const struct rpc_server_options options = {.address = address,
+                                               .services = services,
+                                               .authorizer = authorizer,
+                                               .refusals = {count_refused, NULL},
+                                               .max_caller_calls = 2};
     n_handled = n_refused = 0;
     ck_assert_int_eq(rpc_server_open(&options, &server, NULL), STATUS_OK);
 }
@@ -147,7 +150,7 @@ static enum status call_with(const struct rpc_header *headers, const char *path,
     return status;
 }
 
-static const struct rpc_authorizer nobody_asks = {0}, by_key = {authorize, count_refused, NULL};
+static const struct rpc_authorizer nobody_asks = {0}, by_key = {authorize, NULL};
 
 /* ---- tests ---- */
 
