@@ -48,6 +48,18 @@ def read(path):
         return file.read()
 
 
+def end_all(processes):
+    for process in reversed(processes):
+        family = [process.pid] + [pid for pid, _ in children_of(process.pid)]
+        for pid in family:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                pass
+        process.wait()
+        wait_until(lambda: not any(alive(pid) for pid in family), "its processes are gone")
+
+
 class Hosts(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -60,20 +72,9 @@ class Hosts(unittest.TestCase):
         self.switch = Switch(["", "h1", "h2"])
         self.addCleanup(self.switch.remove)
         self.processes = []
-        self.addCleanup(self.end_all)
+        self.addCleanup(end_all, self.processes)
         make_certificates(self.directory, self.switch.address[""])
         self.start_coordinator()
-
-    def end_all(self):
-        for process in reversed(self.processes):
-            family = [process.pid] + [pid for pid, _ in children_of(process.pid)]
-            for pid in family:
-                try:
-                    os.kill(pid, 9)
-                except ProcessLookupError:
-                    pass
-            process.wait()
-            wait_until(lambda: not any(alive(pid) for pid in family), "its processes are gone")
 
     def start(self, command, name, environment=None):
         log = open(f"{self.directory}/{name}.log", "wb")
@@ -198,18 +199,7 @@ class Group(unittest.TestCase):
             self.addCleanup(lambda: subprocess.run(["rmdir", "-p", "--ignore-fail-on-non-empty", "/etc/millrace/ssh"],
                                                    stderr=subprocess.DEVNULL))
         processes = []
-
-        def end_all():
-            for process in reversed(processes):
-                family = [process.pid] + [pid for pid, _ in children_of(process.pid)]
-                for pid in family:
-                    try:
-                        os.kill(pid, 9)
-                    except ProcessLookupError:
-                        pass
-                process.wait()
-
-        self.addCleanup(end_all)
+        self.addCleanup(end_all, processes)
         cluster = Cluster("--spawn", "0", ready=False, listen=f"{switch.address['']}:0")
         self.addCleanup(cluster.stop)
         address = wait_until(lambda: next((w for w in cluster.text_of_log().split() if w.startswith(switch.address[""] + ":")), None),
