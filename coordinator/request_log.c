@@ -22,23 +22,24 @@ static struct request_id id_of(const struct sequence *sequence)
 }
 
 /* May this line be written? */
-static bool has_room(struct refusal_log *log)
+static bool has_room(struct refusals_of_code *refusals)
 {
     double second = floor(clock_seconds());
-    if (second != log->second) {
-        log->second = second;
-        log->n_written = 0;
+    if (second != refusals->second) {
+        refusals->second = second;
+        refusals->n_written = 0;
     }
-    bool room = log->n_written < REFUSALS_A_SECOND;
-    log->n_written += room;
-    log->n_left_out += !room;
+    bool room = refusals->n_written < REFUSALS_A_SECOND;
+    refusals->n_written += room;
+    refusals->n_left_out += !room;
     return room;
 }
 
 void request_log_refused(struct refusal_log *log, const struct rpc_call *call, const struct trace *trace,
                          const struct error *error)
 {
-    if (!has_room(log))
+    struct refusals_of_code *refusals = &log->of_code[error->status];
+    if (!has_room(refusals))
         return;
     const struct log_field fields[] = {
         {"code", status_name(error->status)},
@@ -46,11 +47,11 @@ void request_log_refused(struct refusal_log *log, const struct rpc_call *call, c
         {"caller", rpc_call_caller(call)->name},
         {"trace_id", trace->trace_id},
         {"span_id", trace->span_id},
-        {"left_out", NULL, log->n_left_out ? log->n_left_out : NAN},
+        {"left_out", NULL, refusals->n_left_out ? refusals->n_left_out : NAN},
         {0},
     };
     log_event(LOG_INFO, "request refused", fields);
-    log->n_left_out = 0;
+    refusals->n_left_out = 0;
 }
 
 static const char *message_of(enum status status)

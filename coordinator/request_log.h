@@ -12,11 +12,14 @@
  *     request refused    info      request moved, preempted      info     request failed over  warning
  */
 
-/* A request that was not accepted; it has no id. Lines of the same second above ten are left out, and counted in the
- * next that is written: whoever is refused can ask again and again. Used by one thread. */
+/* A request that was not accepted; it has no id. Of the same second and code, lines above ten are left out, and counted in
+ * the code's next that is written: whoever is refused can ask again and again, and does not hide why others are. Used by
+ * one thread at a time. */
 struct refusal_log {
-    double second; /* in which lines were last written */
-    int n_written, n_left_out;
+    struct refusals_of_code {
+        double second; /* in which lines were last written */
+        int n_written, n_left_out;
+    } of_code[STATUS_UNAUTHENTICATED + 1];
 };
 void request_log_refused(struct refusal_log *log, const struct rpc_call *call, const struct trace *trace,
                          const struct error *error);

@@ -1,8 +1,8 @@
 /*
  * The connections are found among the process's own descriptors: sockets whose local port is ours. Hanging up is
  * shutdown, not close: the descriptor stays gRPC's. Between the look and the shutdown gRPC may have closed one and opened
- * another under its number; that is then another connection of ours, or no socket any more, which shutdown refuses; so
- * the port is looked at once more just before.
+ * another under its number: so its peer is looked at once more just before. One that is gone by then makes room as well as
+ * one that is hung up on, or a flood that ends by itself would cost the others their connections.
  */
 #include "common/rpc/guard.h"
 
@@ -26,7 +26,8 @@ enum { AFFORDABLE_MAX = 16384 };
 
 struct connection {
     int descriptor;
-    struct in6_addr host; /* an IPv4 address mapped */
+    struct in6_addr host; /* the peer's; an IPv4 address mapped */
+    int port;             /* the peer's */
     unsigned silent_ms;
     int n_of_host; /* connections of the same host */
 };
@@ -89,8 +90,20 @@ static bool examine(const struct guard *guard, int descriptor, struct connection
         return false;
     bool known = !getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &info_size);
     *connection = (struct connection){
-        .descriptor = descriptor, .host = host_of(&peer), .silent_ms = known ? info.tcpi_last_data_recv : 0};
+        .descriptor = descriptor,
+        .host = host_of(&peer),
+        .port = port_of(&peer),
+        .silent_ms = known ? info.tcpi_last_data_recv : 0,
+    };
     return true;
+}
+
+/* Has its descriptor not gone to another since? */
+static bool is_still(const struct guard *guard, const struct connection *connection)
+{
+    struct connection now;
+    return examine(guard, connection->descriptor, &now) && now.port == connection->port &&
+           !memcmp(&now.host, &connection->host, sizeof now.host);
 }
 
 static bool append(struct guard *guard, const struct connection *connection)
@@ -168,7 +181,7 @@ static void log_hung_up(struct guard *guard, size_t n)
 {
     double now = clock_seconds();
     guard->n_unlogged += n;
-    if (guard->logged_at && now - guard->logged_at < LOG_PAUSE_SECONDS)
+    if (!guard->n_unlogged || (guard->logged_at && now - guard->logged_at < LOG_PAUSE_SECONDS))
         return;
     log_warning("more than %d connections: hung up on %zu, of who had the most the longest silent",
                 guard->most, guard->n_unlogged);
@@ -178,10 +191,11 @@ static void log_hung_up(struct guard *guard, size_t n)
 
 static void hang_up_on_some(struct guard *guard)
 {
-    size_t enough = (size_t)guard->most / 10 * 9, n_closed = 0;
+    size_t surplus = guard->n_found - (size_t)guard->most / 10 * 9, n_closed = 0;
     put_in_turn(guard);
-    for (size_t i = 0; i < guard->n_found && guard->n_found - n_closed > enough; i++) {
-        if (is_ours(guard, guard->found[i].descriptor) && !shutdown(guard->found[i].descriptor, SHUT_RDWR))
+    for (size_t i = 0; i < surplus; i++) {
+        const struct connection *connection = &guard->found[i];
+        if (is_still(guard, connection) && !shutdown(connection->descriptor, SHUT_RDWR))
             n_closed++;
     }
     log_hung_up(guard, n_closed);

@@ -461,7 +461,7 @@ def test_large_messages_beyond_the_bound_are_counted_and_logged():
         with urllib.request.urlopen(cluster.find(r"metrics at (\S+)").group(1), timeout=PATIENCE) as page:
             counted = dict(re.findall(r'refused_total\{reason="(\w+)"\} (\d+)', page.read().decode()))
         assert (counted["large_messages"], counted["invalid"]) == (str(refused), str(n - refused)), (refused, counted)
-        assert cluster.find(r"request refused.*large messages wait"), "no line in the log"
+        wait_for(lambda: cluster.find(r"request refused.*large messages wait"), "its line in the log")
 
 
 def test_ten_thousand_cancelled_requests():
