@@ -80,6 +80,8 @@ enum status choice_read_priority(const char *name, Millrace__V1__GenerateRequest
 enum status choice_read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error)
 {
     enum solver solver;
+    if (!name)
+        return STATUS_OK;
     enum status status = solver_from_name(name, &solver, error);
     if (status == STATUS_OK)
         message->solver = (Millrace__V1__Solver)solver; /* the same numbers: common/solver.h */

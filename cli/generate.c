@@ -6,6 +6,7 @@
 #include "cli/choices.h"
 #include "cli/command.h"
 #include "cli/connection.h"
+#include "cli/get_model.h"
 #include "cli/infill.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
@@ -147,6 +148,20 @@ static enum status show_events(struct rpc_stream *stream, struct output *output,
     return status;
 }
 
+/* Of requests that name none the solver is the model's own, which its cluster knows. */
+static enum status choose_solver(const struct generate_settings *settings, struct rpc_channel *channel,
+                                 Millrace__V1__GenerateRequest *message, struct error *error)
+{
+    Millrace__V1__Model *model = NULL;
+    if (settings->solver)
+        return STATUS_OK;
+    enum status status = get_model(channel, settings->model, &model, error);
+    if (status == STATUS_OK)
+        message->solver = model->default_solver;
+    millrace__v1__model__free_unpacked(model, NULL);
+    return status;
+}
+
 static enum status run_request(const struct generate_settings *settings,
                                const struct generate_request *request, struct connection *connection,
                                struct output *output, struct error *error)
@@ -179,7 +194,7 @@ static bool wants_colour(void)
     return !refused || !*refused;
 }
 
-static enum status generate(const struct generate_settings *settings, const struct generate_request *request,
+static enum status generate(const struct generate_settings *settings, struct generate_request *request,
                             struct error *error)
 {
     enum output_kind kind = output_kind_of(settings);
@@ -192,7 +207,9 @@ static enum status generate(const struct generate_settings *settings, const stru
     struct output output;
     output_init(&output, kind, wants_colour(), settings->pace_given ? settings->pace_ms : -1, stdout,
                 with_summary ? stderr : NULL);
-    status = run_request(settings, request, &connection, &output, error);
+    status = choose_solver(settings, connection.channel, &request->message, error);
+    if (status == STATUS_OK)
+        status = run_request(settings, request, &connection, &output, error);
     output_release(&output);
     if (status != STATUS_OK && status != STATUS_CANCELLED && status != STATUS_INVALID_ARGUMENT)
         private_cluster_show_log(&connection.cluster);
@@ -250,7 +267,8 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
         {"file", 'f', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
          "Read the prompt from FILE. A final line break, here and on standard input, is left out.", &s->file,
          NULL},
-        {"solver", 0, OPTION_TEXT, "NAME", NULL, "cumulative", 0, 0, SOLVER_HELP, &s->solver, NULL},
+        {"solver", 0, OPTION_TEXT, "NAME", NULL, NULL, 0, 0, SOLVER_HELP " Without it: the model's own.",
+         &s->solver, NULL},
         {"revise", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
          "With a mask model: let words that are written change again.", &s->revise, NULL},
         {"most-changes", 0, OPTION_INTEGER, "N", NULL, "0", 0, 1 << 20,

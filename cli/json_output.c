@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/solver.h"
 #include "common/utf8.h"
 
 static json_t *json_of_seed(uint64_t seed)
@@ -48,11 +49,11 @@ json_t *json_of_bytes(const void *bytes, size_t size_bytes)
 
 json_t *json_of_accepted(const Millrace__V1__Accepted *accepted)
 {
-    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:o}", "request_id", accepted->request_id, "model",
-                     accepted->model, "seed", json_of_seed(accepted->seed), "length",
-                     (json_int_t)accepted->length, "steps", (json_int_t)accepted->steps, "pinned",
-                     (json_int_t)accepted->pinned, "temperature",
-                     json_of_number((double)accepted->temperature));
+    return json_pack(
+        "{s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:s}", "request_id", accepted->request_id, "model",
+        accepted->model, "seed", json_of_seed(accepted->seed), "length", (json_int_t)accepted->length,
+        "steps", (json_int_t)accepted->steps, "pinned", (json_int_t)accepted->pinned, "temperature",
+        json_of_number((double)accepted->temperature), "solver", solver_name((enum solver)accepted->solver));
 }
 
 json_t *json_of_frame(const Millrace__V1__Frame *frame)
@@ -91,12 +92,13 @@ json_t *json_of_finished(const Millrace__V1__Finished *finished)
 
 json_t *json_of_model(const Millrace__V1__Model *model)
 {
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", model->name, "architecture",
-                     model->architecture, "source", model->source, "parameters",
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name", model->name,
+                     "architecture", model->architecture, "source", model->source, "parameters",
                      (json_int_t)model->parameters, "vocabulary", (json_int_t)model->vocabulary,
                      "trained_length", (json_int_t)model->trained_length, "max_length",
                      (json_int_t)model->max_length, "default_steps", (json_int_t)model->default_steps,
-                     "max_steps", (json_int_t)model->max_steps);
+                     "max_steps", (json_int_t)model->max_steps, "default_solver",
+                     solver_name((enum solver)model->default_solver));
 }
 
 static json_t *json_of_replica(const Millrace__V1__ReplicaStatus *replica)

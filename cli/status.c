@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/connection.h"
+#include "cli/get_model.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 #include "cli/status_table.h"
@@ -13,26 +14,25 @@
 enum { TIMEOUT_S = 5 };
 
 struct answers {
-    ProtobufCMessage *status, *model;
+    ProtobufCMessage *status;
+    Millrace__V1__Model *model;
 };
 
 static enum status ask(struct rpc_channel *channel, struct answers *answers, struct error *error)
 {
     Millrace__V1__StatusRequest status_request = MILLRACE__V1__STATUS_REQUEST__INIT;
-    Millrace__V1__GetModelRequest model_request = MILLRACE__V1__GET_MODEL_REQUEST__INIT;
     enum status status =
         rpc_unary(channel, "/millrace.v1.Millrace/Status", &status_request.base,
                   &millrace__v1__status_response__descriptor, TIMEOUT_S, &answers->status, error);
     if (status == STATUS_OK)
-        status = rpc_unary(channel, "/millrace.v1.Millrace/GetModel", &model_request.base,
-                           &millrace__v1__model__descriptor, TIMEOUT_S, &answers->model, error);
+        status = get_model(channel, NULL, &answers->model, error);
     return status;
 }
 
 static enum status write_json(const struct answers *answers, int indent, FILE *out, struct error *error)
 {
     json_t *object = json_of_status((const Millrace__V1__StatusResponse *)answers->status);
-    json_t *model = json_of_model((const Millrace__V1__Model *)answers->model);
+    json_t *model = json_of_model(answers->model);
     if (object && model)
         json_object_set(object, "model", model);
     json_decref(model);
@@ -56,11 +56,10 @@ static enum status write_page(struct rpc_channel *channel, const struct settings
         status = write_json(&answers, settings->watch ? 0 : 2, out, error);
     else if (status == STATUS_OK)
         status_table_print(settings->endpoint, (const Millrace__V1__StatusResponse *)answers.status,
-                           (const Millrace__V1__Model *)answers.model, out);
+                           answers.model, out);
     if (answers.status)
         protobuf_c_message_free_unpacked(answers.status, NULL);
-    if (answers.model)
-        protobuf_c_message_free_unpacked(answers.model, NULL);
+    millrace__v1__model__free_unpacked(answers.model, NULL);
     return status;
 }
 

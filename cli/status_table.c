@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/view.h"
+#include "common/solver.h"
 
 /* "45 s", "12 min", "3 h 12 min", "2 d 5 h" */
 static void print_duration(double seconds, FILE *out)
@@ -37,8 +38,9 @@ static void print_model(const Millrace__V1__Model *model, FILE *out)
     fprintf(out, " parameters, vocabulary %" PRIu32 "\n", model->vocabulary);
     fprintf(out,
             "          %" PRIu32 " tokens a text (trained length; at most %" PRIu32 "), %" PRIu32
-            " steps (at most %" PRIu32 ")\n",
-            model->trained_length, model->max_length, model->default_steps, model->max_steps);
+            " steps (at most %" PRIu32 "), solver %s\n",
+            model->trained_length, model->max_length, model->default_steps, model->max_steps,
+            solver_name((enum solver)model->default_solver));
 }
 
 static int width_of(const char *text, int width)

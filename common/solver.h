@@ -1,6 +1,8 @@
 #ifndef MILLRACE_COMMON_SOLVER_H
 #define MILLRACE_COMMON_SOLVER_H
 
+#include <stdbool.h>
+
 /*
  * How a step moves a text; chosen per request. p = softmax(logits / temperature) at a position, x its token, P the
  * probability that it jumps in the step from t to t + h; x's new token is drawn from p without x, renormalised. In the last
@@ -24,5 +26,10 @@ enum solver {
 };
 
 enum { SOLVER_COUNT = 4 };
+
+/* "cumulative", "euler", "dfm", "stratified": in config.json and as people type it. "unknown": a later version's. */
+const char *solver_name(enum solver solver);
+/* The solver of that name; false: there is none. */
+bool solver_find(const char *name, enum solver *solver);
 
 #endif

@@ -120,6 +120,7 @@ void model_on_call(struct rpc_call *call, const ProtobufCMessage *message, void 
     answer.max_length = (uint32_t)config->max_length;
     answer.default_steps = (uint32_t)config->default_steps;
     answer.max_steps = (uint32_t)config->max_steps;
+    answer.default_solver = (Millrace__V1__Solver)config->default_solver;
     rpc_reply(call, &answer.base);
 }
 

@@ -80,6 +80,7 @@ static void print_config(const struct model_config *config, FILE *out)
             config->trained_length);
     fprintf(out, "  steps         %d unless asked otherwise, at most %d\n", config->default_steps,
             config->max_steps);
+    fprintf(out, "  solver        %s unless asked otherwise\n", solver_name(config->default_solver));
 }
 
 static void print_tokenizer(const struct inspection *inspection, FILE *out)
@@ -176,25 +177,26 @@ static json_t *tensors_json(const struct inspection *inspection)
 static json_t *inspection_json(const struct inspection *inspection)
 {
     const struct model_config *config = &inspection->config;
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:i, s:s, "
-        "s:{s:i, s:I, s:I, s:I}}",
-        "directory", inspection->directory, "name", config->name,                      //
-        "architecture", architecture_name(config->architecture),                       //
-        "source", source_name(config->source), "exponent", config->scheduler_exponent, //
-        "vocabulary", config->vocabulary, "hidden", config->hidden,                    //
-        "heads", config->n_heads, "head_size", config->head_size,                      //
-        "blocks", config->n_blocks, "condition", config->condition,                    //
-        "trained_length", config->trained_length, "max_length", config->max_length,    //
-        "default_steps", config->default_steps, "max_steps", config->max_steps,        //
-        "parameters", (json_int_t)model_config_parameters(config),                     //
-        "file_bytes", (json_int_t)tensors_file_bytes(inspection->tensors),             //
-        "files", tensors_file_count(inspection->tensors),                              //
-        "fingerprint", inspection->fingerprint,                                        //
-        "tensor_parallel", "ranks", inspection->n_ranks,                               //
-        "largest_rank_bytes", (json_int_t)inspection->largest_rank_bytes,              //
-        "smallest_rank_bytes", (json_int_t)inspection->smallest_rank_bytes,            //
-        "replicated_bytes", (json_int_t)inspection->replicated_bytes);
+    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:I, "
+                     "s:I, s:i, s:s, "
+                     "s:{s:i, s:I, s:I, s:I}}",
+                     "directory", inspection->directory, "name", config->name,                      //
+                     "architecture", architecture_name(config->architecture),                       //
+                     "source", source_name(config->source), "exponent", config->scheduler_exponent, //
+                     "vocabulary", config->vocabulary, "hidden", config->hidden,                    //
+                     "heads", config->n_heads, "head_size", config->head_size,                      //
+                     "blocks", config->n_blocks, "condition", config->condition,                    //
+                     "trained_length", config->trained_length, "max_length", config->max_length,    //
+                     "default_steps", config->default_steps, "max_steps", config->max_steps,        //
+                     "default_solver", solver_name(config->default_solver),                         //
+                     "parameters", (json_int_t)model_config_parameters(config),                     //
+                     "file_bytes", (json_int_t)tensors_file_bytes(inspection->tensors),             //
+                     "files", tensors_file_count(inspection->tensors),                              //
+                     "fingerprint", inspection->fingerprint,                                        //
+                     "tensor_parallel", "ranks", inspection->n_ranks,                               //
+                     "largest_rank_bytes", (json_int_t)inspection->largest_rank_bytes,              //
+                     "smallest_rank_bytes", (json_int_t)inspection->smallest_rank_bytes,            //
+                     "replicated_bytes", (json_int_t)inspection->replicated_bytes);
 }
 
 enum status inspection_print_json(const struct inspection *inspection, bool with_tensors, FILE *out,

@@ -18,10 +18,11 @@
 #include "cli/eval/table.h"
 #include "cli/eval/task.h"
 #include "cli/eval/writing.h"
+#include "cli/get_model.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 
-enum { TITLE_BYTES = 200, CALL_TIMEOUT_S = 30 };
+enum { TITLE_BYTES = 200 };
 
 /* Texts and what is known of them. */
 struct texts {
@@ -39,17 +40,6 @@ struct eval {
     char title[TITLE_BYTES];
     json_t *elbo; /* or NULL */
 };
-
-static enum status get_model(struct rpc_channel *channel, Millrace__V1__Model **model, struct error *error)
-{
-    Millrace__V1__GetModelRequest request = MILLRACE__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *answer = NULL;
-    enum status status = rpc_unary(channel, "/millrace.v1.Millrace/GetModel", &request.base,
-                                   &millrace__v1__model__descriptor, CALL_TIMEOUT_S, &answer, error);
-    if (status == STATUS_OK)
-        *model = (Millrace__V1__Model *)answer;
-    return status;
-}
 
 /* What the cluster would refuse only after it has written for a while. */
 static enum status check_against_model(const struct eval_settings *settings, const Millrace__V1__Model *model,
@@ -143,7 +133,7 @@ static enum status write_texts(struct eval *eval, struct error *error)
         connection_open_choice(&connection, &eval->settings->cluster, eval->settings->ranks, error);
     if (status != STATUS_OK)
         return status;
-    status = get_model(connection.channel, &model, error);
+    status = get_model(connection.channel, NULL, &model, error);
     if (status == STATUS_OK)
         status = write_with(eval, connection.channel, model, error);
     if (status != STATUS_OK && status != STATUS_CANCELLED && status != STATUS_INVALID_ARGUMENT)

@@ -214,6 +214,19 @@ static enum status read_scheduler(json_t *object, struct model_config *config, s
     return STATUS_OK;
 }
 
+static enum status read_solver(json_t *object, struct model_config *config, struct error *error)
+{
+    json_t *value = NULL;
+    if (!json_object_get(object, "default_solver"))
+        return STATUS_OK; /* what is 0 */
+    enum status status = get(object, "default_solver", is_string, "a string", &value, error);
+    if (status || solver_find(json_string_value(value), &config->default_solver))
+        return status;
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "\"default_solver\" is \"%.64s\"; it must be cumulative, euler, dfm or stratified",
+                     json_string_value(value));
+}
+
 static enum status read_format(json_t *object, struct error *error)
 {
     json_t *value = NULL;
@@ -227,10 +240,11 @@ static enum status read_format(json_t *object, struct error *error)
 
 static enum status read_config(json_t *object, struct model_config *config, struct error *error)
 {
-    static const char *const known[] = {"format",        "name",      "architecture",   "vocabulary",
-                                        "hidden",        "heads",     "blocks",         "condition",
-                                        "source",        "scheduler", "trained_length", "max_length",
-                                        "default_steps", "max_steps", "origin",         NULL};
+    static const char *const known[] = {
+        "format",         "name",       "architecture",  "vocabulary", "hidden",
+        "heads",          "blocks",     "condition",     "source",     "scheduler",
+        "trained_length", "max_length", "default_steps", "max_steps",  "default_solver",
+        "origin",         NULL};
     int architecture = 0, source = 0;
     memset(config, 0, sizeof *config);
     enum status status = read_format(object, error); /* first: a later format may have other keys */
@@ -246,6 +260,8 @@ static enum status read_config(json_t *object, struct model_config *config, stru
         status = read_integers(object, config, error);
     if (!status)
         status = read_scheduler(object, config, error);
+    if (!status)
+        status = read_solver(object, config, error);
     config->architecture = (enum architecture)architecture;
     config->source = (enum source)source;
     return status ? status : model_config_complete(config, error);

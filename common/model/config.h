@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/solver.h"
 #include "common/status.h"
 
 /*
@@ -14,9 +15,10 @@
  *     "vocabulary": 2048, "hidden": 192, "heads": 4, "blocks": 4, "condition": 64,
  *     "source": "uniform" | "mask", "scheduler": {"type": "polynomial", "exponent": 1},
  *     "trained_length": 128, "max_length": 1024, "default_steps": 8, "max_steps": 1024,
+ *     "default_solver": "cumulative" | "euler" | "dfm" | "stratified",
  *     "origin": {...free text for people: file, entry, step...} }
  *
- * Every key but "origin" must be there, and no other: a key that is misspelt is an error, not a default. What
+ * Every key but "default_solver" (cumulative) and "origin" must be there, and no other: a key that is misspelt is an error, not a default. What
  * people want to note goes into "origin". "vocabulary" is V, the mask token not counted: with a mask source
  * the model has V + 1 rows and the mask token is V.
  */
@@ -41,6 +43,7 @@ struct model_config {
     double scheduler_exponent; /* n of κ(t) = t^n, above 0, at most 64 */
     int trained_length, max_length; /* 1 ... 65536 */
     int default_steps, max_steps;   /* 1 ... 65536, default at most max */
+    enum solver default_solver;     /* of a request that names none */
 };
 
 /* Reads DIRECTORY/config.json. Every number is bounded; INVALID_ARGUMENT names the file, the key, the value

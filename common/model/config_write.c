@@ -15,16 +15,18 @@ static json_t *exponent_json(double exponent)
 
 static json_t *config_json(const struct model_config *config)
 {
-    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:{s:s, s:o}, s:i, s:i, s:i, s:i}",    //
-                     "format", "millrace-1", "name", config->name,                                         //
-                     "architecture", architecture_name(config->architecture),                              //
-                     "vocabulary", config->vocabulary, "hidden", config->hidden,                           //
-                     "heads", config->n_heads, "blocks", config->n_blocks, "condition", config->condition, //
-                     "source", source_name(config->source),                                                //
-                     "scheduler", "type", "polynomial", "exponent",
-                     exponent_json(config->scheduler_exponent),                                  //
-                     "trained_length", config->trained_length, "max_length", config->max_length, //
-                     "default_steps", config->default_steps, "max_steps", config->max_steps);
+    return json_pack(
+        "{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:{s:s, s:o}, s:i, s:i, s:i, s:i, s:s*}", //
+        "format", "millrace-1", "name", config->name,                                            //
+        "architecture", architecture_name(config->architecture),                                 //
+        "vocabulary", config->vocabulary, "hidden", config->hidden,                              //
+        "heads", config->n_heads, "blocks", config->n_blocks, "condition", config->condition,    //
+        "source", source_name(config->source),                                                   //
+        "scheduler", "type", "polynomial", "exponent",
+        exponent_json(config->scheduler_exponent),                                  //
+        "trained_length", config->trained_length, "max_length", config->max_length, //
+        "default_steps", config->default_steps, "max_steps", config->max_steps,     //
+        "default_solver", config->default_solver ? solver_name(config->default_solver) : NULL);
 }
 
 static enum status write_text(const char *path, const char *text, size_t size_bytes, struct error *error)

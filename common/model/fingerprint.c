@@ -40,6 +40,7 @@ static uint64_t mix_tensor(uint64_t hash, const struct tensor *tensor)
     return mix_sample(hash, tensor->data, tensor->size_bytes);
 }
 
+/* Not the default solver: replicas are told the solver of every sequence. */
 static uint64_t mix_config(uint64_t hash, const struct model_config *config)
 {
     const int64_t numbers[] = {

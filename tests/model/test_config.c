@@ -48,6 +48,19 @@ START_TEST(reads_every_key)
 }
 END_TEST
 
+START_TEST(a_default_solver_may_be_named)
+{
+    char text[2048];
+    struct model_config config;
+    struct error error;
+    ck_assert_int_eq(model_config_parse(valid, sizeof valid - 1, "here", &config, &error), STATUS_OK);
+    ck_assert_int_eq(config.default_solver, SOLVER_CUMULATIVE);
+    replaced("\"max_steps\": 512", "\"max_steps\": 512, \"default_solver\": \"euler\"", text);
+    ck_assert_int_eq(model_config_parse(text, strlen(text), "here", &config, &error), STATUS_OK);
+    ck_assert_int_eq(config.default_solver, SOLVER_MIXTURE_EULER);
+}
+END_TEST
+
 START_TEST(a_mask_source_has_one_row_more)
 {
     char text[2048];
@@ -94,6 +107,10 @@ static const struct {
     {"1.5", "\"1\"", "\"exponent\" must be a number"},
     {"polynomial", "cosine", "only \"polynomial\" is known"},
     {"\"type\"", "\"kind\"", "key \"kind\" of \"scheduler\" is unknown"},
+    {"\"max_steps\": 512", "\"max_steps\": 512, \"default_solver\": 1",
+     "\"default_solver\" must be a string"},
+    {"\"max_steps\": 512", "\"max_steps\": 512, \"default_solver\": \"fast\"",
+     "\"default_solver\" is \"fast\"; it must be cumulative, euler, dfm or stratified"},
     {"\"default_steps\": 8", "\"default_steps\": 513", "\"default_steps\" is 513, above \"max_steps\" (512)"},
     {"\"max_length\": 1024", "\"max_length\": 0", "\"max_length\" is 0"},
     {"\"max_length\"", "\"max_lenght\"", "key \"max_lenght\" of the config is unknown"},
@@ -134,6 +151,7 @@ START_TEST(writes_what_it_reads)
     struct model_config config = golden_config("masked_student"), again;
     struct error error;
     config.scheduler_exponent = 2.25;
+    config.default_solver = SOLVER_STRATIFIED;
     directory_make(directory);
     ck_assert_int_eq(model_config_write(directory, &config, "{\"step\": 3}", &error), STATUS_OK);
     memset(&again, 0, sizeof again);
@@ -143,6 +161,7 @@ START_TEST(writes_what_it_reads)
     ck_assert_int_eq(config.n_ids, again.n_ids);
     ck_assert_int_eq(config.architecture, again.architecture);
     ck_assert_double_eq(again.scheduler_exponent, 2.25);
+    ck_assert_int_eq(again.default_solver, SOLVER_STRATIFIED);
     char *origin = model_config_origin(directory);
     ck_assert_ptr_nonnull(strstr(origin, "\"step\": 3"));
     free(origin);
@@ -210,6 +229,7 @@ Suite *config_suite(void)
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
     tcase_add_test(tests, reads_every_key);
+    tcase_add_test(tests, a_default_solver_may_be_named);
     tcase_add_test(tests, a_mask_source_has_one_row_more);
     tcase_add_loop_test(tests, refuses_what_is_wrong, 0, (int)(sizeof wrong / sizeof *wrong));
     tcase_add_test(tests, refuses_every_beginning);

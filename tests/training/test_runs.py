@@ -233,9 +233,10 @@ class AgainstMillrace(WithRuns):
         export.golden(self.settings, self.run_directory, self.directory / "golden")
         result = self.millrace("verify", self.directory / "golden", "--ranks", "1", text=True)
         self.assertEqual(result.returncode, 0, result.stdout)
-        export.export(self.settings, self.run_directory, self.directory / "model")
+        export.export(self.settings, self.run_directory, self.directory / "model", solver="euler")
         shown = self.millrace("inspect", self.directory / "model", text=True)
         self.assertIn("mask (token 280), \u03ba(t) = t^2", shown.stdout, shown.stderr)
+        self.assertIn("solver        euler", shown.stdout)
 
     def test_export_is_what_convert_makes(self):
         self.finish("pretrain")

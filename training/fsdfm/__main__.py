@@ -33,6 +33,7 @@ def arguments(argv=None):
     export.add_argument("--weights", choices=("ema", "student", "teacher"), default="ema")
     export.add_argument("--dtype", choices=("f32", "bf16"), default="f32", help="of the matrices")
     export.add_argument("--name", help="default: the configuration's")
+    export.add_argument("--solver", choices=("cumulative", "euler", "dfm", "stratified"), help="of requests that name none")
     golden = common(parsers, "golden", "write logits for `millrace verify`")
     golden.add_argument("--out", required=True, metavar="DIR")
     golden.add_argument("--weights", choices=("ema", "student", "teacher"), default="ema")
@@ -93,7 +94,7 @@ def run(options):
     elif options.command == "export":
         from .export import export
 
-        export(config, options.run, options.out, options.weights, options.dtype, options.name)
+        export(config, options.run, options.out, options.weights, options.dtype, options.name, options.solver)
     elif options.command == "golden":
         from .export import golden
 

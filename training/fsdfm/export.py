@@ -30,7 +30,7 @@ def network(config, run, which):
     return model.eval(), content
 
 
-def model_config(config, which, content, name):
+def model_config(config, which, content, name, solver):
     model = config.model
     return {
         "format": "millrace-1",
@@ -47,6 +47,7 @@ def model_config(config, which, content, name):
         "max_length": max(model.length, 1024),
         "default_steps": 8,
         "max_steps": 1024,
+        **({"default_solver": solver} if solver else {}),
         "origin": {"made_by": "training/fsdfm export", "entry": NETWORKS[which][1], "step": content["step"]},
     }
 
@@ -57,7 +58,7 @@ def write_json(path, value):
     os.replace(new, path)
 
 
-def export(config, run, out, which="ema", dtype="f32", name=None):
+def export(config, run, out, which="ema", dtype="f32", name=None, solver=None):
     """Matrices in `dtype` (f32 or bf16), vectors in float32, as `millrace convert` writes them."""
     model, content = network(config, run, which)
     out = Path(out)
@@ -67,7 +68,7 @@ def export(config, run, out, which="ema", dtype="f32", name=None):
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(run) / "tokenizer.json", out / "tokenizer.json")
         safetensors.write(out / "model.safetensors", tensors)
-        write_json(out / "config.json", model_config(config, which, content, name))
+        write_json(out / "config.json", model_config(config, which, content, name, solver))
     except OSError as error:
         raise TrainingError(f"{out} could not be written: {error}") from None
 
