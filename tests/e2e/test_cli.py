@@ -32,6 +32,7 @@ class Alone(unittest.TestCase):
         done = millrace("generate", "--json", environment={"MILLRACE_MODEL": "", "MILLRACE_ENDPOINT": ""})
         answer = json.loads(done.stdout)
         self.assertEqual((answer["model"], answer["steps"], answer["length"]), ("books-small", 8, 256))
+        self.assertEqual(answer["solver"], "euler")  # its config.json says so
 
     def test_the_demonstration_models_are_those_of_their_cards(self):
         for name in ("books-mini", "books-small"):

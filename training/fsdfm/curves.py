@@ -45,7 +45,8 @@ def draw_stage(axes, name, rows):
     axes[1].plot(*series(rows, "valid_bits"), marker=".")
     axes[1].set(xlabel="update", ylabel="bound on texts not trained on, bits a token")
     by_steps(axes[2], rows, "entropy")
-    by_steps(axes[3], rows, "perplexity")
+    if len(axes) > 3:
+        by_steps(axes[3], rows, "perplexity")
 
 
 def plotting():
@@ -65,7 +66,8 @@ def draw(run, out):
     logs = [(name, rows) for name, rows in logs if rows]
     if not logs:
         raise TrainingError(f"{run} has no pretrain.jsonl or distil.jsonl")
-    figure, axes = pyplot.subplots(len(logs), 4, figsize=(18, 4 * len(logs)), squeeze=False)
+    columns = 4 if any("perplexity" in row for _, rows in logs for row in rows) else 3  # it needs a judge
+    figure, axes = pyplot.subplots(len(logs), columns, figsize=(4.5 * columns, 4 * len(logs)), squeeze=False)
     for row, (name, rows) in zip(axes, logs):
         draw_stage(row, name, rows)
     figure.tight_layout()
