@@ -86,17 +86,22 @@ static void make_title(struct eval *eval, const Millrace__V1__Model *model, cons
              tasks->n_tasks, tasks->length, how, (unsigned long long)tasks->seed);
 }
 
-static enum status write_at(struct eval *eval, struct rpc_channel *channel, const char *model,
+static enum solver solver_of(const struct eval_settings *settings, const Millrace__V1__Model *model)
+{
+    return settings->solver_name ? settings->solver : (enum solver)model->default_solver;
+}
+
+static enum status write_at(struct eval *eval, struct rpc_channel *channel, const Millrace__V1__Model *model,
                             const struct task_list *tasks, size_t index, struct error *error)
 {
     const struct eval_settings *settings = eval->settings;
     const struct writing_options options = {.channel = channel,
-                                            .model = model,
+                                            .model = model->name,
                                             .tasks = tasks,
                                             .steps = settings->steps[index],
                                             .seed = (uint64_t)settings->seed,
                                             .temperature = (float)settings->temperature,
-                                            .solver = settings->solver,
+                                            .solver = solver_of(settings, model),
                                             .in_flight = (size_t)settings->in_flight,
                                             .timeout_s = (double)settings->timeout_s};
     struct progress progress;
@@ -120,7 +125,7 @@ static enum status write_with(struct eval *eval, struct rpc_channel *channel,
     make_title(eval, model, &task_options);
     eval->n_editable = tasks.n_editable;
     for (size_t i = 0; i < eval->settings->n_steps && status == STATUS_OK; i++)
-        status = write_at(eval, channel, model->name, &tasks, i, error);
+        status = write_at(eval, channel, model, &tasks, i, error);
     task_list_release(&tasks);
     return status;
 }

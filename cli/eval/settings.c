@@ -73,7 +73,7 @@ static enum status complete(struct eval_settings *s, struct error *error)
     enum status status = eval_parse_steps(s->steps_text, s->steps, &s->n_steps, error);
     if (s->score || (s->elbo && !s->steps_given))
         s->n_steps = 0;
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && s->solver_name)
         status = solver_from_name(s->solver_name, &s->solver, error);
     return status == STATUS_OK ? check(s, error) : status;
 }
@@ -90,7 +90,7 @@ int eval_settings_parse(struct eval_settings *s, int argc, char **argv)
          "Tokens of a text. Without it: the length that the model was trained with.", &s->length, NULL},
         {"seed", 0, OPTION_INTEGER, "N", NULL, "1", 0, 0x1p53,
          "Seed of the first text; the next has the next, at every number of steps.", &s->seed, NULL},
-        {"solver", 0, OPTION_TEXT, "NAME", NULL, "cumulative", 0, 0, SOLVER_HELP, &s->solver_name, NULL},
+        {"solver", 0, OPTION_TEXT, "NAME", NULL, NULL, 0, 0, SOLVER_HELP, &s->solver_name, NULL},
         {"temperature", 't', OPTION_REAL, "T", NULL, "1", 0.01, 100, "Divides the logits.", &s->temperature,
          NULL},
         {"in-flight", 0, OPTION_INTEGER, "N", NULL, "4", 1, 256, "Requests at a time.", &s->in_flight, NULL},

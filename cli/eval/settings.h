@@ -21,7 +21,7 @@ struct eval_settings {
     bool steps_given;
     struct connection_choice cluster;
     uint32_t steps[STEP_COUNTS_MAX];
-    enum solver solver;
+    enum solver solver; /* where solver_name is one; else it is the model's own */
     size_t n_steps; /* 0: nothing is written by a cluster */
 };
 

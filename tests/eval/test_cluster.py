@@ -1,6 +1,7 @@
 """`millrace eval` with a cluster: the demonstration model, two numbers of steps, the judge of bigrams."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,20 @@ class Eval(unittest.TestCase):
         for before, after in zip(rows, json.loads(done.stdout)["rows"]):
             for figure in ("perplexity", "corpus_perplexity", "entropy_bits", "distinct_3", "mean_log_probability"):
                 self.assertAlmostEqual(before[figure]["mean"], after[figure]["mean"], 4)
+
+    def test_a_models_own_solver(self):
+        model = self.path("its-own")
+        shutil.copytree(DEMO, model)
+        with open(f"{model}/config.json") as file:
+            config = json.load(file)
+        with open(f"{model}/config.json", "w") as file:
+            json.dump({**config, "default_solver": "euler"}, file)
+        written = {}
+        for name, arguments in (("own", ["--model-dir", model]), ("euler", ["--solver", "euler"]), ("none", [])):
+            self.eval("--steps", "3", *arguments, "--samples", self.path(name))
+            written[name] = [sample["ids"] for sample in self.samples(name)]
+        self.assertEqual(written["own"], written["euler"])
+        self.assertNotEqual(written["own"], written["none"])
 
     def test_a_judge_that_fails_does_not_cost_the_texts(self):
         fake = os.path.join(SOURCE, "tests/eval/fake_judge.py")
