@@ -1,4 +1,5 @@
 /* `millrace generate`: one request, shown while it is refined. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "cli/solver_name.h"
 
 static const char generate_path[] = "/millrace.v1.Millrace/Generate";
-enum { LOOK_EVERY_MS = 100 };
+enum { LOOK_EVERY_MS = 100, MODEL_TIMEOUT_S = 10 };
 
 struct generate_settings {
     const char *file, *infill, *seed, *steps, *priority, *model, *solver;
@@ -148,6 +149,12 @@ static enum status show_events(struct rpc_stream *stream, struct output *output,
     return status;
 }
 
+/* How long the request may take. */
+static double seconds_of(const struct generate_settings *settings)
+{
+    return settings->deadline_given ? settings->deadline : (double)settings->timeout;
+}
+
 /* Of requests that name none the solver is the model's own, which its cluster knows. */
 static enum status choose_solver(const struct generate_settings *settings, struct rpc_channel *channel,
                                  Millrace__V1__GenerateRequest *message, struct error *error)
@@ -155,7 +162,8 @@ static enum status choose_solver(const struct generate_settings *settings, struc
     Millrace__V1__Model *model = NULL;
     if (settings->solver)
         return STATUS_OK;
-    enum status status = get_model(channel, settings->model, &model, error);
+    double seconds = fmin(MODEL_TIMEOUT_S, seconds_of(settings));
+    enum status status = get_model(channel, settings->model, seconds, &model, error);
     if (status == STATUS_OK)
         message->solver = model->default_solver;
     millrace__v1__model__free_unpacked(model, NULL);
@@ -167,9 +175,9 @@ static enum status run_request(const struct generate_settings *settings,
                                struct output *output, struct error *error)
 {
     struct rpc_stream *stream = NULL;
-    enum status status = rpc_stream_open(
-        connection->channel, generate_path, &request->message.base, &millrace__v1__generate_event__descriptor,
-        settings->deadline_given ? settings->deadline : (double)settings->timeout, &stream, error);
+    enum status status =
+        rpc_stream_open(connection->channel, generate_path, &request->message.base,
+                        &millrace__v1__generate_event__descriptor, seconds_of(settings), &stream, error);
     if (status == STATUS_OK)
         status = show_events(stream, output, error);
     rpc_stream_close(stream);

@@ -5,8 +5,8 @@
 #include "proto/millrace.pb-c.h"
 
 /* What a cluster says of its model; free with millrace__v1__model__free_unpacked. `name`: which is meant; NULL: the one that
- * is served. DEADLINE_EXCEEDED after 30 seconds without an answer. */
-enum status get_model(struct rpc_channel *channel, const char *name, Millrace__V1__Model **model,
-                      struct error *error);
+ * is served. DEADLINE_EXCEEDED after `timeout_s` seconds without an answer. */
+enum status get_model(struct rpc_channel *channel, const char *name, double timeout_s,
+                      Millrace__V1__Model **model, struct error *error);
 
 #endif

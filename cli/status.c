@@ -25,7 +25,7 @@ static enum status ask(struct rpc_channel *channel, struct answers *answers, str
         rpc_unary(channel, "/millrace.v1.Millrace/Status", &status_request.base,
                   &millrace__v1__status_response__descriptor, TIMEOUT_S, &answers->status, error);
     if (status == STATUS_OK)
-        status = get_model(channel, NULL, &answers->model, error);
+        status = get_model(channel, NULL, TIMEOUT_S, &answers->model, error);
     return status;
 }
 

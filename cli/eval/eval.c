@@ -22,7 +22,7 @@
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 
-enum { TITLE_BYTES = 200 };
+enum { TITLE_BYTES = 200, CALL_TIMEOUT_S = 30 };
 
 /* Texts and what is known of them. */
 struct texts {
@@ -138,7 +138,7 @@ static enum status write_texts(struct eval *eval, struct error *error)
         connection_open_choice(&connection, &eval->settings->cluster, eval->settings->ranks, error);
     if (status != STATUS_OK)
         return status;
-    status = get_model(connection.channel, NULL, &model, error);
+    status = get_model(connection.channel, NULL, CALL_TIMEOUT_S, &model, error);
     if (status == STATUS_OK)
         status = write_with(eval, connection.channel, model, error);
     if (status != STATUS_OK && status != STATUS_CANCELLED && status != STATUS_INVALID_ARGUMENT)
