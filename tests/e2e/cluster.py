@@ -95,6 +95,11 @@ def alive(pid):
         return False
 
 
+def text_of(file):
+    """What other processes have written there so far. Their offset is ours too: a seek would have them write over the beginning."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
+
+
 class Attached:
     """A replica that somebody else started: mpirun by hand, in front of it `prefix` (a network namespace)."""
 
@@ -158,7 +163,7 @@ class Cluster:
 
     def __init__(self, *options, ranks=2, model=DEMO, ready=True, environment=None, listen="127.0.0.1:0", log=None):
         read_end, write_end = os.pipe()
-        self.log = tempfile.TemporaryFile("a+b")  # reading must not move where they write
+        self.log = tempfile.TemporaryFile()
         say_ready = ["--ready-fd", str(write_end)] if ready else []  # with it, a start that fails ends the program
         self.process = subprocess.Popen(
             [f"{BIN}/millrace-coordinator", "--listen", listen, "--model", model, "--spawn", "1", "--ranks",
@@ -185,10 +190,7 @@ class Cluster:
         return text.decode().strip()
 
     def text_of_log(self):
-        if self.log.closed:
-            return self.log_text
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        return self.log_text if self.log.closed else text_of(self.log)
 
     def __enter__(self):
         return self

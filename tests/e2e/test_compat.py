@@ -5,6 +5,7 @@ tests/compat keeps the wire's files as they were; the client and the replica her
 import glob
 import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -143,14 +144,14 @@ def fingerprint_of_demo():
 def test_an_old_replica():
     for directory in OLD:
         api, replica_api = old_messages(directory)
-        log = tempfile.TemporaryFile("w+")
+        log = tempfile.TemporaryFile()
         coordinator = subprocess.Popen([f"{cluster.BIN}/millrace-coordinator", "--listen", "127.0.0.1:0", "--model", cluster.DEMO,
                                         "--spawn", "0"], stderr=log)
         replica = None
         try:
             def address():
-                log.seek(0)
-                return next((line.strip().rsplit(" ", 1)[1] for line in log if "serving" in line), None)
+                serving = re.search(r"serving .* on (\S+)\n", cluster.text_of(log))
+                return serving and serving[1]
             at = wait_until(address, "the coordinator listens")
             replica = OldReplica(at, replica_api, fingerprint_of_demo())
             with grpc.insecure_channel(at) as channel:
