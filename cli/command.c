@@ -29,7 +29,7 @@ static const char *remedy(enum status status)
     case STATUS_UNAVAILABLE:
         return "is a cluster running there? `millrace serve` starts one; `millrace generate` without "
                "--endpoint "
-               "starts one for itself";
+               "and MILLRACE_ENDPOINT starts one for itself";
     case STATUS_RESOURCE_EXHAUSTED:
         return "it may work in a moment; `millrace status` shows how busy the cluster is";
     case STATUS_DEADLINE_EXCEEDED:

@@ -100,6 +100,14 @@ class Logs(unittest.TestCase):
             self.assertLess(len(lines), 150)
             self.assertNotIn("request came", cluster.text_of_log())  # that is for MILLRACE_LOG=debug
 
+    def test_many_refusals_of_one_code_do_not_hide_another(self):
+        with Cluster("--log-format", "json", ranks=1) as cluster:
+            for _ in range(8):  # before each of the other, more of the first than a second has room for
+                for _ in range(30):
+                    expect_failure(lambda: list(cluster.generate(api.GenerateRequest(steps=0))), grpc.StatusCode.INVALID_ARGUMENT)
+                expect_failure(lambda: list(cluster.generate(api.GenerateRequest(model="other"))), grpc.StatusCode.NOT_FOUND)
+            wait_until(lambda: len(find(cluster, "request refused", code="NOT_FOUND")) == 8, "all of the other")
+
     def test_a_failover_is_told(self):
         with Cluster("--log-format", "json", ranks=2) as cluster:
             for event in cluster.generate(api.GenerateRequest(length=512, steps=40, seed=21)):
