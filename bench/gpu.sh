@@ -87,7 +87,7 @@ build_all() {
 # A bundle (bench/bundle.sh) has no CTest; its tests are the same programs.
 run_tests() {
     if [ -f "$build/CTestTestfile.cmake" ]; then
-        ctest --test-dir "$build" -L gpu --output-on-failure
+        ctest --test-dir "$build" -L gpu --timeout 300 --output-on-failure
     else
         "$build/tests/test_any" cuda && MILLRACE_TEST_BACKEND=cuda "$build/tests/test_steps_device"
     fi
