@@ -27,9 +27,8 @@ static const char *remedy(enum status status)
 {
     switch (status) {
     case STATUS_UNAVAILABLE:
-        return "is a cluster running there? `millrace serve` starts one; `millrace generate` without "
-               "--endpoint "
-               "and MILLRACE_ENDPOINT starts one for itself";
+        return "is a cluster running there? `millrace serve` starts one; where no endpoint is named, "
+               "`millrace generate` starts one for itself";
     case STATUS_RESOURCE_EXHAUSTED:
         return "it may work in a moment; `millrace status` shows how busy the cluster is";
     case STATUS_DEADLINE_EXCEEDED:

@@ -177,9 +177,8 @@ static json_t *tensors_json(const struct inspection *inspection)
 static json_t *inspection_json(const struct inspection *inspection)
 {
     const struct model_config *config = &inspection->config;
-    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:I, "
-                     "s:I, s:i, s:s, "
-                     "s:{s:i, s:I, s:I, s:I}}",
+    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, "
+                     "s:I, s:I, s:i, s:s, s:{s:i, s:I, s:I, s:I}}",
                      "directory", inspection->directory, "name", config->name,                      //
                      "architecture", architecture_name(config->architecture),                       //
                      "source", source_name(config->source), "exponent", config->scheduler_exponent, //

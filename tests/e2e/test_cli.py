@@ -3,7 +3,12 @@ import json
 import os
 import re
 import subprocess
+import threading
+import time
 import unittest
+from concurrent import futures
+
+import grpc
 
 from cluster import BIN, DEMO, Cluster
 
@@ -46,6 +51,26 @@ class Alone(unittest.TestCase):
         self.assertEqual(done.stdout, "")
         self.assertIn("127.0.0.1:1", done.stderr)
         self.assertIn("millrace serve", done.stderr)
+
+    def test_a_cluster_that_never_answers_takes_no_longer_than_the_deadline(self):
+        ended = threading.Event()
+
+        class Silent(grpc.GenericRpcHandler):
+            def service(self, details):
+                return grpc.unary_unary_rpc_method_handler(lambda request, context: ended.wait() and b"")
+
+        server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[Silent()])
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        try:
+            for solver in ([], ["--solver", "euler"]):  # with and without a question about the model
+                begun = time.monotonic()
+                done = millrace("generate", "--endpoint", address, "--deadline", "1", *solver, "x", code=1)
+                self.assertIn("DEADLINE_EXCEEDED", done.stderr)
+                self.assertLess(time.monotonic() - begun, 5)
+        finally:
+            ended.set()
+            server.stop(None)
 
     def test_a_model_that_is_not_there(self):
         done = millrace("generate", "--model-dir", "/nonexistent", "x", code=1)
