@@ -8,9 +8,9 @@
 #include "cli/command.h"
 #include "cli/convert/convert.h"
 #include "cli/eval/eval.h"
-#include "cli/inspect.h"
-#include "cli/random.h"
-#include "cli/verify.h"
+#include "cli/convert/inspect.h"
+#include "cli/convert/random.h"
+#include "cli/check/verify.h"
 #include "common/log.h"
 #include "common/nearest.h"
 

@@ -25,10 +25,10 @@
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
 #include "coordinator/gate.h"
-#include "coordinator/lifecycle.h"
-#include "coordinator/probes.h"
-#include "coordinator/served_model.h"
-#include "coordinator/services.h"
+#include "coordinator/supervision/lifecycle.h"
+#include "coordinator/services/probes.h"
+#include "coordinator/request/served_model.h"
+#include "coordinator/services/services.h"
 #include "proto/descriptors.h"
 
 enum {

@@ -21,11 +21,11 @@
 #include "common/plan_bounds.h"
 #include "common/rpc/security_options.h"
 #include "kernels/precision.h"
-#include "worker/attach.h"
-#include "worker/bench.h"
-#include "worker/elbo.h"
-#include "worker/memory_print.h"
-#include "worker/submission.h"
+#include "worker/engine/attach.h"
+#include "worker/tools/bench.h"
+#include "worker/tools/elbo.h"
+#include "worker/model/memory_print.h"
+#include "worker/engine/submission.h"
 #include "worker/verify/verify.h"
 
 #define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/input.h"
-#include "cli/mpirun.h"
+#include "cli/generate/input.h"
+#include "cli/cluster/mpirun.h"
 #include "cli/places.h"
 #include "common/model/config.h"
 #include "common/temporary.h"

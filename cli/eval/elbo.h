@@ -6,7 +6,7 @@
 
 #include "common/status.h"
 
-/* How many bits a text costs at most: tokenized here, measured by ranks on this machine (worker/elbo.h). */
+/* How many bits a text costs at most: tokenized here, measured by ranks on this machine (worker/tools/elbo.h). */
 struct elbo_request {
     const char *model_directory; /* NULL: as places.h has it */
     const char *file;            /* the text */

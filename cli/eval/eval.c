@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/connection.h"
+#include "cli/cluster/connection.h"
 #include "common/clock.h"
 #include "cli/eval/elbo.h"
 #include "cli/eval/judge.h"
@@ -18,9 +18,9 @@
 #include "cli/eval/table.h"
 #include "cli/eval/task.h"
 #include "cli/eval/writing.h"
-#include "cli/get_model.h"
-#include "cli/interrupt.h"
-#include "cli/json_output.h"
+#include "cli/cluster/get_model.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/json_output.h"
 
 enum { TITLE_BYTES = 200, CALL_TIMEOUT_S = 30 };
 

@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "cli/interrupt.h"
-#include "cli/json_output.h"
-#include "cli/process.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/json_output.h"
+#include "cli/cluster/process.h"
 
 enum {
     LOOK_EVERY_MS = 100,

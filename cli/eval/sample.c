@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/json_output.h"
+#include "cli/terminal/json_output.h"
 
 struct sample *sample_list_add(struct sample_list *list)
 {

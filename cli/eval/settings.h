@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/connection.h"
+#include "cli/cluster/connection.h"
 #include "cli/eval/task.h"
 #include "common/solver.h"
 #include "common/status.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/input.h"
+#include "cli/generate/input.h"
 #include "common/philox.h"
 #include "proto/millrace.pb-c.h"
 

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "common/clock.h"
-#include "cli/interrupt.h"
+#include "cli/terminal/interrupt.h"
 #include "proto/millrace.pb-c.h"
 
 static const char generate_path[] = "/millrace.v1.Millrace/Generate";

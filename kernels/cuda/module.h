@@ -16,7 +16,7 @@ struct cuda_module {
     const struct backend *backend;
     /* Whether there is a driver and a GPU. UNAVAILABLE says which of them is missing. */
     enum status (*probe)(struct error *error);
-    /* Makes an NCCL communicator of the ranks of `base` (worker/collective_nccl.c says more); NULL: built without NCCL. */
+    /* Makes an NCCL communicator of the ranks of `base` (worker/collective/collective_nccl.c says more); NULL: built without NCCL. */
     enum status (*nccl_create)(struct collective *base, struct device *device, struct collective **collective,
                                struct error *error);
     /* The scratch that a device of these options reserves. */
@@ -24,7 +24,7 @@ struct cuda_module {
 };
 
 /* What nccl_create is where the build has NCCL; all ranks of `base` call it together, each with its GPU open, and where one fails
- * all return an error. `base` is borrowed: it carries what is in host memory. (Defined in worker/collective_nccl.c.) */
+ * all return an error. `base` is borrowed: it carries what is in host memory. (Defined in worker/collective/collective_nccl.c.) */
 enum status collective_nccl_create(struct collective *base, struct device *device,
                                    struct collective **collective, struct error *error) __attribute__((weak));
 

@@ -10,4 +10,4 @@ list(TRANSFORM cuda_host PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM cuda_library PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM cuda_library_missing PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(APPEND cuda_host ${CMAKE_CURRENT_LIST_DIR}/../failure.c ${CMAKE_CURRENT_LIST_DIR}/../weight_parts.c)
-set(cuda_exchange ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective_nccl.c ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective_agree.c) # where there is NCCL
+set(cuda_exchange ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective/collective_nccl.c ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective/collective_agree.c) # where there is NCCL

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "golden.h"
-#include "mpi_main.h"
-#include "worker/elbo.h"
+#include "tests/worker/golden.h"
+#include "tests/worker/mpi_main.h"
+#include "worker/tools/elbo.h"
 
 enum { N_IDS = 300, N_WINDOWS = 40, LENGTH = 12 };
 static const struct elbo_options few = {.n_windows = N_WINDOWS, .length = LENGTH, .seed = 11};

@@ -8,7 +8,7 @@
 #include "cli/convert/inspection.h"
 #include "cli/convert/normal.h"
 #include "cli/convert/rank_share.h"
-#include "cli/random.h"
+#include "cli/convert/random.h"
 #include "tests/model/convert_suites.h"
 #include "tests/model/support.h"
 

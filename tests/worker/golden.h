@@ -1,7 +1,7 @@
 #ifndef MILLRACE_TESTS_WORKER_GOLDEN_H
 #define MILLRACE_TESTS_WORKER_GOLDEN_H
 
-#include "worker/model.h"
+#include "worker/model/model.h"
 
 /* The golden vectors beside the project, for tests that only need a model; worker/verify checks the vectors themselves. */
 

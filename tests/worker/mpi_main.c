@@ -1,4 +1,4 @@
-#include "mpi_main.h"
+#include "tests/worker/mpi_main.h"
 
 #include <mpi.h>
 #include <stdlib.h>

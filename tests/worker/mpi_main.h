@@ -3,7 +3,7 @@
 
 #include <check.h>
 
-#include "worker/collective.h"
+#include "worker/collective/collective.h"
 
 /* The ranks of this test program; made by main before the suite runs. */
 extern struct collective *ranks;

@@ -1,8 +1,8 @@
 /* Everything that the reference implementation's recorded results say about this worker, on these ranks. */
 #include <stdio.h>
 
-#include "golden.h"
-#include "mpi_main.h"
+#include "tests/worker/golden.h"
+#include "tests/worker/mpi_main.h"
 #include "worker/verify/verify.h"
 
 /* One kind of file; each at least once, and every check right. */

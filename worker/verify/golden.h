@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "common/model/tensors.h"
-#include "worker/collective.h"
+#include "worker/collective/collective.h"
 
 /*
  * A directory of golden vectors: what the reference implementation computes, recorded once. manifest.json says which models,

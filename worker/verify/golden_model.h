@@ -1,7 +1,7 @@
 #ifndef MILLRACE_WORKER_VERIFY_GOLDEN_MODEL_H
 #define MILLRACE_WORKER_VERIFY_GOLDEN_MODEL_H
 
-#include "worker/model.h"
+#include "worker/model/model.h"
 #include "worker/verify/golden.h"
 
 /* What is going to be run on a model. */

@@ -1,7 +1,7 @@
 #ifndef MILLRACE_WORKER_VERIFY_LOOKUP_H
 #define MILLRACE_WORKER_VERIFY_LOOKUP_H
 
-#include "worker/sampler.h"
+#include "worker/model/sampler.h"
 #include "worker/verify/golden.h"
 
 /*

@@ -1,7 +1,7 @@
 #ifndef MILLRACE_WORKER_VERIFY_PASS_H
 #define MILLRACE_WORKER_VERIFY_PASS_H
 
-#include "worker/model.h"
+#include "worker/model/model.h"
 #include "worker/verify/golden.h"
 
 /* The inputs of one recorded forward pass: PREFIXx_t [sequences, length], PREFIXt and, for a student, PREFIXdt [sequences]. */

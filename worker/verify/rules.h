@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "common/solver.h"
-#include "worker/plan.h"
+#include "worker/model/plan.h"
 
 /*
  * What the reference's sampling loops do around the model: which step lies where, which positions a step may

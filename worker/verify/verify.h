@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "worker/collective.h"
+#include "worker/collective/collective.h"
 #include "worker/verify/report.h"
 
 /*

@@ -1,0 +1,264 @@
+#include "cli/convert/random.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/convert/convert_elements.h"
+#include "cli/convert/model_directory.h"
+#include "cli/convert/normal.h"
+#include "common/model/file.h"
+#include "common/model/layout.h"
+#include "common/model/tensors.h"
+#include "common/options.h"
+
+enum { PIECE_ELEMENTS = 1 << 16 };
+
+/* The last three are the published ones (spec); the first two are for tests and small machines. */
+static const struct size {
+    const char *name;
+    int hidden, n_heads, n_blocks, condition;
+} sizes[] = {
+    {"nano", 64, 4, 2, 32},      {"mini", 192, 4, 4, 64},     {"0.17B", 768, 12, 12, 128},
+    {"1.3B", 2048, 32, 21, 256}, {"1.7B", 2048, 32, 28, 256},
+};
+
+/* Everything that making the tensors needs; large, so it is allocated. */
+struct maker {
+    const struct random_options *options;
+    const struct model_config *config;
+    struct tensors_writer *writer;
+    struct normal_table table;
+    float values[PIECE_ELEMENTS], scratch[PIECE_ELEMENTS], converted[PIECE_ELEMENTS];
+};
+
+static enum status find_config(const struct random_options *options, struct model_config *config,
+                               struct error *error)
+{
+    const struct size *size = NULL;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (strcmp(sizes[i].name, options->size) == 0)
+            size = &sizes[i];
+    if (!size)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "size \"%.32s\" is unknown: nano, mini, 0.17B, 1.3B or 1.7B", options->size);
+    *config = (struct model_config){.architecture = ARCHITECTURE_FS_DFM,
+                                    .source = options->source,
+                                    .vocabulary = options->vocabulary,
+                                    .hidden = size->hidden,
+                                    .n_heads = size->n_heads,
+                                    .n_blocks = size->n_blocks,
+                                    .condition = size->condition,
+                                    .scheduler_exponent = 1,
+                                    .trained_length = 1024,
+                                    .max_length = 1024,
+                                    .default_steps = 8,
+                                    .max_steps = 1024};
+    snprintf(config->name, sizeof config->name, "random-%s", size->name);
+    return model_config_complete(config, error);
+}
+
+/* Does the tensor write into the residual stream? There are two such sums in each block. */
+static bool ends_branch(const char *name)
+{
+    return strstr(name, ".attn_out.weight") ||
+           (strncmp(name, "blocks.", 7) == 0 && strstr(name, ".mlp.2.weight"));
+}
+
+static float deviation_of(const struct model_tensor *tensor, const struct model_config *config)
+{
+    const double fan_in = (double)tensor->shape[1];
+    switch (tensor->use) {
+    case TENSOR_EMBEDDING:
+        return 1;
+    case TENSOR_BIAS:
+        return 0.02F;
+    case TENSOR_ADALN:
+        return (float)(0.3 / sqrt(fan_in));
+    case TENSOR_LINEAR:
+        break;
+    case TENSOR_NORM: /* these two are not random */
+    case TENSOR_ROTARY:
+        return 0;
+    }
+    if (tensor->sharding == SHARDED_VOCABULARY) /* the LM head */
+        return (float)(3 / sqrt(fan_in));
+    return (float)((ends_branch(tensor->name) ? 1 / sqrt(2.0 * config->n_blocks) : 1) / sqrt(fan_in));
+}
+
+/* values[n] from element `first` of the tensor. */
+static void fill(struct maker *maker, const struct model_tensor *tensor, int index, int64_t first, size_t n)
+{
+    const double head_size = maker->config->head_size;
+    if (tensor->use != TENSOR_NORM && tensor->use != TENSOR_ROTARY) {
+        normal_fill(&maker->table, maker->options->seed, (uint32_t)index, (uint64_t)first, n,
+                    deviation_of(tensor, maker->config), maker->values);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        maker->values[i] =
+            tensor->use == TENSOR_NORM ? 1 : (float)pow(10000, -2 * (double)(first + (int64_t)i) / head_size);
+}
+
+static enum status write_tensor(struct maker *maker, const struct model_tensor *tensor, int index,
+                                enum dtype dtype, struct error *error)
+{
+    const int64_t n_elements = model_tensor_elements(tensor);
+    enum status status = STATUS_OK;
+    for (int64_t first = 0; first < n_elements && !status; first += PIECE_ELEMENTS) {
+        const size_t n = n_elements - first < PIECE_ELEMENTS ? (size_t)(n_elements - first) : PIECE_ELEMENTS;
+        fill(maker, tensor, index, first, n);
+        convert_elements(DTYPE_F32, maker->values, n, dtype, maker->converted, maker->scratch);
+        status = tensors_write_data(maker->writer, maker->converted, n * dtype_bytes(dtype), error);
+    }
+    return status;
+}
+
+static void plan(const struct random_options *options, const struct model_config *config,
+                 struct model_tensor *tensors, struct tensor_output *outputs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        model_layout_at(config, i, &tensors[i]);
+        outputs[i].name = tensors[i].name;
+        outputs[i].dtype = tensors[i].n_dimensions == 2 ? options->dtype : DTYPE_F32;
+        outputs[i].n_dimensions = tensors[i].n_dimensions;
+        memcpy(outputs[i].shape, tensors[i].shape, sizeof tensors[i].shape);
+    }
+}
+
+static enum status write_tensors(struct maker *maker, const char *path, struct model_tensor *tensors,
+                                 struct tensor_output *outputs, struct error *error)
+{
+    const int n = model_layout_count(maker->config);
+    plan(maker->options, maker->config, tensors, outputs, n);
+    enum status status = tensors_write_open(path, outputs, n, &maker->writer, error);
+    if (status)
+        return status;
+    for (int i = 0; i < n && !status; i++)
+        status = write_tensor(maker, &tensors[i], i, outputs[i].dtype, error);
+    if (!status)
+        return tensors_write_close(maker->writer, error);
+    tensors_write_abandon(maker->writer);
+    return status;
+}
+
+static enum status write_weights(const struct random_options *options, const struct model_config *config,
+                                 struct error *error)
+{
+    const size_t n = (size_t)model_layout_count(config);
+    char *path = model_path(options->directory, "model.safetensors");
+    struct maker *maker = calloc(1, sizeof *maker);
+    struct model_tensor *tensors = calloc(n, sizeof *tensors);
+    struct tensor_output *outputs = calloc(n, sizeof *outputs);
+    enum status status;
+    if (!path || !maker || !tensors || !outputs) {
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
+    } else {
+        maker->options = options;
+        maker->config = config;
+        normal_table_init(&maker->table);
+        status = write_tensors(maker, path, tensors, outputs, error);
+    }
+    free(outputs);
+    free(tensors);
+    free(maker);
+    free(path);
+    return status;
+}
+
+enum status random_model(const struct random_options *options, struct model_config *config,
+                         struct error *error)
+{
+    char origin[128];
+    struct model_config made;
+    enum status status = find_config(options, &made, error);
+    if (!status)
+        status = model_directory_make(options->directory, error);
+    if (!status)
+        status = write_weights(options, &made, error);
+    snprintf(origin, sizeof origin, "{\"made_by\": \"millrace random %s\", \"seed\": \"%" PRIu64 "\"}",
+             MILLRACE_VERSION, options->seed);
+    if (!status)
+        status = model_config_write(options->directory, &made, origin, error);
+    if (!status)
+        *config = made;
+    return status;
+}
+
+static enum status parse(int argc, char **argv, struct random_options *options, bool *help,
+                         struct error *error)
+{
+    int64_t seed, vocabulary;
+    const char *dtype, *source;
+    char **operands;
+    int n_operands;
+    const struct option_row rows[] = {
+        {"seed", 's', OPTION_INTEGER, "N", NULL, "0", 0, 9007199254740991,
+         "the same seed gives the same weights", &seed, NULL},
+        {"vocabulary", 0, OPTION_INTEGER, "N", NULL, "50257", 2, 1 << 20, "tokens. GPT-2 has 50257",
+         &vocabulary, NULL},
+        {"dtype", 0, OPTION_TEXT, "FORMAT", NULL, "f32", 0, 0, "of the matrices: f32 or bf16", &dtype, NULL},
+        {"source", 0, OPTION_TEXT, "NAME", NULL, "uniform", 0, 0,
+         "what a text starts from: uniform, or mask (one token more than the vocabulary)", &source, NULL},
+        {NULL},
+    };
+    const struct option_table table = {
+        "millrace random",
+        "Writes a model directory with random weights of a named size, for measuring speed:\n"
+        "nano, mini (of the shapes of books-mini), 0.17B, 1.3B, 1.7B. It has no tokenizer, so\n"
+        "only `millrace bench` and `millrace inspect` accept it.",
+        "SIZE DIRECTORY",
+        "millrace random 0.17B /tmp/random-0.17B\nmillrace bench --model-dir /tmp/random-0.17B",
+        rows,
+        2,
+    };
+    enum status status = options_parse(&table, argc, argv, help, &operands, &n_operands, error);
+    if (!status && *help)
+        options_print_help(&table, stdout);
+    if (status || *help)
+        return status;
+    if (n_operands != 2)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "give a size and the directory to make: millrace random 0.17B DIRECTORY");
+    if (strcmp(dtype, "f32") != 0 && strcmp(dtype, "bf16") != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--dtype is \"%.32s\"; it must be f32 or bf16",
+                         dtype);
+    if (strcmp(source, "uniform") != 0 && strcmp(source, "mask") != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--source is \"%.32s\"; it must be uniform or mask",
+                         source);
+    *options = (struct random_options){operands[0],
+                                       operands[1],
+                                       (uint64_t)seed,
+                                       (int)vocabulary,
+                                       strcmp(dtype, "f32") == 0 ? DTYPE_F32 : DTYPE_BF16,
+                                       strcmp(source, "mask") == 0 ? SOURCE_MASK : SOURCE_UNIFORM};
+    return STATUS_OK;
+}
+
+static int fail(const struct error *error, enum exit_code code)
+{
+    fprintf(stderr, "millrace random: %s\n", error->text);
+    return code;
+}
+
+int random_main(int argc, char **argv)
+{
+    struct random_options options;
+    struct model_config config;
+    struct error error;
+    bool help = false;
+    if (parse(argc, argv, &options, &help, &error))
+        return fail(&error, EXIT_CODE_USAGE);
+    if (help)
+        return EXIT_CODE_OK;
+    if (random_model(&options, &config, &error))
+        return fail(&error, EXIT_CODE_FAILED);
+    printf("%s: %.2f million random parameters, width %d, %d heads, %d blocks, vocabulary %d\n"
+           "  no tokenizer.json: only `millrace bench` and `millrace inspect` accept this directory\n",
+           options.directory, (double)model_config_parameters(&config) / 1e6, config.hidden, config.n_heads,
+           config.n_blocks, config.vocabulary);
+    return EXIT_CODE_OK;
+}

@@ -1,0 +1,101 @@
+#include "coordinator/scheduler/estimate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "coordinator/scheduler/picture.h"
+#include "coordinator/scheduler/room.h"
+
+static double step_seconds(const struct replica *replica, double tokens, enum estimate_kind kind)
+{
+    return kind == ESTIMATE_LEAST ? cost_model_least_seconds(&replica->cost, tokens)
+                                  : cost_model_step_seconds(&replica->cost, tokens);
+}
+
+double estimate_rate(const struct replica_set *replicas, enum estimate_kind kind)
+{
+    double rate = 0;
+    for (const struct replica *replica = replicas->first; replica; replica = replica->next) {
+        double tokens = (double)replica->capacity.max_tokens;
+        double seconds = step_seconds(replica, tokens, kind);
+        if (replica->state == REPLICA_READY && seconds > 0)
+            rate += tokens / seconds;
+    }
+    return rate > 0 ? rate : (double)NAN;
+}
+
+double estimate_total(const struct estimate *estimate)
+{
+    return estimate->wait_seconds + estimate->run_seconds;
+}
+
+static bool gives_way(const struct sequence *sequence, enum request_class class,
+                      const struct policy_rules *rules, double now)
+{
+    return sequence->request.class > class && now - sequence->accepted_at < rules->due_seconds;
+}
+
+/* Steps until a request has room on that replica, beside all that does not give way. */
+static uint32_t steps_until_room(const struct replica *replica, const struct request *request,
+                                 const struct policy_rules *rules)
+{
+    const struct replica_capacity *capacity = &replica->capacity;
+    const struct policy_replica limits = {.max_sequences = capacity->max_sequences,
+                                          .max_tokens = capacity->max_tokens};
+    struct room room = {.replica = &limits,
+                        .entries = calloc((size_t)replica->running.n + 1, sizeof *room.entries)};
+    double now = clock_seconds();
+    const struct sequence *sequence = room.entries ? replica->running.first : NULL;
+    for (; sequence; sequence = sequence->next) {
+        if (!gives_way(sequence, request->class, rules, now))
+            room_insert(&room, (struct room_entry){.number = sequence->number,
+                                                   .length = sequence->request.length,
+                                                   .leaves_in = sequence_steps_left(sequence)});
+    }
+    uint32_t steps = room_start_in(&room, request->length);
+    free(room.entries);
+    return steps;
+}
+
+static struct estimate estimate_on(const struct replica *replica, const struct request *request, int steps,
+                                   const struct policy_rules *rules, struct queue_sums before, double rate,
+                                   enum estimate_kind kind)
+{
+    double most = (double)replica->capacity.max_tokens, running = (double)replica->running.n_tokens;
+    double busy_step = step_seconds(replica, fmin(running, most), kind);
+    double beside = fmin(running + (double)before.n_tokens + request->length, most);
+    uint32_t until_room = steps_until_room(replica, request, rules);
+    double boundary = replica->running.n ? 0.5 * busy_step : 0; /* of the step that is under way */
+    double room = until_room == ROOM_NEVER ? INFINITY : fmax(until_room * busy_step, boundary);
+    return (struct estimate){.wait_seconds = fmax((double)before.work / rate, room),
+                             .run_seconds = steps * step_seconds(replica, beside, kind)};
+}
+
+struct estimate estimate_request(const struct queue *queue, const struct replica_set *replicas,
+                                 const struct policy_rules *rules, const struct request *request, int steps,
+                                 enum estimate_kind kind)
+{
+    struct estimate best = {(double)NAN, (double)NAN};
+    struct queue_sums before = queue_sums(queue, request->class);
+    double rate = estimate_rate(replicas, kind);
+    for (const struct replica *replica = replicas->first; replica; replica = replica->next) {
+        if (replica->state != REPLICA_READY || isnan(cost_model_mean_seconds(&replica->cost)))
+            continue;
+        struct estimate here = estimate_on(replica, request, steps, rules, before, rate, kind);
+        if (isnan(best.run_seconds) || estimate_total(&here) < estimate_total(&best))
+            best = here;
+    }
+    return best;
+}
+
+bool estimate_starts_now(const struct replica_set *replicas, const struct policy_rules *rules,
+                         const struct request *request)
+{
+    for (const struct replica *replica = replicas->first; replica; replica = replica->next) {
+        if (replica->state == REPLICA_READY &&
+            steps_until_room(replica, request, rules) <= picture_ahead_steps(replica))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,26 @@
+#ifndef MILLRACE_COORDINATOR_PICTURE_H
+#define MILLRACE_COORDINATOR_PICTURE_H
+
+#include "coordinator/scheduler/policy.h"
+#include "coordinator/scheduler/queue.h"
+#include "coordinator/scheduler/replica.h"
+
+/* The scheduler's state as the policy sees it: plain numbers, and beside each whose they are. */
+struct picture {
+    struct policy_input input;
+    struct policy_waiting *waiting;
+    struct policy_running *running;
+    struct policy_replica *replicas;
+    struct sequence **waiting_sequences, **running_sequences;
+    struct replica **replica_records;
+};
+
+/* Of each class's queue the first 64 are drawn. RESOURCE_EXHAUSTED without memory; release it in any case. */
+enum status picture_draw(struct picture *picture, const struct queue *queue,
+                         const struct replica_set *replicas, int starts, struct error *error);
+void picture_release(struct picture *picture);
+
+/* Steps that sequences of a replica may be from their end to count as ended: what takes their places is sent ahead. */
+uint32_t picture_ahead_steps(const struct replica *replica);
+
+#endif

@@ -1,0 +1,331 @@
+#include "coordinator/scheduler/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/scheduler/room.h"
+
+/* Sequences that are looked at behind one that holds a reservation. */
+enum { BYPASS_MOST = 64 };
+
+/* A decision while it is made. */
+struct making {
+    const struct policy_rules *rules;
+    const struct policy_input *input;
+    struct policy_decision *decision;
+    struct room *rooms;         /* [n_replicas] */
+    struct room_entry *storage; /* what the rooms' entries and `trial` point into */
+    struct room trial;          /* for trying out who gives way */
+    struct room_entry *victims; /* [n_running] */
+    int *chosen;                /* [n_running]: indexes of running */
+    bool *considered;           /* [n_waiting] */
+    int next;                   /* the first of waiting that may not have been considered */
+
+    int reserved; /* of waiting; -1: none */
+    int reserved_room;
+    uint32_t reserved_at; /* steps from now */
+};
+
+void policy_decision_release(struct policy_decision *decision)
+{
+    free(decision->preempted);
+    free(decision->started);
+    *decision = (struct policy_decision){0};
+}
+
+static void making_release(struct making *making)
+{
+    free(making->rooms);
+    free(making->storage);
+    free(making->victims);
+    free(making->chosen);
+    free(making->considered);
+}
+
+/* Each room may get all that wait, and one that is tried out. */
+static bool allocate(struct making *making)
+{
+    const struct policy_input *input = making->input;
+    size_t n_waiting = (size_t)input->n_waiting, n_running = (size_t)input->n_running,
+           n_replicas = (size_t)input->n_replicas;
+    making->rooms = calloc(n_replicas + 1, sizeof *making->rooms);
+    making->storage = calloc(2 * n_running + (n_replicas + 1) * (n_waiting + 2), sizeof *making->storage);
+    making->victims = calloc(n_running + 1, sizeof *making->victims);
+    making->chosen = calloc(n_running + 1, sizeof *making->chosen);
+    making->considered = calloc(n_waiting + 1, sizeof *making->considered);
+    making->decision->preempted = calloc(n_running + 1, sizeof *making->decision->preempted);
+    making->decision->started = calloc(n_waiting + 1, sizeof *making->decision->started);
+    return making->rooms && making->storage && making->victims && making->chosen && making->considered &&
+           making->decision->preempted && making->decision->started;
+}
+
+static bool is_due(const struct making *making, double waited)
+{
+    return waited >= making->rules->due_seconds;
+}
+
+/* The rooms' entries lie one after the other, each with space for all that may come. */
+static void fill_rooms(struct making *making)
+{
+    const struct policy_input *input = making->input;
+    struct room_entry *entries = making->storage;
+    for (int r = 0; r < input->n_replicas; r++) {
+        struct room *room = &making->rooms[r];
+        *room = (struct room){.replica = &input->replicas[r], .entries = entries};
+        for (int i = 0; i < input->n_running; i++) {
+            const struct policy_running *running = &input->running[i];
+            if (running->replica == r)
+                room_insert(room,
+                            (struct room_entry){running->number, running->class, running->length,
+                                                running->steps_left, i, !is_due(making, running->waited)});
+        }
+        entries += room->n + input->n_waiting + 1;
+    }
+    making->trial.entries = entries;
+}
+
+/* ---- whose turn it is ---- */
+
+/* Of the queue, and not considered yet. */
+static bool is_candidate(const struct making *making, int i)
+{
+    return !making->considered[i] && making->input->waiting[i].replica < 0;
+}
+
+/* The due one with the lowest number among the classes behind the first that waits; -1: there is none. */
+static int find_passed_over(const struct making *making)
+{
+    const struct policy_waiting *waiting = making->input->waiting;
+    int n = making->input->n_waiting, first = 0, oldest = -1;
+    while (first < n && !is_candidate(making, first))
+        first++;
+    for (int i = first; i < n; i++) {
+        if (is_candidate(making, i) && waiting[i].class > waiting[first].class &&
+            is_due(making, waiting[i].waited) && (oldest < 0 || waiting[i].number < waiting[oldest].number))
+            oldest = i;
+    }
+    return oldest;
+}
+
+static int take_next(struct making *making)
+{
+    int next = -1;
+    if (making->reserved < 0 && making->decision->starts >= making->rules->due_share - 1)
+        next = find_passed_over(making);
+    while (next < 0 && making->next < making->input->n_waiting) {
+        if (!making->considered[making->next])
+            next = making->next;
+        making->next++;
+    }
+    if (next >= 0)
+        making->considered[next] = true;
+    return next;
+}
+
+/* Was that the turn of one who is passed over, or did it pass over one? */
+static void count_start(struct making *making, int started)
+{
+    const struct policy_waiting *waiting = &making->input->waiting[started];
+    making->considered[started] = false;
+    int due = find_passed_over(making);
+    making->considered[started] = true;
+    if (waiting->replica >= 0)
+        return;
+    if (due < 0 || due == started)
+        making->decision->starts = 0;
+    else if (making->decision->starts < making->rules->due_share)
+        making->decision->starts++;
+}
+
+/* ---- where ---- */
+
+static struct room_entry entry_of(const struct policy_waiting *waiting, const struct room *room)
+{
+    return (struct room_entry){.number = waiting->number,
+                               .class = waiting->class,
+                               .length = waiting->length,
+                               .leaves_in = waiting->steps_left + room_start_in(room, waiting->length),
+                               .running = -1};
+}
+
+/* Would the one with the reservation start later than it would without this one? */
+static bool delays_reserved(struct making *making, int r, const struct policy_waiting *waiting)
+{
+    if (making->reserved < 0 || making->reserved_room != r)
+        return false;
+    struct room *room = &making->rooms[r];
+    room_insert(room, entry_of(waiting, room));
+    bool late = room_start_in(room, making->input->waiting[making->reserved].length) > making->reserved_at;
+    room_remove(room, room_find(room, waiting->number));
+    return late;
+}
+
+static double load_of(const struct room *room)
+{
+    return room->work * room->replica->slowness;
+}
+
+/* The replica with room where the least is left to do; -1: none. */
+static int choose_room(struct making *making, const struct policy_waiting *waiting)
+{
+    int best = -1;
+    for (int r = 0; r < making->input->n_replicas; r++) {
+        if (r == waiting->replica || !room_takes(&making->rooms[r], waiting->length) ||
+            delays_reserved(making, r, waiting))
+            continue;
+        if (best < 0 || load_of(&making->rooms[r]) < load_of(&making->rooms[best]))
+            best = r;
+    }
+    return best;
+}
+
+/* Where it will start soonest, when nobody gives way. None: it fits nowhere. */
+static void reserve(struct making *making, int index)
+{
+    uint32_t soonest = ROOM_NEVER;
+    for (int r = 0; r < making->input->n_replicas; r++) {
+        const struct room *room = &making->rooms[r];
+        uint32_t steps =
+            room->replica->open ? room_start_in(room, making->input->waiting[index].length) : ROOM_NEVER;
+        if (steps >= soonest)
+            continue;
+        soonest = steps;
+        making->reserved = index;
+        making->reserved_room = r;
+        making->reserved_at = steps;
+    }
+}
+
+/* ---- who gives way ---- */
+
+/* The lowest class first, in it the last accepted. */
+static int compare_victims(const void *a, const void *b)
+{
+    const struct room_entry *x = a, *y = b;
+    if (x->class != y->class)
+        return x->class < y->class ? 1 : -1;
+    return (x->number < y->number) - (x->number > y->number);
+}
+
+static int list_victims(struct making *making, const struct room *room, enum request_class class)
+{
+    int n = 0;
+    for (int i = 0; i < room->n; i++) {
+        const struct room_entry *entry = &room->entries[i];
+        if (entry->running >= 0 && entry->may_give_way && entry->class > class)
+            making->victims[n++] = *entry;
+    }
+    qsort(making->victims, (size_t)n, sizeof *making->victims, compare_victims);
+    return n;
+}
+
+/* Of the first n victims, which `trial` is without, those that may stay after all are put back. Returns how many
+ * are left. */
+static int spare_victims(struct making *making, int n, int length)
+{
+    struct room *trial = &making->trial;
+    int n_left = 0;
+    for (int i = n - 1; i >= 0; i--) {
+        room_insert(trial, making->victims[i]);
+        if (room_takes(trial, length))
+            continue;
+        room_remove(trial, room_find(trial, making->victims[i].number));
+        making->victims[n - 1 - n_left++] = making->victims[i]; /* a place that is done with */
+    }
+    memmove(making->victims, making->victims + n - n_left, (size_t)n_left * sizeof *making->victims);
+    return n_left;
+}
+
+/* Leaves who would have to give way on room r in making->victims. Returns how many; 0: that does not help. */
+static int find_victims(struct making *making, const struct policy_waiting *waiting, const struct room *room)
+{
+    struct room *trial = &making->trial;
+    struct room_entry *entries = trial->entries;
+    int n = list_victims(making, room, waiting->class), n_taken = 0;
+    memcpy(entries, room->entries, (size_t)room->n * sizeof *entries);
+    *trial = *room;
+    trial->entries = entries;
+    while (n_taken < n && !room_takes(trial, waiting->length)) {
+        room_remove(trial, room_find(trial, making->victims[n_taken].number));
+        n_taken++;
+    }
+    return room_takes(trial, waiting->length) ? spare_victims(making, n_taken, waiting->length) : 0;
+}
+
+/* The replica where room can be made for the least, with the victims in making->chosen; -1: nowhere. */
+static int choose_sacrifice(struct making *making, const struct policy_waiting *waiting, int *n_chosen)
+{
+    int best = -1;
+    int64_t least = 0;
+    for (int r = 0; r < making->input->n_replicas; r++) {
+        int n = making->rooms[r].replica->open ? find_victims(making, waiting, &making->rooms[r]) : 0;
+        int64_t tokens = 0;
+        for (int i = 0; i < n; i++)
+            tokens += making->victims[i].length;
+        if (!n || (best >= 0 && tokens >= least))
+            continue;
+        best = r;
+        least = tokens;
+        *n_chosen = n;
+        for (int i = 0; i < n; i++)
+            making->chosen[i] = making->victims[i].running;
+    }
+    return best;
+}
+
+/* Makes room by preemption. -1: it cannot be. */
+static int make_room(struct making *making, const struct policy_waiting *waiting)
+{
+    struct policy_decision *decision = making->decision;
+    int n = 0, r = choose_sacrifice(making, waiting, &n);
+    for (int i = 0; i < n && r >= 0; i++) {
+        struct room *room = &making->rooms[r];
+        room_remove(room, room_find(room, making->input->running[making->chosen[i]].number));
+        decision->preempted[decision->n_preempted++] = making->chosen[i];
+    }
+    return r;
+}
+
+/* ---- one after the other ---- */
+
+static void start(struct making *making, int index, int r)
+{
+    const struct policy_waiting *waiting = &making->input->waiting[index];
+    struct policy_decision *decision = making->decision;
+    room_insert(&making->rooms[r], entry_of(waiting, &making->rooms[r]));
+    decision->started[decision->n_started++] = (struct policy_start){index, r};
+    count_start(making, index);
+}
+
+static void consider(struct making *making, int index)
+{
+    const struct policy_waiting *waiting = &making->input->waiting[index];
+    int r = choose_room(making, waiting);
+    bool first = making->reserved < 0 && waiting->replica < 0;
+    if (r < 0 && first)
+        r = make_room(making, waiting);
+    if (r >= 0)
+        start(making, index, r);
+    else if (first)
+        reserve(making, index);
+}
+
+enum status policy_decide(const struct policy_rules *rules, const struct policy_input *input,
+                          struct policy_decision *decision, struct error *error)
+{
+    struct making making = {.rules = rules, .input = input, .decision = decision, .reserved = -1};
+    *decision = (struct policy_decision){.starts = input->starts};
+    if (!allocate(&making)) {
+        making_release(&making);
+        policy_decision_release(decision);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to decide what runs next");
+    }
+    fill_rooms(&making);
+    int n_behind = 0;
+    for (int index; n_behind <= BYPASS_MOST && (index = take_next(&making)) >= 0;) {
+        consider(&making, index);
+        n_behind += making.reserved >= 0;
+    }
+    making_release(&making);
+    return STATUS_OK;
+}

@@ -1,0 +1,98 @@
+#ifndef MILLRACE_COORDINATOR_REPLICA_H
+#define MILLRACE_COORDINATOR_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coordinator/scheduler/cost.h"
+#include "coordinator/scheduler/sequence.h"
+
+enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
+
+/*
+ *   (none)   → starting [replica_set_get: a supervisor or a Hello names it]
+ *   starting → ready    [scheduler_ready]
+ *   ready    → draining [scheduler_drain_replicas; a Rejected that says UNAVAILABLE]
+ *   draining → drained  [scheduler_drain without a restart, and its process has ended]
+ *   any      → failed   [scheduler_load_failed, scheduler_give_up]     it may still become ready later
+ *   any but failed → starting [the line ended; somebody starts it again]
+ *   starting, failed → (none) [scheduler_forget, scheduler_forget_long_lost: lost, and not ours to start]
+ */
+enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_FAILED, REPLICA_DRAINED };
+
+/* The coordinator's side of the stream to a replica. Called under the scheduler's lock: must not block nor
+ * call the scheduler. A line that is broken drops what it is told; its end comes as scheduler_detach. */
+struct replica_line {
+    void (*submit)(void *line, const struct sequence *sequence);
+    void (*cancel)(void *line, uint64_t ticket);
+    void (*drain)(void *line);
+    void (*hang_up)(void *line, enum status status, const char *text);
+};
+
+/* How far its work has come since its leader started, as it says itself every second (replica.proto, Pulse). */
+struct replica_pulse {
+    uint64_t progress, steps, passes, rows, needed_rows, changed;
+    double matmul_seconds, attention_seconds, head_seconds, communication_seconds, other_seconds;
+};
+
+/* What it takes at a time: that runs together, and that may be there besides, for the next step boundary. */
+struct replica_capacity {
+    int max_sequences, held_sequences;
+    int64_t max_tokens, held_tokens;
+    int run_ahead_steps; /* planned before the one under way has ended */
+};
+
+/* What is known of a replica, attached or not. Guarded by the scheduler's lock. */
+struct replica {
+    struct replica *next;
+    char name[REPLICA_NAME_MAX + 1];
+    enum replica_state state;
+    bool supervised; /* we start it ourselves, and start it again */
+
+    const struct replica_line *operations; /* NULL: not attached */
+    void *line;
+    uint32_t n_ranks;
+    char backend[REPLICA_BACKEND_MAX];
+    struct replica_capacity capacity;
+    struct cost_model cost;
+    uint64_t batch_step;  /* the last one that was reported; 0: none */
+    double heard_at;      /* of its last message; seconds, monotonic */
+    double progressed_at; /* when pulse.progress last moved */
+    bool pulses;          /* one that does not is from before there were pulses */
+    struct replica_pulse pulse;
+
+    struct sequence_list running;
+    uint64_t steps; /* since it attached */
+    uint32_t restarts;
+    bool was_attached;
+    double lost_at; /* when its last line ended; seconds, monotonic */
+    double attached_at;
+    bool was_drained; /* since it attached, so that its end is no failure */
+    bool is_held;     /* its supervisor is not to start it again */
+    bool was_ready;   /* since its supervisor last started it */
+    bool is_stuck;    /* it was silent too long, and its supervisor has not been told yet */
+    char last_error[256];
+};
+
+struct replica_set {
+    struct replica *first;
+};
+
+/* "r0": letters, digits, '.', '_' and '-', at most REPLICA_NAME_MAX. */
+bool replica_name_is_valid(const char *name);
+/* Finds it or makes it (starting). NULL without memory. */
+struct replica *replica_set_get(struct replica_set *set, const char *name);
+/* NULL: never heard of. */
+struct replica *replica_set_find(const struct replica_set *set, const char *name);
+/* Takes it out and frees it; it is not attached. */
+void replica_set_remove(struct replica_set *set, struct replica *replica);
+void replica_set_free(struct replica_set *set);
+
+/* The longest text that a ready replica takes; -1: none is ready. */
+int64_t replica_set_longest(const struct replica_set *set);
+/* Is any in that state? */
+bool replica_set_any(const struct replica_set *set, enum replica_state state);
+
+const char *replica_state_name(enum replica_state state);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * The coordinator's centre: which request runs where.
+ *
+ * What. A request is a row of ids that some replica refines step by step. It is accepted, waits in the queue of its
+ * class, runs on one replica, and ends exactly once. Replicas come and go; the last frame of a request is all its
+ * state, so one whose replica is lost, or that gives way, goes back to its place in the queue and goes on elsewhere or
+ * later from the step it had reached.
+ *
+ *   (refused)                  [scheduler_admit]     no place, no time, no replica: nothing of it is kept
+ *   accepted        → queued   [scheduler_accept]    the client has its Accepted and the starting frame
+ *   queued          → running  [scheduler_dispatch]  as the policy decides (policy.h)
+ *   running         → running  [scheduler_report]    one step further, one frame for the client
+ *   running         → queued   [scheduler_put_back]  its replica is gone or drains; a higher class takes its place
+ *   queued          → queued   [scheduler_report]    the step that was under way when it gave way still counts
+ *   running, queued → finished [scheduler_report]    the last step
+ *   queued, running → cancelled [scheduler_cancel]   the client is gone
+ *   queued, running → failed   [scheduler_fail_request] rejected, no replica is left, too many losses, shut down
+ *
+ * Threads. The server's thread (clients and replicas), those beside it (offload.h) and the main thread (supervision,
+ * signals) call in.
+ * Lock rule: one mutex guards everything here, sequences, replicas and lists included; the callbacks
+ * (client_sink, replica_line, changed) run under it and only queue messages. Nothing is held across a wait.
+ *
+ * Files. scheduler_requests.c: how requests come and end; scheduler_admission.c: who is taken; scheduler_dispatch.c: who
+ * runs where; scheduler_replicas.c: how replicas come, speak and go; scheduler_drain.c: how they are made to leave;
+ * scheduler_liveness.c: which of them live; scheduler_state.h: what they share.
+ *
+ * Numbers. A request's number is never used again. Replicas know it by a ticket, its number until it has left a
+ * replica that lives and may still speak of it, and another one then. So a late report finds its sequence only as
+ * long as it is still true.
+ */
+#include "coordinator/scheduler/scheduler_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+
+struct scheduler *scheduler_create(const struct scheduler_options *options)
+{
+    struct scheduler *scheduler = calloc(1, sizeof *scheduler);
+    if (!scheduler)
+        return NULL;
+    scheduler->options = *options;
+    pthread_mutex_init(&scheduler->mutex, NULL);
+    return scheduler;
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+    if (!scheduler)
+        return;
+    replica_set_free(&scheduler->replicas);
+    pthread_mutex_destroy(&scheduler->mutex);
+    free(scheduler);
+}
+
+void scheduler_note_change(struct scheduler *scheduler)
+{
+    if (scheduler->options.changed)
+        scheduler->options.changed(scheduler->options.context);
+}
+
+void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event event)
+{
+    const struct scheduler_observer *observer = &scheduler->options.observer;
+    if (!observer->event)
+        return;
+    event.now = clock_seconds();
+    if (event.sequence) {
+        event.class = event.sequence->request.class;
+        if (!event.replica)
+            event.replica = event.sequence->replica;
+    }
+    observer->event(observer->context, &event);
+}
+
+void scheduler_refuse_new(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    scheduler->refusing = true;
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+bool scheduler_is_idle(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    bool idle = !scheduler->requests.n;
+    pthread_mutex_unlock(&scheduler->mutex);
+    return idle;
+}
+
+void scheduler_end_all(struct scheduler *scheduler, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct sequence *waiting;
+    while ((waiting = queue_first(&scheduler->queue)))
+        scheduler_fail_request(scheduler, waiting, STATUS_UNAVAILABLE, reason);
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        while (replica->running.first) {
+            replica->operations->cancel(replica->line, replica->running.first->ticket);
+            scheduler_fail_request(scheduler, replica->running.first, STATUS_UNAVAILABLE, reason);
+        }
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t size)
+{
+    enum outlook outlook = OUTLOOK_WAITING;
+    pthread_mutex_lock(&scheduler->mutex);
+    const struct replica *failed = scheduler_last_hope_lost(scheduler);
+    if (replica_set_any(&scheduler->replicas, REPLICA_READY)) {
+        outlook = OUTLOOK_READY;
+    } else if (failed) {
+        outlook = OUTLOOK_HOPELESS;
+        snprintf(reason, size, "%s: %s", failed->name, failed->last_error);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+    return outlook;
+}
+
+/* Why nothing runs, although nobody shuts us down; the replica that came first stands for all. */
+static void say_unready(const struct replica *replica, char *reason, size_t size)
+{
+    if (!replica)
+        snprintf(reason, size, "no replica has attached yet");
+    else
+        snprintf(reason, size, "no replica is ready: %s is %s%s%s", replica->name,
+                 replica_state_name(replica->state), *replica->last_error ? ": " : "", replica->last_error);
+}
+
+bool scheduler_is_ready(struct scheduler *scheduler, char *reason, size_t size)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    bool ready = !scheduler->refusing && replica_set_any(&scheduler->replicas, REPLICA_READY);
+    if (scheduler->refusing)
+        snprintf(reason, size, "shutting down: no new requests");
+    else if (!ready)
+        say_unready(scheduler->replicas.first, reason, size);
+    pthread_mutex_unlock(&scheduler->mutex);
+    return ready;
+}
+
+void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    *totals = scheduler->totals;
+    struct queue_sums queued = queue_sums(&scheduler->queue, CLASS_COUNT - 1);
+    totals->queued = (uint32_t)queued.n;
+    totals->queued_tokens = queued.n_tokens;
+    totals->running = (uint32_t)(scheduler->requests.n - queued.n);
+    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
+        totals->running_tokens += replica->running.n_tokens;
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_each_replica(struct scheduler *scheduler, void (*visit)(void *context, const struct replica *),
+                            void *context)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
+        visit(context, replica);
+    pthread_mutex_unlock(&scheduler->mutex);
+}

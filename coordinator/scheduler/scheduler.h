@@ -1,0 +1,192 @@
+#ifndef MILLRACE_COORDINATOR_SCHEDULER_H
+#define MILLRACE_COORDINATOR_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/status.h"
+#include "coordinator/scheduler/replica.h"
+#include "coordinator/scheduler/sequence.h"
+
+/* Who runs what: accepted requests, their queue, and the replicas (the essay is in scheduler.c). Thread-safe.
+ */
+struct scheduler;
+
+/* ---- what happens, for whoever counts it ---- */
+
+enum scheduler_event_kind {
+    EVENT_ACCEPTED,
+    EVENT_REFUSED,     /* there is no sequence; status and refusal say why */
+    EVENT_STARTED,     /* handed to a replica, for the first time or again */
+    EVENT_FIRST_FRAME, /* the frame of the first step is there; the step's own event follows */
+    EVENT_STEP,
+    EVENT_PREEMPTED, /* its place went to a higher class; it is in the queue */
+    EVENT_MOVED,     /* its replica drains; it is in the queue */
+    EVENT_LOST,      /* its replica is gone; it is in the queue */
+    EVENT_ENDED,     /* status: OK finished, CANCELLED, else failed */
+};
+
+/* Why a request is not taken. */
+enum refusal {
+    REFUSED_QUEUE_REQUESTS,
+    REFUSED_QUEUE_TOKENS,
+    REFUSED_CLIENT, /* one client's own limits */
+    REFUSED_DEADLINE,
+    REFUSED_SHUTDOWN,
+    REFUSED_NO_REPLICA,
+    REFUSED_MEMORY,
+    REFUSAL_COUNT
+};
+
+struct scheduler_event {
+    enum scheduler_event_kind kind;
+    double now; /* monotonic seconds */
+    const struct sequence
+        *sequence; /* NULL: REFUSED. Its times (accepted_at, ...) are set as far as they are known */
+    const struct replica *replica; /* that it runs or ran on; NULL: none */
+    enum request_class class;
+    enum status status;
+    enum refusal refusal;
+    double step_seconds; /* STEP: of the whole batch's step */
+    size_t n_changed;    /* STEP: positions of this sequence */
+    bool again;          /* STARTED: not for the first time */
+};
+
+/* Called under the lock: must not block nor call the scheduler. */
+struct scheduler_observer {
+    void (*event)(void *context, const struct scheduler_event *event); /* NULL: nobody listens */
+    void *context;
+};
+
+enum { SCHEDULER_PATIENCE = 8, SCHEDULER_MEMORY_SECONDS = 600 };
+
+struct scheduler_options {
+    int max_queue;                          /* requests that wait */
+    int64_t max_queue_tokens;               /* their positions; 0: no bound */
+    int64_t client_requests, client_tokens; /* queued and running of one client; 0: no limit */
+    int n_ids;                              /* of the model: every id that a replica reports is below */
+    /* A replica whose pulses stand still or stay away for so long is lost. While it loads, and for one that does
+     * not pulse but has work and says nothing, it is SCHEDULER_PATIENCE times as long. */
+    double silence_seconds;
+    /* Something changed that the process may care about: readiness, or the last request ended. Called under
+     * the lock. May be NULL. */
+    void (*changed)(void *context);
+    void *context;
+    struct scheduler_observer observer;
+};
+
+struct scheduler *scheduler_create(const struct scheduler_options *options);
+/* No request and no line may be left. NULL is allowed. */
+void scheduler_free(struct scheduler *scheduler);
+
+/* ---- clients ---- */
+
+/*
+ * Accepts a request (and takes it over): sink->accepted is called at once, sink->ended exactly once later. Or
+ * refuses it, and calls nothing. UNAVAILABLE: the coordinator drains, or every replica has failed (with the reason of
+ * the last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue is full, or the client has too much here;
+ * DEADLINE_EXCEEDED: it could not be finished in time. With automatic steps it chooses them (scheduler_admission.c).
+ * While no replica is there and none has failed, requests wait: replicas may come at any time.
+ */
+enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
+                             const struct client_sink *sink, void *client, uint64_t *number,
+                             struct error *error);
+
+/* The client is gone. Nothing happens when the request has ended already. */
+void scheduler_cancel(struct scheduler *scheduler, uint64_t number);
+
+/* ---- replicas; `line` is the identity of one stream ---- */
+
+struct replica_hello {
+    const char *name, *backend;
+    uint32_t n_ranks;
+};
+
+/* ALREADY_EXISTS when a replica of that name is attached, INVALID_ARGUMENT for a bad name. */
+enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
+                             const struct replica_line *operations, void *line, struct error *error);
+void scheduler_ready(struct scheduler *scheduler, void *line, const struct replica_capacity *capacity);
+void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason);
+/* An error means that the replica cannot be trusted: hang up. A report of a sequence that has ended or moved
+ * is nothing. */
+enum status scheduler_report(struct scheduler *scheduler, void *line, const struct step_report *report,
+                             struct error *error);
+void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket, enum status status,
+                        const char *reason);
+void scheduler_heard(struct scheduler *scheduler, void *line); /* any message: it lives */
+void scheduler_pulse(struct scheduler *scheduler, void *line, const struct replica_pulse *pulse);
+/* The line is gone: its sequences go back to the front of the queue, with their last frames. `clean`: the
+ * replica said so. */
+void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason);
+
+/* It was told to end by somebody else: as scheduler_drain, but it may be started again. */
+void scheduler_leaving(struct scheduler *scheduler, void *line);
+
+/*
+ * Forgets a replica that somebody else started, if it is lost: it then need not come back for the cluster to be whole. It
+ * happens by itself SCHEDULER_MEMORY_SECONDS after the loss; one that comes later is a new one. false: there is no such.
+ */
+bool scheduler_forget(struct scheduler *scheduler, const char *name);
+
+/*
+ * Drains the replica of that name: nothing new goes there, what it runs moves where there is room, and it ends. A
+ * supervised one stays down unless `restart`, which also releases one that is down. NOT_FOUND, also of
+ * one that is lost and that somebody else started; FAILED_PRECONDITION while it starts. *left: sequences that it still runs; *supervised: we start it.
+ */
+enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool restart, bool *supervised,
+                            uint32_t *left, struct error *error);
+
+/* ---- who starts replicas ---- */
+
+/* Is it to stay down? */
+bool scheduler_is_held(struct scheduler *scheduler, const char *name);
+/* It ended because it was drained, which was no failure: true once. It then counts as drained, or as starting. */
+bool scheduler_take_drained(struct scheduler *scheduler, const char *name);
+
+/* A replica that we start: it counts as starting until it is given up. */
+void scheduler_expect(struct scheduler *scheduler, const char *name);
+/* It died and will be started again. Returns whether it had been ready since it was last started. */
+bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason);
+/* It was hung up on for its silence: true once, to whoever can kill it. */
+bool scheduler_take_stuck(struct scheduler *scheduler, const char *name);
+bool scheduler_is_attached(struct scheduler *scheduler, const char *name);
+/* It keeps dying. When no other is left, those who wait are told so; it may still come back. */
+void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason);
+
+/* ---- the process ---- */
+
+/* Hangs up on replicas that hang, and puts their sequences back at once; forgets those that were lost long ago. Call about once a second: when two seconds or
+ * more pass between two calls, this program was itself stopped, and counts that time for nobody. */
+void scheduler_check_silence(struct scheduler *scheduler);
+
+void scheduler_refuse_new(struct scheduler *scheduler);
+/* No request is left. */
+bool scheduler_is_idle(struct scheduler *scheduler);
+/* Ends every request with UNAVAILABLE. */
+void scheduler_end_all(struct scheduler *scheduler, const char *reason);
+void scheduler_drain_replicas(struct scheduler *scheduler);
+
+enum outlook { OUTLOOK_WAITING, OUTLOOK_READY, OUTLOOK_HOPELESS };
+/* READY: a replica is. HOPELESS: there were replicas and all have failed; `reason` (of `size` bytes) says why
+ * the last did. */
+enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t size);
+
+/* Would a request that came now be taken, and run? false: `reason` (of `size` bytes) says why not. What health and
+ * readiness tell the outside. */
+bool scheduler_is_ready(struct scheduler *scheduler, char *reason, size_t size);
+
+struct scheduler_totals {
+    uint32_t queued, running;
+    int64_t queued_tokens, running_tokens; /* positions */
+    uint64_t accepted, finished, cancelled, failed;
+    uint64_t preempted, moved, lost; /* times that a sequence went back to the queue */
+    /* Of the steps that replicas took while somebody waited: positions, and what they could have been. */
+    uint64_t full_tokens, full_capacity;
+    uint64_t refused[REFUSAL_COUNT];
+};
+void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals);
+/* Visits every replica under the lock. */
+void scheduler_each_replica(struct scheduler *scheduler, void (*visit)(void *context, const struct replica *),
+                            void *context);
+
+#endif

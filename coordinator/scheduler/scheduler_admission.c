@@ -1,0 +1,192 @@
+/*
+ * Who is taken. In this order: is there anybody who could ever run it, does its client have too much here already, is
+ * there a place in the queue, and can it be finished by the deadline of its call.
+ *
+ * The queue's bounds count those that would be started before the newcomer, its own class and higher ones: a flood of
+ * low requests does not keep a high one out. So at most CLASS_COUNT times the bound can wait.
+ *
+ * Deadlines. An estimate is not the truth: a request is refused when even 0.8 of it is longer than the time that is
+ * left, and automatic steps are chosen so that 1.2 of it fits. Before anything was measured nobody is refused for
+ * time, and automatic steps are the model's default, as far as the request's own limits allow. A batch larger than any
+ * that was measured counts as no slower than the largest that was when it comes to refusing, and in proportion when
+ * steps are chosen.
+ */
+#include "coordinator/scheduler/scheduler_state.h"
+
+#include <limits.h>
+#include <math.h>
+
+#include "common/clock.h"
+#include "coordinator/scheduler/estimate.h"
+
+#define REFUSE_PART 0.8
+#define CHOOSE_PART 1.2
+#define LEAST_HINT_SECONDS 0.1
+#define MOST_HINT_SECONDS 60.0
+
+/* With a hint when the same request may be taken. NAN: nothing tells; then a second. */
+static enum status refuse_for_now(struct error *error, double seconds)
+{
+    double hint = isnan(seconds) ? 1 : fmin(fmax(seconds, LEAST_HINT_SECONDS), MOST_HINT_SECONDS);
+    if (error)
+        error->retry_after_ms = (int)ceil(1e3 * hint);
+    return STATUS_RESOURCE_EXHAUSTED;
+}
+
+/* ---- is there anybody ---- */
+
+static enum status check_replicas(const struct scheduler *scheduler, enum refusal *refusal,
+                                  struct error *error)
+{
+    const struct replica *failed = scheduler_last_hope_lost(scheduler);
+    *refusal = REFUSED_SHUTDOWN;
+    if (scheduler->refusing)
+        return error_set(error, STATUS_UNAVAILABLE,
+                         "the coordinator is shutting down; try another, or again later");
+    *refusal = REFUSED_NO_REPLICA;
+    return failed ? scheduler_no_replica_error(failed, error) : STATUS_OK;
+}
+
+/* ---- one client ---- */
+
+/* A caller's own limit, or the default of all; INT64_MAX: none. */
+static int64_t limit_of(int64_t own, int64_t otherwise)
+{
+    int64_t limit = own ? own : otherwise;
+    return limit > 0 ? limit : INT64_MAX;
+}
+
+static enum status check_client(const struct scheduler *scheduler, const struct request *request,
+                                enum refusal *refusal, struct error *error)
+{
+    const struct request_terms *terms = &request->terms;
+    const struct account *account = accounts_find(&scheduler->accounts, terms->caller);
+    int64_t n_requests = account ? account->n_requests : 0, n_tokens = account ? account->n_tokens : 0;
+    int64_t most_requests = limit_of(terms->max_requests, scheduler->options.client_requests);
+    int64_t most_tokens = limit_of(terms->max_tokens, scheduler->options.client_tokens);
+    double hint = scheduler->mean_run_seconds > 0 ? scheduler->mean_run_seconds : (double)NAN;
+    *refusal = REFUSED_CLIENT;
+    if (n_requests >= most_requests) {
+        error_set(
+            error, STATUS_RESOURCE_EXHAUSTED,
+            "client %s has %lld requests here, the most that it may have at a time; wait until one ends",
+            terms->caller, (long long)n_requests);
+        return refuse_for_now(error, hint);
+    }
+    if (request->length > most_tokens)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "length: %d positions; client %s may have %lld at a time", request->length,
+                         terms->caller, (long long)most_tokens);
+    if (n_tokens + request->length > most_tokens) {
+        error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                  "client %s has texts of %lld positions here; %d more would be over its limit of %lld; wait "
+                  "until one ends",
+                  terms->caller, (long long)n_tokens, request->length, (long long)most_tokens);
+        return refuse_for_now(error, hint);
+    }
+    return STATUS_OK;
+}
+
+/* ---- steps and the deadline ---- */
+
+static struct estimate estimate(const struct scheduler *scheduler, const struct request *request,
+                                enum estimate_kind kind)
+{
+    return estimate_request(&scheduler->queue, &scheduler->replicas, &scheduler_rules, request,
+                            request->steps, kind);
+}
+
+static double likely_seconds(const struct scheduler *scheduler, const struct request *request)
+{
+    struct estimate likely = estimate(scheduler, request, ESTIMATE_LIKELY);
+    return estimate_total(&likely);
+}
+
+/* The largest power of two from `least` to `most`; `least` where there is none. */
+static int power_between(int least, int most)
+{
+    int power = 1;
+    while (power <= most / 2)
+        power *= 2;
+    return power >= least ? power : least;
+}
+
+/* Needs request->steps_least; sets request->steps. */
+static void choose_steps(const struct scheduler *scheduler, struct request *request, double seconds_left)
+{
+    int least = request->steps_least, most = request->steps;
+    bool is_measured = !isnan(likely_seconds(scheduler, request));
+    if (!is_measured && isfinite(seconds_left) && request->steps_default < most)
+        most = request->steps_default;
+    request->steps = power_between(least, most);
+    while (is_measured && request->steps > least &&
+           CHOOSE_PART * likely_seconds(scheduler, request) > seconds_left)
+        request->steps = power_between(least, request->steps - 1);
+}
+
+static enum status check_deadline(const struct scheduler *scheduler, struct request *request,
+                                  enum refusal *refusal, struct error *error)
+{
+    double left =
+        request->terms.deadline_at ? request->terms.deadline_at - clock_seconds() : (double)INFINITY;
+    if (request->steps_least)
+        choose_steps(scheduler, request, left);
+    double likely = likely_seconds(scheduler, request);
+    request->estimated_seconds = isfinite(likely) ? likely : 0;
+    struct estimate least = estimate(scheduler, request, ESTIMATE_LEAST);
+    *refusal = REFUSED_DEADLINE;
+    if (!(REFUSE_PART * estimate_total(&least) > left))
+        return STATUS_OK; /* and where nothing is known */
+    return error_set(
+        error, STATUS_DEADLINE_EXCEEDED,
+        "deadline: %.3g s are left, and the request would take about %.3g s (%.3g s of waiting, %.3g s for "
+        "%d steps); allow more time or ask for %s",
+        fmax(left, 0), estimate_total(&least), least.wait_seconds, least.run_seconds, request->steps,
+        request->steps_least ? "fewer steps at least" : "fewer steps, or automatic ones");
+}
+
+/* ---- the queue ---- */
+
+/* Half of the time in which those before it would be gone: the queue is open again long before it is empty, and who
+ * asks does so at different times. */
+static double queue_hint(const struct scheduler *scheduler, struct queue_sums before)
+{
+    return 0.5 * (double)before.work / estimate_rate(&scheduler->replicas, ESTIMATE_LIKELY);
+}
+
+static enum status check_queue(const struct scheduler *scheduler, const struct request *request,
+                               enum refusal *refusal, struct error *error)
+{
+    const struct scheduler_options *options = &scheduler->options;
+    struct queue_sums before = queue_sums(&scheduler->queue, request->class);
+    if (!before.n && estimate_starts_now(&scheduler->replicas, &scheduler_rules, request))
+        return STATUS_OK;
+    *refusal = REFUSED_QUEUE_REQUESTS;
+    if (before.n >= options->max_queue) {
+        error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                  "the queue is full: %d requests wait (--max-queue %d); try again later", before.n,
+                  options->max_queue);
+        return refuse_for_now(error, queue_hint(scheduler, before));
+    }
+    *refusal = REFUSED_QUEUE_TOKENS;
+    if (options->max_queue_tokens && before.n_tokens + request->length > options->max_queue_tokens) {
+        error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                  "the queue is full: texts of %lld positions wait, and %d more would be over "
+                  "--max-queue-tokens %lld; "
+                  "try again later",
+                  (long long)before.n_tokens, request->length, (long long)options->max_queue_tokens);
+        return refuse_for_now(error, queue_hint(scheduler, before));
+    }
+    return STATUS_OK;
+}
+
+enum status scheduler_admit(const struct scheduler *scheduler, struct request *request, enum refusal *refusal,
+                            struct error *error)
+{
+    enum status status = check_replicas(scheduler, refusal, error);
+    if (status == STATUS_OK)
+        status = check_client(scheduler, request, refusal, error);
+    if (status == STATUS_OK)
+        status = check_queue(scheduler, request, refusal, error);
+    return status == STATUS_OK ? check_deadline(scheduler, request, refusal, error) : status;
+}

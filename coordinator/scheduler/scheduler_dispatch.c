@@ -1,0 +1,157 @@
+/*
+ * Which request runs on which replica: the policy decides, this carries it out.
+ *
+ * A sequence that gives way or moves is cancelled where it runs and goes back to the queue as it was after its last
+ * frame. The step that is under way there ends all the same, and as long as the sequence waits its report still
+ * counts; once it has been started again, under another ticket, it is nothing.
+ */
+#include "coordinator/scheduler/scheduler_state.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/ticket.h"
+#include "coordinator/scheduler/picture.h"
+
+/* replicas that one request may lose without a step in between: then it is the cause */
+enum { MAX_LOSSES = 5 };
+
+const struct policy_rules scheduler_rules = {.due_seconds = 30, .due_share = 4};
+
+struct sequence_list *scheduler_list_of(struct scheduler *scheduler, const struct sequence *sequence)
+{
+    return sequence->replica ? &sequence->replica->running
+                             : &scheduler->queue.by_class[sequence->request.class];
+}
+
+static void start_on(struct scheduler *scheduler, struct sequence *sequence, struct replica *replica)
+{
+    queue_remove(&scheduler->queue, sequence);
+    sequence->replica = replica;
+    sequence_list_append(&replica->running, sequence);
+    if (sequence->former_line)
+        sequence->ticket = ticket_next(sequence->ticket);
+    sequence->former_line = NULL;
+    if (replica->running.n == 1)
+        replica->heard_at = clock_seconds(); /* its silence counts from here */
+    replica->operations->submit(replica->line, sequence);
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STARTED,
+                                                       .sequence = sequence,
+                                                       .again = sequence->n_starts > 0});
+    sequence->n_starts++;
+}
+
+/* Off a replica that lives. */
+static void take_away(struct scheduler *scheduler, struct sequence *sequence, enum scheduler_event_kind why)
+{
+    struct replica *replica = sequence->replica;
+    replica->operations->cancel(replica->line, sequence->ticket);
+    scheduler_put_back(scheduler, sequence, why);
+}
+
+static void carry_out(struct scheduler *scheduler, const struct picture *picture,
+                      const struct policy_decision *decision)
+{
+    for (int i = 0; i < decision->n_preempted; i++)
+        take_away(scheduler, picture->running_sequences[decision->preempted[i]], EVENT_PREEMPTED);
+    for (int i = 0; i < decision->n_started; i++) {
+        struct sequence *sequence = picture->waiting_sequences[decision->started[i].waiting];
+        if (sequence->replica)
+            take_away(scheduler, sequence, EVENT_MOVED);
+        start_on(scheduler, sequence, picture->replica_records[decision->started[i].replica]);
+    }
+    scheduler->starts = decision->starts;
+}
+
+/* Returns whether somebody gave way, who may find a place elsewhere. */
+static bool decide(struct scheduler *scheduler)
+{
+    struct picture picture;
+    struct policy_decision decision = {0};
+    struct error error;
+    enum status status =
+        picture_draw(&picture, &scheduler->queue, &scheduler->replicas, scheduler->starts, &error);
+    if (status == STATUS_OK)
+        status = policy_decide(&scheduler_rules, &picture.input, &decision, &error);
+    if (status == STATUS_OK)
+        carry_out(scheduler, &picture, &decision);
+    else
+        log_error("%s", error.text); /* what waits waits until the next event */
+    bool gave_way = decision.n_preempted > 0;
+    policy_decision_release(&decision);
+    picture_release(&picture);
+    return gave_way;
+}
+
+static void fail_too_long(struct scheduler *scheduler, struct sequence *sequence, int64_t longest)
+{
+    struct error error;
+    error_set(&error, STATUS_INVALID_ARGUMENT,
+              "length: %d positions; the replicas run at most %lld at a time", sequence->request.length,
+              (long long)longest);
+    scheduler_fail_request(scheduler, sequence, error.status, error.text);
+}
+
+void scheduler_fail_too_long(struct scheduler *scheduler)
+{
+    int64_t longest = replica_set_longest(&scheduler->replicas); /* -1: none is ready, and nothing is known */
+    for (int class = 0; class < CLASS_COUNT && longest >= 0; class ++) {
+        struct sequence *sequence = scheduler->queue.by_class[class].first, *next;
+        for (; sequence; sequence = next) {
+            next = sequence->next;
+            if (sequence->request.length > longest)
+                fail_too_long(scheduler, sequence, longest);
+        }
+    }
+}
+
+/* A replica drains, and what it runs could run elsewhere. */
+static bool somebody_could_move(const struct scheduler *scheduler)
+{
+    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        if (replica->state == REPLICA_DRAINING && replica->running.n)
+            return true;
+    }
+    return false;
+}
+
+void scheduler_dispatch(struct scheduler *scheduler)
+{
+    if (!replica_set_any(&scheduler->replicas, REPLICA_READY))
+        return;
+    while ((queue_first(&scheduler->queue) || somebody_could_move(scheduler)) && decide(scheduler))
+        ;
+}
+
+static void count_return(struct scheduler_totals *totals, enum scheduler_event_kind why)
+{
+    totals->preempted += why == EVENT_PREEMPTED;
+    totals->moved += why == EVENT_MOVED;
+    totals->lost += why == EVENT_LOST;
+}
+
+void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence, enum scheduler_event_kind why)
+{
+    const struct replica *replica = sequence->replica;
+    sequence_list_remove(&sequence->replica->running, sequence);
+    sequence->former_line = why == EVENT_LOST ? NULL : replica->line;
+    sequence->replica = NULL;
+    queue_insert(&scheduler->queue, sequence);
+    count_return(&scheduler->totals, why);
+    scheduler_tell(scheduler,
+                   (struct scheduler_event){.kind = why, .sequence = sequence, .replica = replica});
+}
+
+void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss)
+{
+    struct sequence *sequence;
+    while ((sequence = replica->running.last)) {
+        scheduler_put_back(scheduler, sequence, is_loss ? EVENT_LOST : EVENT_MOVED);
+        sequence->n_losses += is_loss;
+        if (sequence->n_losses > MAX_LOSSES)
+            scheduler_fail_request(scheduler, sequence, STATUS_INTERNAL,
+                                   "replicas were lost again and again while they ran this request");
+    }
+}

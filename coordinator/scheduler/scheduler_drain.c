@@ -1,0 +1,92 @@
+/* Replicas that leave because somebody wants them to. */
+#include "coordinator/scheduler/scheduler_state.h"
+
+#include <stdio.h>
+
+#include "common/log.h"
+
+static void begin_draining(struct scheduler *scheduler, struct replica *replica)
+{
+    log_info("replica %s drains; it runs %d sequences", replica->name, replica->running.n);
+    replica->state = REPLICA_DRAINING;
+    replica->was_drained = true;
+    replica->operations->drain(replica->line);
+    scheduler_dispatch(scheduler); /* what it runs moves, as far as there is room */
+    scheduler_note_change(scheduler);
+}
+
+void scheduler_leaving(struct scheduler *scheduler, void *line)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    if (replica && replica->state == REPLICA_READY)
+        begin_draining(scheduler, replica);
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+static enum status check_state(const struct replica *replica, const char *name, bool restart,
+                               struct error *error)
+{
+    if (!replica)
+        return error_set(error, STATUS_NOT_FOUND, "replica: there is no \"%.80s\"; see millrace status",
+                         name);
+    if (scheduler_is_lost_outsider(replica))
+        return error_set(error, STATUS_NOT_FOUND,
+                         "replica: %s is lost, and was not started here: whoever started it has to start it "
+                         "again%s%s",
+                         replica->name, *replica->last_error ? "; its last error: " : "",
+                         replica->last_error);
+    bool is_down = replica->state == REPLICA_DRAINED || replica->is_held || /* or about to be */
+                   (replica->state == REPLICA_FAILED && replica->supervised);
+    if (replica->state == REPLICA_READY || replica->state == REPLICA_DRAINING || (restart && is_down))
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED_PRECONDITION, "replica: %s is %s, not ready%s%s", replica->name,
+                     replica_state_name(replica->state), *replica->last_error ? ": " : "",
+                     replica->last_error);
+}
+
+enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool restart, bool *supervised,
+                            uint32_t *left, struct error *error)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    enum status status = check_state(replica, name, restart, error);
+    if (status == STATUS_OK) {
+        replica->is_held = !restart && replica->supervised;
+        if (replica->state == REPLICA_DRAINED)
+            replica->state = REPLICA_STARTING;
+        if (replica->state == REPLICA_READY)
+            begin_draining(scheduler, replica);
+        *supervised = replica->supervised;
+        *left = (uint32_t)replica->running.n;
+        scheduler_note_change(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+    return status;
+}
+
+bool scheduler_is_held(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    const struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_held = replica && replica->is_held;
+    pthread_mutex_unlock(&scheduler->mutex);
+    return is_held;
+}
+
+bool scheduler_take_drained(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool was_drained = replica && replica->was_drained;
+    if (was_drained) {
+        replica->was_drained = false;
+        replica->state = replica->is_held ? REPLICA_DRAINED : REPLICA_STARTING;
+        if (replica->is_held)
+            snprintf(replica->last_error, sizeof replica->last_error, "it was drained");
+        scheduler_fail_without_hope(scheduler);
+        scheduler_note_change(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+    return was_drained;
+}

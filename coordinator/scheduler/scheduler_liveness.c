@@ -1,0 +1,106 @@
+/* Which replicas live: what they say of their progress, and how long they may say nothing. */
+#include "coordinator/scheduler/scheduler_state.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#define PULSE_SECONDS 1.0   /* between two pulses: how exactly we know when something moved */
+#define ABSENCE_SECONDS 2.0 /* between two checks: then this program was stopped */
+
+void scheduler_heard(struct scheduler *scheduler, void *line)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    if (replica)
+        replica->heard_at = clock_seconds();
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_pulse(struct scheduler *scheduler, void *line, const struct replica_pulse *pulse)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    if (replica) {
+        if (!replica->pulses || pulse->progress != replica->pulse.progress)
+            replica->progressed_at = clock_seconds();
+        replica->pulses = true;
+        replica->pulse = *pulse;
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+bool scheduler_take_stuck(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_stuck = replica && replica->is_stuck;
+    if (is_stuck)
+        replica->is_stuck = false;
+    pthread_mutex_unlock(&scheduler->mutex);
+    return is_stuck;
+}
+
+bool scheduler_is_attached(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    const struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_attached = replica && replica->operations;
+    pthread_mutex_unlock(&scheduler->mutex);
+    return is_attached;
+}
+
+double scheduler_silent_until(const struct replica *replica, double silence_seconds)
+{
+    if (!replica->pulses)
+        return replica->running.n ? replica->heard_at + SCHEDULER_PATIENCE * silence_seconds : INFINITY;
+    bool loads =
+        replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED; /* failed: once more */
+    if (loads)
+        return replica->progressed_at + PULSE_SECONDS + SCHEDULER_PATIENCE * silence_seconds;
+    return replica->progressed_at + PULSE_SECONDS + silence_seconds;
+}
+
+/* The line is hung up on, but its end is not waited for: the network may swallow everything. */
+static void give_up_hung(struct scheduler *scheduler, struct replica *replica, double now)
+{
+    char reason[128];
+    snprintf(reason, sizeof reason, "it hangs: nothing moved there for %.1f s",
+             now - (replica->pulses ? replica->progressed_at : replica->heard_at));
+    log_error("replica %s: %s: hanging up", replica->name, reason);
+    replica->operations->hang_up(replica->line, STATUS_DEADLINE_EXCEEDED, reason);
+    replica->is_stuck = replica->supervised;
+    scheduler_lose_line(scheduler, replica, false, reason);
+}
+
+/* Whoever stops this program (a debugger, a paused container) has not stopped the replicas: what they said
+ * meanwhile, and that they are back, is still to be read. */
+static void excuse_absence(struct scheduler *scheduler, double now)
+{
+    double absent = scheduler->checked_at ? now - scheduler->checked_at : 0;
+    scheduler->checked_at = now;
+    if (absent < ABSENCE_SECONDS)
+        return;
+    log_warning("this program did not run for %.0f s; no replica is blamed for them", absent);
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        replica->heard_at += absent;
+        replica->progressed_at += absent;
+        replica->lost_at += absent;
+    }
+}
+
+void scheduler_check_silence(struct scheduler *scheduler)
+{
+    double now = clock_seconds();
+    pthread_mutex_lock(&scheduler->mutex);
+    excuse_absence(scheduler, now);
+    for (struct replica *replica = scheduler->replicas.first, *next; replica; replica = next) {
+        next = replica->next;
+        if (replica->operations && now >= scheduler_silent_until(replica, scheduler->options.silence_seconds))
+            give_up_hung(scheduler, replica, now);
+    }
+    scheduler_forget_long_lost(scheduler, now);
+    pthread_mutex_unlock(&scheduler->mutex);
+}

@@ -1,0 +1,383 @@
+/* How replicas come, speak and go. */
+#include "coordinator/scheduler/scheduler_state.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "coordinator/scheduler/picture.h"
+
+enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
+
+struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, const void *line)
+{
+    struct replica *replica = scheduler->replicas.first;
+    while (replica && replica->line != line)
+        replica = replica->next;
+    return replica;
+}
+
+/* The sequence that a replica speaks of, if it runs there. */
+static struct sequence *running_on(const struct scheduler *scheduler, const struct replica *replica,
+                                   uint64_t ticket)
+{
+    struct sequence *sequence = request_table_find_ticket(&scheduler->requests, ticket);
+    return sequence && sequence->replica == replica ? sequence : NULL;
+}
+
+/* The same, or if it ran there, waits now, and has not gone on: its step under way was not for nothing. */
+static struct sequence *reported_by(const struct scheduler *scheduler, const struct replica *replica,
+                                    uint64_t ticket)
+{
+    struct sequence *sequence = request_table_find_ticket(&scheduler->requests, ticket);
+    bool ran_there = sequence && !sequence->replica && sequence->former_line == replica->line;
+    return sequence && (sequence->replica == replica || ran_there) ? sequence : NULL;
+}
+
+static void set_error(struct replica *replica, const char *reason)
+{
+    snprintf(replica->last_error, sizeof replica->last_error, "%s", reason);
+}
+
+static void set_failed(struct scheduler *scheduler, struct replica *replica, const char *reason)
+{
+    replica->state = REPLICA_FAILED;
+    set_error(replica, reason);
+    log_error("replica %s failed: %s", replica->name, reason);
+    scheduler_put_back_all(scheduler, replica, true);
+    scheduler_dispatch(scheduler);
+    scheduler_fail_without_hope(scheduler);
+    scheduler_note_change(scheduler);
+}
+
+static void forget(struct scheduler *scheduler, struct replica *replica)
+{
+    replica_set_remove(&scheduler->replicas, replica);
+    scheduler->n_replicas--;
+}
+
+bool scheduler_is_lost_outsider(const struct replica *replica)
+{
+    return !replica->operations && !replica->supervised;
+}
+
+/* An outsider that was lost is expected back, but where names are made up anew (pods), most never come. */
+static void make_room(struct scheduler *scheduler)
+{
+    struct replica *replica = scheduler->replicas.first;
+    while (replica && !scheduler_is_lost_outsider(replica))
+        replica = replica->next;
+    if (replica)
+        forget(scheduler, replica);
+}
+
+static enum status check_hello(struct scheduler *scheduler, const struct replica_hello *hello,
+                               struct error *error)
+{
+    if (!replica_name_is_valid(hello->name))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "hello.replica: \"%.80s\" is no name: 1 to %d letters, digits, '.', '_' or '-'",
+                         hello->name, REPLICA_NAME_MAX);
+    const struct replica *known = replica_set_find(&scheduler->replicas, hello->name);
+    if (known && known->operations)
+        return error_set(error, STATUS_ALREADY_EXISTS, "hello.replica: a replica \"%s\" is attached already",
+                         hello->name);
+    if (!known && scheduler->n_replicas >= MAX_REPLICAS)
+        make_room(scheduler);
+    if (!known && scheduler->n_replicas >= MAX_REPLICAS)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d replicas are known; no more fit",
+                         scheduler->n_replicas);
+    return STATUS_OK;
+}
+
+/* The replica of that name, new or known. NULL without memory. */
+static struct replica *get_replica(struct scheduler *scheduler, const char *name)
+{
+    bool known = replica_set_find(&scheduler->replicas, name);
+    struct replica *replica = replica_set_get(&scheduler->replicas, name);
+    scheduler->n_replicas += replica && !known;
+    return replica;
+}
+
+static void connect_line(struct replica *replica, const struct replica_hello *hello,
+                         const struct replica_line *operations, void *line)
+{
+    replica->operations = operations;
+    replica->line = line;
+    replica->n_ranks = hello->n_ranks;
+    snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
+    replica->steps = 0;
+    replica->cost = (struct cost_model){0}; /* it may be another machine */
+    replica->batch_step = 0;
+    replica->heard_at = replica->progressed_at = clock_seconds();
+    replica->pulses = false;
+    replica->pulse = (struct replica_pulse){0};
+    replica->restarts += replica->was_attached;
+    replica->attached_at = clock_seconds();
+    replica->was_drained = false;
+    replica->was_attached = true;
+}
+
+enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
+                             const struct replica_line *operations, void *line, struct error *error)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    enum status status = check_hello(scheduler, hello, error);
+    struct replica *replica = status == STATUS_OK ? get_replica(scheduler, hello->name) : NULL;
+    if (replica)
+        connect_line(replica, hello, operations, line);
+    else if (status == STATUS_OK)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for another replica");
+    pthread_mutex_unlock(&scheduler->mutex);
+    return status;
+}
+
+void scheduler_ready(struct scheduler *scheduler, void *line, const struct replica_capacity *capacity)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    if (replica && replica->state != REPLICA_DRAINING) { /* else it says so on its way out */
+        replica->state = REPLICA_READY;
+        replica->was_ready = true;
+        replica->capacity = *capacity;
+        log_info("replica %s is ready: %s, %u ranks, %d sequences, %lld tokens at a time", replica->name,
+                 replica->backend, replica->n_ranks, capacity->max_sequences,
+                 (long long)capacity->max_tokens);
+        scheduler_fail_too_long(scheduler);
+        scheduler_dispatch(scheduler);
+        scheduler_note_change(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    if (replica)
+        set_failed(scheduler, replica, reason);
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+static void finish_request(struct scheduler *scheduler, struct sequence *sequence,
+                           const struct replica *replica)
+{
+    struct ending ending = {.status = STATUS_OK, .replica = replica->name, .n_ranks = replica->n_ranks};
+    scheduler_end_request(scheduler, sequence, &ending);
+}
+
+static void note_times(const struct scheduler *scheduler, struct sequence *sequence,
+                       const struct step_report *report)
+{
+    double now = clock_seconds();
+    if (!sequence->began_at)
+        sequence->began_at = fmax(sequence->accepted_at, now - report->step_ms * 1e-3);
+    if (sequence->first_frame_at)
+        return;
+    sequence->first_frame_at = now;
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_FIRST_FRAME, .sequence = sequence});
+}
+
+/* Once for each step of the replica: how long it took, and how full it was while somebody waited. */
+static void note_step(struct scheduler *scheduler, struct replica *replica, const struct step_report *report)
+{
+    bool is_new = report->batch_step != replica->batch_step;
+    if (!report->batch_step || !is_new || report->batch_tokens > replica->capacity.max_tokens)
+        return;
+    replica->batch_step = report->batch_step;
+    cost_model_add(&replica->cost, (double)report->batch_tokens, report->step_ms * 1e-3);
+    if (!queue_first(&scheduler->queue) || replica->state != REPLICA_READY)
+        return;
+    scheduler->totals.full_tokens += (uint64_t)report->batch_tokens;
+    scheduler->totals.full_capacity += (uint64_t)replica->capacity.max_tokens;
+}
+
+static enum status advance(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
+                           const struct step_report *report, struct error *error)
+{
+    enum status status = sequence_advance(sequence, report, scheduler->options.n_ids, error);
+    if (status != STATUS_OK)
+        return status;
+    replica->steps++;
+    scheduler_list_of(scheduler, sequence)->work -= sequence->request.length;
+    bool ends_soon = sequence_steps_left(sequence) <= picture_ahead_steps(replica);
+    note_step(scheduler, replica, report);
+    note_times(scheduler, sequence, report);
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STEP,
+                                                       .sequence = sequence,
+                                                       .replica = replica,
+                                                       .step_seconds = report->step_ms * 1e-3,
+                                                       .n_changed = report->n_changed});
+    sequence->sink->frame(sequence->client, sequence, report->positions, report->ids, report->n_changed);
+    if (report->done)
+        finish_request(scheduler, sequence, replica);
+    if (report->done || ends_soon)
+        scheduler_dispatch(scheduler);
+    return STATUS_OK;
+}
+
+enum status scheduler_report(struct scheduler *scheduler, void *line, const struct step_report *report,
+                             struct error *error)
+{
+    enum status status = STATUS_OK;
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct sequence *sequence = replica ? reported_by(scheduler, replica, report->ticket) : NULL;
+    if (sequence)
+        status = advance(scheduler, replica, sequence, report, error);
+    pthread_mutex_unlock(&scheduler->mutex);
+    return status;
+}
+
+/* A replica may say anything; only a client cancels. */
+static bool is_failure(enum status status)
+{
+    return status > STATUS_CANCELLED && status <= STATUS_UNAUTHENTICATED;
+}
+
+/* A replica that refuses because it is leaving gets no more; its answer is no fault of the request. */
+static void reject(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
+                   enum status status, const char *reason)
+{
+    if (status != STATUS_UNAVAILABLE) {
+        scheduler_fail_request(scheduler, sequence, status, reason);
+        return;
+    }
+    replica->state = REPLICA_DRAINING;
+    scheduler_put_back(scheduler, sequence, EVENT_MOVED);
+    scheduler_note_change(scheduler);
+}
+
+void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket, enum status status,
+                        const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct sequence *sequence = replica ? running_on(scheduler, replica, ticket) : NULL;
+    if (sequence) {
+        reject(scheduler, replica, sequence, is_failure(status) ? status : STATUS_INTERNAL, reason);
+        scheduler_dispatch(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+/* An outsider that said goodbye is forgotten; one that was lost is expected back for a while, one that we start ourselves
+ * always. */
+static void forget_or_expect(struct scheduler *scheduler, struct replica *replica, bool clean,
+                             const char *reason)
+{
+    if (clean && !replica->supervised && replica->state != REPLICA_FAILED) {
+        forget(scheduler, replica);
+        return;
+    }
+    replica->lost_at = clock_seconds();
+    if (replica->state == REPLICA_FAILED)
+        return;
+    replica->state = REPLICA_STARTING;
+    if (!clean)
+        set_error(replica, reason);
+}
+
+void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean, const char *reason)
+{
+    log_info("replica %s is gone%s%s; %d of its sequences go back to the queue", replica->name,
+             clean ? "" : ": ", clean ? "" : reason, replica->running.n);
+    replica->operations = NULL;
+    replica->line = NULL;
+    scheduler_put_back_all(scheduler, replica, !clean);
+    forget_or_expect(scheduler, replica, clean, reason);
+    scheduler_dispatch(scheduler);
+    scheduler_fail_without_hope(scheduler);
+    scheduler_note_change(scheduler);
+}
+
+void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    if (replica)
+        scheduler_lose_line(scheduler, replica, clean, reason);
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+/* ---- those that do not come back ---- */
+
+/* Who waited for it alone is told that nobody is left. */
+static void forget_lost(struct scheduler *scheduler, struct replica *replica, const char *why)
+{
+    log_info("replica %s is forgotten: %s", replica->name, why);
+    forget(scheduler, replica);
+    scheduler_fail_without_hope(scheduler);
+    scheduler_note_change(scheduler);
+}
+
+bool scheduler_forget(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_lost = replica && scheduler_is_lost_outsider(replica);
+    if (is_lost)
+        forget_lost(scheduler, replica, "it was lost, and is drained");
+    pthread_mutex_unlock(&scheduler->mutex);
+    return is_lost;
+}
+
+void scheduler_forget_long_lost(struct scheduler *scheduler, double now)
+{
+    for (struct replica *replica = scheduler->replicas.first, *next; replica; replica = next) {
+        next = replica->next;
+        if (scheduler_is_lost_outsider(replica) && now - replica->lost_at >= SCHEDULER_MEMORY_SECONDS)
+            forget_lost(scheduler, replica, "it was lost long ago");
+    }
+}
+
+/* ---- who starts replicas ---- */
+
+void scheduler_expect(struct scheduler *scheduler, const char *name)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = get_replica(scheduler, name);
+    if (replica)
+        replica->supervised = true;
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason)
+{
+    bool was_ready = false;
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    if (replica) {
+        was_ready = replica->was_ready;
+        replica->was_ready = false;
+        if (replica->state != REPLICA_FAILED) /* whose own reason says more */
+            set_error(replica, reason);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+    return was_ready;
+}
+
+void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    if (replica && replica->state != REPLICA_FAILED)
+        set_failed(scheduler, replica, reason);
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+/* ---- their supervision ---- */
+
+void scheduler_drain_replicas(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        if (!replica->operations)
+            continue;
+        replica->state = REPLICA_DRAINING;
+        replica->operations->drain(replica->line);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}

@@ -1,0 +1,148 @@
+/* How requests come and end. */
+#include "coordinator/scheduler/scheduler_state.h"
+
+#include <math.h>
+
+#include "common/clock.h"
+
+static void count_ending(struct scheduler *scheduler, const struct sequence *sequence, enum status status)
+{
+    if (status == STATUS_CANCELLED) {
+        scheduler->totals.cancelled++;
+    } else if (status != STATUS_OK) {
+        scheduler->totals.failed++;
+    } else {
+        double seconds = clock_seconds() - sequence->began_at, mean = scheduler->mean_run_seconds;
+        scheduler->totals.finished++;
+        scheduler->mean_run_seconds = mean > 0 ? 0.9 * mean + 0.1 * seconds : seconds;
+    }
+}
+
+/* The only way in which a request ends. */
+void scheduler_end_request(struct scheduler *scheduler, struct sequence *sequence,
+                           const struct ending *ending)
+{
+    sequence_list_remove(scheduler_list_of(scheduler, sequence), sequence);
+    request_table_remove(&scheduler->requests, sequence);
+    accounts_release(&scheduler->accounts, sequence->account, sequence->request.length);
+    count_ending(scheduler, sequence, ending->status);
+    scheduler_tell(scheduler, (struct scheduler_event){
+                                  .kind = EVENT_ENDED, .sequence = sequence, .status = ending->status});
+    sequence->sink->ended(sequence->client, sequence, ending);
+    sequence_free(sequence);
+    if (!scheduler->requests.n)
+        scheduler_note_change(scheduler);
+}
+
+void scheduler_fail_request(struct scheduler *scheduler, struct sequence *sequence, enum status status,
+                            const char *reason)
+{
+    struct ending ending = {.status = status, .text = reason};
+    scheduler_end_request(scheduler, sequence, &ending);
+}
+
+/* All have failed, and there were some. */
+const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler)
+{
+    const struct replica *last = NULL;
+    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        if (replica->state != REPLICA_FAILED && replica->state != REPLICA_DRAINED)
+            return NULL;
+        last = replica;
+    }
+    return last;
+}
+
+enum status scheduler_no_replica_error(const struct replica *failed, struct error *error)
+{
+    return error_set(error, STATUS_UNAVAILABLE, "no replica can run the model: %s: %s", failed->name,
+                     failed->last_error);
+}
+
+/* Those who wait are told when there is nobody left to wait for. */
+void scheduler_fail_without_hope(struct scheduler *scheduler)
+{
+    const struct replica *failed = scheduler_last_hope_lost(scheduler);
+    struct error error;
+    if (!failed)
+        return;
+    scheduler_no_replica_error(failed, &error);
+    struct sequence *waiting;
+    while ((waiting = queue_first(&scheduler->queue)))
+        scheduler_fail_request(scheduler, waiting, error.status, error.text);
+}
+
+static void refuse(struct scheduler *scheduler, const struct request *request, enum refusal refusal,
+                   enum status status)
+{
+    scheduler->totals.refused[refusal]++;
+    scheduler_tell(scheduler,
+                   (struct scheduler_event){
+                       .kind = EVENT_REFUSED, .class = request->class, .refusal = refusal, .status = status});
+}
+
+static void enter_queue(struct scheduler *scheduler, struct sequence *sequence)
+{
+    sequence->accepted_at = clock_seconds();
+    scheduler->totals.accepted++;
+    queue_insert(&scheduler->queue, sequence);
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_ACCEPTED, .sequence = sequence});
+    sequence->sink->accepted(sequence->client, sequence);
+    int64_t longest = replica_set_longest(&scheduler->replicas);
+    if (longest >= 0 && sequence->request.length > longest)
+        scheduler_fail_too_long(scheduler);
+    else
+        scheduler_dispatch(scheduler);
+}
+
+/* NULL without memory; the request is then still the caller's. */
+static struct sequence *make_sequence(struct scheduler *scheduler, struct request *request,
+                                      const struct client_sink *sink, void *client)
+{
+    struct account *account = accounts_charge(&scheduler->accounts, request->terms.caller, request->length);
+    struct sequence *sequence = account ? request_table_add(&scheduler->requests, request) : NULL;
+    if (!sequence) {
+        accounts_release(&scheduler->accounts, account, request->length);
+        return NULL;
+    }
+    sequence->account = account;
+    sequence->sink = sink;
+    sequence->client = client;
+    return sequence;
+}
+
+enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
+                             const struct client_sink *sink, void *client, uint64_t *number,
+                             struct error *error)
+{
+    enum refusal refusal;
+    pthread_mutex_lock(&scheduler->mutex);
+    enum status status = scheduler_admit(scheduler, request, &refusal, error);
+    struct sequence *sequence = status == STATUS_OK ? make_sequence(scheduler, request, sink, client) : NULL;
+    if (status == STATUS_OK && !sequence) {
+        refusal = REFUSED_MEMORY;
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+    }
+    if (sequence) {
+        *number = sequence->number;
+        enter_queue(scheduler, sequence);
+    } else {
+        refuse(scheduler, request, refusal, status);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+    return status;
+}
+
+void scheduler_cancel(struct scheduler *scheduler, uint64_t number)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    struct sequence *sequence = request_table_find(&scheduler->requests, number);
+    if (sequence) {
+        struct replica *replica = sequence->replica;
+        if (replica)
+            replica->operations->cancel(replica->line, sequence->ticket);
+        scheduler_fail_request(scheduler, sequence, STATUS_CANCELLED, "the client is gone");
+        scheduler_dispatch(scheduler);
+    }
+    pthread_mutex_unlock(&scheduler->mutex);
+}

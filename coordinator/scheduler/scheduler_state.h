@@ -1,0 +1,92 @@
+#ifndef MILLRACE_COORDINATOR_SCHEDULER_STATE_H
+#define MILLRACE_COORDINATOR_SCHEDULER_STATE_H
+
+#include <pthread.h>
+
+#include "coordinator/scheduler/accounts.h"
+#include "coordinator/scheduler/policy.h"
+#include "coordinator/scheduler/queue.h"
+#include "coordinator/scheduler/request_table.h"
+#include "coordinator/scheduler/scheduler.h"
+
+/*
+ * Internal to scheduler*.c: what is behind the mutex, and what the files do for each other. Every function here
+ * is called with the lock held.
+ */
+
+struct scheduler {
+    struct scheduler_options options;
+    pthread_mutex_t mutex;
+    struct request_table requests;
+    struct queue queue;
+    struct accounts accounts;
+    int starts; /* of the policy */
+    struct replica_set replicas;
+    int n_replicas;
+    bool refusing;
+    double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
+    struct scheduler_totals totals; /* those that only grow */
+    double checked_at;              /* silence, last; 0: never */
+};
+
+/* Tells the process that readiness may have changed, or that no request is left. */
+void scheduler_note_change(struct scheduler *scheduler);
+/* Tells the observer; `now` and `class` are filled in, and `replica` where the sequence has one. */
+void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event event);
+
+/* ---- scheduler_requests.c: how requests come and end ---- */
+
+/* The only way in which a request ends: out of its list and the table, its client told, freed. */
+void scheduler_end_request(struct scheduler *scheduler, struct sequence *sequence,
+                           const struct ending *ending);
+void scheduler_fail_request(struct scheduler *scheduler, struct sequence *sequence, enum status status,
+                            const char *reason);
+/* NULL: somebody may still run something. Else all have failed, and there were some: the last of them. */
+const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler);
+/* Those who wait are told when there is nobody left to wait for. */
+void scheduler_fail_without_hope(struct scheduler *scheduler);
+
+enum status scheduler_no_replica_error(const struct replica *failed, struct error *error);
+
+/* ---- scheduler_admission.c: who is taken ---- */
+
+/* Whether it may enter; chooses automatic steps, and sets request->estimated_seconds. `refusal` is set with a status. */
+enum status scheduler_admit(const struct scheduler *scheduler, struct request *request, enum refusal *refusal,
+                            struct error *error);
+
+/* ---- scheduler_dispatch.c: who runs where ---- */
+
+/* While due ones of lower classes are passed over, every fourth start is theirs. */
+extern const struct policy_rules scheduler_rules;
+
+/* Hands out what waits, as far as there is room. */
+void scheduler_dispatch(struct scheduler *scheduler);
+/* Ends those that wait and are longer than anything a replica runs. */
+void scheduler_fail_too_long(struct scheduler *scheduler);
+/* The list that it is in. */
+struct sequence_list *scheduler_list_of(struct scheduler *scheduler, const struct sequence *sequence);
+/* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
+void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence,
+                        enum scheduler_event_kind why);
+/* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason. */
+void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss);
+
+/* ---- scheduler_replicas.c: how replicas come, speak and go ---- */
+
+/* NULL: the line is no replica's any more. */
+struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, const void *line);
+/* Its line is gone, or is no use any more: its sequences go back to the queue. An outsider that left cleanly is
+ * forgotten, and freed. */
+void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean,
+                         const char *reason);
+/* Somebody else starts it, and its line is gone. */
+bool scheduler_is_lost_outsider(const struct replica *replica);
+/* Those whose loss is SCHEDULER_MEMORY_SECONDS ago at `now`, monotonic seconds. */
+void scheduler_forget_long_lost(struct scheduler *scheduler, double now);
+
+/* ---- scheduler_liveness.c: which of them live ---- */
+
+/* When a replica, as it is, is lost by its silence; monotonic seconds, INFINITY: never. */
+double scheduler_silent_until(const struct replica *replica, double silence_seconds);
+
+#endif

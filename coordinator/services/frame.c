@@ -1,0 +1,83 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "coordinator/services/events.h"
+#include "common/clock.h"
+#include "coordinator/scheduler/scheduler.h"
+
+static void send_event(struct rpc_call *call, Millrace__V1__GenerateEvent__KindCase kind, void *event)
+{
+    Millrace__V1__GenerateEvent message = MILLRACE__V1__GENERATE_EVENT__INIT;
+    message.kind_case = kind;
+    message.accepted = event; /* a union of pointers */
+    rpc_send(call, &message.base);
+}
+
+static Millrace__V1__Priority priority_of(enum request_class class)
+{
+    static const Millrace__V1__Priority priorities[] = {[CLASS_HIGH] = MILLRACE__V1__PRIORITY__HIGH,
+                                                        [CLASS_NORMAL] = MILLRACE__V1__PRIORITY__NORMAL,
+                                                        [CLASS_LOW] = MILLRACE__V1__PRIORITY__LOW};
+    return priorities[class];
+}
+
+void event_send_accepted(struct rpc_call *call, const struct served_model *model,
+                         const struct sequence *sequence)
+{
+    char request_id[32];
+    snprintf(request_id, sizeof request_id, "%llu", (unsigned long long)sequence->number);
+    Millrace__V1__Accepted accepted = MILLRACE__V1__ACCEPTED__INIT;
+    accepted.request_id = request_id;
+    accepted.model = (char *)model->config.name;
+    accepted.seed = sequence->request.seed;
+    accepted.length = (uint32_t)sequence->request.length;
+    accepted.steps = (uint32_t)sequence->request.steps;
+    accepted.pinned = (uint32_t)sequence->request.n_pinned;
+    accepted.temperature = sequence->request.temperature;
+    accepted.editable = (ProtobufCBinaryData){(size_t)sequence->request.length, sequence->request.editable};
+    accepted.solver = (Millrace__V1__Solver)sequence->request.solver;
+    accepted.estimated_seconds = sequence->request.estimated_seconds;
+    accepted.priority = priority_of(sequence->request.class);
+    send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_ACCEPTED, &accepted);
+}
+
+void event_send_frame(struct rpc_call *call, const struct served_model *model,
+                      const struct sequence *sequence, const uint32_t *positions, const uint32_t *ids,
+                      size_t n)
+{
+    ProtobufCBinaryData *pieces = calloc(n + 1, sizeof *pieces);
+    if (!pieces) {
+        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for a frame");
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct token_piece piece = tokenizer_piece(model->tokenizer, (int32_t)ids[i]);
+        pieces[i] = (ProtobufCBinaryData){piece.size_bytes, (uint8_t *)piece.bytes};
+    }
+    Millrace__V1__Frame frame = MILLRACE__V1__FRAME__INIT;
+    frame.step = sequence->step;
+    frame.steps = (uint32_t)sequence->request.steps;
+    frame.n_positions = frame.n_ids = frame.n_pieces = n;
+    frame.positions = (uint32_t *)positions;
+    frame.ids = (uint32_t *)ids;
+    frame.pieces = pieces;
+    frame.elapsed_ms = 1e3 * (clock_seconds() - sequence->accepted_at);
+    frame.final = sequence->step == (uint32_t)sequence->request.steps;
+    send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_FRAME, &frame);
+    free(pieces);
+}
+
+void event_send_first_frame(struct rpc_call *call, const struct served_model *model,
+                            const struct sequence *sequence)
+{
+    size_t n = (size_t)sequence->request.length;
+    uint32_t *positions = malloc(n * sizeof *positions);
+    if (!positions) {
+        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for a frame");
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        positions[i] = (uint32_t)i;
+    event_send_frame(call, model, sequence, positions, (const uint32_t *)sequence->request.ids, n);
+    free(positions);
+}

@@ -1,0 +1,173 @@
+/* Millrace.Generate: a call becomes a request of the scheduler, and the scheduler's sink becomes events of
+ * the call. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "coordinator/services/events.h"
+#include "coordinator/services/services.h"
+
+/* One accepted call: what the sink needs. Lives until `ended`. */
+struct client {
+    struct rpc_call *call; /* referenced */
+    const struct served_model *model;
+};
+
+static void client_free(struct client *client)
+{
+    rpc_call_unref(client->call);
+    free(client);
+}
+
+static void sink_accepted(void *context, const struct sequence *sequence)
+{
+    struct client *client = context;
+    event_send_accepted(client->call, client->model, sequence);
+    event_send_first_frame(client->call, client->model, sequence);
+}
+
+static void sink_frame(void *context, const struct sequence *sequence, const uint32_t *positions,
+                       const uint32_t *ids, size_t n)
+{
+    struct client *client = context;
+    event_send_frame(client->call, client->model, sequence, positions, ids, n);
+}
+
+static void sink_ended(void *context, const struct sequence *sequence, const struct ending *ending)
+{
+    struct client *client = context;
+    if (ending->status == STATUS_OK)
+        event_send_finished(client->call, client->model, sequence, ending);
+    else
+        rpc_finish(client->call, ending->status, ending->text);
+    request_log_ended(client->call, sequence, ending);
+    client_free(client);
+}
+
+static const struct client_sink sink = {sink_accepted, sink_frame, sink_ended};
+
+/*
+ * What the call remembers of its request, shared with whoever still reads the message (offload.h):
+ *
+ *   0 → number [it is accepted] → ENDED [the call closes: cancels it]
+ *   0 → ENDED  [the call closes] and who then has it accepted cancels it
+ */
+struct ticket {
+    atomic_uint_fast64_t number;
+    atomic_int n_references;
+    struct trace trace;
+};
+
+#define ENDED UINT64_MAX
+
+static void ticket_unref(struct ticket *ticket)
+{
+    if (ticket && atomic_fetch_sub(&ticket->n_references, 1) == 1)
+        free(ticket);
+}
+
+static enum status accept_request(struct rpc_call *call, struct ticket *ticket,
+                                  struct coordinator *coordinator, struct request *request,
+                                  struct error *error)
+{
+    uint64_t number = 0;
+    uint_fast64_t none = 0;
+    struct client *client = calloc(1, sizeof *client);
+    if (!client)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+    *client = (struct client){rpc_call_ref(call), coordinator->model};
+    enum status status = scheduler_accept(coordinator->scheduler, request, &sink, client, &number, error);
+    if (status != STATUS_OK)
+        client_free(client);
+    else if (!atomic_compare_exchange_strong(&ticket->number, &none, number))
+        scheduler_cancel(coordinator->scheduler, number); /* the client went away meanwhile */
+    return status;
+}
+
+/* The caller is told our place in its trace; two headers are as good as none (W3C trace context, 3.2). */
+static struct trace take_trace(struct rpc_call *call)
+{
+    struct trace trace;
+    char header[TRACE_HEADER_SIZE];
+    bool one = rpc_call_n_headers(call, "traceparent") == 1;
+    trace_begin(&trace, one ? rpc_call_header(call, "traceparent") : NULL);
+    trace_header(&trace, header);
+    rpc_set_header(call, "traceparent", header);
+    return trace;
+}
+
+static struct request_terms terms_of(const struct rpc_call *call)
+{
+    const struct rpc_caller *caller = rpc_call_caller(call);
+    double seconds_left = rpc_call_seconds_left(call);
+    struct request_terms terms = {.max_requests = caller->max_requests,
+                                  .max_tokens = caller->max_tokens,
+                                  .deadline_at = isfinite(seconds_left) ? clock_seconds() + seconds_left : 0};
+    snprintf(terms.caller, sizeof terms.caller, "%s", caller->name);
+    return terms;
+}
+
+static void refuse(struct rpc_call *call, struct coordinator *coordinator, const struct trace *trace,
+                   const struct error *error)
+{
+    pthread_mutex_lock(&coordinator->refusals_lock);
+    request_log_refused(&coordinator->refusals, call, trace, error);
+    pthread_mutex_unlock(&coordinator->refusals_lock);
+    rpc_fail(call, error);
+}
+
+/* On the server's thread, or beside it; the reference to the ticket is ours. */
+static void generate(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    struct coordinator *coordinator = context;
+    struct ticket *ticket = rpc_call_user(call);
+    struct request request = {0};
+    struct error error;
+    enum status status = request_from_wire((const Millrace__V1__GenerateRequest *)message, coordinator->model,
+                                           &request, &error);
+    request.trace = ticket->trace;
+    request.terms = terms_of(call);
+    if (status == STATUS_OK)
+        status = accept_request(call, ticket, coordinator, &request, &error);
+    else
+        metrics_count_invalid(coordinator->metrics);
+    request_release(&request); /* what was not taken over */
+    if (status != STATUS_OK)
+        refuse(call, coordinator, &ticket->trace, &error);
+    ticket_unref(ticket);
+}
+
+void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    struct coordinator *coordinator = context;
+    struct ticket *ticket = calloc(1, sizeof *ticket);
+    if (!ticket) {
+        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+        return;
+    }
+    atomic_init(&ticket->n_references, 2); /* the call's, and of whoever reads the message */
+    ticket->trace = take_trace(call);
+    rpc_call_set_user(call, ticket);
+    struct error error;
+    if (offload_call(coordinator->offload, call, message, generate, context, &error) == STATUS_OK)
+        return;
+    metrics_count_unread(coordinator->metrics);
+    refuse(call, coordinator, &ticket->trace, &error);
+    ticket_unref(ticket);
+}
+
+void generate_on_close(struct rpc_call *call, bool cancelled, void *context)
+{
+    struct coordinator *coordinator = context;
+    struct ticket *ticket = rpc_call_user(call);
+    (void)cancelled; /* a request that has ended is not found */
+    if (!ticket)
+        return;
+    uint64_t number = atomic_exchange(&ticket->number, ENDED);
+    if (number)
+        scheduler_cancel(coordinator->scheduler, number);
+    ticket_unref(ticket);
+}

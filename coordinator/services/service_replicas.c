@@ -1,0 +1,260 @@
+/*
+ * Replicas.Attach: one stream for the life of a replica. The call itself is the line's identity for the
+ * scheduler, from a good Hello until on_close; `user` of the call is what is known of it here.
+ *
+ *   opened → greeted [Hello]        the scheduler has attached it
+ *   greeted → ready  [Ready]        the fingerprint was right; LoadFailed instead: failed, and then it ends
+ *   any → leaving    [half-close]   the replica ends in its own time: a clean end
+ *   any → lost       [hang_up]      the scheduler gave it up and knows the line no more
+ *   any → gone       [on_close]
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "coordinator/services/services.h"
+#include "proto/replica.pb-c.h"
+
+enum { SEQUENCES_MAX = 1 << 20 }; /* of one replica; sums of them are far from overflowing */
+
+struct line {
+    bool greeted, leaving;
+    char fingerprint[17];
+    struct error reason; /* why we ended it; STATUS_OK: we did not */
+};
+
+/* ---- to the replica; under the scheduler's lock ---- */
+
+static void send_kind(struct rpc_call *call, Millrace__Replica__V1__ToReplica__KindCase kind, void *content)
+{
+    Millrace__Replica__V1__ToReplica message = MILLRACE__REPLICA__V1__TO_REPLICA__INIT;
+    message.kind_case = kind;
+    message.welcome = content; /* a union of pointers */
+    rpc_send(call, &message.base);
+}
+
+static void line_submit(void *call, const struct sequence *sequence)
+{
+    const struct request *request = &sequence->request;
+    Millrace__Replica__V1__Submit submit = MILLRACE__REPLICA__V1__SUBMIT__INIT;
+    submit.sequence = sequence->ticket;
+    submit.n_ids = (size_t)request->length;
+    submit.ids = (uint32_t *)request->ids;
+    submit.editable = (ProtobufCBinaryData){(size_t)request->length, request->editable};
+    submit.step = sequence->step;
+    submit.steps = (uint32_t)request->steps;
+    submit.seed = request->seed;
+    submit.temperature = request->temperature;
+    submit.solver = (uint32_t)request->solver;
+    submit.revise = request->revise;
+    submit.most_changes = request->most_changes;
+    char traceparent[TRACE_HEADER_SIZE];
+    trace_header(&request->trace, traceparent);
+    submit.traceparent = traceparent;
+    submit.until_jump = sequence->until_jump;
+    submit.n_until_jump = sequence->until_jump && sequence->step > 0 ? (size_t)request->length : 0;
+    send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);
+}
+
+static void line_cancel(void *call, uint64_t ticket)
+{
+    Millrace__Replica__V1__Cancel cancel = MILLRACE__REPLICA__V1__CANCEL__INIT;
+    cancel.sequence = ticket;
+    send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL, &cancel);
+}
+
+static void line_drain(void *call)
+{
+    Millrace__Replica__V1__Drain drain = MILLRACE__REPLICA__V1__DRAIN__INIT;
+    send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_DRAIN, &drain);
+}
+
+static void line_hang_up(void *call, enum status status, const char *text)
+{
+    rpc_finish(call, status, text);
+}
+
+static const struct replica_line operations = {line_submit, line_cancel, line_drain, line_hang_up};
+
+/* ---- from the replica ---- */
+
+static void hang_up(struct rpc_call *call, const struct error *error)
+{
+    struct line *line = rpc_call_user(call);
+    line->reason = *error;
+    log_warning("hanging up on %s: %s", rpc_call_peer(call), error->text);
+    rpc_fail(call, error);
+}
+
+static enum status on_hello(struct rpc_call *call, struct coordinator *coordinator,
+                            const Millrace__Replica__V1__Hello *hello, struct error *error)
+{
+    struct line *line = rpc_call_user(call);
+    if (line->greeted)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "a second hello on one stream");
+    struct replica_hello plain = {hello->replica, hello->backend, hello->ranks};
+    enum status status = scheduler_attach(coordinator->scheduler, &plain, &operations, call, error);
+    if (status != STATUS_OK)
+        return status;
+    line->greeted = true;
+    strncpy(line->fingerprint, hello->model_fingerprint, sizeof line->fingerprint - 1);
+    Millrace__Replica__V1__Welcome welcome = MILLRACE__REPLICA__V1__WELCOME__INIT;
+    send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_WELCOME, &welcome);
+    log_info("replica %s attached from %s", hello->replica, rpc_call_peer(call));
+    return STATUS_OK;
+}
+
+/* Only now: a replica that could not load has no fingerprint to show. */
+static enum status check_fingerprint(struct rpc_call *call, struct coordinator *coordinator,
+                                     struct error *error)
+{
+    const struct line *line = rpc_call_user(call);
+    if (!strcmp(line->fingerprint, coordinator->model->fingerprint))
+        return STATUS_OK;
+    error_set(error, STATUS_FAILED_PRECONDITION,
+              "the replica's model is another one: fingerprint %s, the coordinator's is %s",
+              line->fingerprint, coordinator->model->fingerprint);
+    scheduler_load_failed(coordinator->scheduler, call, error->text);
+    return error->status;
+}
+
+static enum status on_ready(struct rpc_call *call, struct coordinator *coordinator,
+                            const Millrace__Replica__V1__Ready *ready, struct error *error)
+{
+    enum status status = check_fingerprint(call, coordinator, error);
+    if (status != STATUS_OK)
+        return status;
+    if (ready->max_sequences < 1 || ready->max_sequences > SEQUENCES_MAX || ready->max_batch_tokens < 1 ||
+        ready->held_sequences > SEQUENCES_MAX)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT,
+            "ready: %u sequences and %u tokens at a time, %u sequences besides; 1 or more, and at "
+            "most %d sequences",
+            ready->max_sequences, ready->max_batch_tokens, ready->held_sequences, SEQUENCES_MAX);
+    const struct replica_capacity capacity = {.max_sequences = (int)ready->max_sequences,
+                                              .max_tokens = ready->max_batch_tokens,
+                                              .held_sequences = (int)ready->held_sequences,
+                                              .held_tokens = ready->held_tokens,
+                                              .run_ahead_steps = ready->run_ahead_steps != 0};
+    scheduler_ready(coordinator->scheduler, call, &capacity);
+    return STATUS_OK;
+}
+
+static enum status on_report(struct rpc_call *call, struct coordinator *coordinator,
+                             const Millrace__Replica__V1__Report *wire, struct error *error)
+{
+    if (wire->n_positions != wire->n_ids)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: %zu positions and %zu ids",
+                         (unsigned long long)wire->sequence, wire->n_positions, wire->n_ids);
+    struct step_report report = {
+        .ticket = wire->sequence,
+        .batch_step = wire->batch_step,
+        .batch_tokens = wire->batch_tokens,
+        .step = wire->step,
+        .n_changed = wire->n_positions,
+        .positions = wire->positions,
+        .ids = wire->ids,
+        .step_ms = wire->step_ms,
+        .done = wire->done,
+        .log_probability = wire->log_probability,
+        .scored = wire->scored,
+        .n_until_jump = wire->n_until_jump,
+        .until_jump = wire->until_jump,
+    };
+    return scheduler_report(coordinator->scheduler, call, &report, error);
+}
+
+static void on_pulse(struct rpc_call *call, struct coordinator *coordinator,
+                     const Millrace__Replica__V1__Pulse *wire)
+{
+    const struct replica_pulse pulse = {
+        .progress = wire->progress,
+        .steps = wire->steps,
+        .passes = wire->passes,
+        .rows = wire->rows,
+        .needed_rows = wire->needed_rows,
+        .changed = wire->changed,
+        .matmul_seconds = wire->matmul_seconds,
+        .attention_seconds = wire->attention_seconds,
+        .head_seconds = wire->head_seconds,
+        .communication_seconds = wire->communication_seconds,
+        .other_seconds = wire->other_seconds,
+    };
+    scheduler_pulse(coordinator->scheduler, call, &pulse);
+}
+
+static enum status handle(struct rpc_call *call, struct coordinator *coordinator,
+                          const Millrace__Replica__V1__FromReplica *message, struct error *error)
+{
+    const struct line *line = rpc_call_user(call);
+    if (message->kind_case == MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_HELLO)
+        return on_hello(call, coordinator, message->hello, error);
+    if (!line->greeted)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "the first message of a replica is its hello");
+    switch (message->kind_case) {
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_READY:
+        return on_ready(call, coordinator, message->ready, error);
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_FAILED:
+        scheduler_load_failed(coordinator->scheduler, call, message->failed->reason);
+        return STATUS_OK;
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REPORT:
+        return on_report(call, coordinator, message->report, error);
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REJECTED:
+        scheduler_rejected(coordinator->scheduler, call, message->rejected->sequence,
+                           (enum status)message->rejected->status, message->rejected->reason);
+        return STATUS_OK;
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_PULSE:
+        on_pulse(call, coordinator, message->pulse);
+        return STATUS_OK;
+    case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_LEAVING:
+        scheduler_leaving(coordinator->scheduler, call);
+        return STATUS_OK;
+    default: /* a newer replica's message */
+        return STATUS_OK;
+    }
+}
+
+static void on_message(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    struct coordinator *coordinator = context;
+    struct line *line = rpc_call_user(call);
+    struct error error;
+    if (!message) {
+        line->leaving = true;
+        rpc_finish(call, STATUS_OK, NULL);
+        return;
+    }
+    scheduler_heard(coordinator->scheduler, call);
+    if (handle(call, coordinator, (const Millrace__Replica__V1__FromReplica *)message, &error) != STATUS_OK)
+        hang_up(call, &error);
+}
+
+static void on_call(struct rpc_call *call, const ProtobufCMessage *request, void *context)
+{
+    (void)request, (void)context;
+    struct line *line = calloc(1, sizeof *line);
+    rpc_call_set_user(call, line);
+    if (!line)
+        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for another replica");
+}
+
+static void on_close(struct rpc_call *call, bool cancelled, void *context)
+{
+    struct coordinator *coordinator = context;
+    struct line *line = rpc_call_user(call);
+    bool clean = line && line->leaving && !cancelled;
+    if (line && line->greeted)
+        scheduler_detach(coordinator->scheduler, call, clean,
+                         line->reason.status ? line->reason.text : "its stream broke");
+    free(line);
+}
+
+struct rpc_service replicas_service(struct coordinator *coordinator)
+{
+    static const struct rpc_method methods[] = {
+        {"/millrace.replica.v1.Replicas/Attach", RPC_BIDI, &millrace__replica__v1__from_replica__descriptor,
+         on_call, on_message, on_close, RPC_SCOPE_REPLICA},
+        {0},
+    };
+    return (struct rpc_service){"millrace.replica.v1.Replicas", methods, coordinator};
+}

@@ -1,0 +1,39 @@
+#ifndef MILLRACE_COORDINATOR_SERVICES_H
+#define MILLRACE_COORDINATOR_SERVICES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/rpc/server.h"
+#include "coordinator/monitoring/metrics.h"
+#include "coordinator/services/offload.h"
+#include "coordinator/request/request.h"
+#include "coordinator/monitoring/request_log.h"
+#include "coordinator/scheduler/scheduler.h"
+
+/* What the services of proto/ are answered from. Outlives the server. */
+struct coordinator {
+    const struct served_model *model;
+    struct scheduler *scheduler;
+    struct metrics *metrics;
+    struct offload *offload;
+    pthread_mutex_t refusals_lock; /* guards refusals */
+    struct refusal_log refusals;
+    double started_at;      /* monotonic seconds */
+    _Atomic double beat_at; /* when the main loop last turned */
+};
+
+/* millrace.v1.Millrace and millrace.replica.v1.Replicas. */
+struct rpc_service millrace_service(struct coordinator *coordinator);
+struct rpc_service replicas_service(struct coordinator *coordinator);
+
+/* Methods of millrace.v1.Millrace, one file a subject. */
+void generate_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
+void generate_on_close(struct rpc_call *call, bool cancelled, void *coordinator);
+void tokenize_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
+void detokenize_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
+void model_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
+void drain_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
+void status_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
+
+#endif

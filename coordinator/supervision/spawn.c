@@ -1,0 +1,236 @@
+/*
+ * A child is mpirun, and the ranks are its children. When mpirun dies its ranks are adopted by us (main asks
+ * the kernel for that), and killed: nothing of a replica outlives its launcher.
+ *
+ *   waiting → living  [start]        start_at has come
+ *   living  → waiting [on_death]     start_at = now + pause
+ */
+#include "coordinator/supervision/spawn.h"
+#include "common/clock.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "coordinator/supervision/shm_directory.h"
+
+#define LEAST_PAUSE_SECONDS 0.5
+#define SETTLED_SECONDS 10.0 /* who lived for so long is started again at once */
+#define MOST_PAUSE_SECONDS 10.0
+#define IDLE_LOOK_SECONDS 1.0
+
+enum { FAILED_STARTS_MAX = 3 };
+
+struct child {
+    char name[16];
+    struct shm_directory shm_directory;
+    pid_t pid; /* 0: none */
+    double started_at, start_at;
+    bool was_attached, is_killed; /* since it was started */
+    int n_failed_starts;          /* in a row: it died before it was ready */
+};
+
+struct spawn {
+    const struct launch_options *options;
+    struct scheduler *scheduler;
+    double attach_seconds;
+    bool restarting;
+    int n_children;
+    struct child children[];
+};
+
+struct spawn *spawn_create(const struct launch_options *options, int n_replicas, double attach_seconds,
+                           struct scheduler *scheduler)
+{
+    struct spawn *spawn = calloc(1, sizeof *spawn + (size_t)n_replicas * sizeof *spawn->children);
+    if (!spawn)
+        return NULL;
+    shm_directory_sweep();
+    spawn->options = options;
+    spawn->scheduler = scheduler;
+    spawn->attach_seconds = attach_seconds;
+    spawn->restarting = true;
+    spawn->n_children = n_replicas;
+    for (int i = 0; i < n_replicas; i++) {
+        snprintf(spawn->children[i].name, sizeof spawn->children[i].name, "r%d", i);
+        scheduler_expect(scheduler, spawn->children[i].name);
+    }
+    return spawn;
+}
+
+void spawn_free(struct spawn *spawn)
+{
+    free(spawn);
+}
+
+/* ---- death ---- */
+
+static void describe_death(int wait_status, double seconds, char *text, size_t size)
+{
+    if (WIFSIGNALED(wait_status))
+        snprintf(text, size, "its launcher was killed by signal %d after %.1f s", WTERMSIG(wait_status),
+                 seconds);
+    else if (WEXITSTATUS(wait_status) == 127)
+        snprintf(text, size, "its launcher could not be run; is Open MPI installed?");
+    else
+        snprintf(text, size, "its launcher ended with exit code %d after %.1f s", WEXITSTATUS(wait_status),
+                 seconds);
+}
+
+static void on_death(struct spawn *spawn, struct child *child, int wait_status)
+{
+    char reason[128];
+    double now = clock_seconds();
+    describe_death(wait_status, now - child->started_at, reason, sizeof reason);
+    shm_directory_remove(&child->shm_directory);
+    child->pid = 0;
+    if (!spawn->restarting) {
+        log_info("replica %s ended", child->name);
+        return;
+    }
+    if (scheduler_take_drained(spawn->scheduler, child->name)) {
+        log_info("replica %s has ended: it was drained", child->name);
+        child->n_failed_starts = 0;
+        child->start_at = now;
+        return;
+    }
+    bool was_ready = scheduler_restarting(spawn->scheduler, child->name, reason);
+    child->n_failed_starts = was_ready ? 0 : child->n_failed_starts + 1;
+    double doublings = fmin(fmax(child->n_failed_starts - 1, 0), 10);
+    double pause = fmin(LEAST_PAUSE_SECONDS * pow(2, doublings), MOST_PAUSE_SECONDS);
+    if (was_ready && now - child->started_at >= SETTLED_SECONDS)
+        pause = 0;
+    child->start_at = now + pause;
+    log_warning("replica %s: %s; starting it again in %.1f s", child->name, reason, pause);
+    if (child->n_failed_starts >= FAILED_STARTS_MAX)
+        scheduler_give_up(spawn->scheduler, child->name, reason);
+}
+
+static struct child *child_of(struct spawn *spawn, pid_t pid)
+{
+    for (int i = 0; i < spawn->n_children; i++) {
+        if (spawn->children[i].pid == pid)
+            return &spawn->children[i];
+    }
+    return NULL;
+}
+
+/* Ranks whose launcher is gone have become our children: every child of ours that is no launcher is one. */
+static void kill_orphans(struct spawn *spawn)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *children = fopen(path, "re");
+    int pid;
+    while (children && fscanf(children, "%d", &pid) == 1) {
+        if (!child_of(spawn, pid))
+            kill(pid, SIGKILL);
+    }
+    if (children)
+        fclose(children);
+}
+
+static void reap(struct spawn *spawn)
+{
+    int wait_status;
+    pid_t pid;
+    bool died = false;
+    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+        struct child *child = child_of(spawn, pid);
+        if (!child)
+            continue;
+        on_death(spawn, child, wait_status);
+        died = true;
+    }
+    if (died)
+        kill_orphans(spawn);
+}
+
+/* ---- life ---- */
+
+static void start(struct spawn *spawn, struct child *child)
+{
+    struct error error;
+    double now = clock_seconds();
+    shm_directory_make(&child->shm_directory, child->name);
+    child->started_at = now;
+    child->was_attached = child->is_killed = false;
+    if (launch_replica(spawn->options, child->name, child->shm_directory.path, &child->pid, &error) ==
+        STATUS_OK) {
+        log_info("replica %s: started, %d ranks of %d threads", child->name, spawn->options->n_ranks,
+                 spawn->options->n_threads);
+        return;
+    }
+    log_error("replica %s: %s", child->name, error.text);
+    shm_directory_remove(&child->shm_directory);
+    child->start_at = now + MOST_PAUSE_SECONDS;
+}
+
+/* Its leader attaches before anything that takes long. */
+static bool never_attached(const struct spawn *spawn, struct child *child)
+{
+    child->was_attached |= scheduler_is_attached(spawn->scheduler, child->name);
+    return !child->was_attached && clock_seconds() - child->started_at >= spawn->attach_seconds;
+}
+
+/* A job that hangs does not end by itself. The launcher goes first, stopped or not; its ranks, which have groups of their
+ * own, when it is reaped. */
+static void kill_hung(struct spawn *spawn)
+{
+    for (int i = 0; i < spawn->n_children; i++) {
+        struct child *child = &spawn->children[i];
+        if (!child->pid || child->is_killed)
+            continue;
+        bool is_late = never_attached(spawn, child);
+        if (!is_late && !scheduler_take_stuck(spawn->scheduler, child->name))
+            continue;
+        log_error("replica %s %s: killing it", child->name,
+                  is_late ? "was started and never attached" : "hangs");
+        kill(-child->pid, SIGKILL);
+        child->is_killed = true;
+    }
+}
+
+double spawn_step(struct spawn *spawn)
+{
+    double wait = IDLE_LOOK_SECONDS;
+    kill_hung(spawn);
+    reap(spawn);
+    for (int i = 0; i < spawn->n_children && spawn->restarting; i++) {
+        struct child *child = &spawn->children[i];
+        if (!child->pid && scheduler_is_held(spawn->scheduler, child->name))
+            continue;
+        if (!child->pid && child->start_at <= clock_seconds())
+            start(spawn, child);
+        if (!child->pid)
+            wait = fmin(wait, fmax(child->start_at - clock_seconds(), 0));
+    }
+    return wait;
+}
+
+void spawn_stop_restarting(struct spawn *spawn)
+{
+    spawn->restarting = false;
+}
+
+void spawn_signal(struct spawn *spawn, int signal_number)
+{
+    for (int i = 0; i < spawn->n_children; i++) {
+        if (spawn->children[i].pid)
+            kill(-spawn->children[i].pid, signal_number);
+    }
+}
+
+int spawn_n_living(const struct spawn *spawn)
+{
+    int n = 0;
+    for (int i = 0; i < spawn->n_children; i++)
+        n += spawn->children[i].pid != 0;
+    return n;
+}

@@ -1,0 +1,34 @@
+#ifndef MILLRACE_COORDINATOR_SPAWN_H
+#define MILLRACE_COORDINATOR_SPAWN_H
+
+#include "coordinator/supervision/launch.h"
+#include "coordinator/scheduler/scheduler.h"
+
+/*
+ * Keeps n replicas running on this machine: starts them, notices their death, starts them again after a pause
+ * that doubles from 0.5 to 10 seconds with every start that did not become ready (none when it had served for 10
+ * seconds). After three of those in a
+ * row the scheduler is told to give the replica up; it is still started again. One that hangs is killed. One thread (the main thread)
+ * calls everything here.
+ */
+struct spawn;
+
+/* `options` and what it points to must outlive it. NULL without memory. The replicas are called r0, r1,
+ * ...; one that has not attached `attach_seconds` after its start hangs. */
+struct spawn *spawn_create(const struct launch_options *options, int n_replicas, double attach_seconds,
+                           struct scheduler *scheduler);
+/* No child is left. NULL is allowed. */
+void spawn_free(struct spawn *spawn);
+
+/* Kills who hangs, reaps who died and starts who is due. Returns the seconds until it must be called again at
+ * the latest. */
+double spawn_step(struct spawn *spawn);
+
+/* From now on nobody is started again. */
+void spawn_stop_restarting(struct spawn *spawn);
+/* Sends a signal to the process group of every replica that lives. */
+void spawn_signal(struct spawn *spawn, int signal_number);
+/* Replicas whose launcher lives. */
+int spawn_n_living(const struct spawn *spawn);
+
+#endif

@@ -1,0 +1,203 @@
+#include "tests/coordinator/scheduler/scheduler_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct scheduler *scheduler;
+int n_changes;
+char events[64];
+static size_t n_events;
+
+static void on_accepted(void *context, const struct sequence *sequence)
+{
+    struct client *client = context;
+    client->steps = sequence->request.steps;
+    client->estimated_seconds = sequence->request.estimated_seconds;
+    client->n_accepted++;
+}
+
+static void on_frame(void *context, const struct sequence *sequence, const uint32_t *positions,
+                     const uint32_t *ids, size_t n)
+{
+    struct client *client = context;
+    (void)positions, (void)ids, (void)n;
+    ck_assert_uint_eq(sequence->step, client->last_step + 1); /* never backwards, never one left out */
+    client->last_step = sequence->step;
+    client->n_frames++;
+    memcpy(client->ids, sequence->request.ids, sizeof client->ids);
+}
+
+static void on_ended(void *context, const struct sequence *sequence, const struct ending *ending)
+{
+    struct client *client = context;
+    (void)sequence;
+    client->n_ended++;
+    client->status = ending->status;
+    strncpy(client->text, ending->text ? ending->text : "", sizeof client->text - 1);
+}
+
+static const struct client_sink sink = {on_accepted, on_frame, on_ended};
+
+static void line_submit(void *context, const struct sequence *sequence)
+{
+    struct fake_line *line = context;
+    line->n_submitted++;
+    line->number = sequence->number;
+    line->ticket = sequence->ticket;
+    line->step = sequence->step;
+    memcpy(line->ids, sequence->request.ids, sizeof line->ids);
+}
+
+static void line_cancel(void *context, uint64_t ticket)
+{
+    struct fake_line *line = context;
+    line->n_cancelled++;
+    line->cancelled = ticket;
+}
+
+static void line_drain(void *context)
+{
+    ((struct fake_line *)context)->n_drained++;
+}
+
+static void line_hang_up(void *context, enum status status, const char *text)
+{
+    (void)status, (void)text;
+    ((struct fake_line *)context)->n_hung_up++;
+}
+
+const struct replica_line operations = {line_submit, line_cancel, line_drain, line_hang_up};
+
+static void count_change(void *context)
+{
+    (void)context;
+    n_changes++;
+}
+
+static void note_event(void *context, const struct scheduler_event *event)
+{
+    (void)context;
+    static const char letters[] = {[EVENT_ACCEPTED] = 'a',    [EVENT_REFUSED] = 'r', [EVENT_STARTED] = 's',
+                                   [EVENT_FIRST_FRAME] = 'f', [EVENT_STEP] = '.',    [EVENT_PREEMPTED] = 'p',
+                                   [EVENT_MOVED] = 'm',       [EVENT_LOST] = 'l',    [EVENT_ENDED] = 'e'};
+    events[n_events++ % (sizeof events - 1)] = letters[event->kind];
+}
+
+void set_up(void)
+{
+    const struct scheduler_options options = {.max_queue = 3,
+                                              .n_ids = N_IDS,
+                                              .silence_seconds = 0,
+                                              .changed = count_change,
+                                              .max_queue_tokens = 100,
+                                              .client_tokens = 1000,
+                                              .observer = {.event = note_event}};
+    scheduler = scheduler_create(&options);
+    n_changes = 0;
+    n_events = 0;
+    memset(events, 0, sizeof events);
+}
+
+void tear_down(void)
+{
+    scheduler_end_all(scheduler, "the test is over");
+    scheduler_free(scheduler);
+}
+
+static struct request make_request(int length)
+{
+    struct request request = {.length = length, .steps = STEPS, .seed = 1, .temperature = 1};
+    request.ids = calloc((size_t)length, sizeof *request.ids);
+    request.editable = malloc((size_t)length);
+    memset(request.editable, 1, (size_t)length);
+    request.editable[0] = 0;
+    request.n_pinned = 1;
+    return request;
+}
+
+enum status accept_length(struct client *client, int length, struct error *error)
+{
+    struct request request = make_request(length);
+    enum status status = scheduler_accept(scheduler, &request, &sink, client, &client->number, error);
+    request_release(&request);
+    return status;
+}
+
+void accept_request(struct client *client)
+{
+    *client = (struct client){0};
+    ck_assert_int_eq(accept_length(client, LENGTH, NULL), STATUS_OK);
+    ck_assert_int_eq(client->n_accepted, 1);
+}
+
+enum status accept_with(struct client *client, enum request_class class, int length,
+                        struct request_terms terms, int steps_least, struct error *error)
+{
+    struct request request = make_request(length);
+    request.class = class;
+    request.terms = terms;
+    request.steps_least = steps_least;
+    request.steps_default = STEPS;
+    *client = (struct client){0};
+    enum status status = scheduler_accept(scheduler, &request, &sink, client, &client->number, error);
+    request_release(&request);
+    return status;
+}
+
+void accept_class(struct client *client, enum request_class class)
+{
+    struct error error;
+    enum status status = accept_with(client, class, LENGTH, (struct request_terms){0}, 0, &error);
+    ck_assert_msg(status == STATUS_OK, "%s", status == STATUS_OK ? "" : error.text);
+}
+
+void attach(const char *name, struct fake_line *line)
+{
+    struct replica_hello hello = {name, "cpu", 2};
+    *line = (struct fake_line){0};
+    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, line, NULL), STATUS_OK);
+}
+
+void attach_ready(const char *name, struct fake_line *line, int max_sequences)
+{
+    attach(name, line);
+    const struct replica_capacity capacity = {.max_sequences = max_sequences, .max_tokens = 4 * LENGTH};
+    scheduler_ready(scheduler, line, &capacity);
+}
+
+enum status report(struct fake_line *line, uint64_t number, uint32_t step)
+{
+    uint32_t position = step, id = 10 + step;
+    struct step_report step_report = {.ticket = number,
+                                      .step = step,
+                                      .n_changed = 1,
+                                      .positions = &position,
+                                      .ids = &id,
+                                      .done = step == STEPS};
+    return scheduler_report(scheduler, line, &step_report, NULL);
+}
+
+void report_steps(struct fake_line *line, uint64_t number, uint32_t from, uint32_t to)
+{
+    for (uint32_t step = from; step <= to; step++)
+        ck_assert_int_eq(report(line, number, step), STATUS_OK);
+}
+
+struct scheduler_totals totals(void)
+{
+    struct scheduler_totals now;
+    scheduler_totals(scheduler, &now);
+    return now;
+}
+
+static void set_state_name(void *context, const struct replica *replica)
+{
+    *(const char **)context = replica_state_name(replica->state);
+}
+
+const char *only_state(void)
+{
+    const char *name = NULL;
+    scheduler_each_replica(scheduler, set_state_name, &name);
+    return name;
+}

@@ -1,0 +1,329 @@
+/* Replicas that come, go, hang and are replaced. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/scheduler/scheduler_state.h"
+#include "tests/coordinator/scheduler/scheduler_fixture.h"
+
+static struct replica *find_replica(const char *name)
+{
+    return replica_set_find(&scheduler->replicas, name);
+}
+
+static void pulse(struct fake_line *line, uint64_t progress)
+{
+    const struct replica_pulse said = {.progress = progress};
+    scheduler_pulse(scheduler, line, &said);
+}
+
+START_TEST(a_lost_replica_hands_its_last_frame_on)
+{
+    static struct client clients[3];
+    static struct fake_line lost, next;
+    attach_ready("r0", &lost, 2);
+    for (int i = 0; i < 3; i++)
+        accept_request(&clients[i]); /* the third waits */
+    report_steps(&lost, clients[0].number, 1, 2);
+    scheduler_detach(scheduler, &lost, false, "its stream broke");
+    ck_assert_uint_eq(totals().queued, 3);
+    attach_ready("r1", &next, 1);
+    ck_assert_uint_eq(next.number, clients[0].number); /* the front, in the old order */
+    ck_assert_uint_eq(next.step, 2);
+    ck_assert_int_eq(next.ids[1], 11);
+    ck_assert_int_eq(next.ids[2], 12);
+    ck_assert_int_eq(report(&lost, clients[0].number, 3), STATUS_OK); /* of a line that is gone: nothing */
+    report_steps(&next, clients[0].number, 3, STEPS);
+    ck_assert_int_eq(clients[0].status, STATUS_OK);
+    ck_assert_int_eq(clients[0].n_ended, 1);
+    ck_assert_uint_eq(next.number, clients[1].number);
+}
+END_TEST
+
+/* Pods have a new name each time: the lost ones of long ago make room, those that are there or ours do not. */
+START_TEST(lost_outsiders_do_not_fill_the_table)
+{
+    static struct fake_line steady, passing, supervised;
+    char name[16];
+    scheduler_expect(scheduler, "ours");
+    attach_ready("steady", &steady, 1);
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "pod-%d", i);
+        attach(name, &passing);
+        scheduler_detach(scheduler, &passing, false, "lost");
+    }
+    ck_assert(scheduler_is_attached(scheduler, "steady"));
+    ck_assert_int_le(scheduler->n_replicas, 1024);
+    ck_assert_ptr_nonnull(replica_set_find(&scheduler->replicas, "pod-2999"));
+    ck_assert_ptr_null(replica_set_find(&scheduler->replicas, "pod-0"));
+    attach_ready("ours", &supervised, 1);
+}
+END_TEST
+
+/* Names of batch jobs never come back; whoever does come back is a new one. */
+START_TEST(a_lost_outsider_is_forgotten_after_a_while)
+{
+    static struct fake_line lost, stays, again;
+    scheduler_expect(scheduler, "ours");
+    attach_ready("lost", &lost, 1);
+    attach_ready("stays", &stays, 1);
+    scheduler_detach(scheduler, &lost, false, "its stream broke");
+    scheduler_check_silence(scheduler);
+    ck_assert_ptr_nonnull(find_replica("lost"));
+    find_replica("lost")->lost_at -= SCHEDULER_MEMORY_SECONDS;
+    n_changes = 0;
+    scheduler_check_silence(scheduler);
+    ck_assert_ptr_null(find_replica("lost"));
+    ck_assert_int_gt(n_changes, 0);
+    ck_assert_ptr_nonnull(find_replica("stays"));
+    ck_assert_ptr_nonnull(find_replica("ours")); /* never attached, but we start it */
+    ck_assert_int_eq(scheduler->n_replicas, 2);
+    attach_ready("lost", &again, 1);
+    ck_assert_uint_eq(find_replica("lost")->restarts, 0);
+}
+END_TEST
+
+START_TEST(no_outsider_is_forgotten_while_we_were_stopped)
+{
+    static struct fake_line line;
+    attach("lost", &line);
+    scheduler_detach(scheduler, &line, false, "its stream broke");
+    scheduler_check_silence(scheduler);
+    scheduler->checked_at -= SCHEDULER_MEMORY_SECONDS; /* it was long ago, as was the loss */
+    find_replica("lost")->lost_at -= SCHEDULER_MEMORY_SECONDS;
+    scheduler_check_silence(scheduler);
+    ck_assert_ptr_nonnull(find_replica("lost"));
+}
+END_TEST
+
+START_TEST(a_lost_outsider_is_forgotten_on_demand)
+{
+    static struct client waiting;
+    static struct fake_line lost, failed, ours;
+    struct error error;
+    bool supervised;
+    uint32_t left;
+    scheduler_expect(scheduler, "ours");
+    attach("ours", &ours);
+    scheduler_detach(scheduler, &ours, false, "its stream broke");
+    ck_assert(!scheduler_forget(scheduler, "ours"));
+    scheduler_give_up(scheduler, "ours", "it keeps dying");
+    attach_ready("lost", &lost, 1);
+    accept_request(&waiting);
+    ck_assert(!scheduler_forget(scheduler, "lost")); /* it is there */
+    scheduler_detach(scheduler, &lost, false, "its stream broke");
+    ck_assert_int_eq(scheduler_drain(scheduler, "lost", true, &supervised, &left, &error), STATUS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(error.text, "whoever started it"));
+    ck_assert_int_eq(waiting.n_ended, 0);
+    ck_assert(scheduler_forget(scheduler, "lost"));
+    ck_assert_int_eq(waiting.status, STATUS_UNAVAILABLE); /* it waited for that one alone */
+    ck_assert(!scheduler_forget(scheduler, "lost"));
+    attach("failed", &failed);
+    scheduler_load_failed(scheduler, &failed, "model.safetensors is damaged");
+    scheduler_detach(scheduler, &failed, true, "");
+    ck_assert(scheduler_forget(scheduler, "failed"));
+}
+END_TEST
+
+START_TEST(a_drained_replica_is_not_ready_again)
+{
+    static struct fake_line line;
+    const struct replica_capacity capacity = {.max_sequences = 1, .max_tokens = LENGTH};
+    attach_ready("r0", &line, 1);
+    scheduler_leaving(scheduler, &line);
+    scheduler_ready(scheduler, &line, &capacity);
+    ck_assert_str_eq(only_state(), "draining");
+}
+END_TEST
+
+/* Its line is gone, its process not yet: a restart that comes now is not too early. */
+START_TEST(a_replica_on_its_way_down_can_be_released)
+{
+    static struct fake_line line;
+    bool supervised;
+    uint32_t left;
+    scheduler_expect(scheduler, "r0");
+    attach_ready("r0", &line, 1);
+    ck_assert_int_eq(scheduler_drain(scheduler, "r0", false, &supervised, &left, NULL), STATUS_OK);
+    scheduler_detach(scheduler, &line, true, "");
+    ck_assert(scheduler_is_held(scheduler, "r0"));
+    ck_assert_int_eq(scheduler_drain(scheduler, "r0", true, &supervised, &left, NULL), STATUS_OK);
+    ck_assert(!scheduler_is_held(scheduler, "r0"));
+    ck_assert(scheduler_take_drained(scheduler, "r0"));
+    ck_assert_str_eq(only_state(), "starting");
+    ck_assert_int_eq(scheduler_drain(scheduler, "r0", true, &supervised, &left, NULL),
+                     STATUS_FAILED_PRECONDITION);
+}
+END_TEST
+
+START_TEST(without_hope_requests_are_told_why)
+{
+    static struct client waiting, late = {0};
+    struct error error;
+    static struct fake_line line;
+    char reason[256];
+    accept_request(&waiting);
+    ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_WAITING);
+    attach("r0", &line);
+    scheduler_load_failed(scheduler, &line, "model.safetensors is damaged");
+    ck_assert_int_eq(waiting.status, STATUS_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(waiting.text, "model.safetensors is damaged"));
+    scheduler_detach(scheduler, &line, true, "");
+    ck_assert_int_eq(accept_length(&late, LENGTH, &error), STATUS_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(error.text, "model.safetensors is damaged"));
+    ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_HOPELESS);
+    ck_assert_str_eq(reason, "r0: model.safetensors is damaged");
+    attach_ready("r0", &line, 1); /* repaired */
+    ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_READY);
+    accept_request(&late);
+    ck_assert_int_eq(late.n_ended, 0);
+}
+END_TEST
+
+START_TEST(a_restart_keeps_hope_until_given_up)
+{
+    static struct client client;
+    static struct fake_line line;
+    scheduler_expect(scheduler, "r0");
+    attach_ready("r0", &line, 1);
+    accept_request(&client);
+    scheduler_detach(scheduler, &line, false, "its stream broke");
+    ck_assert(scheduler_restarting(scheduler, "r0", "killed"));
+    ck_assert(!scheduler_restarting(scheduler, "r0", "killed again")); /* it was not ready in between */
+    ck_assert_int_eq(client.n_ended, 0);
+    scheduler_give_up(scheduler, "r0", "it keeps dying");
+    ck_assert_int_eq(client.status, STATUS_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(client.text, "it keeps dying"));
+}
+END_TEST
+
+START_TEST(names_are_checked_and_unique)
+{
+    struct error error;
+    static struct fake_line line, second;
+    struct replica_hello hello = {"r0", "cpu", 1};
+    attach("r0", &line);
+    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &second, &error),
+                     STATUS_ALREADY_EXISTS);
+    hello.name = "no/slash";
+    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &second, &error),
+                     STATUS_INVALID_ARGUMENT);
+    hello.name = "";
+    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &second, &error),
+                     STATUS_INVALID_ARGUMENT);
+    scheduler_detach(scheduler, &line, true, "");
+    ck_assert_ptr_null(only_state()); /* an outsider that said goodbye is forgotten */
+}
+END_TEST
+
+START_TEST(silence_is_noticed_only_with_work)
+{
+    static struct client client;
+    static struct fake_line line;
+    attach_ready("r0", &line, 1);
+    scheduler_check_silence(scheduler); /* the limit is 0 seconds here */
+    ck_assert_int_eq(line.n_hung_up, 0);
+    accept_request(&client);
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(line.n_hung_up, 1);
+}
+END_TEST
+
+START_TEST(how_long_a_replica_may_stand_still)
+{
+    struct replica replica = {.state = REPLICA_READY, .heard_at = 100, .progressed_at = 50};
+    ck_assert(isinf(scheduler_silent_until(&replica, 10))); /* from before there were pulses, and idle */
+    replica.running.n = 1;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 100 + 10 * SCHEDULER_PATIENCE);
+    replica.pulses = true;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 61); /* 1: between two pulses */
+    replica.running.n = 0;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 61);
+    replica.state = REPLICA_STARTING;
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 51 + 10 * SCHEDULER_PATIENCE);
+    replica.state = REPLICA_FAILED; /* it was given up, came all the same, and loads */
+    ck_assert_double_eq(scheduler_silent_until(&replica, 10), 51 + 10 * SCHEDULER_PATIENCE);
+}
+END_TEST
+
+START_TEST(a_pulse_counts_only_when_it_moves)
+{
+    static struct fake_line line;
+    attach_ready("r0", &line, 1);
+    struct replica *replica = find_replica("r0");
+    pulse(&line, 7);
+    replica->progressed_at = 1;
+    pulse(&line, 7);
+    ck_assert_double_eq(replica->progressed_at, 1);
+    pulse(&line, 8);
+    ck_assert_double_gt(replica->progressed_at, 1);
+    ck_assert_uint_eq(replica->pulse.progress, 8);
+}
+END_TEST
+
+START_TEST(a_replica_that_hangs_loses_its_sequences_at_once)
+{
+    static struct client client;
+    static struct fake_line hanging, other;
+    struct replica *replica;
+    scheduler->options.silence_seconds = 1000;
+    attach_ready("r0", &hanging, 1);
+    accept_request(&client);
+    pulse(&hanging, 7);
+    scheduler_expect(scheduler, "r0");
+    attach_ready("r1", &other, 1);
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(hanging.n_hung_up, 0);
+    replica = find_replica("r0");
+    replica->progressed_at -= 1002;
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(hanging.n_hung_up, 1);
+    ck_assert_int_eq(other.n_submitted, 1); /* although the line has not ended */
+    ck_assert(!scheduler_is_attached(scheduler, "r0"));
+    ck_assert(scheduler_take_stuck(scheduler, "r0"));
+    ck_assert(!scheduler_take_stuck(scheduler, "r0"));
+    scheduler_detach(scheduler, &hanging, false, "its stream broke");
+    ck_assert_str_ne(replica->last_error, "its stream broke");
+    report_steps(&other, client.number, 1, STEPS);
+    ck_assert_int_eq(client.status, STATUS_OK);
+}
+END_TEST
+
+START_TEST(no_replica_is_blamed_while_we_were_stopped)
+{
+    static struct fake_line line;
+    scheduler->options.silence_seconds = 10;
+    attach_ready("r0", &line, 1);
+    pulse(&line, 7);
+    scheduler_check_silence(scheduler);
+    scheduler->checked_at -= 60; /* it was long ago */
+    find_replica("r0")->progressed_at -= 65;
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(line.n_hung_up, 0); /* 5 seconds, not 65 */
+    find_replica("r0")->progressed_at -= 7;
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(line.n_hung_up, 1);
+}
+END_TEST
+
+TCase *replicas_case(void)
+{
+    TCase *cases = tcase_create("replicas");
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, a_lost_replica_hands_its_last_frame_on);
+    tcase_add_test(cases, lost_outsiders_do_not_fill_the_table);
+    tcase_add_test(cases, a_lost_outsider_is_forgotten_after_a_while);
+    tcase_add_test(cases, no_outsider_is_forgotten_while_we_were_stopped);
+    tcase_add_test(cases, a_lost_outsider_is_forgotten_on_demand);
+    tcase_add_test(cases, a_drained_replica_is_not_ready_again);
+    tcase_add_test(cases, a_replica_on_its_way_down_can_be_released);
+    tcase_add_test(cases, without_hope_requests_are_told_why);
+    tcase_add_test(cases, a_restart_keeps_hope_until_given_up);
+    tcase_add_test(cases, names_are_checked_and_unique);
+    tcase_add_test(cases, silence_is_noticed_only_with_work);
+    tcase_add_test(cases, how_long_a_replica_may_stand_still);
+    tcase_add_test(cases, a_pulse_counts_only_when_it_moves);
+    tcase_add_test(cases, a_replica_that_hangs_loses_its_sequences_at_once);
+    tcase_add_test(cases, no_replica_is_blamed_while_we_were_stopped);
+    return cases;
+}

@@ -1,0 +1,37 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/collective/collective.h"
+
+/* In a file of its own: a GPU's module, which has nothing else of the collective, agrees too. */
+
+/* A sentence on which the ranks agreed before says already whose it is. */
+static bool is_verdict(const char *text)
+{
+    int rank, n_ranks, length = 0;
+    return sscanf(text, "rank %d of %d: %n", &rank, &n_ranks, &length) == 2 && length > 0;
+}
+
+enum status collective_agree(struct collective *collective, enum status mine, struct error *error)
+{
+    struct error own = {.status = mine};
+    if (mine != STATUS_OK)
+        memcpy(own.text, error->text, sizeof own.text);
+    struct error *all = calloc((size_t)collective->n_ranks, sizeof *all);
+    if (!all)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to compare the ranks' verdicts");
+    collective->table->exchange(collective, &own, sizeof own, all);
+    enum status verdict = STATUS_OK;
+    for (int rank = 0; rank < collective->n_ranks && verdict == STATUS_OK; rank++) {
+        if (all[rank].status == STATUS_OK)
+            continue;
+        verdict = all[rank].status;
+        if (collective->n_ranks == 1 || is_verdict(all[rank].text))
+            *error = all[rank];
+        else
+            error_set(error, verdict, "rank %d of %d: %s", rank, collective->n_ranks, all[rank].text);
+    }
+    free(all);
+    return verdict;
+}

@@ -1,0 +1,343 @@
+#include "worker/engine/engine.h"
+
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "worker/engine/backlog.h"
+#include "worker/engine/steps.h"
+#include "worker/engine/submission.h"
+
+struct engine {
+    struct model *model;
+    struct plan plan;                /* what is not a step on rank 0; what came from there on the others */
+    struct batch *batch;             /* rank 0 */
+    struct backlog backlog;          /* rank 0 */
+    struct steps steps;              /* rank 0 */
+    bool under_way[STEP_SLOTS];      /* other ranks: begun and not waited for */
+    struct sequence_report *reports; /* rank 0 [max_sequences] */
+    char *answers;                   /* [n_ranks]: of an idle round */
+    struct phases {
+        double matmul, attention, head, communication;
+    } counted; /* what the meters have of the model's clocks */
+    bool draining, stopping;
+};
+
+#define IDLE_ROUND_SECONDS 1.0
+
+static enum status prepare_to_lead(struct engine *engine, struct plan_limits limits, bool run_ahead,
+                                   struct error *error)
+{
+    enum status status = batch_create(&engine->model->weights.config, limits, &engine->batch, error);
+    if (status == STATUS_OK)
+        status = steps_init(&engine->steps, engine->model, engine->batch, limits, error);
+    engine->steps.run_ahead = run_ahead;
+    engine->steps.announce = true;
+    engine->reports = calloc((size_t)limits.max_sequences, sizeof *engine->reports);
+    /* More than Ready tells the coordinator: all that it may send comes here first, and the batch may be left with a gap
+     * that the first in line does not fit into. */
+    bool held = backlog_init(&engine->backlog, 2 * limits.max_sequences, 2 * (int64_t)limits.max_rows);
+    if (status == STATUS_OK && (!engine->reports || !held))
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
+    return status;
+}
+
+enum status engine_create(struct model *model, struct plan_limits limits, bool run_ahead,
+                          struct engine **engine, struct error *error)
+{
+    struct engine *made = calloc(1, sizeof *made);
+    if (!made)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
+    made->model = model;
+    made->answers = calloc((size_t)model->collective->n_ranks, 1);
+    enum status status = plan_init(&made->plan, limits, error);
+    if (status == STATUS_OK && !made->answers)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
+    if (status == STATUS_OK && model->collective->rank == 0)
+        status = prepare_to_lead(made, limits, run_ahead, error);
+    if (status != STATUS_OK) {
+        engine_free(made);
+        return status;
+    }
+    *engine = made;
+    return STATUS_OK;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    steps_release(&engine->steps);
+    batch_free(engine->batch);
+    backlog_release(&engine->backlog, submission_free);
+    plan_release(&engine->plan);
+    free(engine->reports);
+    free(engine->answers);
+    free(engine);
+}
+
+static void free_mail(struct mail *mail)
+{
+    if (mail->submission)
+        submission_free(mail->submission);
+    free(mail);
+}
+
+/* Takes the mail over. */
+static void submit(struct engine *engine, struct mail *mail, const struct engine_sink *sink)
+{
+    struct error error;
+    struct sequence_input input;
+    enum status status = engine->draining ? error_set(&error, STATUS_UNAVAILABLE,
+                                                      "this replica is draining; it takes no new sequences")
+                                          : submission_read(mail->submission, &input, &error);
+    if (status == STATUS_OK && backlog_push(&engine->backlog, mail, (int)input.length))
+        return;
+    if (status == STATUS_OK)
+        error_set(&error, STATUS_RESOURCE_EXHAUSTED,
+                  "%d sequences of %lld tokens wait here already; %d of %lld are the most", engine->backlog.n,
+                  (long long)engine->backlog.n_tokens, engine->backlog.max_sequences,
+                  (long long)engine->backlog.max_tokens);
+    sink->rejected(sink->context, mail->number, mail->line, &error);
+    free_mail(mail);
+}
+
+/* Takes the mail over. */
+static void handle(struct engine *engine, struct mail *mail, const struct engine_sink *sink)
+{
+    switch (mail->kind) {
+    case MAIL_SUBMIT:
+        submit(engine, mail, sink);
+        return;
+    case MAIL_CANCEL:
+        if (!batch_remove(engine->batch, mail->number))
+            backlog_remove(&engine->backlog, mail->number, submission_free);
+        break;
+    case MAIL_CANCEL_ALL:
+        batch_clear(engine->batch);
+        backlog_clear(&engine->backlog, submission_free);
+        break;
+    case MAIL_DRAIN:
+        engine->draining = true;
+        break;
+    case MAIL_STOP:
+        engine->stopping = true;
+        break;
+    }
+    free_mail(mail);
+}
+
+/* Those that came first join the batch, as far as there is room; a draining replica finishes them too. */
+static void join(struct engine *engine, const struct engine_sink *sink)
+{
+    struct backlog *backlog = &engine->backlog;
+    while (backlog->n && batch_has_room(engine->batch, (size_t)backlog->entries[0].length)) {
+        struct mail *mail = backlog_pop(backlog);
+        struct error error;
+        struct sequence_input input;
+        enum status status = submission_read(mail->submission, &input, &error);
+        input.line = mail->line;
+        if (status == STATUS_OK)
+            status = batch_add(engine->batch, &input, &error);
+        if (status != STATUS_OK)
+            sink->rejected(sink->context, mail->number, mail->line, &error);
+        free_mail(mail);
+    }
+}
+
+static bool has_work(const struct engine *engine)
+{
+    return batch_size(engine->batch) > 0 || engine->backlog.n > 0 || engine->steps.n_under_way > 0;
+}
+
+static void broadcast_plan(struct engine *engine)
+{
+    struct collective *collective = engine->model->collective;
+    collective->table->broadcast(collective, engine->plan.block, engine->plan.size_bytes);
+}
+
+/* A round of answers: it ends when every rank has come. */
+static enum status answer(struct engine *engine, struct error *error)
+{
+    struct collective *collective = engine->model->collective;
+    const char here = 1;
+    collective->table->exchange(collective, &here, 1, engine->answers);
+    meter_add(engine->model->meters, METER_PROGRESS, 1);
+    if (collective->status == STATUS_OK)
+        return STATUS_OK;
+    return error_set(error, collective->status, "the exchange between the ranks of this replica broke");
+}
+
+static enum status look_after_ranks(struct engine *engine, struct error *error)
+{
+    *engine->plan.header = (struct plan_header){.command = PLAN_PING};
+    broadcast_plan(engine);
+    return answer(engine, error);
+}
+
+static bool is_idle(const struct engine *engine)
+{
+    return !has_work(engine) && !engine->draining && !engine->stopping;
+}
+
+/* Takes all mail that is there; waits for some when there is nothing to compute. */
+static enum status take_mail(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink,
+                             struct error *error)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK) {
+        bool idle = is_idle(engine);
+        struct mail *mail = mailbox_take(mailbox, idle ? IDLE_ROUND_SECONDS : 0);
+        if (!mail && !idle)
+            break;
+        if (!mail) {
+            status = look_after_ranks(engine, error);
+            continue;
+        }
+        handle(engine, mail, sink);
+    }
+    if (status == STATUS_OK)
+        join(engine, sink);
+    return status;
+}
+
+/* Brings one meter up to what the model's clock says; returns the seconds that came to it. */
+static double count_phase(struct engine *engine, enum meter meter, double now, double *counted)
+{
+    double passed = now - *counted;
+    meter_add(engine->model->meters, meter, (uint64_t)(passed * 1e9));
+    *counted = now;
+    return passed;
+}
+
+/* On a device whose operations are only enqueued the host's clocks tell what enqueuing took: such a step is not split. */
+static void count_phases(struct engine *engine, double seconds)
+{
+    const struct model *model = engine->model;
+    struct phases *counted = &engine->counted;
+    double named = 0;
+    if (model->backend->on_host) {
+        named = count_phase(engine, METER_MATMUL_NS, model->forward.seconds.matmul, &counted->matmul);
+        named +=
+            count_phase(engine, METER_ATTENTION_NS, model->forward.seconds.attention, &counted->attention);
+        named += count_phase(engine, METER_HEAD_NS, model->sampler.seconds, &counted->head);
+        named +=
+            count_phase(engine, METER_COMMUNICATION_NS, model->collective->seconds, &counted->communication);
+    }
+    meter_add(model->meters, METER_OTHER_NS, seconds > named ? (uint64_t)((seconds - named) * 1e9) : 0);
+}
+
+static void count_step(struct engine *engine, int n_reports, double seconds)
+{
+    const struct model *model = engine->model;
+    struct meters *meters = model->meters;
+    uint64_t n_changed = 0;
+    for (int i = 0; i < n_reports; i++)
+        n_changed += engine->reports[i].n_changed;
+    meter_add(meters, METER_PROGRESS, 1);
+    meter_add(meters, METER_STEPS, (uint64_t)n_reports);
+    if (engine->steps.last.n_needed > 0) {
+        meter_add(meters, METER_PASSES, 1);
+        meter_add(meters, METER_ROWS, (uint64_t)engine->steps.last.n_rows);
+    }
+    meter_add(meters, METER_NEEDED_ROWS, (uint64_t)engine->steps.last.n_needed);
+    meter_add(meters, METER_CHANGED, n_changed);
+    count_phases(engine, seconds);
+}
+
+/* One step of everything in the batch, or of what was in it when the step began. Whose last step has begun makes room for
+ * who waits, before the step after it begins. */
+static enum status step(struct engine *engine, const struct engine_sink *sink, struct error *error)
+{
+    int n_reports;
+    double seconds;
+    while (steps_begin(&engine->steps))
+        join(engine, sink);
+    if (engine->steps.n_under_way == 0)
+        return STATUS_OK; /* all that came was rejected, or left */
+    enum status status = steps_end(&engine->steps, engine->reports, &n_reports, &seconds, error);
+    if (status != STATUS_OK)
+        return status;
+    count_step(engine, n_reports, seconds);
+    for (int i = 0; i < n_reports && sink; i++)
+        sink->report(sink->context, &engine->reports[i], seconds);
+    return STATUS_OK;
+}
+
+enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink,
+                        struct error *error)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK) {
+        status = take_mail(engine, mailbox, sink, error);
+        if (status != STATUS_OK || engine->stopping || (engine->draining && !has_work(engine)))
+            break;
+        status = step(engine, sink, error);
+    }
+    if (status == STATUS_OK)
+        status = steps_drop(&engine->steps, error);
+    if (status != STATUS_OK)
+        return status; /* the others wait for us in vain: the launcher ends them when we exit */
+    if (!engine->stopping)
+        sink->drained(sink->context);
+    engine->plan.header->command = PLAN_STOP;
+    broadcast_plan(engine);
+    return STATUS_OK;
+}
+
+/* Waits for the slot's last step, if there was one: on another rank nobody asks for its outcome. */
+static enum status finish(struct engine *engine, int slot, struct error *error)
+{
+    bool under_way = engine->under_way[slot];
+    engine->under_way[slot] = false;
+    return under_way ? model_wait(engine->model, slot, error) : STATUS_OK;
+}
+
+/* Begins the step that came, in the slot after the last one's. */
+static enum status follow_step(struct engine *engine, struct error *error)
+{
+    int slot = engine->plan.slot = (engine->plan.slot + 1) % STEP_SLOTS;
+    enum status status = finish(engine, slot, error);
+    if (status != STATUS_OK)
+        return status;
+    model_begin(engine->model, &engine->plan);
+    engine->under_way[slot] = true;
+    return STATUS_OK;
+}
+
+static enum status follow_to_the_end(struct engine *engine, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int slot = 0; slot < STEP_SLOTS && status == STATUS_OK; slot++)
+        status = finish(engine, slot, error);
+    return status;
+}
+
+enum status engine_follow(struct engine *engine, struct error *error)
+{
+    for (;;) {
+        broadcast_plan(engine);
+        if (engine->model->collective->status != STATUS_OK)
+            return error_set(error, engine->model->collective->status, "rank 0 of this replica is gone");
+        if (engine->plan.header->command == PLAN_STOP)
+            return follow_to_the_end(engine, error);
+        enum status status =
+            engine->plan.header->command == PLAN_PING ? answer(engine, error) : follow_step(engine, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+enum status engine_warm_up(struct engine *engine, struct error *error)
+{
+    enum { LENGTH = 16 };
+    const uint32_t ids[LENGTH] = {0};
+    uint8_t editable[LENGTH];
+    for (int i = 0; i < LENGTH; i++)
+        editable[i] = 1;
+    int length =
+        engine->model->weights.config.max_length < LENGTH ? engine->model->weights.config.max_length : LENGTH;
+    const struct sequence_input input = {
+        .ids = ids, .editable = editable, .length = (size_t)length, .n_steps = 1, .temperature = 1};
+    enum status status = batch_add(engine->batch, &input, error);
+    return status == STATUS_OK ? step(engine, NULL, error) : status;
+}

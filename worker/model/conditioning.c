@@ -1,0 +1,256 @@
+#include "worker/model/conditioning.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "worker/model/schedule.h"
+
+enum { SINUSOID_WIDTH = 256, SINUSOID_HALF = SINUSOID_WIDTH / 2 };
+
+static void *allocate(struct conditioning *conditioning, size_t n_floats)
+{
+    const struct model_weights *weights = conditioning->weights;
+    return weights->backend->allocate(weights->device, n_floats * sizeof(float));
+}
+
+enum status conditioning_init(struct conditioning *conditioning, const struct model_weights *weights,
+                              int n_entries, int at_once, struct error *error)
+{
+    size_t condition = (size_t)weights->config.condition;
+    size_t rows = (size_t)at_once;
+    *conditioning =
+        (struct conditioning){.weights = weights, .n_entries = n_entries, .at_once = at_once, .clock = 1};
+    conditioning->width = conditioning_output_offset(conditioning) + 2 * (int64_t)weights->config.hidden;
+    conditioning->keys = calloc((size_t)n_entries, sizeof *conditioning->keys);
+    conditioning->table = allocate(conditioning, (size_t)n_entries * (size_t)conditioning->width);
+    conditioning->features = allocate(conditioning, rows * SINUSOID_WIDTH);
+    conditioning->host_features = calloc(rows * SINUSOID_WIDTH, sizeof(float));
+    conditioning->hidden = allocate(conditioning, rows * condition);
+    conditioning->joined = allocate(conditioning, rows * 2 * condition);
+    conditioning->condition = allocate(conditioning, rows * 2 * condition);
+    conditioning->block_condition = allocate(conditioning, rows * condition);
+    if (conditioning->keys && conditioning->table && conditioning->features && conditioning->hidden &&
+        conditioning->joined && conditioning->condition && conditioning->block_condition &&
+        conditioning->host_features)
+        return STATUS_OK;
+    conditioning_release(conditioning);
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                     "no memory for the modulation vectors of %d step times; use a smaller --max-sequences",
+                     n_entries);
+}
+
+void conditioning_release(struct conditioning *conditioning)
+{
+    if (!conditioning->weights)
+        return;
+    float *const owned[] = {conditioning->table,  conditioning->features,  conditioning->hidden,
+                            conditioning->joined, conditioning->condition, conditioning->block_condition};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        conditioning->weights->backend->release(conditioning->weights->device, owned[i]);
+    free(conditioning->host_features);
+    free(conditioning->keys);
+    *conditioning = (struct conditioning){0};
+}
+
+int64_t conditioning_block_offset(const struct conditioning *conditioning, int block)
+{
+    return (int64_t)block * 6 * conditioning->weights->config.hidden;
+}
+
+int64_t conditioning_output_offset(const struct conditioning *conditioning)
+{
+    return conditioning_block_offset(conditioning, conditioning->weights->config.n_blocks);
+}
+
+static void show(const struct conditioning *conditioning, const char *name, int block, const float *x,
+                 int64_t width)
+{
+    observer_show(conditioning->observer,
+                  (struct observation){name, block, x, DTYPE_F32, 1, width, {0, (int)width}});
+}
+
+/* Rows of a product: so many, of so many columns, that lie `ld` apart. */
+struct rows {
+    int n;
+    const float *x;
+    int n_in;
+};
+
+/* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), rows of y ld_y apart */
+static void linear(const struct conditioning *conditioning, struct rows rows, const struct weight *weight,
+                   const float *bias, enum activation activation, float *y, int64_t ld_y)
+{
+    const struct matmul op = {.x = rows.x,
+                              .ld_x = rows.n_in,
+                              .rows = rows.n,
+                              .weight = weight,
+                              .bias = bias,
+                              .activation = activation,
+                              .y = y,
+                              .ld_y = ld_y};
+    conditioning->weights->backend->matmul(conditioning->weights->device, &op);
+}
+
+/* features = [cos(τ f) ‖ sin(τ f)], f_k = exp(-ln(10000) k / 128); frequencies and angles are float32 in the reference. */
+static void sinusoid(float tau, float *features)
+{
+    for (int k = 0; k < SINUSOID_HALF; k++) {
+        float exponent = (float)-log(10000.0) * (float)k / (float)SINUSOID_HALF;
+        float angle = tau * (float)exp((double)exponent);
+        features[k] = (float)cos((double)angle);
+        features[SINUSOID_HALF + k] = (float)sin((double)angle);
+    }
+}
+
+/* What the steps of one time embedding are called in a trace. */
+struct embedding_names {
+    const char *features, *embedding;
+};
+
+/* The pairs that are computed together, and which number of each is embedded at the moment. */
+struct pairs {
+    int n;
+    const struct conditioning_key *keys;
+};
+
+static void embed_time(const struct conditioning *conditioning, const struct time_mlp *mlp,
+                       struct pairs pairs, bool step_size, enum activation activation,
+                       struct embedding_names names, float *out, int64_t ld_out)
+{
+    const struct model_weights *weights = conditioning->weights;
+    int width = weights->config.condition;
+    for (int i = 0; i < pairs.n; i++)
+        sinusoid(step_size ? pairs.keys[i].dt : pairs.keys[i].t,
+                 conditioning->host_features + i * SINUSOID_WIDTH);
+    weights->backend->upload(weights->device, conditioning->features, conditioning->host_features,
+                             (size_t)pairs.n * SINUSOID_WIDTH * sizeof(float));
+    show(conditioning, names.features, -1, conditioning->features, SINUSOID_WIDTH);
+    linear(conditioning, (struct rows){pairs.n, conditioning->features, SINUSOID_WIDTH}, mlp->first,
+           mlp->first_bias, ACTIVATION_SILU, conditioning->hidden, width);
+    linear(conditioning, (struct rows){pairs.n, conditioning->hidden, width}, mlp->second, mlp->second_bias,
+           activation, out, ld_out);
+    show(conditioning, names.embedding, -1, out, width);
+}
+
+/* One layer's vectors: modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher; of all pairs, in rows of the table.
+ * block -1: the output layer. */
+static void modulate_layer(const struct conditioning *conditioning, int n, int block,
+                           const struct weight *fuser, const float *fuser_bias,
+                           const struct weight *modulation, const float *bias, float *out, int64_t n_out)
+{
+    int width = conditioning->weights->config.condition;
+    const float *condition = conditioning->condition;
+    if (fuser) {
+        linear(conditioning, (struct rows){n, condition, 2 * width}, fuser, fuser_bias, ACTIVATION_SILU,
+               conditioning->block_condition, width);
+        condition = conditioning->block_condition;
+    }
+    show(conditioning, "c_in", block, condition, width);
+    linear(conditioning, (struct rows){n, condition, width}, modulation, bias, ACTIVATION_NONE, out,
+           conditioning->width);
+    show(conditioning, block < 0 ? "final_adaLN" : "adaLN", block, out, n_out);
+}
+
+/* conditioning->condition[n]: what all layers start from. */
+static void condition_of(const struct conditioning *conditioning, struct pairs pairs)
+{
+    const struct model_weights *weights = conditioning->weights;
+    int width = weights->config.condition;
+    if (!weights->condition) {
+        embed_time(conditioning, &weights->time, pairs, false, ACTIVATION_SILU,
+                   (struct embedding_names){"t_sinusoid", "silu(t_emb)"}, conditioning->condition, width);
+        return;
+    }
+    embed_time(conditioning, &weights->time, pairs, false, ACTIVATION_NONE,
+               (struct embedding_names){"t_sinusoid", "t_emb"}, conditioning->joined, 2 * width);
+    embed_time(conditioning, &weights->step_size, pairs, true, ACTIVATION_NONE,
+               (struct embedding_names){"dt_sinusoid", "dt_emb"}, conditioning->joined + width, 2 * width);
+    linear(conditioning, (struct rows){pairs.n, conditioning->joined, 2 * width}, weights->condition,
+           weights->condition_bias, ACTIVATION_SILU, conditioning->condition, 2 * width);
+    show(conditioning, "silu(time_condition_fuser)", -1, conditioning->condition, 2 * width);
+}
+
+/* Fills the entries first ... first + n, whose keys are set. */
+static void compute_entries(const struct conditioning *conditioning, int first, int n)
+{
+    const struct model_weights *weights = conditioning->weights;
+    float *row = conditioning->table + first * conditioning->width;
+    int hidden = weights->config.hidden;
+    condition_of(conditioning, (struct pairs){n, &conditioning->keys[first]});
+    for (int i = 0; i < weights->config.n_blocks; i++) {
+        const struct block_weights *block = &weights->blocks[i];
+        modulate_layer(conditioning, n, i, block->condition_fuser, block->condition_fuser_bias,
+                       block->modulation, block->modulation_bias,
+                       row + conditioning_block_offset(conditioning, i), 6 * hidden);
+    }
+    modulate_layer(conditioning, n, -1, weights->out_condition_fuser, weights->out_condition_fuser_bias,
+                   weights->out_modulation, weights->out_modulation_bias,
+                   row + conditioning_output_offset(conditioning), 2 * hidden);
+}
+
+void conditioning_turn(struct conditioning *conditioning)
+{
+    conditioning->turn = conditioning->clock;
+}
+
+static int find(const struct conditioning *conditioning, float t, float dt)
+{
+    const struct conditioning_key *keys = conditioning->keys;
+    for (int i = 0; i < conditioning->n_entries; i++)
+        if (keys[i].used && keys[i].t == t && keys[i].dt == dt)
+            return i;
+    return -1;
+}
+
+/* When the run of n entries from `first` on was last used. */
+static uint64_t last_use(const struct conditioning *conditioning, int first, int n)
+{
+    uint64_t last = 0;
+    for (int i = first; i < first + n; i++)
+        last = conditioning->keys[i].used > last ? conditioning->keys[i].used : last;
+    return last;
+}
+
+/* The run of *n entries that was not used for longest; *n is made smaller until there is one without an entry of this turn. */
+static int oldest_run(const struct conditioning *conditioning, int *n)
+{
+    for (;; *n = (*n + 1) / 2) {
+        int oldest = 0;
+        for (int i = 1; i + *n <= conditioning->n_entries; i++)
+            if (last_use(conditioning, i, *n) < last_use(conditioning, oldest, *n))
+                oldest = i;
+        if (*n == 1 || last_use(conditioning, oldest, *n) <= conditioning->turn)
+            return oldest;
+    }
+}
+
+/* Lists (t, dt) and the steps after it of its schedule that are not there yet; returns how many. */
+static int list_missing(const struct conditioning *conditioning, struct conditioning_key *keys, int step,
+                        int n_steps)
+{
+    int n = 1, most = conditioning->observer ? 1 : conditioning->at_once; /* a trace shows one pair */
+    most = most < conditioning->n_entries / 2 ? most : 1;
+    for (int i = step + 1; i < n_steps && n < most; i++) {
+        struct schedule_step at = schedule_step_at(i, n_steps, 1); /* t and h are the same for any exponent */
+        if (find(conditioning, at.t, at.h) < 0)
+            keys[n++] = (struct conditioning_key){.t = at.t, .dt = at.h};
+    }
+    return n;
+}
+
+int conditioning_entry(struct conditioning *conditioning, float t, float dt, int step, int n_steps)
+{
+    struct conditioning_key missing[CONDITIONING_AT_ONCE] = {{.t = t, .dt = dt}};
+    int found = find(conditioning, t, dt);
+    if (found < 0) {
+        int n = list_missing(conditioning, missing, step, n_steps);
+        found = oldest_run(conditioning, &n);
+        for (int i = 0; i < n; i++) {
+            conditioning->keys[found + i] = missing[i];
+            conditioning->keys[found + i].used = conditioning->turn;
+        }
+        compute_entries(conditioning, found, n);
+    }
+    conditioning->keys[found].used = ++conditioning->clock;
+    return found;
+}

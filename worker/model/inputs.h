@@ -1,0 +1,54 @@
+#ifndef MILLRACE_WORKER_INPUTS_H
+#define MILLRACE_WORKER_INPUTS_H
+
+#include "kernels/backend.h"
+#include "worker/model/plan.h"
+
+/*
+ * A plan as the device reads it: one number a row, spelled out from what the plan says about sequences.
+ *
+ * All arrays lie in one block at places that the limits alone decide, so that a plan is one copy and a recorded segment finds
+ * its inputs where they were. There are two host blocks: while one is still being copied, the other is filled with the next
+ * plan. Where the device's memory is the host's, the host block is what the device reads, and nothing is copied.
+ *
+ * The texts themselves stay on the device: `texts` before and after a step. A row's id is the one that the row `from_row` of the
+ * step before was left with, or the one that the plan brings (backend.h: select_ids, write_drawn).
+ */
+enum { STEP_SLOTS = 2 }; /* plans whose steps may be under way at the same time */
+
+/* Device memory; [max_rows] where nothing else is said. */
+struct input_rows {
+    double *u_jump, *u_draw, *bound; /* of needed rows, as all to left_out_other */
+    float *inverse_temperature;
+    int32_t *needed;
+    int32_t *condition_of_needed, *position_of_needed;
+    int32_t *left_out_row;   /* the row whose present token is left out of the sum; -1: left_out_other */
+    int32_t *left_out_other; /* a token; -1: none */
+    int32_t *ids, *from_row; /* of rows, as all to position_of_row */
+    int32_t *condition_of_row, *position_of_row;
+    int32_t *row_start, *needed_start; /* [max_sequences + 1] */
+};
+
+struct inputs {
+    const struct backend *backend;
+    struct device *device;
+    struct plan_limits limits;
+    size_t size_bytes;
+    char *host[STEP_SLOTS];
+    char *block;                 /* device; NULL where the host's memory is the device's */
+    int32_t *texts[2], *ids_now; /* device [max_rows]; ids_now: which of them this step reads and writes */
+    struct input_rows rows;      /* of the plan that was uploaded last */
+};
+
+enum status inputs_init(struct inputs *inputs, const struct backend *backend, struct device *device,
+                        struct plan_limits limits, struct error *error);
+void inputs_release(struct inputs *inputs); /* zeroed ones are allowed */
+
+/*
+ * Spells the plan out and enqueues its way to the device. `entry`[n_sequences]: each sequence's row of the conditioning table;
+ * NULL: there is none. mask_token: what forbid_mask forbids. The slot's last step must be over. Allocates nothing.
+ */
+void inputs_upload(struct inputs *inputs, const struct plan *plan, const int32_t *entry, int32_t mask_token,
+                   int slot);
+
+#endif

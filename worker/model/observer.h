@@ -1,0 +1,34 @@
+#ifndef MILLRACE_WORKER_OBSERVER_H
+#define MILLRACE_WORKER_OBSERVER_H
+
+#include <stdint.h>
+
+#include "common/dtype.h"
+#include "worker/model/shard.h"
+
+/*
+ * Someone who looks at what a forward pass computes on the way, to compare it (`millrace verify`). In service there is none, and
+ * the price is one comparison with NULL a value.
+ */
+struct observation {
+    const char *name; /* as in the reference's own traces: "embed", "q", "mod1", ... */
+    int block;        /* -1: of no block */
+    const void *x;    /* device [rows, range_size(columns)], row stride ld; overwritten soon after */
+    enum dtype type;  /* of its elements */
+    int rows;
+    int64_t ld;
+    struct range columns; /* which columns of the whole matrix this rank has */
+};
+
+struct observer {
+    void (*observe)(void *context, const struct observation *observation);
+    void *context;
+};
+
+static inline void observer_show(const struct observer *observer, struct observation observation)
+{
+    if (observer)
+        observer->observe(observer->context, &observation);
+}
+
+#endif

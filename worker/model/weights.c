@@ -1,0 +1,340 @@
+#include "worker/model/weights.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * Loading goes through a struct loader that keeps the first failure: after it every call does
+ * nothing, so that the list of tensors below reads as a list.
+ */
+struct loader {
+    struct model_weights *weights;
+    const struct tensors *tensors;
+    struct meters *meters;
+    enum status status;
+    struct error *error;
+};
+
+static const struct tensor *find(struct loader *loader, const char *name)
+{
+    const struct tensor *tensor = tensors_find(loader->tensors, name);
+    if (!tensor && loader->status == STATUS_OK)
+        loader->status = error_set(loader->error, STATUS_DATA_LOSS, "tensor %s is missing", name);
+    return tensor;
+}
+
+static void out_of_memory(struct loader *loader, const char *name)
+{
+    if (loader->status == STATUS_OK)
+        loader->status =
+            error_set(loader->error, STATUS_RESOURCE_EXHAUSTED,
+                      "not enough memory for tensor %s; use more ranks or a smaller model", name);
+}
+
+/* Rows [rows.first, rows.end) and columns [columns.first, columns.end) of a tensor; a vector is one column. */
+static struct matrix_view view_of(const struct tensor *tensor, struct range rows, struct range columns)
+{
+    int64_t width = tensor->n_dimensions > 1 ? tensor->shape[1] : 1;
+    size_t skipped = (size_t)(rows.first * width + columns.first) * dtype_bytes(tensor->dtype);
+    struct matrix_view view = {
+        .data = (const char *)tensor->data + skipped,
+        .dtype = tensor->dtype,
+        .rows = range_size(rows),
+        .columns = range_size(columns),
+        .row_stride = width,
+    };
+    return view;
+}
+
+static struct range whole(int64_t n)
+{
+    struct range range = {0, (int)n};
+    return range;
+}
+
+/* Elements [part.first, part.end) of the rows of `name`, as float32 on the device. Empty parts get one unused row. */
+static float *load_rows(struct loader *loader, struct range part, const char *name)
+{
+    const struct tensor *tensor = find(loader, name);
+    if (loader->status != STATUS_OK)
+        return NULL;
+    const struct backend *backend = loader->weights->backend;
+    size_t width = tensor->n_dimensions > 1 ? (size_t)tensor->shape[1] : 1;
+    size_t n = (size_t)range_size(part) * width;
+    float *on_device = backend->allocate(loader->weights->device, (n ? n : width) * sizeof *on_device);
+    if (!on_device) {
+        out_of_memory(loader, name);
+        return NULL;
+    }
+    loader->weights->size_bytes += n * sizeof *on_device;
+    if (!backend->upload) /* memory.c: it is only counted */
+        return on_device;
+    enum { AT_ONCE = 4096 };
+    float converted[AT_ONCE];
+    const char *data = (const char *)tensor->data + (size_t)part.first * width * dtype_bytes(tensor->dtype);
+    for (size_t done = 0; done < n;) {
+        size_t now = n - done < AT_ONCE ? n - done : AT_ONCE;
+        dtype_to_float(tensor->dtype, data + done * dtype_bytes(tensor->dtype), now, converted);
+        backend->upload(loader->weights->device, on_device + done, converted, now * sizeof *converted);
+        done += now;
+        meter_add(loader->meters, METER_PROGRESS, 1);
+    }
+    return on_device;
+}
+
+static float *load_vector(struct loader *loader, const char *name)
+{
+    const struct tensor *tensor = find(loader, name);
+    return tensor ? load_rows(loader, whole(tensor->shape[0]), name) : NULL;
+}
+
+static struct weight *create(struct loader *loader, enum weight_use use, const struct matrix_view *parts,
+                             int n_parts, const int32_t *leaves, int n_leaves, const char *name)
+{
+    struct weight *weight = NULL;
+    if (loader->status != STATUS_OK)
+        return NULL;
+    const struct backend *backend = loader->weights->backend;
+    enum status status = backend->weight_create(loader->weights->device, use, parts, n_parts, leaves,
+                                                n_leaves, &weight, loader->error);
+    if (status != STATUS_OK) {
+        error_prefix(loader->error, "tensor %s", name);
+        loader->status = status;
+        return NULL;
+    }
+    loader->weights->size_bytes += backend->weight_bytes(weight);
+    meter_add(loader->meters, METER_PROGRESS, 1);
+    return weight;
+}
+
+/* Outputs `part` of name; all of its inputs. */
+static struct weight *load_by_output(struct loader *loader, enum weight_use use, struct range part,
+                                     const char *name)
+{
+    const struct tensor *tensor = find(loader, name);
+    if (loader->status != STATUS_OK)
+        return NULL;
+    struct matrix_view view = view_of(tensor, part, whole(tensor->shape[1]));
+    return create(loader, use, &view, 1, NULL, 1, name);
+}
+
+static struct weight *load_conditioning(struct loader *loader, const char *name)
+{
+    const struct tensor *tensor = find(loader, name);
+    if (loader->status != STATUS_OK)
+        return NULL;
+    struct matrix_view view = view_of(tensor, whole(tensor->shape[0]), whole(tensor->shape[1]));
+    return create(loader, WEIGHT_CONDITIONING, &view, 1, NULL, 1, name);
+}
+
+/* Inputs `part` of name; all of its outputs; summed in leaves. */
+static struct weight *load_by_input(struct loader *loader, struct range part, const int32_t *leaves,
+                                    const char *name)
+{
+    const struct tensor *tensor = find(loader, name);
+    if (loader->status != STATUS_OK)
+        return NULL;
+    struct matrix_view view = view_of(tensor, whole(tensor->shape[0]), part);
+    return create(loader, WEIGHT_PRODUCT, &view, 1, leaves, loader->weights->shard.n_leaves, name);
+}
+
+enum { NAME_MAX_BYTES = 96 };
+
+/* "blocks.3." + rest, in one of a few buffers of the caller. */
+static const char *block_name(char buffer[NAME_MAX_BYTES], int block, const char *rest)
+{
+    snprintf(buffer, NAME_MAX_BYTES, "blocks.%d.%s", block, rest);
+    return buffer;
+}
+
+static struct weight *load_key_value(struct loader *loader, struct range inner, int block)
+{
+    char key_name[NAME_MAX_BYTES], value_name[NAME_MAX_BYTES];
+    const struct tensor *key = find(loader, block_name(key_name, block, "kw.weight"));
+    const struct tensor *value = find(loader, block_name(value_name, block, "vw.weight"));
+    if (loader->status != STATUS_OK)
+        return NULL;
+    struct range inputs = whole(key->shape[1]);
+    struct matrix_view parts[2] = {view_of(key, inner, inputs), view_of(value, inner, inputs)};
+    return create(loader, WEIGHT_PRODUCT, parts, 2, NULL, 1, key_name);
+}
+
+static void load_block(struct loader *loader, int index)
+{
+    struct model_weights *weights = loader->weights;
+    struct block_weights *block = &weights->blocks[index];
+    const struct shard *shard = &weights->shard;
+    int head_size = weights->config.head_size;
+    struct range inner = {shard->heads.first * head_size, shard->heads.end * head_size};
+    char name[NAME_MAX_BYTES];
+    block->norm1 = load_vector(loader, block_name(name, index, "norm1.weight"));
+    block->norm2 = load_vector(loader, block_name(name, index, "norm2.weight"));
+    block->query = load_by_output(loader, WEIGHT_PRODUCT, inner, block_name(name, index, "qw.weight"));
+    block->key_value = load_key_value(loader, inner, index);
+    block->attention_out =
+        load_by_input(loader, inner, shard->attention_leaf, block_name(name, index, "attn_out.weight"));
+    block->up =
+        load_by_output(loader, WEIGHT_PRODUCT, shard->hidden, block_name(name, index, "mlp.0.weight"));
+    block->up_bias = load_rows(loader, shard->hidden, block_name(name, index, "mlp.0.bias"));
+    block->down =
+        load_by_input(loader, shard->hidden, shard->hidden_leaf, block_name(name, index, "mlp.2.weight"));
+    block->down_bias = load_vector(loader, block_name(name, index, "mlp.2.bias"));
+    block->modulation = load_conditioning(loader, block_name(name, index, "adaLN_modulation.weight"));
+    block->modulation_bias = load_vector(loader, block_name(name, index, "adaLN_modulation.bias"));
+    if (weights->config.architecture == ARCHITECTURE_FS_DFM) {
+        block->condition_fuser = load_conditioning(loader, block_name(name, index, "condition_fuser.weight"));
+        block->condition_fuser_bias = load_vector(loader, block_name(name, index, "condition_fuser.bias"));
+    }
+}
+
+static void load_time_mlp(struct loader *loader, struct time_mlp *mlp, const char *prefix)
+{
+    char name[NAME_MAX_BYTES];
+    snprintf(name, sizeof name, "%s.mlp.0.weight", prefix);
+    mlp->first = load_conditioning(loader, name);
+    snprintf(name, sizeof name, "%s.mlp.0.bias", prefix);
+    mlp->first_bias = load_vector(loader, name);
+    snprintf(name, sizeof name, "%s.mlp.2.weight", prefix);
+    mlp->second = load_conditioning(loader, name);
+    snprintf(name, sizeof name, "%s.mlp.2.bias", prefix);
+    mlp->second_bias = load_vector(loader, name);
+}
+
+static void load_student_parts(struct loader *loader)
+{
+    struct model_weights *weights = loader->weights;
+    load_time_mlp(loader, &weights->step_size, "dt_embedding");
+    weights->condition = load_conditioning(loader, "time_condition_fuser.weight");
+    weights->condition_bias = load_vector(loader, "time_condition_fuser.bias");
+    weights->out_condition_fuser = load_conditioning(loader, "output_layer.condition_fuser.weight");
+    weights->out_condition_fuser_bias = load_vector(loader, "output_layer.condition_fuser.bias");
+}
+
+/* inv_freq as the file has it, else 10000^(-2j/head_size) in float32. */
+static void inverse_frequencies(struct loader *loader, float *inverse)
+{
+    int half = loader->weights->config.head_size / 2;
+    const struct tensor *stored = tensors_find(loader->tensors, "rotary_emb.inv_freq");
+    if (stored) {
+        dtype_to_float(stored->dtype, stored->data, (size_t)half, inverse);
+        return;
+    }
+    for (int j = 0; j < half; j++)
+        inverse[j] = 1.0f / powf(10000.0f, (float)(2 * j) / (float)(2 * half));
+}
+
+static void make_rotary(struct loader *loader)
+{
+    struct model_weights *weights = loader->weights;
+    int half = weights->config.head_size / 2, n_positions = weights->config.max_length;
+    size_t size = (size_t)n_positions * 2 * (size_t)half * sizeof(float);
+    if (!weights->backend->upload) { /* memory.c */
+        weights->rotary = weights->backend->allocate(weights->device, size);
+        return;
+    }
+    float *table = malloc(size), *inverse = malloc((size_t)half * sizeof *inverse);
+    weights->rotary = weights->backend->allocate(weights->device, size);
+    if (!table || !inverse || !weights->rotary) {
+        out_of_memory(loader, "rotary_emb");
+    } else {
+        inverse_frequencies(loader, inverse);
+        for (int position = 0; position < n_positions; position++) {
+            float *row = table + (size_t)position * 2 * (size_t)half;
+            for (int j = 0; j < half; j++) {
+                float angle = (float)position * inverse[j]; /* float32, as the reference rounds it */
+                row[j] = (float)cos((double)angle);
+                row[half + j] = (float)sin((double)angle);
+            }
+        }
+        weights->backend->upload(weights->device, weights->rotary, table, size);
+    }
+    free(table);
+    free(inverse);
+}
+
+enum status model_weights_load(struct model_weights *weights, const struct backend *backend,
+                               struct device *device, const struct tensors *tensors,
+                               const struct model_config *config, const struct shard *shard,
+                               struct meters *meters, struct error *error)
+{
+    *weights =
+        (struct model_weights){.backend = backend, .device = device, .config = *config, .shard = *shard};
+    struct loader loader = {.weights = weights, .tensors = tensors, .meters = meters, .error = error};
+    weights->blocks = calloc((size_t)config->n_blocks, sizeof *weights->blocks);
+    if (!weights->blocks)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "not enough memory for %d blocks",
+                         config->n_blocks);
+    weights->embedding = load_rows(&loader, shard->columns, "vocab_embed.weight");
+    make_rotary(&loader);
+    load_time_mlp(&loader, &weights->time, "time_embedding");
+    if (config->architecture == ARCHITECTURE_FS_DFM)
+        load_student_parts(&loader);
+    for (int i = 0; i < config->n_blocks && loader.status == STATUS_OK; i++)
+        load_block(&loader, i);
+    weights->norm_final = load_vector(&loader, "output_layer.norm_final.weight");
+    weights->out_modulation = load_conditioning(&loader, "output_layer.adaLN_modulation.weight");
+    weights->out_modulation_bias = load_vector(&loader, "output_layer.adaLN_modulation.bias");
+    weights->head = load_by_output(&loader, WEIGHT_HEAD, shard->columns, "output_layer.linear.weight");
+    weights->head_bias = load_rows(&loader, shard->columns, "output_layer.linear.bias");
+    if (loader.status == STATUS_OK)
+        loader.status = backend->synchronize(device, error);
+    if (loader.status != STATUS_OK)
+        model_weights_release(weights);
+    return loader.status;
+}
+
+static void free_matrices(struct model_weights *weights, struct weight *const *matrices, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (matrices[i])
+            weights->backend->weight_free(weights->device, matrices[i]);
+}
+
+static void free_vectors(struct model_weights *weights, float *const *vectors, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (vectors[i])
+            weights->backend->release(weights->device, vectors[i]);
+}
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+static void free_block(struct model_weights *weights, const struct block_weights *block)
+{
+    struct weight *const matrices[] = {block->query, block->key_value,  block->attention_out,  block->up,
+                                       block->down,  block->modulation, block->condition_fuser};
+    float *const vectors[] = {block->norm1,     block->norm2,           block->up_bias,
+                              block->down_bias, block->modulation_bias, block->condition_fuser_bias};
+    free_matrices(weights, matrices, COUNT(matrices));
+    free_vectors(weights, vectors, COUNT(vectors));
+}
+
+static void free_time_mlp(struct model_weights *weights, const struct time_mlp *mlp)
+{
+    struct weight *const matrices[] = {mlp->first, mlp->second};
+    float *const vectors[] = {mlp->first_bias, mlp->second_bias};
+    free_matrices(weights, matrices, COUNT(matrices));
+    free_vectors(weights, vectors, COUNT(vectors));
+}
+
+void model_weights_release(struct model_weights *weights)
+{
+    if (!weights->backend)
+        return;
+    struct weight *const matrices[] = {weights->condition, weights->out_condition_fuser,
+                                       weights->out_modulation, weights->head};
+    float *const vectors[] = {weights->embedding,          weights->rotary,
+                              weights->condition_bias,     weights->norm_final,
+                              weights->head_bias,          weights->out_condition_fuser_bias,
+                              weights->out_modulation_bias};
+    free_matrices(weights, matrices, COUNT(matrices));
+    free_vectors(weights, vectors, COUNT(vectors));
+    free_time_mlp(weights, &weights->time);
+    free_time_mlp(weights, &weights->step_size);
+    for (int i = 0; weights->blocks && i < weights->config.n_blocks; i++)
+        free_block(weights, &weights->blocks[i]);
+    free(weights->blocks);
+    *weights = (struct model_weights){0};
+}

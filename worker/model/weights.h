@@ -1,0 +1,63 @@
+#ifndef MILLRACE_WORKER_WEIGHTS_H
+#define MILLRACE_WORKER_WEIGHTS_H
+
+#include "common/model/config.h"
+#include "common/model/tensors.h"
+#include "kernels/backend.h"
+#include "worker/model/meters.h"
+#include "worker/model/shard.h"
+
+/* This rank's part of a model, in the backend's memory and layout. D, C, N, F = 4D as in config.h; _r is "of this rank". */
+
+/* Linear(256, C), SiLU, Linear(C, C): the embedding of a time or of a step size. */
+struct time_mlp {
+    struct weight *first, *second;
+    float *first_bias, *second_bias; /* [C] */
+};
+
+struct block_weights {
+    float *norm1, *norm2;           /* [D] */
+    struct weight *query;           /* [D_r, D] */
+    struct weight *key_value;       /* [2 D_r, D]: keys, then values */
+    struct weight *attention_out;   /* [D, D_r], leaves */
+    struct weight *up;              /* [F_r, D] */
+    float *up_bias;                 /* [F_r] */
+    struct weight *down;            /* [D, F_r], leaves */
+    float *down_bias;               /* [D]; added after the all-reduce */
+    struct weight *condition_fuser; /* [C, 2C]; NULL in a teacher */
+    float *condition_fuser_bias;    /* [C] */
+    struct weight *modulation;      /* [6D, C]: shift1, scale1, gate1, shift2, scale2, gate2 */
+    float *modulation_bias;         /* [6D] */
+};
+
+struct model_weights {
+    const struct backend *backend;
+    struct device *device;
+    struct model_config config;
+    struct shard shard;
+    size_t size_bytes;               /* of device memory, the rotary table not counted */
+    float *embedding;                /* [columns of this rank, D] */
+    float *rotary;                   /* [max_length, head_size]: cosines, sines */
+    struct time_mlp time, step_size; /* step_size, condition: student only */
+    struct weight *condition;        /* time_condition_fuser [2C, 2C] */
+    float *condition_bias;           /* [2C] */
+    struct block_weights *blocks;    /* [N] */
+    float *norm_final;               /* [D] */
+    struct weight *out_condition_fuser, *out_modulation,
+        *head; /* [C, 2C], [2D, C], [columns of this rank, D] */
+    float *out_condition_fuser_bias, *out_modulation_bias, *head_bias;
+};
+
+/*
+ * Brings this rank's slices of `tensors` (checked with tensors_check_model) to the device; touches no other part of the
+ * files. Errors: RESOURCE_EXHAUSTED naming the tensor that did not fit. Nothing is kept on failure. `meters` (may be
+ * NULL) counts progress.
+ */
+enum status model_weights_load(struct model_weights *weights, const struct backend *backend,
+                               struct device *device, const struct tensors *tensors,
+                               const struct model_config *config, const struct shard *shard,
+                               struct meters *meters, struct error *error);
+/* Zeroed or released weights are allowed. */
+void model_weights_release(struct model_weights *weights);
+
+#endif
