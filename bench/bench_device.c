@@ -1,9 +1,11 @@
 /*
- * bench_device: the operations of a forward pass on one device, each beside the least time that it could take there.
+ * bench_device: the operations of a forward pass on one device, each beside the least time that it could take
+ * there.
  *
- * The two ceilings are measured first, on the same device: a large product in the device's activation type, and a copy. An
- * operation's floor is the larger of its arithmetic at the first and its unavoidable bytes at the second; "of floor" says how
- * near it comes. One line of comma-separated values for each; docs/gpu-queue.md says where what was measured goes.
+ * The two ceilings are measured first, on the same device: a large product in the device's activation type,
+ * and a copy. An operation's floor is the larger of its arithmetic at the first and its unavoidable bytes at
+ * the second; "of floor" says how near it comes. One line of comma-separated values for each;
+ * docs/gpu-queue.md says where what was measured goes.
  *
  * Exit codes: 0; 1 the device cannot be opened or failed; 2 bad usage.
  */
@@ -79,7 +81,8 @@ static enum status set_size(struct device_bench *bench, struct error *error)
                      settings.size);
 }
 
-/* Seconds of one run: the best of several bursts, each long enough that waiting for the device does not count. */
+/* Seconds of one run: the best of several bursts, each long enough that waiting for the device does not
+ * count. */
 static enum status time_op(const struct device_bench *bench, const struct timed_op *op, double *seconds,
                            struct error *error)
 {

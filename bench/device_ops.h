@@ -4,8 +4,9 @@
 #include "kernels/backend.h"
 
 /*
- * Operations to time on an open device, with what each at least costs: its arithmetic on the matrix units and the bytes
- * that it cannot avoid to move. Every operand is made once; repeating an operation allocates nothing.
+ * Operations to time on an open device, with what each at least costs: its arithmetic on the matrix units and
+ * the bytes that it cannot avoid to move. Every operand is made once; repeating an operation allocates
+ * nothing.
  */
 struct device_bench {
     const struct backend *backend;
@@ -26,7 +27,8 @@ struct timed_op {
     void (*release)(const struct device_bench *bench, void *operands);
 };
 
-/* Makes the i-th operation of the model. NOT_FOUND after the last; RESOURCE_EXHAUSTED when its operands do not fit. */
+/* Makes the i-th operation of the model. NOT_FOUND after the last; RESOURCE_EXHAUSTED when its operands do
+ * not fit. */
 enum status timed_op_make(const struct device_bench *bench, int i, struct timed_op *op, struct error *error);
 void timed_op_release(const struct device_bench *bench, struct timed_op *op);
 

@@ -12,8 +12,8 @@
 /* The path of a program beside this one. NOT_FOUND names where it was looked for. */
 enum status place_of_program(const char *name, char path[PATH_MAX], struct error *error);
 
-/* The model directory: `given` or, when that is NULL, MILLRACE_MODEL's, else the demonstration model. It must hold a
- * config.json; NOT_FOUND says how to name one. */
+/* The model directory: `given` or, when that is NULL, MILLRACE_MODEL's, else the demonstration model. It must
+ * hold a config.json; NOT_FOUND says how to name one. */
 enum status place_of_model(const char *given, char path[PATH_MAX], struct error *error);
 
 #endif

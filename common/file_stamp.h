@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-/* What of a file changes when its content does: which file it is (links are followed, so that a directory of links
- * that is switched over counts), its size and its times. */
+/* What of a file changes when its content does: which file it is (links are followed, so that a directory of
+ * links that is switched over counts), its size and its times. */
 struct file_stamp {
     bool exists;
     unsigned long long device, inode, size_bytes;

@@ -20,7 +20,8 @@ enum { LINE_MAX_BYTES = 3072, MESSAGE_MAX_BYTES = 2048 };
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static const struct log_field no_fields[] = {{0}};
 
-/* Written by log_open, log_set_format and log_queue_lines before any thread starts, read-only until log_close. */
+/* Written by log_open, log_set_format and log_queue_lines before any thread starts, read-only until
+ * log_close. */
 static struct {
     const char *program;
     enum log_level level;

@@ -10,8 +10,9 @@
  *     {"time":"2026-11-21T12:03:04.512Z","level":"info","program":"coordinator","message":"request finished",
  *      "request":"12","replica":"r0","seconds":0.215}
  * MILLRACE_LOG=debug|info|warning|error sets the least level that is written.
- * Thread-safe: a line is one write(2), which blocks where the reader does, unless log_queue_lines was called. What comes from outside cannot forge lines: control characters are replaced, and
- * what is not UTF-8. Never log prompts, texts, tokens of requests or secrets.
+ * Thread-safe: a line is one write(2), which blocks where the reader does, unless log_queue_lines was called.
+ * What comes from outside cannot forge lines: control characters are replaced, and what is not UTF-8. Never
+ * log prompts, texts, tokens of requests or secrets.
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
@@ -26,9 +27,9 @@ enum status log_set_format(const char *format, struct error *error);
 void log_set_level(enum log_level level);
 
 /*
- * From now on a thread writes, and whoever logs never waits for whoever reads standard error (a terminal that is stopped, a
- * collector that hangs): lines above a bound are dropped, and a later one tells how many. Before any other thread
- * starts.
+ * From now on a thread writes, and whoever logs never waits for whoever reads standard error (a terminal that
+ * is stopped, a collector that hangs): lines above a bound are dropped, and a later one tells how many.
+ * Before any other thread starts.
  */
 enum status log_queue_lines(struct error *error);
 /* Writes what waits, for a second at most. Last in main, when no other thread logs. */
@@ -48,8 +49,9 @@ struct log_field {
     double number;
 };
 
-/* A line with fields; the array ends with .name = NULL. `message` is a fixed sentence: what differs is in the fields.
- *     log_event(LOG_INFO, "request finished", (struct log_field[]){{"request", "12"}, {"steps", NULL, 8}, {0}}); */
+/* A line with fields; the array ends with .name = NULL. `message` is a fixed sentence: what differs is in the
+ * fields. log_event(LOG_INFO, "request finished", (struct log_field[]){{"request", "12"}, {"steps", NULL, 8},
+ * {0}}); */
 void log_event(enum log_level level, const char *message, const struct log_field *fields);
 
 #endif

@@ -48,8 +48,9 @@ struct option_table {
 enum status options_parse(const struct option_table *table, int argc, char **argv, bool *help,
                           char ***operands, int *n_operands, struct error *error);
 
-/* The page that --help prints. With MILLRACE_HELP=man in the environment a manual page (packages install it), with
- * MILLRACE_HELP=words one option a line (shells complete from it; an option that takes a value ends in =). */
+/* The page that --help prints. With MILLRACE_HELP=man in the environment a manual page (packages install it),
+ * with MILLRACE_HELP=words one option a line (shells complete from it; an option that takes a value ends in
+ * =). */
 void options_print_help(const struct option_table *table, FILE *out);
 
 #endif

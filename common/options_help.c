@@ -5,8 +5,8 @@
 #include <string.h>
 
 /*
- * One table, three forms: the page for a terminal, the manual page (roff, man-pages(7)) that packages install, and the bare
- * list of options that shells complete from.
+ * One table, three forms: the page for a terminal, the manual page (roff, man-pages(7)) that packages
+ * install, and the bare list of options that shells complete from.
  */
 
 static const struct option_row help_row = {.name = "help", .letter = 'h', .help = "Print this page."};

@@ -4,30 +4,34 @@
 #include <stdbool.h>
 
 /*
- * How a step moves a text; chosen per request. p = softmax(logits / temperature) at a position, x its token, P the
- * probability that it jumps in the step from t to t + h; x's new token is drawn from p without x, renormalised. In the last
- * step every solver redraws what may be redrawn from p. The values are those of the wire (millrace.proto, Solver).
+ * How a step moves a text; chosen per request. p = softmax(logits / temperature) at a position, x its token,
+ * P the probability that it jumps in the step from t to t + h; x's new token is drawn from p without x,
+ * renormalised. In the last step every solver redraws what may be redrawn from p. The values are those of the
+ * wire (millrace.proto, Solver).
  */
 enum solver {
     /* P = 1 − exp(−hα(1 − p(x))), hα = ln(1 − κ(t)) − ln(1 − κ(t+h)): the finite step's total, FS-DFM's own
      * (arXiv 2509.20624, section 3.3). */
     SOLVER_CUMULATIVE = 0,
-    /* P = 1 − exp(−(1 − p(x))), whatever t and h: what the reference's mixture_euler does; its baseline at few steps. Rates
-     * (p − δ)/h cancel h. Its floor of 1e-9 per rate, which leaks into pinned positions there, is not ported. */
+    /* P = 1 − exp(−(1 − p(x))), whatever t and h: what the reference's mixture_euler does; its baseline at
+     * few steps. Rates (p − δ)/h cancel h. Its floor of 1e-9 per rate, which leaks into pinned positions
+     * there, is not ported. */
     SOLVER_MIXTURE_EULER = 1,
-    /* x₁ ~ p, then x ← x₁ with P = 1 − exp(−hκ'(t)/(1 − κ(t))): plain discrete flow matching (arXiv 2407.15595), for
-     * teachers, which do not know the size of a step. */
+    /* x₁ ~ p, then x ← x₁ with P = 1 − exp(−hκ'(t)/(1 − κ(t))): plain discrete flow matching (arXiv
+     * 2407.15595), for teachers, which do not know the size of a step. */
     SOLVER_DFM_EULER = 2,
-    /* The cumulative scalar's P, but jumps are spread evenly: a position jumps when its P, summed over the steps, passes φ + k,
-     * with one uniform phase φ per position and k = 0, 1, ... (stratified hazard sampling, arXiv 2601.02799, for
-     * discrete time). The same expected number of jumps with the least variance. P must be known at every step, so there
-     * is no thinning, and what is left until the next jump belongs to the state of a text. */
+    /* The cumulative scalar's P, but jumps are spread evenly: a position jumps when its P, summed over the
+     * steps, passes φ + k, with one uniform phase φ per position and k = 0, 1, ... (stratified hazard
+     * sampling, arXiv 2601.02799, for discrete time). The same expected number of jumps with the least
+     * variance. P must be known at every step, so there is no thinning, and what is left until the next jump
+     * belongs to the state of a text. */
     SOLVER_STRATIFIED = 3,
 };
 
 enum { SOLVER_COUNT = 4 };
 
-/* "cumulative", "euler", "dfm", "stratified": in config.json and as people type it. "unknown": a later version's. */
+/* "cumulative", "euler", "dfm", "stratified": in config.json and as people type it. "unknown": a later
+ * version's. */
 const char *solver_name(enum solver solver);
 /* The solver of that name; false: there is none. */
 bool solver_find(const char *name, enum solver *solver);

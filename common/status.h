@@ -43,7 +43,8 @@ struct error {
 enum status error_set(struct error *error, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "PREFIX: " before the sentence that is there; for adding the file's name on the way up. Returns error->status. */
+/* Puts "PREFIX: " before the sentence that is there; for adding the file's name on the way up. Returns
+ * error->status. */
 enum status error_prefix(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "INVALID_ARGUMENT" and so on; "UNKNOWN" for a value that is none. */

@@ -15,7 +15,8 @@ static bool is_zero(const char *text, size_t n)
     return strspn(text, "0") >= n;
 }
 
-/* 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01: the places of the dashes, and of what is between. */
+/* 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01: the places of the dashes, and of what is between.
+ */
 enum { TRACE_AT = 3, SPAN_AT = 36, FLAGS_AT = 53, END = 55 };
 
 static bool has_form(const char *header)
@@ -41,7 +42,8 @@ bool trace_parse(const char *traceparent, struct trace *trace)
     return true;
 }
 
-/* 16 digits that are not all 0. Ids need not be secret: without randomness from the system the address will do. */
+/* 16 digits that are not all 0. Ids need not be secret: without randomness from the system the address will
+ * do. */
 static void draw_id(char *id)
 {
     uint64_t bits = 0;

@@ -5,8 +5,9 @@
 
 /*
  * A request's place in its caller's trace: W3C Trace Context, https://www.w3.org/TR/trace-context/ (level 1).
- * The header `traceparent` is VERSION-TRACE_ID-SPAN_ID-FLAGS in lower-case hexadecimal. Each hop keeps the trace's id
- * and makes an id of its own; we keep of the flags the one that the standard defines (01: the caller records it).
+ * The header `traceparent` is VERSION-TRACE_ID-SPAN_ID-FLAGS in lower-case hexadecimal. Each hop keeps the
+ * trace's id and makes an id of its own; we keep of the flags the one that the standard defines (01: the
+ * caller records it).
  */
 enum { TRACE_HEADER_SIZE = 56 }; /* with the terminator */
 
@@ -17,8 +18,8 @@ struct trace {
     bool sampled;
 };
 
-/* A new hop of the caller's trace; of a new trace, where the header is NULL or none that is valid. Returns whether it
- * was taken. */
+/* A new hop of the caller's trace; of a new trace, where the header is NULL or none that is valid. Returns
+ * whether it was taken. */
 bool trace_begin(struct trace *trace, const char *traceparent);
 
 /* The header that says where we are: for whoever works for this request, and for the caller. */

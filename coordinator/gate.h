@@ -7,12 +7,12 @@
 /*
  * Who comes in: TLS, tokens, and the private line of the replicas that are started here.
  *
- * Replicas of our own come in by a socket of this machine that has a random name, with a random token that is theirs
- * alone: whatever certificates and tokens are asked for outside, they need none of them, and nothing of it can expire
- * under them. They learn the token from their environment.
+ * Replicas of our own come in by a socket of this machine that has a random name, with a random token that is
+ * theirs alone: whatever certificates and tokens are asked for outside, they need none of them, and nothing
+ * of it can expire under them. They learn the token from their environment.
  *
- * The files of certificates and clients are looked at once a second. What is wrong with a new one is logged, and the
- * old stays in force.
+ * The files of certificates and clients are looked at once a second. What is wrong with a new one is logged,
+ * and the old stays in force.
  */
 struct gate_options {
     const char *tls_cert, *tls_key, *tls_client_ca; /* files; NULL: none */
@@ -31,7 +31,8 @@ struct gate {
     struct file_watch *watch;
 };
 
-/* INVALID_ARGUMENT: options that do not go together. Files that are wrong are named. `options` must outlive the gate. */
+/* INVALID_ARGUMENT: options that do not go together. Files that are wrong are named. `options` must outlive
+ * the gate. */
 enum status gate_open(struct gate *gate, const struct gate_options *options, struct error *error);
 /* What of it the server needs. */
 void gate_server_options(const struct gate *gate, struct rpc_server_options *options);

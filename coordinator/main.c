@@ -33,9 +33,9 @@
 
 enum {
     MAX_MESSAGE_BYTES = 1 << 20, /* of requests and reports; the longest text is far below */
-    /* That mpirun gives its ranks between SIGTERM and SIGKILL. A drain goes over the line to the replica, so a signal
-     * means that a rank of the job died or that the drain failed: the ranks that are left hang in an exchange
-     * with it, and whoever waits for their texts would wait for this too. */
+    /* That mpirun gives its ranks between SIGTERM and SIGKILL. A drain goes over the line to the replica, so
+     * a signal means that a rank of the job died or that the drain failed: the ranks that are left hang in an
+     * exchange with it, and whoever waits for their texts would wait for this too. */
     GRACE_SECONDS = 0,
     DESCRIPTORS = 65536,
     CLOSE_SECONDS = 2, /* for streams that are ending when the server closes */
@@ -160,7 +160,8 @@ struct process {
 
 /* ---- starting ---- */
 
-/* Each connection takes a descriptor, and most systems give 1,024 until they are asked. Returns what it was. */
+/* Each connection takes a descriptor, and most systems give 1,024 until they are asked. Returns what it was.
+ */
 static long raise_descriptors(void)
 {
     struct rlimit limit;

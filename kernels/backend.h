@@ -19,18 +19,19 @@
  * values. Nothing allocates after start-up: operations that need scratch take it from the arena that
  * `open` reserved for `max_rows` rows.
  *
- * Number formats. What flows from one operation to the next, wherever a pointer below is void, has the device's
- * activation type: float32 on the CPU, bfloat16 on a GPU unless it was opened for float32. The residual stream, sums over
- * ranks, conditioning and everything that sampling decides by are float32 or float64 everywhere.
+ * Number formats. What flows from one operation to the next, wherever a pointer below is void, has the
+ * device's activation type: float32 on the CPU, bfloat16 on a GPU unless it was opened for float32. The
+ * residual stream, sums over ranks, conditioning and everything that sampling decides by are float32 or
+ * float64 everywhere.
  *
- * Order and errors. Operations are enqueued in the order of the calls; `synchronize` waits for them, `wait` for those before a
- * mark. They return nothing: the first failure is kept by the device and returned by `synchronize` and `wait`, and the calls
- * between do no harm.
+ * Order and errors. Operations are enqueued in the order of the calls; `synchronize` waits for them, `wait`
+ * for those before a mark. They return nothing: the first failure is kept by the device and returned by
+ * `synchronize` and `wait`, and the calls between do no harm.
  *
  * Arithmetic. Row i of a result depends on row i of the inputs alone, never on how many rows there
  * are or what they hold, and every sum has a fixed order: the contract "same request, same bytes" is
- * built on this, on every backend. On the CPU the order is also the same for every instruction set (16 virtual lanes;
- * products fused only by explicit fma) and, through the leaves of a weight (below), for every
+ * built on this, on every backend. On the CPU the order is also the same for every instruction set (16
+ * virtual lanes; products fused only by explicit fma) and, through the leaves of a weight (below), for every
  * tensor-parallel degree that divides MATMUL_LEAVES.
  *
  * Threads. One thread owns a device; no call may overlap another on the same device.
@@ -49,12 +50,14 @@ enum { DEVICE_MARKS = 4 }; /* points in the order of operations that can be wait
 struct device; /* one open backend */
 struct weight; /* a matrix in the backend's own layout */
 
-/* What the large weights are kept as, and with them what flows between operations. AUTO: float32 on the CPU (which has no
- * other), bfloat16 on a GPU. FP8: weights e4m3 with a scale a row, rows of x quantised with a scale each; activations bfloat16. */
+/* What the large weights are kept as, and with them what flows between operations. AUTO: float32 on the CPU
+ * (which has no other), bfloat16 on a GPU. FP8: weights e4m3 with a scale a row, rows of x quantised with a
+ * scale each; activations bfloat16. */
 enum precision { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_FP8 };
 
-/* What a weight is for. A conditioning weight multiplies a few float32 rows once per step of a schedule, and a head's decides
- * what is drawn (head_scan, head_draw): both keep more precision than PRECISION_FP8 leaves. */
+/* What a weight is for. A conditioning weight multiplies a few float32 rows once per step of a schedule, and
+ * a head's decides what is drawn (head_scan, head_draw): both keep more precision than PRECISION_FP8 leaves.
+ */
 enum weight_use { WEIGHT_PRODUCT, WEIGHT_CONDITIONING, WEIGHT_HEAD };
 
 struct device_options {
@@ -84,8 +87,8 @@ struct matmul {
 
 /*
  * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale[c]) + shift[c] with c = condition_of_row[i];
- * LN in float32 with biased variance and eps 1e-5, no bias. (spec, Forward pass 5; adaLN: Peebles and Xie, arXiv 2212.09748)
- * scale[c] is modulation[c * ld_modulation + scale_offset ...], likewise shift.
+ * LN in float32 with biased variance and eps 1e-5, no bias. (spec, Forward pass 5; adaLN: Peebles and Xie,
+ * arXiv 2212.09748) scale[c] is modulation[c * ld_modulation + scale_offset ...], likewise shift.
  */
 struct norm_modulate {
     const float *x;      /* [rows, width] */
@@ -97,7 +100,8 @@ struct norm_modulate {
     void *y;                         /* [rows, width] */
 };
 
-/* x[i, :] += gate[c] ⊙ (y[i, :] + bias), c = condition_of_row[i]; gate[c] = modulation[c * ld_modulation + gate_offset ...] */
+/* x[i, :] += gate[c] ⊙ (y[i, :] + bias), c = condition_of_row[i]; gate[c] = modulation[c * ld_modulation +
+ * gate_offset ...] */
 struct gated_add {
     float *x;       /* [rows, width] */
     const float *y; /* [rows, width] */
@@ -147,9 +151,9 @@ struct head_scan {
     const struct weight *weight;
     const float *bias; /* [n_out] */
     int32_t first_column;
-    int n_groups; /* of this rank */
-    const int32_t *
-        group_column; /* [n_groups + 1], multiples of VOCABULARY_TILE from the rank's first column; the last is n_out */
+    int n_groups;                /* of this rank */
+    const int32_t *group_column; /* [n_groups + 1], multiples of VOCABULARY_TILE from the rank's first column;
+                                    the last is n_out */
     const float *inverse_temperature; /* [rows] */
     const int32_t *left_out; /* [rows]: this token of the row is not summed but reported alone; -1: none */
     struct exp_sum *tiles;   /* out [rows, n_tiles of this rank] */
@@ -162,10 +166,10 @@ struct head_scan {
  * What becomes of each row, from the sums of all ranks. With M the largest max, S the sum of exp(l - M)
  * without the left-out token and e that token's own:
  *   bound[i] >= 0 (a step with jumps; left out is the current token): p_x = e/(S+e),
- *     P(jump) = 1 - exp(-bound[i] (1 - p_x)), jump iff u_jump[i] < P(jump); bound is h·α (spec, cumulative scalar).
- *   bound[i] < 0 (last step; left out is a mask token that may not be drawn, or nothing): the row is always drawn.
- * Either way a token is drawn from S alone: the group in which the running sum over columns passes
- * u_draw[i] · S, and what is left of that target within the group, in units of exp(group max).
+ *     P(jump) = 1 - exp(-bound[i] (1 - p_x)), jump iff u_jump[i] < P(jump); bound is h·α (spec, cumulative
+ * scalar). bound[i] < 0 (last step; left out is a mask token that may not be drawn, or nothing): the row is
+ * always drawn. Either way a token is drawn from S alone: the group in which the running sum over columns
+ * passes u_draw[i] · S, and what is left of that target within the group, in units of exp(group max).
  */
 struct row_choice {
     int32_t group;    /* of all ranks, in order; -1: the row keeps its token */
@@ -185,8 +189,8 @@ struct head_choose {
     double *jump_probability;      /* out [rows]; 1 in the last step */
 };
 
-/* Draws the rows whose group this rank holds: walks the kept tiles, recomputes the one in which the target falls
- * (bit for bit what head_scan saw), and walks its columns. */
+/* Draws the rows whose group this rank holds: walks the kept tiles, recomputes the one in which the target
+ * falls (bit for bit what head_scan saw), and walks its columns. */
 struct drawn_token {
     int32_t token; /* -1: kept, or another rank's */
     float logit;   /* l, after temperature */
@@ -199,9 +203,9 @@ struct head_draw {
 };
 
 /*
- * A stretch of operations that is the same in many steps. A GPU records it the first time as a graph and afterwards plays
- * the graph: two stretches with equal keys must make the same calls with the same arguments (what the memory holds may
- * differ). Callers zero the struct first; it is compared as bytes.
+ * A stretch of operations that is the same in many steps. A GPU records it the first time as a graph and
+ * afterwards plays the graph: two stretches with equal keys must make the same calls with the same arguments
+ * (what the memory holds may differ). Callers zero the struct first; it is compared as bytes.
  */
 struct segment_key {
     int32_t which; /* the caller's number for this stretch */
@@ -233,20 +237,23 @@ struct backend {
     void *(*allocate)(struct device *device, size_t size_bytes);
     void (*release)(struct device *device, void *memory); /* NULL is allowed */
 
-    /* Host memory that the device reads and writes while the host goes on. Start-up only; zeroed; NULL: none is left. */
+    /* Host memory that the device reads and writes while the host goes on. Start-up only; zeroed; NULL: none
+     * is left. */
     void *(*host_allocate)(struct device *device, size_t size_bytes);
     void (*host_release)(struct device *device, void *memory); /* NULL is allowed */
 
-    /* Between host and device; enqueued. Memory of `host_allocate` must keep what it holds until the copy is done (mark, wait);
-     * other memory of `upload` may be used again when it returns, and what is downloaded there is there after `synchronize`. */
+    /* Between host and device; enqueued. Memory of `host_allocate` must keep what it holds until the copy is
+     * done (mark, wait); other memory of `upload` may be used again when it returns, and what is downloaded
+     * there is there after `synchronize`. */
     void (*upload)(struct device *device, void *to, const void *from, size_t size_bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t size_bytes);
 
     /*
      * Brings w[n_out, n_in] into the backend's layout; n_parts views are stacked along n_out. Converts to the
-     * backend's precision. n_leaves and leaf_start[n_leaves + 1] (0 ... n_in; parts may be empty) say where the sum over
-     * n_in is cut; the leaves' sums are added as a balanced tree, ((0+1)+(2+3))+... . n_leaves is a power of two;
-     * NULL and 1: one uncut sum. A GPU sums uncut whatever the leaves: bits may differ between numbers of ranks. Start-up only.
+     * backend's precision. n_leaves and leaf_start[n_leaves + 1] (0 ... n_in; parts may be empty) say where
+     * the sum over n_in is cut; the leaves' sums are added as a balanced tree, ((0+1)+(2+3))+... . n_leaves
+     * is a power of two; NULL and 1: one uncut sum. A GPU sums uncut whatever the leaves: bits may differ
+     * between numbers of ranks. Start-up only.
      */
     enum status (*weight_create)(struct device *device, enum weight_use use, const struct matrix_view *parts,
                                  int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
@@ -254,8 +261,8 @@ struct backend {
     void (*weight_free)(struct device *device, struct weight *weight);
     size_t (*weight_bytes)(const struct weight *weight);
 
-    /* x[i, :] = table[ids[i] - first, :], or zeros where ids[i] is outside [first, first + n_rows of the table).
-     * table: [n, width] device memory, as float32. */
+    /* x[i, :] = table[ids[i] - first, :], or zeros where ids[i] is outside [first, first + n_rows of the
+     * table). table: [n, width] device memory, as float32. */
     void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x);
     /* y[i, :] = x[index[i], :], rows of row_bytes (a multiple of 4) */
@@ -264,7 +271,8 @@ struct backend {
     /* y[i] = index[i] >= 0 ? ids[index[i]] : other[i]. y may be neither. */
     void (*select_ids)(struct device *device, const int32_t *ids, const int32_t *index, const int32_t *other,
                        int n, int32_t *y);
-    /* ids[row[i]] = the token that one of the ranks has drawn for row i, if one has. drawn: [n_ranks, rows] */
+    /* ids[row[i]] = the token that one of the ranks has drawn for row i, if one has. drawn: [n_ranks, rows]
+     */
     void (*write_drawn)(struct device *device, const struct drawn_token *drawn, int n_ranks,
                         const int32_t *row, int rows, int32_t *ids);
     void (*matmul)(struct device *device, const struct matmul *op);
@@ -277,8 +285,8 @@ struct backend {
     /* y[n] = a[n] + b[n]: the collective's reduction. y may be a. */
     void (*add)(struct device *device, const float *a, const float *b, int64_t n, float *y);
 
-    /* true: make the calls of this stretch now, then call segment_end. false: it is being played; make none of them and do
-     * not call segment_end. */
+    /* true: make the calls of this stretch now, then call segment_end. false: it is being played; make none
+     * of them and do not call segment_end. */
     bool (*segment_begin)(struct device *device, const struct segment_key *key);
     void (*segment_end)(struct device *device);
 };

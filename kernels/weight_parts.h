@@ -3,8 +3,8 @@
 
 #include "kernels/backend.h"
 
-/* What every backend's weight_create checks before it reads: the parts' formats and shapes and the leaves' borders. *n_out is the number of
- * rows of all parts together. */
+/* What every backend's weight_create checks before it reads: the parts' formats and shapes and the leaves'
+ * borders. *n_out is the number of rows of all parts together. */
 enum status weight_parts_check(const struct matrix_view *parts, int n_parts, const int32_t *leaf_start,
                                int n_leaves, int *n_out, struct error *error);
 

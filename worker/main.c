@@ -3,9 +3,9 @@
  *
  *   mpirun -n 2 millrace-worker --model DIR --coordinator 127.0.0.1:7077
  *
- * Rank 0 attaches to the coordinator, forms the batch of each step and sends its plan to the others; every rank computes its
- * shard. Exit codes: 0 drained or told to stop; 1 failed; 2 bad usage. A rank that fails takes the replica down: the
- * launcher ends the job, the coordinator hands its sequences on.
+ * Rank 0 attaches to the coordinator, forms the batch of each step and sends its plan to the others; every
+ * rank computes its shard. Exit codes: 0 drained or told to stop; 1 failed; 2 bad usage. A rank that fails
+ * takes the replica down: the launcher ends the job, the coordinator hands its sequences on.
  */
 #include <mpi.h>
 #include <errno.h>
@@ -123,8 +123,9 @@ static const struct option_table options = {
 };
 
 /*
- * SIGTERM and SIGINT stop rank 0 at its next step boundary, and it the others; SIGUSR1, which mpirun passes on, makes it finish
- * what runs first. SIGUSR2 ends the thread that waits for them. The mask is set before any thread starts.
+ * SIGTERM and SIGINT stop rank 0 at its next step boundary, and it the others; SIGUSR1, which mpirun passes
+ * on, makes it finish what runs first. SIGUSR2 ends the thread that waits for them. The mask is set before
+ * any thread starts.
  */
 static sigset_t awaited_signals(void)
 {
@@ -184,7 +185,8 @@ static void *wait_for_signal(void *argument)
     return NULL;
 }
 
-/* The coordinator gave this replica up, and nothing has moved since. MPI's own end would wait for the rank that hangs. */
+/* The coordinator gave this replica up, and nothing has moved since. MPI's own end would wait for the rank
+ * that hangs. */
 static void end_hung(void)
 {
     log_error("a rank of this replica hangs: ending it, so that its launcher starts it again");

@@ -11,8 +11,8 @@
 
 #define DEFAULT_ENDPOINT "127.0.0.1:7077"
 
-/* Rows for the option table of every command that calls a coordinator, into `settings.endpoint` and `.security`;
- * `given`, `typed`: as in an option_row. */
+/* Rows for the option table of every command that calls a coordinator, into `settings.endpoint` and
+ * `.security`; `given`, `typed`: as in an option_row. */
 #define CONNECTION_OPTION_ROWS(settings, help, given, typed)                                                 \
     {"endpoint",           'e',   OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0, help, \
      &(settings).endpoint, given, typed},                                                                    \
@@ -43,8 +43,8 @@ struct connection {
 /* INVALID_ARGUMENT: --endpoint and --model-dir were both typed. */
 enum status connection_choice_check(const struct connection_choice *choice, struct error *error);
 
-/* Is a running cluster to be called? --model-dir says no, also where MILLRACE_ENDPOINT names one; without either, it
- * is one that listens at the default address now. */
+/* Is a running cluster to be called? --model-dir says no, also where MILLRACE_ENDPOINT names one; without
+ * either, it is one that listens at the default address now. */
 bool connection_choice_runs(const struct connection_choice *choice);
 
 /* To a running cluster; says nothing yet about whether it answers. `security` as the options were parsed

@@ -1,7 +1,7 @@
 /*
  * `millrace drain` and `millrace restart`: replicas leave, and come back, one after the other.
  *
- *   ready → [DrainReplica] → draining → gone → starting → ready      of a restart: attached for less time than we wait
+ *   ready → [DrainReplica] → draining → gone → starting → ready  of a restart: attached for less time
  */
 #include <inttypes.h>
 #include <stdbool.h>

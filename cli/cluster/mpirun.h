@@ -6,7 +6,8 @@
 
 #include "common/status.h"
 
-/* Runs of millrace-worker on this machine with a number of ranks, for commands that need a model but no coordinator. */
+/* Runs of millrace-worker on this machine with a number of ranks, for commands that need a model but no
+ * coordinator. */
 enum { MPIRUN_RUNS_MAX = 16, MPIRUN_RANKS_MAX = 256, MPIRUN_WORDS_MAX = 48 };
 
 /* The value of an option --ranks: "1,2,4". */
@@ -25,13 +26,15 @@ void arguments_add(struct arguments *arguments, const char *name,
                    const char *value); /* value: NULL for a flag */
 void arguments_add_number(struct arguments *arguments, const char *name, int64_t value);
 
-/* Begins a command line: mpirun with n_ranks of the program at `program`, which get what is added after this. Each rank has a
- * core of its own where there are enough, and is polite to the others where there are not, as in a cluster. */
+/* Begins a command line: mpirun with n_ranks of the program at `program`, which get what is added after this.
+ * Each rank has a core of its own where there are enough, and is polite to the others where there are not, as
+ * in a cluster. */
 void mpirun_begin(struct arguments *arguments, int n_ranks, int n_threads, const char *program);
 
 /*
- * Runs it to its end; *output is a temporary file with what it printed, at its beginning, for the caller to close, and *code the
- * exit code. Its errors go where ours go. CANCELLED when the user interrupts (interrupt_block is called before).
+ * Runs it to its end; *output is a temporary file with what it printed, at its beginning, for the caller to
+ * close, and *code the exit code. Its errors go where ours go. CANCELLED when the user interrupts
+ * (interrupt_block is called before).
  */
 enum status mpirun_run(const struct arguments *arguments, FILE **output, int *code, struct error *error);
 

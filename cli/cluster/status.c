@@ -69,8 +69,8 @@ static bool is_screen(const struct settings *settings)
     return !settings->json && isatty(STDOUT_FILENO) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
 }
 
-/* One look: all of it is written at once, so that no half page is seen. A cluster that does not answer now may do so
- * later. */
+/* One look: all of it is written at once, so that no half page is seen. A cluster that does not answer now
+ * may do so later. */
 static enum status show_page(struct rpc_channel *channel, const struct settings *settings,
                              struct error *error)
 {

@@ -1,4 +1,5 @@
-/* `millrace token`: makes the token of a client, and keeps the file that the coordinator knows its clients by. */
+/* `millrace token`: makes the token of a client, and keeps the file that the coordinator knows its clients
+ * by. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>

@@ -14,8 +14,8 @@ struct axis {
     size_t n_marks;
 };
 
-/* For values from `least` to `most`, both above 0: from 0 where they are alike, logarithmic where most is more than
- * 8 times least. */
+/* For values from `least` to `most`, both above 0: from 0 where they are alike, logarithmic where most is
+ * more than 8 times least. */
 void axis_init(struct axis *axis, double least, double most);
 
 /* 0 at the lower end, 1 at the upper; values beyond are cut. */

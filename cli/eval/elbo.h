@@ -6,7 +6,8 @@
 
 #include "common/status.h"
 
-/* How many bits a text costs at most: tokenized here, measured by ranks on this machine (worker/tools/elbo.h). */
+/* How many bits a text costs at most: tokenized here, measured by ranks on this machine
+ * (worker/tools/elbo.h). */
 struct elbo_request {
     const char *model_directory; /* NULL: as places.h has it */
     const char *file;            /* the text */
@@ -15,9 +16,9 @@ struct elbo_request {
 };
 
 /*
- * *result is the object that the ranks print, with "file", "file_tokens", "file_bytes" and "bits_per_byte" (and its error).
- * NOT_FOUND, INVALID_ARGUMENT about the files; INTERNAL where the ranks failed, which have said why; CANCELLED when
- * interrupted.
+ * *result is the object that the ranks print, with "file", "file_tokens", "file_bytes" and "bits_per_byte"
+ * (and its error). NOT_FOUND, INVALID_ARGUMENT about the files; INTERNAL where the ranks failed, which have
+ * said why; CANCELLED when interrupted.
  */
 enum status elbo_measure_file(const struct elbo_request *request, json_t **result, struct error *error);
 

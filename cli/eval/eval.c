@@ -177,7 +177,8 @@ static void add_rates(struct eval *eval)
             (double)(eval->texts.rows[i].n_texts * eval->n_editable) / eval->wall_s[i];
 }
 
-/* Everything that is measured. The judge is started first: what is wrong with it shows before any work is done. */
+/* Everything that is measured. The judge is started first: what is wrong with it shows before any work is
+ * done. */
 static enum status gather(struct eval *eval, struct error *error)
 {
     const struct eval_settings *settings = eval->settings;

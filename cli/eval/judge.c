@@ -1,6 +1,6 @@
 /*
- * One socket is the judge's input and output. Everything here is one thread in poll: texts are sent as fast as the
- * judge reads them, answers are taken as they come, so neither side can wait for the other.
+ * One socket is the judge's input and output. Everything here is one thread in poll: texts are sent as fast
+ * as the judge reads them, answers are taken as they come, so neither side can wait for the other.
  */
 #include "cli/eval/judge.h"
 
@@ -39,8 +39,8 @@ struct judge {
     size_t n_texts; /* asked about so far: the id of the next */
 };
 
-/* Its standard input becomes the descriptor that it inherits; then it takes the shell's place, so that a signal reaches
- * it and its end is our child's end. */
+/* Its standard input becomes the descriptor that it inherits; then it takes the shell's place, so that a
+ * signal reaches it and its end is our child's end. */
 static const char wrapper[] = "exec <&\"$1\" && eval \"exec $2\"";
 
 static enum status start(const char *command, struct judge *judge, struct error *error)
@@ -111,7 +111,8 @@ static char *take_line(struct judge *judge)
     return line;
 }
 
-/* Waits until there is something to read, or, `with_output`, room to write. `since`: when the judge was last heard. */
+/* Waits until there is something to read, or, `with_output`, room to write. `since`: when the judge was last
+ * heard. */
 static enum status wait_for(const struct judge *judge, bool with_output, double since, short *events,
                             struct error *error)
 {

@@ -5,15 +5,15 @@
 #include "cli/eval/sample.h"
 
 /*
- * A language model of somebody else's that says how surprising a text is: a program that reads JSON lines and answers
- * each (docs/eval.md, "Judges"). It is started once and asked about any number of texts.
+ * A language model of somebody else's that says how surprising a text is: a program that reads JSON lines and
+ * answers each (docs/eval.md, "Judges"). It is started once and asked about any number of texts.
  */
 struct judge;
 
 /*
- * Starts `command`, one program with its arguments as the shell reads them, and waits for its first line, which names
- * it. Its standard error is ours. A judge that says nothing for `timeout_s`, ends, or says what is not
- * in the protocol, here and below: FAILED_PRECONDITION or DATA_LOSS with one sentence that quotes it.
+ * Starts `command`, one program with its arguments as the shell reads them, and waits for its first line,
+ * which names it. Its standard error is ours. A judge that says nothing for `timeout_s`, ends, or says what
+ * is not in the protocol, here and below: FAILED_PRECONDITION or DATA_LOSS with one sentence that quotes it.
  * CANCELLED when the user interrupts.
  */
 enum status judge_open(const char *command, double timeout_s, struct judge **judge, struct error *error);

@@ -30,21 +30,23 @@ struct metrics {
 /* −Σ p log2 p, p = count / n; 0 for no tokens. `scratch` [n_ids] is overwritten. */
 double metrics_entropy_bits(const uint32_t *ids, size_t n_ids, uint32_t *scratch);
 
-/* Different runs of n tokens over all runs of n tokens; NaN where the text is shorter than n. `scratch` as above. */
+/* Different runs of n tokens over all runs of n tokens; NaN where the text is shorter than n. `scratch` as
+ * above. */
 double metrics_distinct(const uint32_t *ids, size_t n_ids, size_t n, uint32_t *scratch);
 
 /* Mean and its standard error, √(s²/n), of the values that are not NaN. */
 struct estimate metrics_estimate(const double *values, size_t n);
 
-/* exp(Σ nll / Σ tokens) of the samples that were judged; the error by the delta method for a ratio of means. */
+/* exp(Σ nll / Σ tokens) of the samples that were judged; the error by the delta method for a ratio of means.
+ */
 struct estimate metrics_corpus_perplexity(const struct sample *const *samples, size_t n);
 
 /* All of it; samples is not empty. RESOURCE_EXHAUSTED without memory. */
 enum status metrics_of(const struct sample *const *samples, size_t n, struct metrics *metrics,
                        struct error *error);
 
-/* Groups the list by model and steps, in the order in which they first appear. *metrics is malloc'ed; it points
- * into the list. */
+/* Groups the list by model and steps, in the order in which they first appear. *metrics is malloc'ed; it
+ * points into the list. */
 enum status metrics_of_list(const struct sample_list *list, struct metrics **metrics, size_t *n_metrics,
                             struct error *error);
 

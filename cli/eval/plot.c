@@ -114,7 +114,8 @@ static bool has_steps(const struct metrics *rows, size_t n, uint32_t steps)
     return false;
 }
 
-/* Marks the numbers of steps of `rows` under the axis, but for those that an earlier row or one of `marked` has. */
+/* Marks the numbers of steps of `rows` under the axis, but for those that an earlier row or one of `marked`
+ * has. */
 static void put_steps(const struct canvas *canvas, const struct metrics *rows, size_t n,
                       const struct metrics *marked, size_t n_marked)
 {
@@ -178,7 +179,8 @@ static double put_legend(const struct canvas *canvas, const struct series *serie
     return x + 60 + 7.5 * (double)strlen(series->label);
 }
 
-/* The smallest and the largest value of a series, error bars included, widen *least and *most; false: it has none. */
+/* The smallest and the largest value of a series, error bars included, widen *least and *most; false: it has
+ * none. */
 static bool widen(const struct series *series, double *least, double *most)
 {
     bool any = false;

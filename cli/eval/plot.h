@@ -6,8 +6,8 @@
 #include "cli/eval/metrics.h"
 
 /*
- * Quality against steps as SVG: perplexity (left) of the texts, and of others to compare with, with bars of one standard
- * error; seconds a text (right) where they are known; steps on a logarithmic axis.
+ * Quality against steps as SVG: perplexity (left) of the texts, and of others to compare with, with bars of
+ * one standard error; seconds a text (right) where they are known; steps on a logarithmic axis.
  */
 struct plot {
     const char *title, *judge;

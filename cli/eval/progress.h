@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* How far a long piece of work is: a line that is rewritten on a terminal, elsewhere one line when it is done. */
+/* How far a long piece of work is: a line that is rewritten on a terminal, elsewhere one line when it is
+ * done. */
 struct progress {
     FILE *out;
     bool is_terminal;

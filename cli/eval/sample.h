@@ -30,8 +30,9 @@ struct sample *sample_list_add(struct sample_list *list);
 void sample_list_release(struct sample_list *list);
 
 /*
- * A file with a JSON object a line: "text" and "ids", and if they are known "model", "steps", "seed" (a number or a
- * string of digits), "mean_log_probability", "seconds". Other keys are left alone. Errors name file, line and key.
+ * A file with a JSON object a line: "text" and "ids", and if they are known "model", "steps", "seed" (a
+ * number or a string of digits), "mean_log_probability", "seconds". Other keys are left alone. Errors name
+ * file, line and key.
  */
 enum status sample_list_read(const char *path, struct sample_list *list, struct error *error);
 enum status sample_list_write(const char *path, const struct sample_list *list, struct error *error);

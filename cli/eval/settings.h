@@ -22,7 +22,7 @@ struct eval_settings {
     struct connection_choice cluster;
     uint32_t steps[STEP_COUNTS_MAX];
     enum solver solver; /* where solver_name is one; else it is the model's own */
-    size_t n_steps; /* 0: nothing is written by a cluster */
+    size_t n_steps;     /* 0: nothing is written by a cluster */
 };
 
 /* Returns -1 to go on, else the exit code of the command. */

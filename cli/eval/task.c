@@ -30,7 +30,8 @@ static enum status append(struct ids *all, const uint32_t *ids, size_t n, struct
     return STATUS_OK;
 }
 
-/* How much of the text goes into one call: up to the last line break within PIECE_BYTES, else the first behind. */
+/* How much of the text goes into one call: up to the last line break within PIECE_BYTES, else the first
+ * behind. */
 static size_t piece_size(const char *text, size_t size_bytes)
 {
     if (size_bytes <= PIECE_BYTES)

@@ -5,8 +5,8 @@
 #include "common/status.h"
 
 /*
- * What the texts are asked to be: written from nothing, or around tokens of a text that somebody else wrote. The same
- * tasks are given at every number of steps.
+ * What the texts are asked to be: written from nothing, or around tokens of a text that somebody else wrote.
+ * The same tasks are given at every number of steps.
  */
 enum task_kind {
     TASK_UNCONDITIONAL, /* nothing is pinned */
@@ -39,7 +39,8 @@ enum status task_list_make(struct rpc_channel *channel, const struct task_option
                            struct task_list *list, struct error *error);
 void task_list_release(struct task_list *list);
 
-/* Marks `n_pinned` of the positions with 0, the others with 1: spans of up to SPAN_TOKENS at random places. */
+/* Marks `n_pinned` of the positions with 0, the others with 1: spans of up to SPAN_TOKENS at random places.
+ */
 void task_pin_spans(uint8_t *editable, size_t length, size_t n_pinned, uint64_t seed, uint32_t task);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Threads: `in_flight` writers, each with one request at a time; the caller's thread waits, shows progress and looks for an
- * interruption. Fields of struct crew below its mutex are under it; samples[i] belongs to the writer that took i.
+ * Threads: `in_flight` writers, each with one request at a time; the caller's thread waits, shows progress
+ * and looks for an interruption. Fields of struct crew below its mutex are under it; samples[i] belongs to
+ * the writer that took i.
  */
 #include "cli/eval/writing.h"
 

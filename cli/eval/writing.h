@@ -21,8 +21,8 @@ struct writing_options {
 };
 
 /*
- * Adds a sample for every task, in their order, whatever order they are finished in; *seconds is the time of all.
- * The first text that fails ends it, with that text's status; CANCELLED when the user interrupts.
+ * Adds a sample for every task, in their order, whatever order they are finished in; *seconds is the time of
+ * all. The first text that fails ends it, with that text's status; CANCELLED when the user interrupts.
  */
 enum status writing_run(const struct writing_options *options, const struct progress *progress,
                         struct sample_list *list, double *seconds, struct error *error);

@@ -110,8 +110,8 @@ static double tokens_per_second(const struct output *output, const Millrace__V1_
 }
 
 /*
- * A small model refines faster than anybody can look: a frame stays for the pace that was asked for, or 150 ms, but the
- * pauses of a text are not over 3 s together.
+ * A small model refines faster than anybody can look: a frame stays for the pace that was asked for, or 150
+ * ms, but the pauses of a text are not over 3 s together.
  */
 static void let_it_be_seen(struct output *output)
 {
@@ -149,7 +149,8 @@ static enum status take_frame(struct output *output, const Millrace__V1__Frame *
  * --seed 7" */
 static void print_summary(const struct output *output, const Millrace__V1__Finished *finished)
 {
-    double total_s = finished->timings ? finished->timings->total_ms / 1000 : clock_seconds() - output->started;
+    double total_s =
+        finished->timings ? finished->timings->total_ms / 1000 : clock_seconds() - output->started;
     fprintf(output->remarks, "%" PRIu32 " tokens in %.2f s", finished->generated_tokens, total_s);
     if (total_s > 0)
         fprintf(output->remarks, " (%.0f tokens/s)", finished->generated_tokens / total_s);

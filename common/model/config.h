@@ -18,9 +18,9 @@
  *     "default_solver": "cumulative" | "euler" | "dfm" | "stratified",
  *     "origin": {...free text for people: file, entry, step...} }
  *
- * Every key but "default_solver" (cumulative) and "origin" must be there, and no other: a key that is misspelt is an
- * error, not a default. What people want to note goes into "origin". "vocabulary" is V, the mask token not counted:
- * with a mask source the model has V + 1 rows and the mask token is V.
+ * Every key but "default_solver" (cumulative) and "origin" must be there, and no other: a key that is
+ * misspelt is an error, not a default. What people want to note goes into "origin". "vocabulary" is V, the
+ * mask token not counted: with a mask source the model has V + 1 rows and the mask token is V.
  */
 enum architecture { ARCHITECTURE_DFM, ARCHITECTURE_FS_DFM }; /* teacher; student: sees the step size too */
 enum source { SOURCE_UNIFORM, SOURCE_MASK };

@@ -49,8 +49,8 @@ struct call_host {
 
 /* Asks gRPC for the next call that arrives. */
 void call_post(struct call_host *host);
-/* Ends calls that have waited too long for their first message; on the server's thread. Seconds until the next look;
- * INFINITY: none waits. */
+/* Ends calls that have waited too long for their first message; on the server's thread. Seconds until the
+ * next look; INFINITY: none waits. */
 double call_expire(struct call_host *host);
 /* Runs what a completion asks for; on the server's thread. */
 void call_complete(struct call_event *event, bool ok);

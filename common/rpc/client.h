@@ -27,9 +27,9 @@ struct rpc_header {
 };
 
 /*
- * How a client checks who answers, and says who it is. All zero: in the clear, and nobody. The strings must outlive the
- * channel. Files are read when the channel opens, and again when they have changed and the next call begins: a new
- * connection is made then, calls that run go on over the old one.
+ * How a client checks who answers, and says who it is. All zero: in the clear, and nobody. The strings must
+ * outlive the channel. Files are read when the channel opens, and again when they have changed and the next
+ * call begins: a new connection is made then, calls that run go on over the old one.
  */
 struct rpc_security {
     const char *tls_ca; /* PEM file of the authorities that vouch for the server; "system": this machine's */
@@ -48,7 +48,8 @@ struct rpc_channel_options {
 };
 
 /* `target`: "127.0.0.1:7077", "host:7077", "unix:/run/millrace". Does not connect yet. `options` may be NULL.
- * INVALID_ARGUMENT: a header that HTTP/2 does not allow. What is wrong with the files of `security` names the file. */
+ * INVALID_ARGUMENT: a header that HTTP/2 does not allow. What is wrong with the files of `security` names the
+ * file. */
 enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
                              struct rpc_channel **channel, struct error *error);
 /* Every stream must have been closed. NULL is allowed. */
@@ -80,10 +81,10 @@ enum rpc_read {
 /* The next message. timeout_seconds of 0 only looks. */
 enum rpc_read rpc_stream_read(struct rpc_stream *stream, double timeout_seconds, ProtobufCMessage **message);
 
-/* How the call ended; on the reading thread. error->retry_after_ms is set where the server has sent such a hint
- * (server.h, rpc_fail), so also after rpc_unary. UNAVAILABLE for reasons of TLS says them; finding out may take some
- * seconds more. Before RPC_READ_END it drops the messages that still come and
- * waits. OK, or the server's status with its sentence in `error`; CANCELLED after rpc_stream_cancel. */
+/* How the call ended; on the reading thread. error->retry_after_ms is set where the server has sent such a
+ * hint (server.h, rpc_fail), so also after rpc_unary. UNAVAILABLE for reasons of TLS says them; finding out
+ * may take some seconds more. Before RPC_READ_END it drops the messages that still come and waits. OK, or the
+ * server's status with its sentence in `error`; CANCELLED after rpc_stream_cancel. */
 enum status rpc_stream_status(struct rpc_stream *stream, struct error *error);
 
 /*

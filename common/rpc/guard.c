@@ -1,8 +1,9 @@
 /*
- * The connections are found among the process's own descriptors: sockets whose local port is ours. Hanging up is
- * shutdown, not close: the descriptor stays gRPC's. Between the look and the shutdown gRPC may have closed one and opened
- * another under its number: so its peer is looked at once more just before. One that is gone by then makes room as well as
- * one that is hung up on, or a flood that ends by itself would cost the others their connections.
+ * The connections are found among the process's own descriptors: sockets whose local port is ours. Hanging up
+ * is shutdown, not close: the descriptor stays gRPC's. Between the look and the shutdown gRPC may have closed
+ * one and opened another under its number: so its peer is looked at once more just before. One that is gone
+ * by then makes room as well as one that is hung up on, or a flood that ends by itself would cost the others
+ * their connections.
  */
 #include "common/rpc/guard.h"
 
@@ -156,8 +157,8 @@ static int by_host(const void *left, const void *right)
     return order ? order : a->silent_ms < b->silent_ms ? -1 : a->silent_ms > b->silent_ms;
 }
 
-/* Hosts with many first; of one host the silent first. What is hung up on makes its host smaller, so a connection counts
- * with how many its host would still have: its place in the host's list. */
+/* Hosts with many first; of one host the silent first. What is hung up on makes its host smaller, so a
+ * connection counts with how many its host would still have: its place in the host's list. */
 static int by_turn(const void *left, const void *right)
 {
     const struct connection *a = left, *b = right;

@@ -4,12 +4,13 @@
 #include "common/status.h"
 
 /*
- * Internal to common/rpc: bounds the connections of a port. gRPC itself takes every one, and when the process has no
- * descriptor left its listener stops for good (1.51): whoever opens enough connections would close the door for all.
+ * Internal to common/rpc: bounds the connections of a port. gRPC itself takes every one, and when the process
+ * has no descriptor left its listener stops for good (1.51): whoever opens enough connections would close the
+ * door for all.
  *
- * A thread looks twenty times a second. With more than `most` connections it hangs up on some, down to nine tenths: of the
- * address that has the most of them the one that has been silent for the longest, and again. Who holds a few connections
- * and uses them is the last to go. gRPC sees each as a client that has left.
+ * A thread looks twenty times a second. With more than `most` connections it hangs up on some, down to nine
+ * tenths: of the address that has the most of them the one that has been silent for the longest, and again.
+ * Who holds a few connections and uses them is the last to go. gRPC sees each as a client that has left.
  */
 struct guard;
 

@@ -38,7 +38,8 @@ void quota_free(struct quota *quota)
     free(quota);
 }
 
-/* FNV-1a. Callers choose their names from a file or by their address: nobody can aim at one bucket for free. */
+/* FNV-1a. Callers choose their names from a file or by their address: nobody can aim at one bucket for free.
+ */
 static struct entry **find(struct quota *quota, const char *name)
 {
     uint32_t hash = 2166136261u;

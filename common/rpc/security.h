@@ -18,14 +18,14 @@ struct security {
     char *token; /* NULL: none */
 };
 
-/* Reads everything. `options` may be NULL: in the clear. FAILED_PRECONDITION: a token would go in the clear to another
- * machine. */
+/* Reads everything. `options` may be NULL: in the clear. FAILED_PRECONDITION: a token would go in the clear
+ * to another machine. */
 enum status security_open(struct security *security, const struct rpc_security *options, const char *target,
                           struct error *error);
 void security_release(struct security *security);
 
-/* Has a file changed since it was read? Then reads all again and returns true; when that fails the old stays, and a
- * warning says why. */
+/* Has a file changed since it was read? Then reads all again and returns true; when that fails the old stays,
+ * and a warning says why. */
 bool security_refresh(struct security *security, const char *target);
 
 bool security_is_tls(const struct security *security);

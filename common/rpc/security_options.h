@@ -4,8 +4,8 @@
 #include "common/options.h"
 #include "common/rpc/client.h"
 
-/* Rows for the option table of every program that calls a coordinator; `security` is a struct rpc_security. After
- * parsing: security_options_complete. */
+/* Rows for the option table of every program that calls a coordinator; `security` is a struct rpc_security.
+ * After parsing: security_options_complete. */
 #define SECURITY_OPTION_ROWS(security)                                                                      \
     {"tls-ca",                                                                                              \
      0,                                                                                                     \

@@ -103,8 +103,8 @@ static enum status identify(const struct rpc_server *server, const struct rpc_ca
     return status;
 }
 
-/* The lines of replicas are not: a flood of clients cannot keep them out. What else a caller with that scope does is: it may
- * have every scope. */
+/* The lines of replicas are not: a flood of clients cannot keep them out. What else a caller with that scope
+ * does is: it may have every scope. */
 static bool is_counted(const struct rpc_call *call, const struct rpc_method *method,
                        const struct rpc_caller *caller)
 {

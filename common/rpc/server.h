@@ -24,11 +24,11 @@
  * true)
  *
  * What the server answers by itself: UNIMPLEMENTED for an unknown path, INVALID_ARGUMENT for bytes that are
- * not the message of the method, RESOURCE_EXHAUSTED for a message or headers above the limit and for a call too many,
- * DEADLINE_EXCEEDED where the first message does not come, and what the authoriser says. Calls by the private address,
- * and calls of methods for the replica scope alone by who has said who it is, are not counted: a flood of clients cannot
- * keep the replicas out. A connection without calls is closed after ten minutes, a handshake that takes longer than ten seconds
- * is ended. No callback of a method sees such a call.
+ * not the message of the method, RESOURCE_EXHAUSTED for a message or headers above the limit and for a call
+ * too many, DEADLINE_EXCEEDED where the first message does not come, and what the authoriser says. Calls by
+ * the private address, and calls of methods for the replica scope alone by who has said who it is, are not
+ * counted: a flood of clients cannot keep the replicas out. A connection without calls is closed after ten
+ * minutes, a handshake that takes longer than ten seconds is ended. No callback of a method sees such a call.
  */
 struct rpc_server;
 struct rpc_call;
@@ -49,8 +49,8 @@ struct rpc_method {
     /* The call is over. May be NULL. */
     void (*on_close)(struct rpc_call *call, bool cancelled, void *context);
 
-    /* With an authoriser: a caller needs one of these scopes (enum rpc_scope). 0 is RPC_SCOPE_ADMIN, so that a row
-     * that forgets it is closed; RPC_SCOPE_ANYBODY asks nobody. */
+    /* With an authoriser: a caller needs one of these scopes (enum rpc_scope). 0 is RPC_SCOPE_ADMIN, so that
+     * a row that forgets it is closed; RPC_SCOPE_ANYBODY asks nobody. */
     unsigned scopes;
 };
 
@@ -63,9 +63,9 @@ struct rpc_service {
 /*
  * Decides about a call before its method sees it: before anything of its messages is read, and for unknown
  * paths too. It may ask rpc_call_header, rpc_call_peer, rpc_call_is_tls and rpc_call_tls_name. `caller` comes
- * filled for a server without authentication; what it leaves there is the call's on STATUS_OK. Any other status
- * refuses the call with `error`, as UNAUTHENTICATED. Whether the caller has the method's scope the server looks at
- * itself (PERMISSION_DENIED). On the server's thread; must not block.
+ * filled for a server without authentication; what it leaves there is the call's on STATUS_OK. Any other
+ * status refuses the call with `error`, as UNAUTHENTICATED. Whether the caller has the method's scope the
+ * server looks at itself (PERMISSION_DENIED). On the server's thread; must not block.
  */
 struct rpc_authorizer {
     enum status (*authorize)(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
@@ -92,9 +92,8 @@ struct rpc_server_options {
         *address; /* "127.0.0.1:7077", "[::]:7077", "localhost:0" (any free port), "unix:/run/millrace" */
     struct rpc_authorizer authorizer; /* .authorize = NULL: everybody may do everything */
     struct rpc_refusals refusals;
-    const char *
-        private_address; /* a second address, "unix:..." or "unix-abstract:...", never with TLS: for processes
-                                    of this machine that are told of it; NULL: none */
+    const char *private_address; /* a second address, "unix:..." or "unix-abstract:...", never with TLS: for
+                                    processes of this machine that are told of it; NULL: none */
     const struct rpc_server_tls *tls;   /* NULL: everything goes in the clear */
     const struct rpc_service *services; /* ends with .name = NULL; copied */
     size_t max_message_bytes;           /* of a message that arrives; 0: 4 MiB */
@@ -109,14 +108,14 @@ struct rpc_server_options {
     int keepalive_seconds;  /* a silent peer is pinged after so long, and lost after as long again; 0: 10 */
 };
 
-/* Binds and starts serving. What is wrong with certificates is FAILED_PRECONDITION, NOT_FOUND or PERMISSION_DENIED
- * and names the file. UNAVAILABLE names the address and the system's reason (a port in use, ...); a
- * port is never shared with another process. */
+/* Binds and starts serving. What is wrong with certificates is FAILED_PRECONDITION, NOT_FOUND or
+ * PERMISSION_DENIED and names the file. UNAVAILABLE names the address and the system's reason (a port in use,
+ * ...); a port is never shared with another process. */
 enum status rpc_server_open(const struct rpc_server_options *options, struct rpc_server **server,
                             struct error *error);
 
-/* Reads the certificates again: connections from now on get the new ones. What fails leaves the old in force; its
- * sentence names the file. Nothing without TLS. From any thread. */
+/* Reads the certificates again: connections from now on get the new ones. What fails leaves the old in force;
+ * its sentence names the file. Nothing without TLS. From any thread. */
 enum status rpc_server_reload_tls(struct rpc_server *server, struct error *error);
 
 /* Where it listens, with the port it got: "127.0.0.1:41235". Valid while the server is. */
@@ -140,9 +139,10 @@ void *rpc_call_user(const struct rpc_call *call);
 /* The client's address as gRPC writes it: "ipv4:127.0.0.1:40112". */
 const char *rpc_call_peer(const struct rpc_call *call);
 /*
- * A header that the client sent with the call, by its key in lower case ("traceparent"), NUL-terminated; NULL:
- * there is none. Of several the first. All headers together are at most max_header_bytes. A value is printable ASCII, unless the
- * key ends in "-bin": then any bytes, already decoded, and rpc_call_header_bytes says how many.
+ * A header that the client sent with the call, by its key in lower case ("traceparent"), NUL-terminated;
+ * NULL: there is none. Of several the first. All headers together are at most max_header_bytes. A value is
+ * printable ASCII, unless the key ends in "-bin": then any bytes, already decoded, and rpc_call_header_bytes
+ * says how many.
  */
 const char *rpc_call_header(const struct rpc_call *call, const char *key);
 const char *rpc_call_header_bytes(const struct rpc_call *call, const char *key, size_t *size_bytes);
@@ -151,11 +151,12 @@ int rpc_call_n_headers(const struct rpc_call *call, const char *key);
 
 /* Does the call come over TLS? */
 bool rpc_call_is_tls(const struct rpc_call *call);
-/* Names in the client's certificate, which was verified: the common name, then the alternative names (DNS, URI, IP,
- * e-mail); NULL at their end, and where the client has shown none. */
+/* Names in the client's certificate, which was verified: the common name, then the alternative names (DNS,
+ * URI, IP, e-mail); NULL at their end, and where the client has shown none. */
 const char *rpc_call_tls_name(const struct rpc_call *call, int index);
 
-/* Who calls: what the authoriser left; without one everybody is authenticated = false, named by the address. */
+/* Who calls: what the authoriser left; without one everybody is authenticated = false, named by the address.
+ */
 const struct rpc_caller *rpc_call_caller(const struct rpc_call *call);
 
 /* All of the above may be asked from any thread that holds a reference, even after the call. */
@@ -173,8 +174,8 @@ enum status rpc_send(struct rpc_call *call, const ProtobufCMessage *message);
 
 /*
  * Metadata for the client: at the head of the answer (before the first rpc_send or rpc_finish), or behind it
- * (before rpc_finish). Copied. False: too late, more than 8, or a key or value that HTTP/2 does not allow (keys are
- * lower case; values printable ASCII, any bytes where the key ends in "-bin").
+ * (before rpc_finish). Copied. False: too late, more than 8, or a key or value that HTTP/2 does not allow
+ * (keys are lower case; values printable ASCII, any bytes where the key ends in "-bin").
  */
 bool rpc_set_header(struct rpc_call *call, const char *key, const char *value);
 bool rpc_set_trailer(struct rpc_call *call, const char *key, const char *value);
@@ -186,10 +187,10 @@ bool rpc_finish(struct rpc_call *call, enum status status, const char *text);
 /* The usual end of a RPC_UNARY call: one message, then OK. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);
 /*
- * The usual end after a failure: error->status and error->text. With error->retry_after_ms the client is told when the
- * same call may work, in two trailers: `retry-after-ms`, a decimal number, and `grpc-status-details-bin`, a
- * google.rpc.Status with the same code and sentence and one google.rpc.RetryInfo. Our own client reads it back into
- * error->retry_after_ms (client.h).
+ * The usual end after a failure: error->status and error->text. With error->retry_after_ms the client is told
+ * when the same call may work, in two trailers: `retry-after-ms`, a decimal number, and
+ * `grpc-status-details-bin`, a google.rpc.Status with the same code and sentence and one
+ * google.rpc.RetryInfo. Our own client reads it back into error->retry_after_ms (client.h).
  */
 void rpc_fail(struct rpc_call *call, const struct error *error);
 

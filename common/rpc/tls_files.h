@@ -6,8 +6,8 @@
 #include "common/status.h"
 
 /*
- * Internal to common/rpc: certificates, keys and authorities as PEM files, read and checked, because gRPC itself says
- * nothing of what is wrong with them. Where a key, its certificate and the authorities come from:
+ * Internal to common/rpc: certificates, keys and authorities as PEM files, read and checked, because gRPC
+ * itself says nothing of what is wrong with them. Where a key, its certificate and the authorities come from:
  */
 struct tls_paths {
     const char *certificate, *key; /* both or neither */
@@ -20,9 +20,9 @@ struct tls_pem {
 };
 
 /*
- * NOT_FOUND, PERMISSION_DENIED: a file that cannot be opened. FAILED_PRECONDITION names the file and what is wrong:
- * no PEM certificate or key in it, a key with a pass phrase, a key of another certificate, a certificate that has
- * expired or is not valid yet.
+ * NOT_FOUND, PERMISSION_DENIED: a file that cannot be opened. FAILED_PRECONDITION names the file and what is
+ * wrong: no PEM certificate or key in it, a key with a pass phrase, a key of another certificate, a
+ * certificate that has expired or is not valid yet.
  */
 enum status tls_pem_read(const struct tls_paths *paths, struct tls_pem *pem, struct error *error);
 /* Overwrites the key first. */

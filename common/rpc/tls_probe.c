@@ -173,8 +173,8 @@ static void say_failed(const char *target, struct error *error)
             target);
 }
 
-/* After a good handshake: with TLS 1.3 the server's verdict on our certificate comes behind it, as an alert, or (gRPC)
- * by hanging up. One that is content speaks first: its HTTP/2 settings. */
+/* After a good handshake: with TLS 1.3 the server's verdict on our certificate comes behind it, as an alert,
+ * or (gRPC) by hanging up. One that is content speaks first: its HTTP/2 settings. */
 static void say_verdict(SSL *ssl, const struct security *security, const char *target, struct error *error)
 {
     char byte;

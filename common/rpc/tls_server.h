@@ -6,8 +6,9 @@
 #include "common/rpc/server.h"
 
 /*
- * Internal to common/rpc: the certificate that a server shows, and the authorities whose clients it lets in, from files
- * that may be replaced while it runs. gRPC asks for them anew at every handshake; connections that stand keep theirs.
+ * Internal to common/rpc: the certificate that a server shows, and the authorities whose clients it lets in,
+ * from files that may be replaced while it runs. gRPC asks for them anew at every handshake; connections that
+ * stand keep theirs.
  */
 struct tls_server;
 

@@ -8,8 +8,8 @@
 #include "common/status.h"
 
 /*
- * Bearer tokens. A token is 256 random bits, so its SHA-256 says nothing about it: whoever reads the file of hashes
- * cannot call, and no salt or slow hash is needed as for a password that a person chose.
+ * Bearer tokens. A token is 256 random bits, so its SHA-256 says nothing about it: whoever reads the file of
+ * hashes cannot call, and no salt or slow hash is needed as for a password that a person chose.
  */
 enum {
     TOKEN_SIZE = 9 + 43 + 1, /* "millrace_", 32 bytes in the URL-safe alphabet of base64, NUL */

@@ -103,8 +103,8 @@ static enum status check_size(size_t size_bytes, struct error *error)
 {
     if (size_bytes < INT32_MAX)
         return STATUS_OK;
-    return error_set(error, STATUS_INVALID_ARGUMENT, "the text has %zu bytes; at most %d can be encoded", size_bytes,
-                     INT32_MAX - 1);
+    return error_set(error, STATUS_INVALID_ARGUMENT, "the text has %zu bytes; at most %d can be encoded",
+                     size_bytes, INT32_MAX - 1);
 }
 
 static enum status check_text(const char *text, size_t size_bytes, struct error *error)

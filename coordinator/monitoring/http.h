@@ -12,12 +12,13 @@
  *
  *     unknown path 404 · other method 405 · headers above 8 KiB 431
  *
- * Clients cannot hold it up: no call blocks on one, a connection carries one request, is closed after 10 seconds
- * of silence, and at the limit of open connections the oldest makes room for a new one.
+ * Clients cannot hold it up: no call blocks on one, a connection carries one request, is closed after 10
+ * seconds of silence, and at the limit of open connections the oldest makes room for a new one.
  */
 struct http_server;
 
-/* Fills `page`; returns the HTTP status. Runs on the server's thread; may take a lock, but not wait for long. */
+/* Fills `page`; returns the HTTP status. Runs on the server's thread; may take a lock, but not wait for long.
+ */
 struct http_page {
     const char *path; /* "/metrics" */
     const char *content_type;

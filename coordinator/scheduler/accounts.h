@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-/* What each client has queued and running, by its name. Guarded by the scheduler's lock. Zeroed memory is an empty
- * table; an account is there as long as its client has a request. */
+/* What each client has queued and running, by its name. Guarded by the scheduler's lock. Zeroed memory is an
+ * empty table; an account is there as long as its client has a request. */
 enum { ACCOUNTS_BUCKETS = 256 };
 
 struct account {

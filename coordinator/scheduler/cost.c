@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-/* A step's weight is gone after some seconds, but the last few steps always count: neither a moment's disturbance among
- * thousands of short steps nor a single long one decides. */
+/* A step's weight is gone after some seconds, but the last few steps always count: neither a moment's
+ * disturbance among thousands of short steps nor a single long one decides. */
 #define MEMORY_SECONDS 5.0
 #define LEAST_DECAY 0.8
 #define MOST_DECAY 0.999

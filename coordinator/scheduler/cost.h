@@ -4,10 +4,10 @@
 #include <stdint.h>
 
 /*
- * How long a replica's step takes: seconds = fixed + per_token × tokens of the batch, fitted to the steps that it
- * took (least squares), which weigh the less the longer ago they were (some seconds). As long as all steps were of one size, smaller
- * ones count as just as long and larger ones as longer in proportion: both rather too much than too little.
- * Zeroed memory is a model that has seen nothing.
+ * How long a replica's step takes: seconds = fixed + per_token × tokens of the batch, fitted to the steps
+ * that it took (least squares), which weigh the less the longer ago they were (some seconds). As long as all
+ * steps were of one size, smaller ones count as just as long and larger ones as longer in proportion: both
+ * rather too much than too little. Zeroed memory is a model that has seen nothing.
  */
 struct cost_model {
     double weight, tokens, seconds, tokens_tokens, tokens_seconds; /* weighted sums */

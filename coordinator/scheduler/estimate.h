@@ -6,11 +6,13 @@
 #include "coordinator/scheduler/replica.h"
 
 /*
- * When would a request be finished, if it came now? From what runs, what waits before it, and what the replicas' steps
- * have taken (cost.h). Of the ready replicas that have been measured, the one where it ends soonest:
+ * When would a request be finished, if it came now? From what runs, what waits before it, and what the
+ * replicas' steps have taken (cost.h). Of the ready replicas that have been measured, the one where it ends
+ * soonest:
  *
- *   wait = the work that waits before it (its class and higher ones, positions × steps) / the work that all replicas
- *          do in a second, or the steps until it has room beside what runs there, whichever is longer
+ *   wait = the work that waits before it (its class and higher ones, positions × steps) / the work that
+ *          all replicas do in a second, or the steps until it has room beside what runs there,
+ *          whichever is longer
  *   run  = steps × a step of a batch of what runs there, what waits before it, and itself
  *
  * Sequences that would give way to it do not count as running.
@@ -31,7 +33,8 @@ double estimate_total(const struct estimate *estimate);
 bool estimate_starts_now(const struct replica_set *replicas, const struct policy_rules *rules,
                          const struct request *request);
 
-/* Positions times steps that all ready replicas do in a second when they are full; NAN: nothing is measured yet. */
+/* Positions times steps that all ready replicas do in a second when they are full; NAN: nothing is measured
+ * yet. */
 double estimate_rate(const struct replica_set *replicas, enum estimate_kind kind);
 
 #endif

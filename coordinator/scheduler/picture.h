@@ -20,7 +20,8 @@ enum status picture_draw(struct picture *picture, const struct queue *queue,
                          const struct replica_set *replicas, int starts, struct error *error);
 void picture_release(struct picture *picture);
 
-/* Steps that sequences of a replica may be from their end to count as ended: what takes their places is sent ahead. */
+/* Steps that sequences of a replica may be from their end to count as ended: what takes their places is sent
+ * ahead. */
 uint32_t picture_ahead_steps(const struct replica *replica);
 
 #endif

@@ -219,8 +219,8 @@ static int list_victims(struct making *making, const struct room *room, enum req
     return n;
 }
 
-/* Of the first n victims, which `trial` is without, those that may stay after all are put back. Returns how many
- * are left. */
+/* Of the first n victims, which `trial` is without, those that may stay after all are put back. Returns how
+ * many are left. */
 static int spare_victims(struct making *making, int n, int length)
 {
     struct room *trial = &making->trial;

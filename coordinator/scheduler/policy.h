@@ -13,22 +13,23 @@
  * What makes a good answer possible: all sequences of a replica advance together, one step at a time, so when
  * each will leave is known exactly, in steps.
  *
- * Order. A higher class first, within a class by number (the order of acceptance). Nobody starves: a sequence that
- * has waited due_seconds is due, and of due_share starts made while due ones of lower classes are passed over, one
- * belongs to the first accepted of them. So it starts after at most due_seconds and due_share × (1 + those before it)
- * starts, however many of a higher class come.
+ * Order. A higher class first, within a class by number (the order of acceptance). Nobody starves: a sequence
+ * that has waited due_seconds is due, and of due_share starts made while due ones of lower classes are passed
+ * over, one belongs to the first accepted of them. So it starts after at most due_seconds and due_share × (1
+ * + those before it) starts, however many of a higher class come.
  *
- * Mixed lengths. The first in that order that finds no room gets a reservation: the replica and the step at which
- * enough will have left. Others behind it may fill holes only where that step does not move. So nothing that
- * comes later delays the first, and who is behind becomes the first in turn.
+ * Mixed lengths. The first in that order that finds no room gets a reservation: the replica and the step at
+ * which enough will have left. Others behind it may fill holes only where that step does not move. So nothing
+ * that comes later delays the first, and who is behind becomes the first in turn.
  *
- * Preemption. The first that finds no room may take the place of sequences of a lower class that are not due. The
- * lowest class gives way first, in it the last accepted; no more of them than needed; on the replica where that
- * costs least. There is no thrashing: a sequence gives way only to a higher class, and only until it is due.
+ * Preemption. The first that finds no room may take the place of sequences of a lower class that are not due.
+ * The lowest class gives way first, in it the last accepted; no more of them than needed; on the replica
+ * where that costs least. There is no thrashing: a sequence gives way only to a higher class, and only until
+ * it is due.
  *
- * Room. A sequence that leaves within ahead_steps counts as gone, and what takes its place is sent ahead, for the
- * replica to take up at the boundary: else the place would be empty for a step. What is sent ahead is bounded by
- * held_*.
+ * Room. A sequence that leaves within ahead_steps counts as gone, and what takes its place is sent ahead, for
+ * the replica to take up at the boundary: else the place would be empty for a step. What is sent ahead is
+ * bounded by held_*.
  */
 struct policy_rules {
     double due_seconds;
@@ -41,7 +42,8 @@ struct policy_waiting {
     int length; /* positions */
     uint32_t steps_left;
     double waited; /* seconds since it was accepted */
-    int replica; /* -1: it waits in the queue. Else it runs on that replica, which drains, and moves if it can */
+    int replica; /* -1: it waits in the queue. Else it runs on that replica, which drains, and moves if it can
+                  */
 };
 
 struct policy_running {

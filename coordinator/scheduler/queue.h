@@ -3,8 +3,8 @@
 
 #include "coordinator/scheduler/sequence.h"
 
-/* Who waits: a list for each class, in the order of acceptance, which those keep that come back. Guarded by the
- * scheduler's lock. Zeroed memory is an empty queue. */
+/* Who waits: a list for each class, in the order of acceptance, which those keep that come back. Guarded by
+ * the scheduler's lock. Zeroed memory is an empty queue. */
 struct queue {
     struct sequence_list by_class[CLASS_COUNT];
 };

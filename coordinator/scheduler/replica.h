@@ -29,7 +29,8 @@ struct replica_line {
     void (*hang_up)(void *line, enum status status, const char *text);
 };
 
-/* How far its work has come since its leader started, as it says itself every second (replica.proto, Pulse). */
+/* How far its work has come since its leader started, as it says itself every second (replica.proto, Pulse).
+ */
 struct replica_pulse {
     uint64_t progress, steps, passes, rows, needed_rows, changed;
     double matmul_seconds, attention_seconds, head_seconds, communication_seconds, other_seconds;

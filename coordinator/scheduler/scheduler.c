@@ -1,33 +1,34 @@
 /*
  * The coordinator's centre: which request runs where.
  *
- * What. A request is a row of ids that some replica refines step by step. It is accepted, waits in the queue of its
- * class, runs on one replica, and ends exactly once. Replicas come and go; the last frame of a request is all its
- * state, so one whose replica is lost, or that gives way, goes back to its place in the queue and goes on elsewhere or
- * later from the step it had reached.
+ * What. A request is a row of ids that some replica refines step by step. It is accepted, waits in the queue
+ * of its class, runs on one replica, and ends exactly once. Replicas come and go; the last frame of a request
+ * is all its state, so one whose replica is lost, or that gives way, goes back to its place in the queue and
+ * goes on elsewhere or later from the step it had reached.
  *
  *   (refused)                  [scheduler_admit]     no place, no time, no replica: nothing of it is kept
  *   accepted        → queued   [scheduler_accept]    the client has its Accepted and the starting frame
  *   queued          → running  [scheduler_dispatch]  as the policy decides (policy.h)
  *   running         → running  [scheduler_report]    one step further, one frame for the client
- *   running         → queued   [scheduler_put_back]  its replica is gone or drains; a higher class takes its place
- *   queued          → queued   [scheduler_report]    the step that was under way when it gave way still counts
- *   running, queued → finished [scheduler_report]    the last step
- *   queued, running → cancelled [scheduler_cancel]   the client is gone
- *   queued, running → failed   [scheduler_fail_request] rejected, no replica is left, too many losses, shut down
+ *   running         → queued    [scheduler_put_back]     its replica is gone or drains; a higher class came
+ *   queued          → queued    [scheduler_report]       the step under way when it gave way still counts
+ *   running, queued → finished  [scheduler_report]       the last step
+ *   queued, running → cancelled [scheduler_cancel]       the client is gone
+ *   queued, running → failed    [scheduler_fail_request] rejected, no replica, too many losses, shut down
  *
- * Threads. The server's thread (clients and replicas), those beside it (offload.h) and the main thread (supervision,
- * signals) call in.
- * Lock rule: one mutex guards everything here, sequences, replicas and lists included; the callbacks
- * (client_sink, replica_line, changed) run under it and only queue messages. Nothing is held across a wait.
+ * Threads. The server's thread (clients and replicas), those beside it (offload.h) and the main thread
+ * (supervision, signals) call in. Lock rule: one mutex guards everything here, sequences, replicas and lists
+ * included; the callbacks (client_sink, replica_line, changed) run under it and only queue messages. Nothing
+ * is held across a wait.
  *
- * Files. scheduler_requests.c: how requests come and end; scheduler_admission.c: who is taken; scheduler_dispatch.c: who
- * runs where; scheduler_replicas.c: how replicas come, speak and go; scheduler_drain.c: how they are made to leave;
- * scheduler_liveness.c: which of them live; scheduler_state.h: what they share.
+ * Files. scheduler_requests.c: how requests come and end; scheduler_admission.c: who is taken;
+ * scheduler_dispatch.c: who runs where; scheduler_replicas.c: how replicas come, speak and go;
+ * scheduler_drain.c: how they are made to leave; scheduler_liveness.c: which of them live; scheduler_state.h:
+ * what they share.
  *
- * Numbers. A request's number is never used again. Replicas know it by a ticket, its number until it has left a
- * replica that lives and may still speak of it, and another one then. So a late report finds its sequence only as
- * long as it is still true.
+ * Numbers. A request's number is never used again. Replicas know it by a ticket, its number until it has left
+ * a replica that lives and may still speak of it, and another one then. So a late report finds its sequence
+ * only as long as it is still true.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 

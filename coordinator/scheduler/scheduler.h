@@ -65,8 +65,8 @@ struct scheduler_options {
     int64_t max_queue_tokens;               /* their positions; 0: no bound */
     int64_t client_requests, client_tokens; /* queued and running of one client; 0: no limit */
     int n_ids;                              /* of the model: every id that a replica reports is below */
-    /* A replica whose pulses stand still or stay away for so long is lost. While it loads, and for one that does
-     * not pulse but has work and says nothing, it is SCHEDULER_PATIENCE times as long. */
+    /* A replica whose pulses stand still or stay away for so long is lost. While it loads, and for one that
+     * does not pulse but has work and says nothing, it is SCHEDULER_PATIENCE times as long. */
     double silence_seconds;
     /* Something changed that the process may care about: readiness, or the last request ended. Called under
      * the lock. May be NULL. */
@@ -83,10 +83,11 @@ void scheduler_free(struct scheduler *scheduler);
 
 /*
  * Accepts a request (and takes it over): sink->accepted is called at once, sink->ended exactly once later. Or
- * refuses it, and calls nothing. UNAVAILABLE: the coordinator drains, or every replica has failed (with the reason of
- * the last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue is full, or the client has too much here;
- * DEADLINE_EXCEEDED: it could not be finished in time. With automatic steps it chooses them (scheduler_admission.c).
- * While no replica is there and none has failed, requests wait: replicas may come at any time.
+ * refuses it, and calls nothing. UNAVAILABLE: the coordinator drains, or every replica has failed (with the
+ * reason of the last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue is full, or the client has
+ * too much here; DEADLINE_EXCEEDED: it could not be finished in time. With automatic steps it chooses them
+ * (scheduler_admission.c). While no replica is there and none has failed, requests wait: replicas may come at
+ * any time.
  */
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
                              const struct client_sink *sink, void *client, uint64_t *number,
@@ -123,15 +124,17 @@ void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const
 void scheduler_leaving(struct scheduler *scheduler, void *line);
 
 /*
- * Forgets a replica that somebody else started, if it is lost: it then need not come back for the cluster to be whole. It
- * happens by itself SCHEDULER_MEMORY_SECONDS after the loss; one that comes later is a new one. false: there is no such.
+ * Forgets a replica that somebody else started, if it is lost: it then need not come back for the cluster to
+ * be whole. It happens by itself SCHEDULER_MEMORY_SECONDS after the loss; one that comes later is a new one.
+ * false: there is no such.
  */
 bool scheduler_forget(struct scheduler *scheduler, const char *name);
 
 /*
- * Drains the replica of that name: nothing new goes there, what it runs moves where there is room, and it ends. A
- * supervised one stays down unless `restart`, which also releases one that is down. NOT_FOUND, also of
- * one that is lost and that somebody else started; FAILED_PRECONDITION while it starts. *left: sequences that it still runs; *supervised: we start it.
+ * Drains the replica of that name: nothing new goes there, what it runs moves where there is room, and it
+ * ends. A supervised one stays down unless `restart`, which also releases one that is down. NOT_FOUND, also
+ * of one that is lost and that somebody else started; FAILED_PRECONDITION while it starts. *left: sequences
+ * that it still runs; *supervised: we start it.
  */
 enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool restart, bool *supervised,
                             uint32_t *left, struct error *error);
@@ -140,7 +143,8 @@ enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool 
 
 /* Is it to stay down? */
 bool scheduler_is_held(struct scheduler *scheduler, const char *name);
-/* It ended because it was drained, which was no failure: true once. It then counts as drained, or as starting. */
+/* It ended because it was drained, which was no failure: true once. It then counts as drained, or as
+ * starting. */
 bool scheduler_take_drained(struct scheduler *scheduler, const char *name);
 
 /* A replica that we start: it counts as starting until it is given up. */
@@ -155,8 +159,9 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 
 /* ---- the process ---- */
 
-/* Hangs up on replicas that hang, and puts their sequences back at once; forgets those that were lost long ago. Call about once a second: when two seconds or
- * more pass between two calls, this program was itself stopped, and counts that time for nobody. */
+/* Hangs up on replicas that hang, and puts their sequences back at once; forgets those that were lost long
+ * ago. Call about once a second: when two seconds or more pass between two calls, this program was itself
+ * stopped, and counts that time for nobody. */
 void scheduler_check_silence(struct scheduler *scheduler);
 
 void scheduler_refuse_new(struct scheduler *scheduler);
@@ -171,8 +176,8 @@ enum outlook { OUTLOOK_WAITING, OUTLOOK_READY, OUTLOOK_HOPELESS };
  * the last did. */
 enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t size);
 
-/* Would a request that came now be taken, and run? false: `reason` (of `size` bytes) says why not. What health and
- * readiness tell the outside. */
+/* Would a request that came now be taken, and run? false: `reason` (of `size` bytes) says why not. What
+ * health and readiness tell the outside. */
 bool scheduler_is_ready(struct scheduler *scheduler, char *reason, size_t size);
 
 struct scheduler_totals {

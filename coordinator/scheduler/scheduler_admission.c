@@ -1,15 +1,15 @@
 /*
- * Who is taken. In this order: is there anybody who could ever run it, does its client have too much here already, is
- * there a place in the queue, and can it be finished by the deadline of its call.
+ * Who is taken. In this order: is there anybody who could ever run it, does its client have too much here
+ * already, is there a place in the queue, and can it be finished by the deadline of its call.
  *
- * The queue's bounds count those that would be started before the newcomer, its own class and higher ones: a flood of
- * low requests does not keep a high one out. So at most CLASS_COUNT times the bound can wait.
+ * The queue's bounds count those that would be started before the newcomer, its own class and higher ones: a
+ * flood of low requests does not keep a high one out. So at most CLASS_COUNT times the bound can wait.
  *
- * Deadlines. An estimate is not the truth: a request is refused when even 0.8 of it is longer than the time that is
- * left, and automatic steps are chosen so that 1.2 of it fits. Before anything was measured nobody is refused for
- * time, and automatic steps are the model's default, as far as the request's own limits allow. A batch larger than any
- * that was measured counts as no slower than the largest that was when it comes to refusing, and in proportion when
- * steps are chosen.
+ * Deadlines. An estimate is not the truth: a request is refused when even 0.8 of it is longer than the time
+ * that is left, and automatic steps are chosen so that 1.2 of it fits. Before anything was measured nobody is
+ * refused for time, and automatic steps are the model's default, as far as the request's own limits allow. A
+ * batch larger than any that was measured counts as no slower than the largest that was when it comes to
+ * refusing, and in proportion when steps are chosen.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 
@@ -147,8 +147,8 @@ static enum status check_deadline(const struct scheduler *scheduler, struct requ
 
 /* ---- the queue ---- */
 
-/* Half of the time in which those before it would be gone: the queue is open again long before it is empty, and who
- * asks does so at different times. */
+/* Half of the time in which those before it would be gone: the queue is open again long before it is empty,
+ * and who asks does so at different times. */
 static double queue_hint(const struct scheduler *scheduler, struct queue_sums before)
 {
     return 0.5 * (double)before.work / estimate_rate(&scheduler->replicas, ESTIMATE_LIKELY);

@@ -1,9 +1,9 @@
 /*
  * Which request runs on which replica: the policy decides, this carries it out.
  *
- * A sequence that gives way or moves is cancelled where it runs and goes back to the queue as it was after its last
- * frame. The step that is under way there ends all the same, and as long as the sequence waits its report still
- * counts; once it has been started again, under another ticket, it is nothing.
+ * A sequence that gives way or moves is cancelled where it runs and goes back to the queue as it was after
+ * its last frame. The step that is under way there ends all the same, and as long as the sequence waits its
+ * report still counts; once it has been started again, under another ticket, it is nothing.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 

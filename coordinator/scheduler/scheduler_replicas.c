@@ -263,8 +263,8 @@ void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-/* An outsider that said goodbye is forgotten; one that was lost is expected back for a while, one that we start ourselves
- * always. */
+/* An outsider that said goodbye is forgotten; one that was lost is expected back for a while, one that we
+ * start ourselves always. */
 static void forget_or_expect(struct scheduler *scheduler, struct replica *replica, bool clean,
                              const char *reason)
 {

@@ -10,8 +10,8 @@
 #include "coordinator/scheduler/scheduler.h"
 
 /*
- * Internal to scheduler*.c: what is behind the mutex, and what the files do for each other. Every function here
- * is called with the lock held.
+ * Internal to scheduler*.c: what is behind the mutex, and what the files do for each other. Every function
+ * here is called with the lock held.
  */
 
 struct scheduler {
@@ -50,7 +50,8 @@ enum status scheduler_no_replica_error(const struct replica *failed, struct erro
 
 /* ---- scheduler_admission.c: who is taken ---- */
 
-/* Whether it may enter; chooses automatic steps, and sets request->estimated_seconds. `refusal` is set with a status. */
+/* Whether it may enter; chooses automatic steps, and sets request->estimated_seconds. `refusal` is set with a
+ * status. */
 enum status scheduler_admit(const struct scheduler *scheduler, struct request *request, enum refusal *refusal,
                             struct error *error);
 
@@ -68,15 +69,16 @@ struct sequence_list *scheduler_list_of(struct scheduler *scheduler, const struc
 /* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
 void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence,
                         enum scheduler_event_kind why);
-/* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason. */
+/* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason.
+ */
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss);
 
 /* ---- scheduler_replicas.c: how replicas come, speak and go ---- */
 
 /* NULL: the line is no replica's any more. */
 struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, const void *line);
-/* Its line is gone, or is no use any more: its sequences go back to the queue. An outsider that left cleanly is
- * forgotten, and freed. */
+/* Its line is gone, or is no use any more: its sequences go back to the queue. An outsider that left cleanly
+ * is forgotten, and freed. */
 void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean,
                          const char *reason);
 /* Somebody else starts it, and its line is gone. */

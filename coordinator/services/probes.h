@@ -8,8 +8,9 @@
  * The pages of --http:
  *     /metrics   for Prometheus (docs/metrics.md)
  *     /healthz   200 while the main loop turns; 503 when it has not for 30 s: restart us
- *     /readyz    200 while a replica is ready: every rank has loaded and a warm-up step is done; else 503 with the
- *                reason. The same as the gRPC health service says.
+ *     /readyz    200 while a replica is ready: every rank has loaded and a warm-up step is done;
+ *                else 503 with the reason. The same as the gRPC health service says.
+ *
  * The server's context is a struct coordinator.
  */
 extern const struct http_page probe_pages[];

@@ -179,8 +179,8 @@ static bool never_attached(const struct spawn *spawn, struct child *child)
     return !child->was_attached && clock_seconds() - child->started_at >= spawn->attach_seconds;
 }
 
-/* A job that hangs does not end by itself. The launcher goes first, stopped or not; its ranks, which have groups of their
- * own, when it is reaped. */
+/* A job that hangs does not end by itself. The launcher goes first, stopped or not; its ranks, which have
+ * groups of their own, when it is reaped. */
 static void kill_hung(struct spawn *spawn)
 {
     for (int i = 0; i < spawn->n_children; i++) {

@@ -5,8 +5,8 @@
 #include "kernels/cuda/gpu.cuh"
 
 /*
- * GELU in its tanh form (Hendrycks and Gimpel, arXiv 1606.08415) and SiLU. Both are v σ(z), since 1 + tanh(u) = 2 σ(2u):
- * one exponential and one reciprocal, and no cancellation where tanh nears -1.
+ * GELU in its tanh form (Hendrycks and Gimpel, arXiv 1606.08415) and SiLU. Both are v σ(z), since 1 + tanh(u)
+ * = 2 σ(2u): one exponential and one reciprocal, and no cancellation where tanh nears -1.
  */
 __device__ inline float sigmoid_argument(enum activation activation, float v)
 {

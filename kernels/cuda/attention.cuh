@@ -7,10 +7,10 @@
 /*
  * What the kernels of one attention share.
  *
- * The host does not know how many queries each sequence has (query_start is device memory, and reading it would stop the host), only
- * their sum. So the launch has as many blocks as there can be, and a list in scratch says which block has which queries;
- * blocks beyond the list return at once. Longest sequences come first: what is left for the end is short, and no
- * multiprocessor waits long for the last.
+ * The host does not know how many queries each sequence has (query_start is device memory, and reading it
+ * would stop the host), only their sum. So the launch has as many blocks as there can be, and a list in
+ * scratch says which block has which queries; blocks beyond the list return at once. Longest sequences come
+ * first: what is left for the end is short, and no multiprocessor waits long for the last.
  */
 
 /* A run of block_queries queries (or what is left of a sequence): every head of it is a block. */
@@ -29,15 +29,16 @@ struct attention_plan {
 
 /* Writes the list and the rotated keys (attention_prepare.cu). */
 cudaError_t attention_prepare(struct device *device, const struct attention_plan *plan);
-/* By tensor cores: bf16, head sizes that are multiples of 8 up to 256, rows that begin on 16 bytes (attention_tensor.cu). */
+/* By tensor cores: bf16, head sizes that are multiples of 8 up to 256, rows that begin on 16 bytes
+ * (attention_tensor.cu). */
 cudaError_t attention_tensor(struct device *device, const struct attention_plan *plan);
 /* Any even head size up to 256, float32 or bf16; no scratch (attention_plain.cu). */
 cudaError_t attention_plain(struct device *device, const struct attention *op);
 
 enum { ATTENTION_HEAD_SIZE_MAX = 256 };
 
-/* (a ‖ b) → (a cosθ − b sinθ ‖ b cosθ + a sinθ), elements `first` ... + N - 1 of each half; rotary: the row of the position. Queries
- * are rotated in several instances of a kernel, so what is fused is written down. */
+/* (a ‖ b) → (a cosθ − b sinθ ‖ b cosθ + a sinθ), elements `first` ... + N - 1 of each half; rotary: the row
+ * of the position. Queries are rotated in several instances of a kernel, so what is fused is written down. */
 template <int N, class In, class Out>
 __device__ inline void rotate(const In *x, const float *rotary, int first, int half, Out *y)
 {

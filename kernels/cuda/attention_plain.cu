@@ -3,9 +3,10 @@
 #include "kernels/cuda/attention.cuh"
 
 /*
- * Attention without tensor cores: float32 for parity tests, and bf16 where attention_tensor.cu does not fit. A warp has one query and head. It takes
- * KEYS keys at a time, from the sequence's first on: a lane has the score of one key, then the lanes have the dimensions of o. Arithmetic
- * is float32 throughout with the exact exp; a query's bits depend on its sequence alone. Not fast: keys are rotated by every query.
+ * Attention without tensor cores: float32 for parity tests, and bf16 where attention_tensor.cu does not fit.
+ * A warp has one query and head. It takes KEYS keys at a time, from the sequence's first on: a lane has the
+ * score of one key, then the lanes have the dimensions of o. Arithmetic is float32 throughout with the exact
+ * exp; a query's bits depend on its sequence alone. Not fast: keys are rotated by every query.
  */
 namespace attention_plainly
 {

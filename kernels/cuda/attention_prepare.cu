@@ -1,9 +1,9 @@
 #include "kernels/cuda/attention.cuh"
 
 /*
- * Before an attention by tensor cores: the list of its blocks and the rotated keys. One launch for both, a block for every ROWS rows
- * of every sequence (as if all were as long as the longest; the others return at once), and the first of each sequence places it in
- * the list.
+ * Before an attention by tensor cores: the list of its blocks and the rotated keys. One launch for both, a
+ * block for every ROWS rows of every sequence (as if all were as long as the longest; the others return at
+ * once), and the first of each sequence places it in the list.
  */
 namespace attention_prepares
 {

@@ -3,23 +3,26 @@
 #include "kernels/cuda/attention.cuh"
 
 /*
- * Attention by tensor cores, after FlashAttention-2 (Dao, arXiv 2307.08691). A block has up to QUERIES queries of one sequence and head and
- * walks the sequence's keys from the first on, KEYS at a time. A warp has M tiles of 16 queries to itself, so the softmax needs no other warp:
+ * Attention by tensor cores, after FlashAttention-2 (Dao, arXiv 2307.08691). A block has up to QUERIES
+ * queries of one sequence and head and walks the sequence's keys from the first on, KEYS at a time. A warp
+ * has M tiles of 16 queries to itself, so the softmax needs no other warp:
  *
  *   scores[16, KEYS] = Q · K^T      in registers, as mma leaves them: a row in the same four lanes
  *   new max, p = exp(scores - max)  the sums and outputs so far shrink by exp(old max - new max)
- *   o[16, D] += p · V               p goes from the registers of the first product into those of the second, as bf16
+ *   o[16, D] += p · V               p stays in registers between the two products, as bf16
  *
- * While a tile is used the next one is on its way (cp.async, two stages). Rows of shared memory are padded by 16 bytes: the eight rows that
- * ldmatrix reads at once then lie in different banks, since D / 8 + 1 is odd. Dimensions from head_size to D, and keys after the last,
- * are zeros.
+ * While a tile is used the next one is on its way (cp.async, two stages). Rows of shared memory are padded by
+ * 16 bytes: the eight rows that ldmatrix reads at once then lie in different banks, since D / 8 + 1 is odd.
+ * Dimensions from head_size to D, and keys after the last, are zeros.
  *
- * A query's bits depend on its sequence and D alone: tiles of keys begin at the sequence's first, a lane adds its own columns in order,
- * four lanes in one tree; nothing depends on the query's place in the block, on QUERIES, or on other sequences. So that two instances
- * cannot differ by what the compiler fuses, sums and products that it could fuse are written as intrinsics.
+ * A query's bits depend on its sequence and D alone: tiles of keys begin at the sequence's first, a lane adds
+ * its own columns in order, four lanes in one tree; nothing depends on the query's place in the block, on
+ * QUERIES, or on other sequences. So that two instances cannot differ by what the compiler fuses, sums and
+ * products that it could fuse are written as intrinsics.
  *
- * On an H100: 64 keys x 64 dimensions cost a warp with M = 2 128 mma, 40 ldmatrix and about 64 exp a lane: mma.sync bound. Registers
- * allow two blocks of 4 warps on a multiprocessor. Expected, not measured: 35 to 45 % of the dense bf16 peak (docs/cuda.md says why).
+ * On an H100: 64 keys x 64 dimensions cost a warp with M = 2 128 mma, 40 ldmatrix and about 64 exp a lane:
+ * mma.sync bound. Registers allow two blocks of 4 warps on a multiprocessor. Expected, not measured: 35 to 45
+ * % of the dense bf16 peak (docs/cuda.md says why).
  */
 namespace attention_by_tensor_cores
 {

@@ -9,7 +9,8 @@
 
 enum { STAGING_BYTES = 16 << 20, OLDEST_MAJOR = 8 };
 
-/* Failures after which CUDA refuses everything in this process: those of a kernel that ran, and damaged memory. */
+/* Failures after which CUDA refuses everything in this process: those of a kernel that ran, and damaged
+ * memory. */
 static bool is_sticky(cudaError_t result)
 {
     return (result >= cudaErrorIllegalAddress && result <= cudaErrorLaunchFailure &&

@@ -13,11 +13,12 @@ extern "C" {
 #endif
 
 /*
- * One open GPU. Everything is enqueued on one stream, so operations may hand scratch on to each other without waiting.
+ * One open GPU. Everything is enqueued on one stream, so operations may hand scratch on to each other without
+ * waiting.
  *
- * Errors. Every CUDA call goes through device_check; the first that fails is kept in `failure`, and from then on operations
- * do nothing. A kernel that fails while it runs shows up at the next wait, and CUDA then refuses everything in this process ("sticky"):
- * the sentence says so, and the worker ends.
+ * Errors. Every CUDA call goes through device_check; the first that fails is kept in `failure`, and from then
+ * on operations do nothing. A kernel that fails while it runs shows up at the next wait, and CUDA then
+ * refuses everything in this process ("sticky"): the sentence says so, and the worker ends.
  */
 enum { STAGING_HALVES = 2 };
 
@@ -46,8 +47,8 @@ struct device {
     char description[160];
 };
 
-/* A matrix w[n_out, n_in]: rows of ld elements, the last ld - n_in of them zero. ld is a multiple of WEIGHT_ALIGNMENT, so that
- * every row begins on 16 bytes in every format. */
+/* A matrix w[n_out, n_in]: rows of ld elements, the last ld - n_in of them zero. ld is a multiple of
+ * WEIGHT_ALIGNMENT, so that every row begins on 16 bytes in every format. */
 enum { WEIGHT_ALIGNMENT = 16 };
 enum weight_format { WEIGHT_F32, WEIGHT_BF16, WEIGHT_E4M3 };
 struct weight {
@@ -76,8 +77,8 @@ static inline bool device_accepts(struct device *device, const char *operation, 
 /* Keeps a CUDA error as the failure "what: CUDA's words"; true when there is none. */
 bool device_check(struct device *device, cudaError_t result, const char *what);
 
-/* All operations' scratch, at least size_bytes of it; NULL after keeping a failure. Good until the next operation is
- * enqueued: the next one may write over it, in order. */
+/* All operations' scratch, at least size_bytes of it; NULL after keeping a failure. Good until the next
+ * operation is enqueued: the next one may write over it, in order. */
 void *device_scratch(struct device *device, const char *operation, size_t size_bytes);
 
 /* Scratch that a device of these options reserves: the largest that one of its operations asks for. */

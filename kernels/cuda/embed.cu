@@ -3,8 +3,8 @@
 #include "kernels/cuda/operations.h"
 
 /*
- * Copies of whole rows: a block of threads walks one row at a time in words of 4 or 16 bytes. embed and gather_rows differ in
- * where the index points and in what a row outside the table becomes.
+ * Copies of whole rows: a block of threads walks one row at a time in words of 4 or 16 bytes. embed and
+ * gather_rows differ in where the index points and in what a row outside the table becomes.
  */
 enum { COPY_THREADS = 128 };
 

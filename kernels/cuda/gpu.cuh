@@ -5,15 +5,16 @@
 #include <stdint.h>
 
 /*
- * All that our kernels say to the GPU in its own language: the launch, and PTX instructions as small functions (sm_80 and
- * later). PTX appears nowhere else, so that tests/emulation can run the kernels on a CPU with twins of this file's
- * functions. Sources include it as "kernels/cuda/gpu.cuh", and never <cuda_runtime.h>'s launch syntax <<< >>>.
- * PTX: "PTX ISA 9.0", sections 9.7.14 (mma, ldmatrix) and 9.7.9.25 (cp.async).
+ * All that our kernels say to the GPU in its own language: the launch, and PTX instructions as small
+ * functions (sm_80 and later). PTX appears nowhere else, so that tests/emulation can run the kernels on a CPU
+ * with twins of this file's functions. Sources include it as "kernels/cuda/gpu.cuh", and never
+ * <cuda_runtime.h>'s launch syntax <<< >>>. PTX: "PTX ISA 9.0", sections 9.7.14 (mma, ldmatrix) and 9.7.9.25
+ * (cp.async).
  */
 
 /*
- * Enqueues kernel(arguments...); the result says whether the launch was accepted, later failures are the stream's.
- * Dynamic shared memory above 48 KB is asked for here; at most 227 KB on sm_90, 163 KB on sm_80.
+ * Enqueues kernel(arguments...); the result says whether the launch was accepted, later failures are the
+ * stream's. Dynamic shared memory above 48 KB is asked for here; at most 227 KB on sm_90, 163 KB on sm_80.
  */
 template <typename... P, typename... A>
 cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
@@ -46,9 +47,10 @@ __device__ __forceinline__ uint32_t shared_address(const void *shared)
 }
 
 /*
- * c[16, 8] += a[16, 16] · b[16, 8] by a warp, bf16 products summed in float32. With row = lane / 4, column = lane % 4 * 2:
- * a[0..3] are pairs at (row, column), (row + 8, column), (row, column + 8), (row + 8, column + 8); b[0..1] pairs down k at
- * (k = column, n = row), (column + 8, row); c[0..1] at (row, column), c[2..3] at (row + 8, column).
+ * c[16, 8] += a[16, 16] · b[16, 8] by a warp, bf16 products summed in float32. With row = lane / 4, column =
+ * lane % 4 * 2: a[0..3] are pairs at (row, column), (row + 8, column), (row, column + 8), (row + 8, column +
+ * 8); b[0..1] pairs down k at (k = column, n = row), (column + 8, row); c[0..1] at (row, column), c[2..3] at
+ * (row + 8, column).
  */
 __device__ __forceinline__ void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
@@ -59,8 +61,8 @@ __device__ __forceinline__ void mma_bf16(float (&c)[4], const uint32_t (&a)[4], 
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/* Four 8x8 matrices of 16-bit elements from shared memory; lane l has the address of row l % 8 of matrix l / 8 (16 bytes,
- * aligned). to[m] is the pair at (lane / 4, lane % 4 * 2) of matrix m. */
+/* Four 8x8 matrices of 16-bit elements from shared memory; lane l has the address of row l % 8 of matrix l /
+ * 8 (16 bytes, aligned). to[m] is the pair at (lane / 4, lane % 4 * 2) of matrix m. */
 __device__ __forceinline__ void load_matrix_x4(uint32_t (&to)[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
@@ -78,8 +80,8 @@ __device__ __forceinline__ void load_matrix_x4_transposed(uint32_t (&to)[4], con
                  : "memory");
 }
 
-/* Starts a copy of size_bytes <= 16 from global memory (aligned to 16) to 16 bytes of shared memory, zeros after them; with 0
- * nothing is read. It passes the first-level cache by. */
+/* Starts a copy of size_bytes <= 16 from global memory (aligned to 16) to 16 bytes of shared memory, zeros
+ * after them; with 0 nothing is read. It passes the first-level cache by. */
 __device__ __forceinline__ void copy_async_16(void *shared, const void *global, int size_bytes = 16)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(shared)), "l"(global),
@@ -93,7 +95,8 @@ __device__ __forceinline__ void copy_async_commit()
     asm volatile("cp.async.commit_group;\n" ::: "memory");
 }
 
-/* Waits until at most groups_left of this thread's latest groups are under way. Other threads see the bytes after a barrier. */
+/* Waits until at most groups_left of this thread's latest groups are under way. Other threads see the bytes
+ * after a barrier. */
 template <int groups_left> __device__ __forceinline__ void copy_async_wait()
 {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(groups_left) : "memory");

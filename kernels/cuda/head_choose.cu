@@ -5,8 +5,9 @@
 #include "kernels/cuda/operations.h"
 
 /*
- * What becomes of each row: the law of backend.h in double, a thread a row, a few dozen operations. A row none of whose logits is a
- * finite number is a defect upstream: its number goes to the device's pinned `bad_row`, which the host looks at when it waits.
+ * What becomes of each row: the law of backend.h in double, a thread a row, a few dozen operations. A row
+ * none of whose logits is a finite number is a defect upstream: its number goes to the device's pinned
+ * `bad_row`, which the host looks at when it waits.
  */
 namespace head_chooses
 {
@@ -52,8 +53,8 @@ __device__ inline struct row_mass weigh(const struct head_choose &op, int row)
     return mass;
 }
 
-/* The group in which the running sum passes u * S, and what is left of that within it. Where rounding lets the sum end
- * before, the last group with any mass, to its end. */
+/* The group in which the running sum passes u * S, and what is left of that within it. Where rounding lets
+ * the sum end before, the last group with any mass, to its end. */
 __device__ inline void choose_group(const struct head_choose &op, int row, const struct row_mass &mass,
                                     struct row_choice *choice)
 {

@@ -3,16 +3,18 @@
 #include "kernels/cuda/scratch.h"
 
 /*
- * The draw. Rows that draw from this rank's columns are few in a step with jumps, all in the last step, and a tile of the weight is read for as
- * many of them as fall into it:
+ * The draw. Rows that draw from this rank's columns are few in a step with jumps, all in the last step, and a
+ * tile of the weight is read for as many of them as fall into it:
  *
  *   find   a thread a row: walks the kept tiles of the chosen group; counts the rows of each tile
  *   place  one block: runs of up to ROWS rows of the same tile become items, rows go into their item's list
- *   draw   a block an item: the tile's logits once more, bit for bit as head_scan had them (head_tile.cuh), then a walk over columns
+ *   draw   a block an item: the tile's logits once more, bit for bit as head_scan had them
+ *          (head_tile.cuh), then a walk over columns
  *
- * Running sums are double, in units of exp(the group's max). Where rounding lets a walk end before the target, the last tile or column with any
- * mass is it, so nothing left out is ever drawn. The order of rows within an item is not fixed (an atomic counter gives the places),
- * and does not matter: a row's draw depends on the row alone.
+ * Running sums are double, in units of exp(the group's max). Where rounding lets a walk end before the
+ * target, the last tile or column with any mass is it, so nothing left out is ever drawn. The order of rows
+ * within an item is not fixed (an atomic counter gives the places), and does not matter: a row's draw depends
+ * on the row alone.
  */
 namespace head_draws
 {
@@ -34,7 +36,8 @@ struct plan {
     int32_t *item_rows;   /* [n_items, ROWS] */
 };
 
-/* The tile of first ... end - 1 in which the running sum passes *target; *target becomes what is left within it. -1: no mass. */
+/* The tile of first ... end - 1 in which the running sum passes *target; *target becomes what is left within
+ * it. -1: no mass. */
 __device__ inline int walk_tiles(const struct exp_sum *tiles, int first, int end, float group_max,
                                  double *target)
 {
@@ -156,7 +159,8 @@ __device__ inline float open_row(const view &a, int tile, int row, float *logits
 
 template <class Product> __global__ void __launch_bounds__(THREADS) head_draw_kernel(plan plan)
 {
-    static_assert(Product::Shape::ROWS == ROWS && (int)ROWS == (int)ROWS_AT_ONCE, "a row for every eight threads");
+    static_assert(Product::Shape::ROWS == ROWS && (int)ROWS == (int)ROWS_AT_ONCE,
+                  "a row for every eight threads");
     const view &a = plan.scan;
     int tile = plan.item_tile[blockIdx.x];
     if (tile < 0)

@@ -2,16 +2,18 @@
 #include "kernels/cuda/operations.h"
 
 /*
- * The scan of the vocabulary: a block has a tile of rows x VOCABULARY_TILE columns; its logits never leave the multiprocessor, only {max, sum}
- * of each row (8 bytes for 128 columns). A second kernel combines each group from its tiles, in a fixed order, in double.
+ * The scan of the vocabulary: a block has a tile of rows x VOCABULARY_TILE columns; its logits never leave
+ * the multiprocessor, only {max, sum} of each row (8 bytes for 128 columns). A second kernel combines each
+ * group from its tiles, in a fixed order, in double.
  *
- * Blocks walk the tiles in bands of BAND row tiles, all columns of a band before the next: the band's rows stay in the second-level
- * cache, and each tile of the weight comes from memory once a band.
+ * Blocks walk the tiles in bands of BAND row tiles, all columns of a band before the next: the band's rows
+ * stay in the second-level cache, and each tile of the weight comes from memory once a band.
  *
- * Flops: 2 rows n_out n_in, as any product of that shape; the epilogue adds 3 % at n_in = 2,048 (128 x 128 elements stored to and read from
- * shared memory, an exp each, beside 4,096 mma a warp). Shared memory: 68 KiB for 128 rows, so two blocks on a multiprocessor of
- * sm_80 and sm_90 (registers allow no third). Expected, not measured: 45 to 55 % of an H100's dense bf16 peak for many rows (docs/cuda.md says
- * why); for up to 16 rows the weight's bytes decide.
+ * Flops: 2 rows n_out n_in, as any product of that shape; the epilogue adds 3 % at n_in = 2,048 (128 x 128
+ * elements stored to and read from shared memory, an exp each, beside 4,096 mma a warp). Shared memory: 68
+ * KiB for 128 rows, so two blocks on a multiprocessor of sm_80 and sm_90 (registers allow no third).
+ * Expected, not measured: 45 to 55 % of an H100's dense bf16 peak for many rows (docs/cuda.md says why); for
+ * up to 16 rows the weight's bytes decide.
  */
 namespace head_scans
 {

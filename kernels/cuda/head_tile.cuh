@@ -8,16 +8,18 @@
 #include "kernels/cuda/vector.cuh"
 
 /*
- * One vocabulary tile of the head for a set of rows: what head_scan and head_draw share, so that both see the same bits.
+ * One vocabulary tile of the head for a set of rows: what head_scan and head_draw share, so that both see the
+ * same bits.
  *
  *   raw[rows, VOCABULARY_TILE] = x · w^T        tensor cores or float32 (tile_product); into shared memory
  *   logits = (raw + bias) * inverse_temperature  eight lanes have a row, 16 columns each (row_part)
  *   {max, Σ exp(logits - max)}
  *
- * Why the bits are the same whatever rows a block has, and in the draw as in the scan: an element of raw is one chain of mma over k in
- * steps of 16 from 0 up (of fma over k in float32), in every instance of tile_product; zeros stand for rows and columns that are not
- * there, and no element of an mma enters another's sum. From shared memory on there is one code for all, with intrinsics where a compiler
- * could fuse, and one order: a lane's columns ascending, then the eight lanes as a tree.
+ * Why the bits are the same whatever rows a block has, and in the draw as in the scan: an element of raw is
+ * one chain of mma over k in steps of 16 from 0 up (of fma over k in float32), in every instance of
+ * tile_product; zeros stand for rows and columns that are not there, and no element of an mma enters
+ * another's sum. From shared memory on there is one code for all, with intrinsics where a compiler could
+ * fuse, and one order: a lane's columns ascending, then the eight lanes as a tree.
  */
 namespace head
 {
@@ -91,7 +93,8 @@ struct by_element {
     }
 };
 
-/* DEPTH columns of the rows of x, then of the tile's rows of w, which are zeros from n_in to ld_w (a multiple of 16). */
+/* DEPTH columns of the rows of x, then of the tile's rows of w, which are zeros from n_in to ld_w (a multiple
+ * of 16). */
 template <class Shape, class How>
 __device__ inline void load_step(const view &a, const rows &rows, int tile, int k, unsigned char *stage)
 {
@@ -127,7 +130,8 @@ __device__ inline void store_raw(const float (&sum)[Shape::M][Shape::N][4], int 
             }
 }
 
-/* raw[ROWS, LOGITS_LD] = x · w^T of the tile, in the block's shared memory (Shape::BYTES), seen by all threads. */
+/* raw[ROWS, LOGITS_LD] = x · w^T of the tile, in the block's shared memory (Shape::BYTES), seen by all
+ * threads. */
 template <class Shape_, class How> struct by_tensor_cores {
     typedef Shape_ Shape;
     __device__ static inline float *product(const view &a, const rows &rows, int tile)
@@ -201,8 +205,8 @@ __device__ inline int column_of(int i)
     return i / 4 * (4 * ROW_LANES) + threadIdx.x % ROW_LANES * 4 + i % 4;
 }
 
-/* Raw products → logits; -INFINITY where the row's sums leave a column out: its left-out token, and columns after the last. The
- * left-out token's logit goes to *taken when this lane has it; NULL: nobody wants it. */
+/* Raw products → logits; -INFINITY where the row's sums leave a column out: its left-out token, and columns
+ * after the last. The left-out token's logit goes to *taken when this lane has it; NULL: nobody wants it. */
 __device__ inline row_part row_logits(const view &a, int tile, int row, const float *raw, float *taken)
 {
     float temperature = a.inverse_temperature[row];
@@ -236,8 +240,8 @@ __device__ inline float row_max(const row_part &part)
     return max;
 }
 
-/* part = exp(part - max), 0 where all is left out; the row's sum, the same in its eight lanes. A logit that is not a number makes
- * the sum not a number. */
+/* part = exp(part - max), 0 where all is left out; the row's sum, the same in its eight lanes. A logit that
+ * is not a number makes the sum not a number. */
 __device__ inline float row_exp(row_part &part, float max)
 {
     float sum = 0;
@@ -271,7 +275,8 @@ inline bool rows_begin_on_16_bytes(const view &a)
     return (uintptr_t)a.x % 16 == 0 && a.n_in % 8 == 0;
 }
 
-/* The head's weight is bf16 or float32, also on a device for fp8 (docs/cuda.md); anything else is kept as the failure. */
+/* The head's weight is bf16 or float32, also on a device for fp8 (docs/cuda.md); anything else is kept as the
+ * failure. */
 inline bool weight_fits(struct device *device, const char *operation, const struct head_scan *op)
 {
     enum weight_format wanted = device->precision == PRECISION_F32 ? WEIGHT_F32 : WEIGHT_BF16;

@@ -8,14 +8,17 @@ extern "C" {
 #endif
 
 /*
- * Products by a library of the vendor: cuBLASLt (library_lt.h), or none (library_none.c, where only our own products are wanted).
+ * Products by a library of the vendor: cuBLASLt (library_lt.h), or none (library_none.c, where only our own
+ * products are wanted).
  *
- * MILLRACE_CUDA_MATMUL=own|cublaslt says which products run; unset: cublaslt where it is there and passes the check below.
+ * MILLRACE_CUDA_MATMUL=own|cublaslt says which products run; unset: cublaslt where it is there and passes the
+ * check below.
  *
- * Batch invariance. A weight's algorithm is chosen once, when the weight is made, from what the library proposes without a split of
- * the sum, and then used for every number of rows. The library promises equal bits for equal calls only, not for equal rows of
- * calls of different sizes; so a candidate is taken only after it gave, on this GPU, the same bits for a row among many and among
- * few. No timing decides: replicas on equal GPUs choose alike.
+ * Batch invariance. A weight's algorithm is chosen once, when the weight is made, from what the library
+ * proposes without a split of the sum, and then used for every number of rows. The library promises equal
+ * bits for equal calls only, not for equal rows of calls of different sizes; so a candidate is taken only
+ * after it gave, on this GPU, the same bits for a row among many and among few. No timing decides: replicas
+ * on equal GPUs choose alike.
  */
 struct product_library;
 struct product_plan;
@@ -24,11 +27,13 @@ struct product_plan;
 void library_open(struct device *device);
 void library_close(struct device *device);
 
-/* Chooses the algorithm for a weight of WEIGHT_PRODUCT; NULL where the own product is to run. Start-up only. */
+/* Chooses the algorithm for a weight of WEIGHT_PRODUCT; NULL where the own product is to run. Start-up only.
+ */
 struct product_plan *library_plan(struct device *device, const struct weight *weight);
 void library_plan_free(struct product_plan *plan);
 
-/* What is multiplied: x as it lies in memory (bf16 [rows, ld_x], or e4m3 with a scale a row), else as in struct matmul. */
+/* What is multiplied: x as it lies in memory (bf16 [rows, ld_x], or e4m3 with a scale a row), else as in
+ * struct matmul. */
 struct library_product {
     const struct matmul *op;
     const void *x;
@@ -38,7 +43,8 @@ struct library_product {
 };
 enum { LIBRARY_WORKSPACE_BYTES = 32 << 20 };
 
-/* Enqueues it; false where this call is not for the library (alignment, activation): nothing is enqueued then. */
+/* Enqueues it; false where this call is not for the library (alignment, activation): nothing is enqueued
+ * then. */
 bool library_run(struct device *device, const struct library_product *product);
 
 #ifdef __cplusplus

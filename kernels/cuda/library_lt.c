@@ -71,8 +71,8 @@ static cublasStatus_t set_pointer(struct lt_call *call, cublasLtMatmulDescAttrib
             return try_status;                    \
     } while (0)
 
-/* y = scale of w's row * scale of x's row * sum: one scale for each row of A and each column of B, documented for compute capability 9.0
- * since CUDA 12.9 (cublasLt.h, CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F). */
+/* y = scale of w's row * scale of x's row * sum: one scale for each row of A and each column of B, documented
+ * for compute capability 9.0 since CUDA 12.9 (cublasLt.h, CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F). */
 static cublasStatus_t describe_scales(struct lt_call *call, const float *w_scale, const float *x_scale)
 {
     TRY(set_int(call, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F));
@@ -154,7 +154,8 @@ bool lt_multiply(struct device *device, const struct lt_variant *variant,
     return status == CUBLAS_STATUS_SUCCESS;
 }
 
-/* What the algorithms were sought for: everything begins on 16 bytes. Shapes and strides decide, never the number of rows. */
+/* What the algorithms were sought for: everything begins on 16 bytes. Shapes and strides decide, never the
+ * number of rows. */
 static bool lies_right(const struct library_product *product)
 {
     const struct matmul *op = product->op;

@@ -6,8 +6,9 @@
 #include "kernels/cuda/library.h"
 
 /*
- * cuBLASLt (library_lt.c enqueues, library_plan.c chooses). The library counts columns first: what it calls D[n_out, rows] with
- * columns ld_y apart is our y, A (transposed) is w, B is x. So D = A^T · B with a bias per row of D.
+ * cuBLASLt (library_lt.c enqueues, library_plan.c chooses). The library counts columns first: what it calls
+ * D[n_out, rows] with columns ld_y apart is our y, A (transposed) is w, B is x. So D = A^T · B with a bias
+ * per row of D.
  */
 enum epilogue { EPILOGUE_NONE, EPILOGUE_BIAS, EPILOGUE_BIAS_GELU, N_EPILOGUES };
 enum { N_OUTPUTS = 2 }; /* y as float32, as bf16 */
@@ -39,7 +40,8 @@ struct lt_call {
     cublasLtMatrixLayoutOpaque_t w, x, y;
 };
 
-/* The call for a product with this epilogue and type of bias; x, y and bias may be NULL where only the algorithm is sought. */
+/* The call for a product with this epilogue and type of bias; x, y and bias may be NULL where only the
+ * algorithm is sought. */
 cublasStatus_t lt_describe(struct lt_call *call, const struct weight *weight, int rows, int64_t ld_x,
                            const float *x_scale, enum dtype y_type, int64_t ld_y, enum epilogue epilogue,
                            const void *bias, cudaDataType_t bias_type);

@@ -8,14 +8,15 @@
 #include "kernels/cuda/matmul.h"
 
 /*
- * Which algorithm: the library's proposals for a product of many rows that does not split the sum, best first; the first
- * that passes the trial is taken. The trial multiplies made-up rows by the weight itself and asks
+ * Which algorithm: the library's proposals for a product of many rows that does not split the sum, best
+ * first; the first that passes the trial is taken. The trial multiplies made-up rows by the weight itself and
+ * asks
  *   - that a row among many has the bits that it has alone and among a few (batch invariance);
- *   - that the results are our own product's, within the rounding of the sums (how_close); a GELU may be off by 1e-3, which an
- *     approximate tanh is, and which bf16 hardly shows.
- * Before that the library is asked whether the algorithm takes any number of rows: it was proposed for one number only, and a
- * refusal in the middle of the work would end the worker.
- * A weight for which none passes runs our own product. Weights of one shape share one plan: a trial costs milliseconds, once.
+ *   - that the results are our own product's, within the rounding of the sums (how_close); a GELU may be off
+ * by 1e-3, which an approximate tanh is, and which bf16 hardly shows. Before that the library is asked
+ * whether the algorithm takes any number of rows: it was proposed for one number only, and a refusal in the
+ * middle of the work would end the worker. A weight for which none passes runs our own product. Weights of
+ * one shape share one plan: a trial costs milliseconds, once.
  */
 enum { CANDIDATES = 8, TRIAL_BYTES = 32 << 20, TRIAL_ROWS = 2304 };
 enum {
@@ -135,9 +136,10 @@ static float element(const char *y, size_t i, enum dtype type)
     return value;
 }
 
-/* How far two right results may be apart. Sums that cancel keep the error of their terms, so what counts beside the result itself is
- * the typical one. bf16: both sum in float32, tensor cores by cutting off. e4m3: Hopper's tensor cores keep some 14 bits
- * of a sum until it is promoted (DeepSeek-V3, arXiv 2412.19437, 3.3.2), and ours keeps 24. */
+/* How far two right results may be apart. Sums that cancel keep the error of their terms, so what counts
+ * beside the result itself is the typical one. bf16: both sum in float32, tensor cores by cutting off. e4m3:
+ * Hopper's tensor cores keep some 14 bits of a sum until it is promoted (DeepSeek-V3, arXiv
+ * 2412.19437, 3.3.2), and ours keeps 24. */
 struct closeness {
     double relative, absolute;
 };

@@ -6,8 +6,9 @@
 #include "kernels/cuda/scratch.h"
 
 /*
- * Which product runs: conditioning in float32; float32 devices our own; else the library where the weight has a plan and the call is one for it,
- * else our own. The scratch holds the library's workspace first, then rows of x as e4m3, then their scales.
+ * Which product runs: conditioning in float32; float32 devices our own; else the library where the weight has
+ * a plan and the call is one for it, else our own. The scratch holds the library's workspace first, then rows
+ * of x as e4m3, then their scales.
  */
 static size_t aligned_up(size_t n, size_t to)
 {

@@ -3,8 +3,9 @@
 #include "kernels/cuda/gpu.cuh"
 
 /*
- * Products in float32, for comparing with the reference: a block has 64 x 64 of y, a thread 4 x 4 of them, k goes 16 at a time through
- * shared memory. An element is one chain of fused multiply-adds from 0 in the order of k.
+ * Products in float32, for comparing with the reference: a block has 64 x 64 of y, a thread 4 x 4 of them, k
+ * goes 16 at a time through shared memory. An element is one chain of fused multiply-adds from 0 in the order
+ * of k.
  */
 enum { TILE = 64, DEPTH = 16, EACH = 4, SIDE = TILE / EACH, THREADS = SIDE * SIDE };
 

@@ -5,18 +5,21 @@
 #include "kernels/cuda/vector.cuh"
 
 /*
- * A block of warps has a tile of y. It walks k in steps of DEPTH: while the tensor cores multiply one step's parts of x and w,
- * the copies of the next STAGES - 1 steps are under way (cp.async), each step in its own stage of shared memory. One barrier a
- * step: behind it the oldest stage's bytes are there for all, and the stage that the step before read may be filled again.
+ * A block of warps has a tile of y. It walks k in steps of DEPTH: while the tensor cores multiply one step's
+ * parts of x and w, the copies of the next STAGES - 1 steps are under way (cp.async), each step in its own
+ * stage of shared memory. One barrier a step: behind it the oldest stage's bytes are there for all, and the
+ * stage that the step before read may be filled again.
  *
- * Order of the sum: steps of 16 k, each by one mma.sync onto the float32 before. Neither the tile's size nor the place of a row in it enters,
- * rows and columns beyond the matrix are zeros that nobody stores: a row's bits depend on the row and the weight.
+ * Order of the sum: steps of 16 k, each by one mma.sync onto the float32 before. Neither the tile's size nor
+ * the place of a row in it enters, rows and columns beyond the matrix are zeros that nobody stores: a row's
+ * bits depend on the row and the weight.
  *
- * Blocks walk the tiles in bands of BAND tiles of rows, all columns of a band before the next: what is in flight at one time shares
- * its rows and columns in the second-level cache.
+ * Blocks walk the tiles in bands of BAND tiles of rows, all columns of a band before the next: what is in
+ * flight at one time shares its rows and columns in the second-level cache.
  *
- * E4M3: q and w are widened to bf16, which holds every e4m3 exactly, on their way into shared memory; scales come at the end. This is the path for
- * GPUs without fp8 and for shapes that the library refuses: it saves memory, not time.
+ * E4M3: q and w are widened to bf16, which holds every e4m3 exactly, on their way into shared memory; scales
+ * come at the end. This is the path for GPUs without fp8 and for shapes that the library refuses: it saves
+ * memory, not time.
  */
 using namespace stage;
 
@@ -43,7 +46,8 @@ struct arguments {
     bool pairs; /* two neighbouring elements of y may be stored at once */
 };
 
-/* Ways to bring 8 elements of a row, from column k on, into 16 bytes of shared memory as bf16; zeros after n and for rows that are not `there`. */
+/* Ways to bring 8 elements of a row, from column k on, into 16 bytes of shared memory as bf16; zeros after n
+ * and for rows that are not `there`. */
 
 /* bf16 rows that begin on 16 bytes. */
 struct by_chunk {

@@ -4,11 +4,13 @@
 #include "kernels/cuda/vector.cuh"
 
 /*
- * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale) + shift. One warp has one row: it reads the row once into registers where it fits
- * (HELD vectors a lane), else three times, the second and third from the cache. Mean first, then the variance of what is left. A
- * lane adds up its own elements in order, the lanes are added in one tree: the bits depend on the row and its width alone.
+ * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale) + shift. One warp has one row: it reads the row once into
+ * registers where it fits (HELD vectors a lane), else three times, the second and third from the cache. Mean
+ * first, then the variance of what is left. A lane adds up its own elements in order, the lanes are added in
+ * one tree: the bits depend on the row and its width alone.
  *
- * Bytes a row: 4 width read, 2 or 4 width written; weight, scale and shift come from the cache. Nothing but bandwidth.
+ * Bytes a row: 4 width read, 2 or 4 width written; weight, scale and shift come from the cache. Nothing but
+ * bandwidth.
  */
 enum { WARPS = 8, LANES = 32 };
 

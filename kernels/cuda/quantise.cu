@@ -3,8 +3,9 @@
 #include "kernels/cuda/vector.cuh"
 
 /*
- * Rows of activations as e4m3 with a scale each, just before their product: 2 bytes an element read twice (the second time from
- * the cache), 1 written. A block of threads has a row. The largest element does not depend on the order in which it is looked for.
+ * Rows of activations as e4m3 with a scale each, just before their product: 2 bytes an element read twice
+ * (the second time from the cache), 1 written. A block of threads has a row. The largest element does not
+ * depend on the order in which it is looked for.
  */
 enum { THREADS = 128, WARPS = THREADS / 32 };
 

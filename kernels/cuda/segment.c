@@ -25,9 +25,9 @@ static void play(struct device *device, struct segment *segment)
     device_check(device, cudaGraphLaunch(segment->graph, device->stream), "playing a recorded segment");
 }
 
-/* The graph may still be running: it is freed when it is done ("If the executable graph is in-flight, it will not be terminated,
- * but rather freed asynchronously on completion", CUDA Driver API, cuGraphExecDestroy). Nobody waits here: with ranks, only the
- * collective's own wait sees that another one is gone. */
+/* The graph may still be running: it is freed when it is done ("If the executable graph is in-flight, it will
+ * not be terminated, but rather freed asynchronously on completion", CUDA Driver API, cuGraphExecDestroy).
+ * Nobody waits here: with ranks, only the collective's own wait sees that another one is gone. */
 static void give_away(struct device *device, struct segment *segment, const struct segment_key *key)
 {
     if (segment->graph != NULL)

@@ -10,12 +10,12 @@ extern "C" {
 #endif
 
 /*
- * Segments as CUDA graphs. A key seen for the first time runs as ordinary calls, and is only remembered: many batches have
- * a shape that never comes again, and recording costs more than launching. The second time it is recorded and played,
- * from the third on only played. The least recently used place is given away.
+ * Segments as CUDA graphs. A key seen for the first time runs as ordinary calls, and is only remembered: many
+ * batches have a shape that never comes again, and recording costs more than launching. The second time it is
+ * recorded and played, from the third on only played. The least recently used place is given away.
  *
- * What a recorded segment may do: launch kernels, copy between device memories, collectives of NCCL. Not: wait, allocate, copy
- * from or to ordinary host memory.
+ * What a recorded segment may do: launch kernels, copy between device memories, collectives of NCCL. Not:
+ * wait, allocate, copy from or to ordinary host memory.
  */
 enum { SEGMENTS_KEPT = 32 };
 

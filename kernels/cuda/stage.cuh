@@ -6,12 +6,13 @@
 #include "kernels/cuda/gpu.cuh"
 
 /*
- * One step of a product on the tensor cores: DEPTH columns of some rows of x and of w in shared memory, and their multiplication.
- * The layers' products (matmul_tensor.cu) and the head's tiles (head_tile.cuh) are both made of it.
+ * One step of a product on the tensor cores: DEPTH columns of some rows of x and of w in shared memory, and
+ * their multiplication. The layers' products (matmul_tensor.cu) and the head's tiles (head_tile.cuh) are both
+ * made of it.
  *
- * A stage is the rows of x, then those of w. A row is DEPTH bf16 = 64 bytes = 4 chunks of 16. Chunk c of row r lies at place
- * c ^ (r / 2 % 4): the 8 rows that ldmatrix reads at once then lie in 8 different groups of 4 banks, and so do the chunks that
- * are written.
+ * A stage is the rows of x, then those of w. A row is DEPTH bf16 = 64 bytes = 4 chunks of 16. Chunk c of row
+ * r lies at place c ^ (r / 2 % 4): the 8 rows that ldmatrix reads at once then lie in 8 different groups of 4
+ * banks, and so do the chunks that are written.
  */
 namespace stage
 {
@@ -22,7 +23,8 @@ __device__ inline unsigned char *chunk_at(unsigned char *tile, int row, int chun
     return tile + row * (DEPTH * 2) + (chunk ^ (row / 2 % CHUNKS)) * 16;
 }
 
-/* sum += this warp's part of a step: Shape::M x Shape::N tiles of 16 x 8, one mma.sync for 16 k each. Shape::ROWS: of x. */
+/* sum += this warp's part of a step: Shape::M x Shape::N tiles of 16 x 8, one mma.sync for 16 k each.
+ * Shape::ROWS: of x. */
 template <class Shape>
 __device__ inline void multiply_step(unsigned char *stage, int warp_row, int warp_column,
                                      float (&sum)[Shape::M][Shape::N][4])

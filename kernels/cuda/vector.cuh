@@ -6,8 +6,8 @@
 #include "kernels/cuda/gpu.cuh"
 
 /*
- * N neighbouring elements of a row as floats: one access of 4 * N bytes (float) or 2 * N bytes (bf16). N is 4 where the row's width
- * and address allow it, else 1.
+ * N neighbouring elements of a row as floats: one access of 4 * N bytes (float) or 2 * N bytes (bf16). N is 4
+ * where the row's width and address allow it, else 1.
  */
 template <int N> struct floats {
     float v[N];
@@ -66,7 +66,8 @@ __device__ inline void store_floats(__nv_bfloat16 *p, floats<4> e)
     *reinterpret_cast<uint2 *>(p) = q;
 }
 
-/* Whether rows of `width` elements, `ld` apart, of elements of size_bytes can be walked 4 elements at a time from p on. */
+/* Whether rows of `width` elements, `ld` apart, of elements of size_bytes can be walked 4 elements at a time
+ * from p on. */
 inline bool walks_by_four(const void *p, int64_t ld, int width, size_t size_bytes)
 {
     return width % 4 == 0 && ld % 4 == 0 && (uintptr_t)p % (4 * size_bytes) == 0;

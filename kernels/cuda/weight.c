@@ -7,9 +7,9 @@
 #include "kernels/weight_parts.h"
 
 /*
- * A weight goes from the mapped file to the GPU in slices of whole rows: host → one half of the pinned staging memory → scratch of the
- * device → converted into its place. While the GPU works on one half the host fills the other. The only copy in host memory
- * is the slice.
+ * A weight goes from the mapped file to the GPU in slices of whole rows: host → one half of the pinned
+ * staging memory → scratch of the device → converted into its place. While the GPU works on one half the host
+ * fills the other. The only copy in host memory is the slice.
  */
 struct loading {
     struct device *device;

@@ -8,8 +8,8 @@
 #include "tests/emulation/vectors.h"
 
 /*
- * One block of a kernel at a time: every thread a fiber that runs until it waits (at a barrier, or in an operation of its
- * warp) and then hands over to the next that can run.
+ * One block of a kernel at a time: every thread a fiber that runs until it waits (at a barrier, or in an
+ * operation of its warp) and then hands over to the next that can run.
  *
  *   runs → waits at barrier [barrier]   → runs, when every thread of the block waits there
  *   runs → waits in warp    [warp_call] → runs, when every lane of the mask has made the same call

@@ -2,8 +2,9 @@
 #define MILLRACE_TESTS_EMULATION_COPY_H
 
 /*
- * cp.async: the 16 bytes arrive when the thread waits for the group they belong to, not before; until then the place
- * holds NaN. So a missing wait shows as NaN, and one that never comes as a fault at the thread's end.
+ * cp.async: the 16 bytes arrive when the thread waits for the group they belong to, not before; until then
+ * the place holds NaN. So a missing wait shows as NaN, and one that never comes as a fault at the thread's
+ * end.
  */
 namespace emulation
 {

@@ -7,14 +7,15 @@
 #include "tests/emulation/runtime_api.h"
 
 /*
- * Stands in for cuBLASLt: the calls that kernels/cuda/library_lt.c and library_plan.c make, with the library's conventions (columns first,
- * D = op(A) · op(B), epilogues along the rows of D, outer vector scales; cuBLAS 13.0 documentation). Products are computed
- * plainly, in double, when the stream comes to them.
+ * Stands in for cuBLASLt: the calls that kernels/cuda/library_lt.c and library_plan.c make, with the
+ * library's conventions (columns first, D = op(A) · op(B), epilogues along the rows of D, outer vector
+ * scales; cuBLAS 13.0 documentation). Products are computed plainly, in double, when the stream comes to
+ * them.
  *
- * What it proposes for every product, so that a choice can be seen: first an algorithm that splits the sum; then one whose bits depend on
- * how many columns D has; then one that is not the product at all; then one that refuses some numbers of columns; then a right one;
- * then one that is right but slow. Scales must begin on 16 bytes. A bias of float32 with results in
- * bf16 is not supported, as it may be in the real library.
+ * What it proposes for every product, so that a choice can be seen: first an algorithm that splits the sum;
+ * then one whose bits depend on how many columns D has; then one that is not the product at all; then one
+ * that refuses some numbers of columns; then a right one; then one that is right but slow. Scales must begin
+ * on 16 bytes. A bias of float32 with results in bf16 is not supported, as it may be in the real library.
  */
 #ifdef __cplusplus
 extern "C" {

@@ -86,7 +86,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreferenceOpaq
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* What the documentation lists, as far as it is used here: A transposed, B not; K alike; e4m3 with outer vectors. */
+/* What the documentation lists, as far as it is used here: A transposed, B not; K alike; e4m3 with outer
+ * vectors. */
 static bool supported(const cublasLtMatmulDescOpaque_t *o, const cublasLtMatrixLayoutOpaque_t *a,
                       const cublasLtMatrixLayoutOpaque_t *b, const cublasLtMatrixLayoutOpaque_t *d)
 {

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Stands in for CUDA's header: bfloat16 is the upper half of a float32; conversion rounds to nearest, ties to even. */
+/* Stands in for CUDA's header: bfloat16 is the upper half of a float32; conversion rounds to nearest, ties to
+ * even. */
 struct __nv_bfloat16 {
     uint16_t __x;
 };

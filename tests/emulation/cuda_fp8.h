@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * Stands in for CUDA's header: e4m3 (4 bits of exponent with bias 7, 3 of mantissa, no infinity, 0x7f is NaN; largest 448),
- * rounded to nearest, ties to even, and saturated.
+ * Stands in for CUDA's header: e4m3 (4 bits of exponent with bias 7, 3 of mantissa, no infinity, 0x7f is NaN;
+ * largest 448), rounded to nearest, ties to even, and saturated.
  */
 typedef unsigned char __nv_fp8_storage_t;
 enum __nv_saturation_t { __NV_NOSAT, __NV_SATFINITE };

@@ -8,9 +8,9 @@
 #include "tests/emulation/warp.h"
 
 /*
- * CUDA C++ as ordinary C++: the words of the language, the indexes of a thread, and the intrinsics that the backend's
- * kernels use. Static __shared__ variables work (blocks run one after the other); dynamic shared memory is
- * shared_memory() of gpu.cuh, which is checked and therefore to be preferred.
+ * CUDA C++ as ordinary C++: the words of the language, the indexes of a thread, and the intrinsics that the
+ * backend's kernels use. Static __shared__ variables work (blocks run one after the other); dynamic shared
+ * memory is shared_memory() of gpu.cuh, which is checked and therefore to be preferred.
  */
 #define __global__
 #define __device__

@@ -6,16 +6,17 @@
 /*
  * What only tests call: failures on demand, and what the emulator has found wrong.
  *
- * The environment does the same for whole programs: MILLRACE_EMULATED_FAILURE=cudaMalloc:3:2 lets the third call of
- * cudaMalloc return error 2; MILLRACE_EMULATED_MEMORY is the device's memory in bytes (default 4 GiB);
- * MILLRACE_EMULATED_ORDER=backward runs blocks, warps and lanes from the last to the first: a result that changes
- * is a race. Errors 700 and above stay, as a GPU's do: every later call returns them.
+ * The environment does the same for whole programs: MILLRACE_EMULATED_FAILURE=cudaMalloc:3:2 lets the third
+ * call of cudaMalloc return error 2; MILLRACE_EMULATED_MEMORY is the device's memory in bytes (default 4
+ * GiB); MILLRACE_EMULATED_ORDER=backward runs blocks, warps and lanes from the last to the first: a result
+ * that changes is a race. Errors 700 and above stay, as a GPU's do: every later call returns them.
  */
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* From now on the nth call (1: the next) of the runtime function or "launch" returns `error`, once. NULL: none does. */
+/* From now on the nth call (1: the next) of the runtime function or "launch" returns `error`, once. NULL:
+ * none does. */
 void emulation_fail_call(const char *call, int nth, cudaError_t error);
 /* The first defect of a kernel since the last reset, in words; "" when none was found. */
 const char *emulation_report(void);

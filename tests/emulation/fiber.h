@@ -4,15 +4,16 @@
 #include <stddef.h>
 
 /*
- * A thread of a kernel is a fiber: a stack of its own, and a switch that saves the registers which a function must
- * keep (System V ABI, x86-64) and takes another stack. A few nanoseconds, no system call.
+ * A thread of a kernel is a fiber: a stack of its own, and a switch that saves the registers which a function
+ * must keep (System V ABI, x86-64) and takes another stack. A few nanoseconds, no system call.
  */
 namespace emulation
 {
 /* Saves this stack's pointer in *from and goes on where `to` was left. */
 extern "C" void emulation_switch(void **from, void *to);
 
-/* The pointer of a fresh stack [memory, memory + size) on which the first switch enters `entry`, which never returns. */
+/* The pointer of a fresh stack [memory, memory + size) on which the first switch enters `entry`, which never
+ * returns. */
 void *fiber_start(void *memory, size_t size, void (*entry)());
 
 /* n stacks with a page that cannot be touched below each; kept until the program ends. */

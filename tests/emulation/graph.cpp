@@ -1,6 +1,7 @@
 #include "tests/emulation/runtime.h"
 
-/* A recorded stream is the list of its works, which a launch enqueues once more, with the arguments that they had. */
+/* A recorded stream is the list of its works, which a launch enqueues once more, with the arguments that they
+ * had. */
 using namespace emulation;
 
 extern "C" {

@@ -6,7 +6,8 @@
 
 namespace emulation
 {
-/* Checks the shape against a GPU's limits and puts the kernel into the stream, or into the graph that it records. */
+/* Checks the shape against a GPU's limits and puts the kernel into the stream, or into the graph that it
+ * records. */
 cudaError_t enqueue_launch(const grid &grid, cudaStream_t stream);
 } // namespace emulation
 

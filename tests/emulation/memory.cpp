@@ -6,8 +6,8 @@
 
 #include "tests/emulation/runtime.h"
 
-/* Memory of the device and pinned memory of the host: ordinary memory, in two lists, so that what is mixed up is refused and
- * a sanitizer sees where a block ends. Device memory starts filled with NaN. */
+/* Memory of the device and pinned memory of the host: ordinary memory, in two lists, so that what is mixed up
+ * is refused and a sanitizer sees where a block ends. Device memory starts filled with NaN. */
 namespace emulation
 {
 namespace

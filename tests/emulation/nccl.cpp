@@ -154,7 +154,8 @@ ncclResult_t ncclCommInitRank(ncclComm_t *communicator, int n_ranks, ncclUniqueI
     return (*communicator)->shared->n_joined >= n_ranks ? ncclSuccess : ncclRemoteError;
 }
 
-/* Also ncclCommAbort: the real ones wait for ever while a graph has a call of the communicator (NCCL 2.28, src/init.cc). */
+/* Also ncclCommAbort: the real ones wait for ever while a graph has a call of the communicator (NCCL 2.28,
+ * src/init.cc). */
 ncclResult_t ncclCommDestroy(ncclComm_t communicator)
 {
     if (communicator->in_graphs.use_count() > 1) {

@@ -4,9 +4,10 @@
 #include <cuda_runtime.h>
 
 /*
- * The part of NCCL's interface that worker/collective/collective_nccl.c uses, between processes of one machine, through shared memory
- * (nccl.cpp). Numbers and names are NCCL 2's. Unlike there, an operation that is not being recorded is carried out before its call
- * returns: the emulator's streams move only when somebody waits.
+ * The part of NCCL's interface that worker/collective/collective_nccl.c uses, between processes of one
+ * machine, through shared memory (nccl.cpp). Numbers and names are NCCL 2's. Unlike there, an operation that
+ * is not being recorded is carried out before its call returns: the emulator's streams move only when
+ * somebody waits.
  */
 #ifdef __cplusplus
 extern "C" {

@@ -10,15 +10,17 @@
 #include "tests/emulation/launch.h"
 
 /*
- * Streams that are lazy: what is enqueued lies in a queue until the program waits for it (or asks, with a query), then runs
- * in order in the thread that waits. One lock over everything: the emulated machine has one GPU.
+ * Streams that are lazy: what is enqueued lies in a queue until the program waits for it (or asks, with a
+ * query), then runs in order in the thread that waits. One lock over everything: the emulated machine has one
+ * GPU.
  */
 namespace emulation
 {
 /* Does a piece of work; an error stays (it is a kernel that broke). */
 using work = std::function<cudaError_t()>;
 
-/* Every call of the runtime goes through one: takes the lock, and refuses when the test or an earlier error says so. */
+/* Every call of the runtime goes through one: takes the lock, and refuses when the test or an earlier error
+ * says so. */
 class call
 {
   public:

@@ -6,9 +6,9 @@
 
 /*
  * The part of the CUDA runtime that the backend calls, with its names, numbers and promises (CUDA Runtime API
- * reference, 13.0). What an asynchronous call enqueues is done only when the program waits for it: host memory
- * that is used again too early, or a result that is read before a wait, shows at once.
- * Calls beyond the reference that tests use: faults.h.
+ * reference, 13.0). What an asynchronous call enqueues is done only when the program waits for it: host
+ * memory that is used again too early, or a result that is read before a wait, shows at once. Calls beyond
+ * the reference that tests use: faults.h.
  */
 #ifdef __cplusplus
 extern "C" {

@@ -6,9 +6,11 @@
 
 /* Small kernels, right and wrong ones, that the emulator's test runs (sample.cu). */
 
-/* y[block] = sum of x[block * n ... block * n + n - 1], by shared memory, barriers and shuffles; n threads. */
+/* y[block] = sum of x[block * n ... block * n + n - 1], by shared memory, barriers and shuffles; n threads.
+ */
 cudaError_t sample_sum(const float *x, float *y, int n_blocks, int n, cudaStream_t stream);
-/* c[16, 8] = a[16, 16] · b[8, 16]^T, bf16 bits; copies by cp.async, loads by ldmatrix. wait = false forgets the wait. */
+/* c[16, 8] = a[16, 16] · b[8, 16]^T, bf16 bits; copies by cp.async, loads by ldmatrix. wait = false forgets
+ * the wait. */
 cudaError_t sample_product(const uint16_t *a, const uint16_t *b, float *c, bool wait, cudaStream_t stream);
 
 enum sample_defect {

@@ -4,9 +4,9 @@
 #include <stddef.h>
 
 /*
- * Dynamic shared memory of the running block: it ends at a page that cannot be touched (to 16 bytes), so a read or
- * write beyond it is a signal, which becomes a fault of the kernel. It starts filled with NaN: what was never written
- * shows. So do other wild addresses of a kernel.
+ * Dynamic shared memory of the running block: it ends at a page that cannot be touched (to 16 bytes), so a
+ * read or write beyond it is a signal, which becomes a fault of the kernel. It starts filled with NaN: what
+ * was never written shows. So do other wild addresses of a kernel.
  */
 namespace emulation
 {

@@ -10,7 +10,8 @@
 #include "tests/emulation/faults.h"
 #include "tests/emulation/sample.h"
 
-/* The emulator judged: right kernels give right numbers, every kind of wrong kernel is reported, streams wait for nobody. */
+/* The emulator judged: right kernels give right numbers, every kind of wrong kernel is reported, streams wait
+ * for nobody. */
 static cudaStream_t stream;
 
 static void setup(void)

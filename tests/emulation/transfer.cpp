@@ -4,9 +4,9 @@
 #include "tests/emulation/state.h"
 
 /*
- * Copies (CUDA Runtime API, "API synchronization behavior"). From the device to pageable memory: done when the call returns. All
- * others: when the stream gets there, also from pageable memory, which a GPU that can read it may do. What is not device
- * memory where it should be is refused.
+ * Copies (CUDA Runtime API, "API synchronization behavior"). From the device to pageable memory: done when
+ * the call returns. All others: when the stream gets there, also from pageable memory, which a GPU that can
+ * read it may do. What is not device memory where it should be is refused.
  */
 using namespace emulation;
 

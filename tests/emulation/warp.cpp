@@ -61,8 +61,8 @@ void nothing(void *const[warp_size], unsigned)
 {
 }
 
-/* Eight rows of 16 bytes are read at once without a conflict when they lie in different eighths of the 128 bytes that
- * the banks serve. */
+/* Eight rows of 16 bytes are read at once without a conflict when they lie in different eighths of the 128
+ * bytes that the banks serve. */
 static void count_conflicts(void *const operands[warp_size], int matrix)
 {
     unsigned eighths = 0;

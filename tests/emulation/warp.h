@@ -7,9 +7,9 @@
 #include "tests/emulation/block.h"
 
 /*
- * Operations of a warp: shuffles, votes, reductions, matrix loads and products. Every lane gives its operands, the last that
- * arrives computes for all (block.h, warp_call). What PTX leaves undefined is a fault: to shuffle from a lane outside the
- * mask, a lane that makes another call.
+ * Operations of a warp: shuffles, votes, reductions, matrix loads and products. Every lane gives its
+ * operands, the last that arrives computes for all (block.h, warp_call). What PTX leaves undefined is a
+ * fault: to shuffle from a lane outside the mask, a lane that makes another call.
  */
 namespace emulation
 {
@@ -53,7 +53,8 @@ struct matrix_load {
 };
 void load_matrices(void *const operands[warp_size], unsigned mask);
 
-/* c[16,8] += a[16,16] · b[16,8] in the fragments of mma.m16n8k16 (PTX ISA 9.0, 9.7.14.5.8), bf16 in, float32 out. */
+/* c[16,8] += a[16,16] · b[16,8] in the fragments of mma.m16n8k16 (PTX ISA 9.0, 9.7.14.5.8), bf16 in, float32
+ * out. */
 struct product_operands {
     float *c;          /* [4] */
     const uint32_t *a; /* [4] */

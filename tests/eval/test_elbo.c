@@ -1,6 +1,6 @@
 /*
- * The bound on any number of ranks, through the groups' sums of exp, against the same windows computed by one rank from all
- * logits in double precision; and, for a model that knows nothing, against the closed form.
+ * The bound on any number of ranks, through the groups' sums of exp, against the same windows computed by one
+ * rank from all logits in double precision; and, for a model that knows nothing, against the closed form.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -156,8 +156,8 @@ static void forget_everything(struct model *model)
 }
 
 /*
- * With a uniform source a token keeps its value with probability q = κ + (1 − κ)/V, so the mean of the term is
- * −(1/V − q − (1 − q) ln V)/(1 − κ) = (1 − 1/V)(κ/(1 − κ) + ln V); its integral over κ from 0 to 1 − ε is
+ * With a uniform source a token keeps its value with probability q = κ + (1 − κ)/V, so the mean of the term
+ * is −(1/V − q − (1 − q) ln V)/(1 − κ) = (1 − 1/V)(κ/(1 − κ) + ln V); its integral over κ from 0 to 1 − ε is
  * (1 − 1/V)(−ln ε − (1 − ε) + (1 − ε) ln V).
  */
 START_TEST(closed_form)

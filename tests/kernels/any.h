@@ -6,15 +6,18 @@
 #include "kernels/backend.h"
 
 /*
- * Tests that run on every backend: on the one that the program's argument names, in every variant that it has. Data lies in
- * the host's memory as float32 and goes to the device in the format that the operation takes.
+ * Tests that run on every backend: on the one that the program's argument names, in every variant that it
+ * has. Data lies in the host's memory as float32 and goes to the device in the format that the operation
+ * takes.
  *
- * What is compared. Inputs are rounded to the device's formats first; the reference gets the rounded ones, in double precision.
- * What is left is the operation's own error: float32 sums, and one rounding of the result where it is bfloat16.
+ * What is compared. Inputs are rounded to the device's formats first; the reference gets the rounded ones, in
+ * double precision. What is left is the operation's own error: float32 sums, and one rounding of the result
+ * where it is bfloat16.
  */
 extern const struct backend *any_backend; /* defined and set beside main */
 
-/* A way to open any_backend. GPU: a precision. CPU: an instruction set and threads, and all of these give the same bits. */
+/* A way to open any_backend. GPU: a precision. CPU: an instruction set and threads, and all of these give the
+ * same bits. */
 struct any_variant {
     const char *name;
     enum precision precision;
@@ -28,7 +31,8 @@ int any_formats(const struct any_variant **variants);
 /* The rows are more than a CPU's product packs at a time. */
 enum { ANY_ROWS = 1100, ANY_COLUMNS = 1024, ANY_POSITIONS = 640 };
 
-/* Opens any_backend; fails the test when it does not open. Variants are opened in their order, one after the other. */
+/* Opens any_backend; fails the test when it does not open. Variants are opened in their order, one after the
+ * other. */
 struct device *any_open_variant(const struct any_variant *variant);
 struct device *any_open(enum precision precision);
 /* Fails the test when an operation failed. */
@@ -38,7 +42,8 @@ void any_close(struct device *device);
 void *any_put(struct device *device, const void *from, size_t size_bytes);
 /* n floats on the device as `type` (F32 or BF16). */
 void *any_put_floats(struct device *device, const float *from, size_t n, enum dtype type);
-/* What is on the device, after all operations so far. Fails the test where variants with the same bits differ. */
+/* What is on the device, after all operations so far. Fails the test where variants with the same bits
+ * differ. */
 void any_get(struct device *device, const void *from, size_t size_bytes, void *to);
 void any_get_floats(struct device *device, const void *from, size_t n, enum dtype type, float *to);
 

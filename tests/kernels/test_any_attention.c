@@ -135,8 +135,8 @@ static void problem_release(struct problem *problem)
     free(problem->qkv), free(problem->rotary);
 }
 
-/* bf16: the rotated q and k, exp(scores) and o are each rounded once, 2^-9; scores of up to 8 move the softmax by as much as their
- * own error of some 2^-8. */
+/* bf16: the rotated q and k, exp(scores) and o are each rounded once, 2^-9; scores of up to 8 move the
+ * softmax by as much as their own error of some 2^-8. */
 static double tolerance(enum dtype type)
 {
     return type == DTYPE_BF16 ? 1e-2 : 4e-6;
@@ -175,7 +175,8 @@ START_TEST(test_attention)
 }
 END_TEST
 
-/* A query's row is the same bits alone and among others, in a large batch and in a small one, wherever it lies in it. */
+/* A query's row is the same bits alone and among others, in a large batch and in a small one, wherever it
+ * lies in it. */
 START_TEST(test_a_query_does_not_depend_on_others)
 {
     static const struct shape alike[] = {{4, 64, 3, {130, 40, 180}, 1, 0}, {8, 128, 2, {130, 41}, 1, 0}};

@@ -42,7 +42,8 @@ START_TEST(test_memory_is_cleared_and_aligned)
 }
 END_TEST
 
-/* Ordinary memory may be used again when `upload` returns; pinned memory when a mark behind the copy has been waited for. */
+/* Ordinary memory may be used again when `upload` returns; pinned memory when a mark behind the copy has been
+ * waited for. */
 START_TEST(test_copies_and_marks)
 {
     enum { N = 5000 };
@@ -124,7 +125,8 @@ static void play(struct device *device, const struct segment_key *key, float *x,
     any_backend->segment_end(device);
 }
 
-/* However often a stretch comes and whatever came between, it does its work once each time, with what memory holds then. */
+/* However often a stretch comes and whatever came between, it does its work once each time, with what memory
+ * holds then. */
 START_TEST(test_segments)
 {
     struct device *device = any_open(PRECISION_AUTO);

@@ -8,8 +8,9 @@
 #include "tests/reference/reference.h"
 
 /*
- * The head on any backend: scan, choose and draw, by one rank and by several, against the plain law (the first id whose running sum passes
- * u · total) on the inputs as the device holds them. Draws within a margin of a border of that law may fall on either side of it.
+ * The head on any backend: scan, choose and draw, by one rank and by several, against the plain law (the
+ * first id whose running sum passes u · total) on the inputs as the device holds them. Draws within a margin
+ * of a border of that law may fall on either side of it.
  */
 static double margin(void)
 {
@@ -118,7 +119,8 @@ static void outcome_release(struct outcome *outcome)
     free(outcome->jump_probability), free(outcome->drawn);
 }
 
-/* Column at which group `group` begins: whole tiles, nearly equal; some groups are empty in a small vocabulary. */
+/* Column at which group `group` begins: whole tiles, nearly equal; some groups are empty in a small
+ * vocabulary. */
 static int group_begin(int n_out, int group)
 {
     int column = tiles_of(n_out) * group / VOCABULARY_GROUPS * VOCABULARY_TILE;
@@ -300,8 +302,8 @@ static void check_row(const struct problem *problem, const struct outcome *outco
 }
 
 /*
- * The draw sees the scan's bits: no drawn logit is above the kept maximum of its tile, and that of the tile's clearly largest token is this
- * maximum, bit for bit. Returns how many rows drew the largest.
+ * The draw sees the scan's bits: no drawn logit is above the kept maximum of its tile, and that of the tile's
+ * clearly largest token is this maximum, bit for bit. Returns how many rows drew the largest.
  */
 static int check_bits_of_draw(const struct problem *problem, const struct outcome *outcome, int row,
                               const double *logits)
@@ -407,7 +409,8 @@ static void make_alike(struct problem *problem, int left_out)
     }
 }
 
-/* Many uniforms on one law, u over a grid and at its ends: every token by its exact share, the left-out one never. */
+/* Many uniforms on one law, u over a grid and at its ends: every token by its exact share, the left-out one
+ * never. */
 START_TEST(test_every_uniform_finds_its_token)
 {
     enum { ROWS = 1000, N_OUT = 300, N_IN = 8, LEFT_OUT = 131 };
@@ -524,7 +527,8 @@ START_TEST(test_a_law_with_one_token)
 }
 END_TEST
 
-/* A token that its bias forbids is nobody's present token with any probability: what was there before is no logit of it. */
+/* A token that its bias forbids is nobody's present token with any probability: what was there before is no
+ * logit of it. */
 START_TEST(test_a_left_out_token_without_mass)
 {
     static const struct shape shape = {3, 300, 8};

@@ -277,8 +277,9 @@ START_TEST(test_a_large_weight)
 }
 END_TEST
 
-/* What fp8 costs: against the product of the numbers as they were, relative to the size of the results. Weights and rows keep 3 bits
- * of fraction: each is off by at most 2^-4, on average by about 2 %, and independent errors add up like their squares. */
+/* What fp8 costs: against the product of the numbers as they were, relative to the size of the results.
+ * Weights and rows keep 3 bits of fraction: each is off by at most 2^-4, on average by about 2 %, and
+ * independent errors add up like their squares. */
 START_TEST(test_fp8_is_as_exact_as_fp8_can_be)
 {
     enum { ROWS = 20, N_OUT = 50, N_IN = 1000 };

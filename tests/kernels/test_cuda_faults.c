@@ -9,8 +9,8 @@
 #include "tests/kernels/support.h"
 
 /*
- * What becomes of a CUDA call that fails: the CUDA backend on the emulator, whose calls fail on demand. MILLRACE_CUDA_MODULE names the
- * emulated module; its emulator is reached by name.
+ * What becomes of a CUDA call that fails: the CUDA backend on the emulator, whose calls fail on demand.
+ * MILLRACE_CUDA_MODULE names the emulated module; its emulator is reached by name.
  */
 const struct backend *any_backend;
 

@@ -9,8 +9,9 @@
 #include "tests/reference/reference.h"
 
 /*
- * Products by the vendor's library, as kernels/cuda/library_lt.c calls it and library_plan.c chooses, with the stand-in of
- * tests/emulation/cublasLt.h: its fifth proposal is the first good one. Whether the real library keeps its word only a GPU can say.
+ * Products by the vendor's library, as kernels/cuda/library_lt.c calls it and library_plan.c chooses, with
+ * the stand-in of tests/emulation/cublasLt.h: its fifth proposal is the first good one. Whether the real
+ * library keeps its word only a GPU can say.
  */
 const struct backend *any_backend;
 static uint64_t (*products)(int algorithm);

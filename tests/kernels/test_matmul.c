@@ -3,8 +3,8 @@
 
 #include "tests/kernels/support.h"
 
-/* Bits of products on the CPU: how they are defined, and what they do not depend on. What is close to the product is said by
- * test_any_matmul.c. */
+/* Bits of products on the CPU: how they are defined, and what they do not depend on. What is close to the
+ * product is said by test_any_matmul.c. */
 
 /* Frees the weight. */
 static void multiply(struct device *device, struct matmul op, struct weight *weight)

@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 /*
- * What strangers send, fed any bytes: it must be refused with a sentence or hold together. Return 0 for bytes that were
- * refused, 1 for accepted ones. Drivers as in tests/model/fuzz.h: libFuzzer, and a bounded run that CTest starts.
+ * What strangers send, fed any bytes: it must be refused with a sentence or hold together. Return 0 for bytes
+ * that were refused, 1 for accepted ones. Drivers as in tests/model/fuzz.h: libFuzzer, and a bounded run that
+ * CTest starts.
  */
 
 /* The first byte chooses the type of message, the rest is the message. */

@@ -21,9 +21,9 @@ static const ProtobufCMessageDescriptor *const types[] = {
 };
 enum { N_TYPES = sizeof types / sizeof *types };
 
-/* What was accepted can be packed, and what that unpacks to packs to as many bytes: all of it is touched. (Packed, it may
- * be refused: protobuf-c takes an unknown field of number 0 that is written with more bytes than it needs, and writes it
- * with one.) */
+/* What was accepted can be packed, and what that unpacks to packs to as many bytes: all of it is touched.
+ * (Packed, it may be refused: protobuf-c takes an unknown field of number 0 that is written with more bytes
+ * than it needs, and writes it with one.) */
 static void check_round_trip(const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);

@@ -15,7 +15,7 @@ enum { TEST_MAX_CALLS = 300, TEST_MAX_CALLER_CALLS = 200, TEST_REQUEST_SECONDS =
  *
  *   Echo  unary          the same text
  *   Fail  unary          FAILED_PRECONDITION, the text as its sentence
- *   Busy  unary          RESOURCE_EXHAUSTED, the text as the milliseconds to wait; the header x-echo comes back
+ *   Busy  unary          RESOURCE_EXHAUSTED, the text as the milliseconds to wait; x-echo comes back
  *   Hold  unary          answers only when test_service_answer_held is called
  *   Count server stream  "N": the texts "0" ... "N-1"
  *   Flood server stream  messages of 1 MiB until the server cuts the reader off

@@ -1,4 +1,5 @@
-/* The guard of a port's connections, without gRPC: here sockets open and close at moments that gRPC would seldom hit. */
+/* The guard of a port's connections, without gRPC: here sockets open and close at moments that gRPC would
+ * seldom hit. */
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
@@ -95,7 +96,8 @@ START_TEST(who_has_the_most_is_hung_up_on)
 }
 END_TEST
 
-/* The flood ends by itself at any moment, also while the guard chooses, and a newcomer gets the number of what has gone. */
+/* The flood ends by itself at any moment, also while the guard chooses, and a newcomer gets the number of
+ * what has gone. */
 START_TEST(a_flood_that_ends_by_itself_costs_nobody_else)
 {
     start_listening();

@@ -92,7 +92,8 @@ static const struct rpc_method methods[] = {
     {0},
 };
 
-/* "x-key: NAME" is a caller of that name, "all" one with every scope; "nobody" and no key at all are refused. */
+/* "x-key: NAME" is a caller of that name, "all" one with every scope; "nobody" and no key at all are refused.
+ */
 static enum status authorize(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
                              void *context, struct error *error)
 {

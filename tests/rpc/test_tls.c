@@ -1,4 +1,5 @@
-/* TLS between server and client of common/rpc: who is let in, who is believed, and what is said of what is wrong. */
+/* TLS between server and client of common/rpc: who is let in, who is believed, and what is said of what is
+ * wrong. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -271,7 +272,8 @@ START_TEST(the_expected_name_can_be_told)
 }
 END_TEST
 
-/* New connections see the new certificate, a stream that runs is not disturbed, a bad file changes nothing. */
+/* New connections see the new certificate, a stream that runs is not disturbed, a bad file changes nothing.
+ */
 START_TEST(the_servers_certificate_is_replaced_while_it_runs)
 {
     char answer[256];

@@ -196,7 +196,8 @@ START_TEST(random_texts_survive)
 }
 END_TEST
 
-static void check_bytes_survive(const struct tokenizer *tokenizer, const unsigned char *bytes, size_t size_bytes)
+static void check_bytes_survive(const struct tokenizer *tokenizer, const unsigned char *bytes,
+                                size_t size_bytes)
 {
     int32_t *ids = NULL;
     char *decoded = NULL;
@@ -208,7 +209,8 @@ static void check_bytes_survive(const struct tokenizer *tokenizer, const unsigne
     free(decoded);
 }
 
-/* Any bytes, in which valid and invalid UTF-8 stand side by side; and valid text gets the ids that it always gets. */
+/* Any bytes, in which valid and invalid UTF-8 stand side by side; and valid text gets the ids that it always
+ * gets. */
 START_TEST(any_bytes_survive)
 {
     uint64_t state = 99;
@@ -226,8 +228,10 @@ START_TEST(any_bytes_survive)
     static const char text[] = "caf\xC3\xA9 <|endoftext|> it's";
     int32_t *as_bytes = NULL, *as_text = NULL;
     size_t n_bytes = 0, n_text = 0;
-    ck_assert_int_eq(tokenizer_encode_bytes(gpt2, text, sizeof text - 1, &as_bytes, &n_bytes, &error), STATUS_OK);
-    ck_assert_int_eq(tokenizer_encode_ordinary(gpt2, text, sizeof text - 1, &as_text, &n_text, &error), STATUS_OK);
+    ck_assert_int_eq(tokenizer_encode_bytes(gpt2, text, sizeof text - 1, &as_bytes, &n_bytes, &error),
+                     STATUS_OK);
+    ck_assert_int_eq(tokenizer_encode_ordinary(gpt2, text, sizeof text - 1, &as_text, &n_text, &error),
+                     STATUS_OK);
     ck_assert(n_bytes == n_text && !memcmp(as_bytes, as_text, n_text * sizeof *as_text));
     free(as_bytes);
     free(as_text);

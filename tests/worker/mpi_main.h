@@ -11,7 +11,8 @@ extern struct collective *ranks;
 /* Each test program with MPI gives its suite here; mpi_main.c has main. Check must not fork (CK_FORK=no). */
 Suite *mpi_suite(void);
 
-/* The largest `mine` of all ranks, the same on all: assert on that, so that no rank leaves the others waiting. */
+/* The largest `mine` of all ranks, the same on all: assert on that, so that no rank leaves the others
+ * waiting. */
 double largest_of_ranks(struct collective *collective, double mine);
 
 #endif

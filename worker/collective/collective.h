@@ -11,32 +11,36 @@
  * What the ranks of a replica say to each other. One small table, an implementation per transport:
  * `self` (one rank), `mpi`, and `nccl` with the CUDA backend.
  *
- * All ranks call the same functions in the same order. Device operations (all_reduce, gather) are ordered with the
- * device's own: they read what was enqueued before them. A transport that fails takes the rank down: there is no way to go
- * on without it, so these functions return nothing and report through collective_status.
+ * All ranks call the same functions in the same order. Device operations (all_reduce, gather) are ordered
+ * with the device's own: they read what was enqueued before them. A transport that fails takes the rank down:
+ * there is no way to go on without it, so these functions return nothing and report through
+ * collective_status.
  */
 struct collective;
 
 struct collective_table {
     const char *name;
-    bool
-        on_device; /* all_reduce and gather are the device's own work: enqueued, and part of what it can record */
-    /* Before the first all_reduce: the device whose memory is exchanged, and the largest n or, in floats, the largest `to` of a
-     * gather. false: no memory. Local. */
+    bool on_device; /* all_reduce and gather are the device's own work: enqueued, and part of what it can
+                       record */
+    /* Before the first all_reduce: the device whose memory is exchanged, and the largest n or, in floats, the
+     * largest `to` of a gather. false: no memory. Local. */
     bool (*bind)(struct collective *collective, const struct backend *backend, struct device *device,
                  int64_t max_elements);
     /* After the last operation, and before what was exchanged is released and the device is closed. */
     void (*unbind)(struct collective *collective);
-    /* x[n] = Σ over ranks, added as the balanced tree ((0+1)+(2+3))+... in rank order, the same bits on all ranks. */
+    /* x[n] = Σ over ranks, added as the balanced tree ((0+1)+(2+3))+... in rank order, the same bits on all
+     * ranks. */
     void (*all_reduce)(struct collective *collective, float *x, int64_t n);
-    /* to = the ranks' parts one after another, in rank order; sizes_bytes[n_ranks] on every rank. A rank that is alone has
-     * everything already: `to` is its part, or else both are host memory. */
+    /* to = the ranks' parts one after another, in rank order; sizes_bytes[n_ranks] on every rank. A rank that
+     * is alone has everything already: `to` is its part, or else both are host memory. */
     void (*gather)(struct collective *collective, const void *part, const int *sizes_bytes, void *to);
-    /* Host memory of rank 0 to all. Waiting is patient: a rank that waits for work uses no CPU to speak of. */
+    /* Host memory of rank 0 to all. Waiting is patient: a rank that waits for work uses no CPU to speak of.
+     */
     void (*broadcast)(struct collective *collective, void *host, size_t size_bytes);
     /* Host memory: every rank's `part` to all, blocking; for start-up and verdicts. */
     void (*exchange)(struct collective *collective, const void *part, size_t size_bytes, void *to);
-    /* Waits for the device's mark, and meanwhile for what befalls the other ranks. NULL: the device's own wait will do. */
+    /* Waits for the device's mark, and meanwhile for what befalls the other ranks. NULL: the device's own
+     * wait will do. */
     enum status (*wait)(struct collective *collective, int slot, struct error *error);
     void (*free)(struct collective *collective);
 };
@@ -56,17 +60,18 @@ struct collective *collective_self_create(void);
 struct collective *collective_mpi_create(void);
 
 /*
- * After `device` is open, on all ranks together: the collective that works on that device over `base`, which bootstraps it and
- * keeps all that concerns host memory. *made is NULL where `base` itself is to be used: on the CPU, alone, with
- * exchange "mpi", or with "auto" (NULL) where the build has no NCCL. UNAVAILABLE: exchange "nccl" cannot be had.
+ * After `device` is open, on all ranks together: the collective that works on that device over `base`, which
+ * bootstraps it and keeps all that concerns host memory. *made is NULL where `base` itself is to be used: on
+ * the CPU, alone, with exchange "mpi", or with "auto" (NULL) where the build has no NCCL. UNAVAILABLE:
+ * exchange "nccl" cannot be had.
  */
 enum status collective_on_device(struct collective *base, const char *exchange, const struct backend *backend,
                                  struct device *device, struct collective **made, struct error *error);
 
 void collective_free(struct collective *collective); /* unbound; NULL is allowed */
 
-/* The verdict of all ranks about something each tried: the first rank that failed decides, and all ranks get its
- * status and sentence ("rank 2: ..."). STATUS_OK where all succeeded. */
+/* The verdict of all ranks about something each tried: the first rank that failed decides, and all ranks get
+ * its status and sentence ("rank 2: ..."). STATUS_OK where all succeeded. */
 enum status collective_agree(struct collective *collective, enum status mine, struct error *error);
 
 #endif

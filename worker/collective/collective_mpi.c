@@ -8,16 +8,18 @@
 #include "common/clock.h"
 
 /*
- * The all-reduce is a reduce-scatter and an all-gather: each rank receives everybody's copy of its own slice, adds them, and
- * sends the sum to all. MPI moves the bytes; the additions are ours, because MPI_Allreduce may choose its order by
- * size and number of ranks, and ours must be the same tree always (shard.h).
+ * The all-reduce is a reduce-scatter and an all-gather: each rank receives everybody's copy of its own slice,
+ * adds them, and sends the sum to all. MPI moves the bytes; the additions are ours, because MPI_Allreduce may
+ * choose its order by size and number of ranks, and ours must be the same tree always (shard.h).
  *
- * MPI waits by spinning. That is right inside a step, where the others are at most microseconds behind, and wrong between
- * requests: broadcast, which is how a rank waits for work, sleeps between looks once it has waited for a while.
+ * MPI waits by spinning. That is right inside a step, where the others are at most microseconds behind, and
+ * wrong between requests: broadcast, which is how a rank waits for work, sleeps between looks once it has
+ * waited for a while.
  *
- * CPU device memory is host memory, so device operations need no copies here. What lies on a device of its own is brought into
- * pinned memory, exchanged and summed there, and sent back: right, and slow, since the device waits (NCCL is for that). Each
- * of these begins by waiting for the device, so the buffers are free when they are written.
+ * CPU device memory is host memory, so device operations need no copies here. What lies on a device of its
+ * own is brought into pinned memory, exchanged and summed there, and sent back: right, and slow, since the
+ * device waits (NCCL is for that). Each of these begins by waiting for the device, so the buffers are free
+ * when they are written.
  */
 struct collective_mpi {
     struct collective base;

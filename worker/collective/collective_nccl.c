@@ -11,16 +11,19 @@
 #include "worker/collective/collective.h"
 
 /*
- * The communicator of a GPU's module: NCCL on the device's stream; `base` carries what is in host memory, and the id.
+ * The communicator of a GPU's module: NCCL on the device's stream; `base` carries what is in host memory, and
+ * the id.
  *
- * The same sums as over MPI, bit for bit, so that a text does not depend on the transport, and a row not on how many rows
- * there are: ncclAllReduce chooses its order of adding by size and topology. With two ranks there is only one order, and it is
- * used; with more, ranks exchange slices (as much data as a ring moves), add them as the balanced tree, and exchange the sums.
+ * The same sums as over MPI, bit for bit, so that a text does not depend on the transport, and a row not on
+ * how many rows there are: ncclAllReduce chooses its order of adding by size and topology. With two ranks
+ * there is only one order, and it is used; with more, ranks exchange slices (as much data as a ring moves),
+ * add them as the balanced tree, and exchange the sums.
  *
- * Two ranks on one GPU are refused by NCCL, and here by name. For tests a different NCCL_HOSTID for each rank lets them pass
- * (they then talk over sockets).
+ * Two ranks on one GPU are refused by NCCL, and here by name. For tests a different NCCL_HOSTID for each rank
+ * lets them pass (they then talk over sockets).
  *
- * A rank that is lost would leave the others waiting in the stream for ever: whoever waits asks NCCL meanwhile, and aborts.
+ * A rank that is lost would leave the others waiting in the stream for ever: whoever waits asks NCCL
+ * meanwhile, and aborts.
  */
 enum { SLICE_ALIGNMENT = 4 }; /* floats: slices begin on 16 bytes */
 
@@ -158,12 +161,13 @@ static void nccl_exchange(struct collective *collective, const void *part, size_
 }
 
 /*
- * Forgets the communicator, after what is enqueued. After an error that is ended, too: the device's operations that wait for a rank
- * that is gone.
+ * Forgets the communicator, after what is enqueued. After an error that is ended, too: the device's
+ * operations that wait for a rank that is gone.
  *
- * Graphs go first: ncclCommDestroy and ncclCommAbort alike wait until none is left that has the communicator's calls recorded
- * (NCCL 2.28, src/init.cc, commDestroySync: "keep polling until all graphs referencing us die"), for ever if it comes to that. A
- * graph that is still being played is freed when it is over.
+ * Graphs go first: ncclCommDestroy and ncclCommAbort alike wait until none is left that has the
+ * communicator's calls recorded (NCCL 2.28, src/init.cc, commDestroySync: "keep polling until all graphs
+ * referencing us die"), for ever if it comes to that. A graph that is still being played is freed when it is
+ * over.
  */
 static void leave(struct collective_nccl *nccl)
 {
@@ -261,7 +265,8 @@ static struct place place_of(const struct device *device)
     return place;
 }
 
-/* NCCL would say "Duplicate GPU detected" at the end of a long text. Every rank finds the same pair; places[n_ranks]. */
+/* NCCL would say "Duplicate GPU detected" at the end of a long text. Every rank finds the same pair;
+ * places[n_ranks]. */
 static enum status check_places(struct collective *base, const struct device *device, struct place *places,
                                 struct error *error)
 {
@@ -296,8 +301,8 @@ static enum status share_id(struct collective *base, ncclUniqueId *id, struct er
     return STATUS_OK;
 }
 
-/* What can fail on one rank alone, before the others wait for it in ncclCommInitRank: memory, and a GPU that is lost. The ranks
- * agree on it; on an error nothing is left. */
+/* What can fail on one rank alone, before the others wait for it in ncclCommInitRank: memory, and a GPU that
+ * is lost. The ranks agree on it; on an error nothing is left. */
 static enum status prepare(struct collective *base, struct device *device, struct collective_nccl **made,
                            struct place **places, struct error *error)
 {

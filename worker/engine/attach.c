@@ -240,8 +240,8 @@ static bool is_ending(struct attach *attach)
     return ending;
 }
 
-/* Reads until the line ends, and pulses; a coordinator that does not end it after we said that we are ending gets some
- * seconds. */
+/* Reads until the line ends, and pulses; a coordinator that does not end it after we said that we are ending
+ * gets some seconds. */
 static void serve(struct attach *attach, struct rpc_stream *stream)
 {
     double next_pulse = clock_seconds() + PULSE_SECONDS, last_moment = INFINITY;
@@ -328,8 +328,8 @@ static bool pause_before_retry(struct attach *attach, double seconds)
     return go_on;
 }
 
-/* The coordinator gave us up because nothing moved. While that is so there is no use in calling it again. Returns
- * whether to go on. */
+/* The coordinator gave us up because nothing moved. While that is so there is no use in calling it again.
+ * Returns whether to go on. */
 static bool wait_for_progress(struct attach *attach)
 {
     const struct attach_options *options = &attach->options;

@@ -251,12 +251,13 @@ static double jump_uniform(const struct sequence *sequence, int i)
     return philox_uniform(sequence->seed, sequence->planned, (uint32_t)i, PHILOX_JUMP);
 }
 
-/* Lists the positions that this step can change, with their uniforms; `limit` is the most that P(jump) can be. Returns
- * how many. */
+/* Lists the positions that this step can change, with their uniforms; `limit` is the most that P(jump) can
+ * be. Returns how many. */
 static int list_needed(const struct batch *batch, const struct sequence *sequence, double limit, bool last,
                        int first_row, struct plan *plan, int first_needed)
 {
-    /* a stratified position's P counts even where it cannot jump yet; plain flow matching draws whatever is needed */
+    /* a stratified position's P counts even where it cannot jump yet; plain flow matching draws whatever is
+     * needed */
     bool all =
         sequence->solver == SOLVER_STRATIFIED || (batch->every_row && sequence->solver != SOLVER_DFM_EULER);
     int n = first_needed;
@@ -274,8 +275,9 @@ static int list_needed(const struct batch *batch, const struct sequence *sequenc
     return n - first_needed;
 }
 
-/* What the solver makes of the step at hand: its bound, and the most that P(jump) can be. Plain discrete flow matching
- * decides to jump before it draws from all of p, which is what the sampler does with a negative bound. */
+/* What the solver makes of the step at hand: its bound, and the most that P(jump) can be. Plain discrete flow
+ * matching decides to jump before it draws from all of p, which is what the sampler does with a negative
+ * bound. */
 static double apply_solver(const struct batch *batch, const struct sequence *sequence,
                            struct schedule_step *at)
 {
@@ -328,9 +330,9 @@ static void plan_sequence(const struct batch *batch, struct sequence *sequence, 
     header->n_needed += n_needed;
 }
 
-/* Does it depend on the outcome of the step before what the next step needs, or what the text is? Stratified jumps
- * count P(jump); where only the likeliest changes are taken the device does not know which; and what is revealed may be
- * what is needed no more. */
+/* Does it depend on the outcome of the step before what the next step needs, or what the text is? Stratified
+ * jumps count P(jump); where only the likeliest changes are taken the device does not know which; and what is
+ * revealed may be what is needed no more. */
 static bool waits_for_text(const struct batch *batch, const struct sequence *sequence)
 {
     bool last = sequence->planned + 1 == sequence->n_steps;
@@ -410,7 +412,8 @@ static float least_confidence(struct batch *batch, const struct sequence *sequen
     return nextafterf(kth_largest(batch->confidence, (int)n, (int)sequence->most_changes), INFINITY);
 }
 
-/* A stratified position comes nearer to its next jump by this step's P, and gets the next stratum when it has jumped. */
+/* A stratified position comes nearer to its next jump by this step's P, and gets the next stratum when it has
+ * jumped. */
 static void approach_jump(struct sequence *sequence, int position, double jump_probability, bool jumped)
 {
     float left = sequence->until_jump[position] - (float)jump_probability;

@@ -9,18 +9,21 @@
 #include "worker/model/sampler.h"
 
 /*
- * The sequences that a replica is refining, on rank 0. They join and leave between plans; a plan takes all of them.
+ * The sequences that a replica is refining, on rank 0. They join and leave between plans; a plan takes all of
+ * them.
  *
- * A plan may be made while the outcome of the one before, in the other slot, is still awaited: which rows are needed, with
- * which uniforms and times, is a function of (seed, step, position) and of what is editable, and the plan says where on the
- * device the rows' tokens are (plan.h, from_row). Where it is not so, batch_can_plan says no until that outcome is applied.
+ * A plan may be made while the outcome of the one before, in the other slot, is still awaited: which rows are
+ * needed, with which uniforms and times, is a function of (seed, step, position) and of what is editable, and
+ * the plan says where on the device the rows' tokens are (plan.h, from_row). Where it is not so,
+ * batch_can_plan says no until that outcome is applied.
  *
- * Which step is a sequence's last is known when it is planned: its place and its rows are free from then on, although its outcome
- * is still to be reported. So no plan has more than the limits say, and none has less while somebody waits.
+ * Which step is a sequence's last is known when it is planned: its place and its rows are free from then on,
+ * although its outcome is still to be reported. So no plan has more than the limits say, and none has less
+ * while somebody waits.
  *
- * A sequence's state is (ids, step, seed) and, with SOLVER_STRATIFIED, until_jump: random numbers are functions of
- * (seed, step, position), so a sequence that is taken up here after `step` steps elsewhere goes on as if it had always
- * been here.
+ * A sequence's state is (ids, step, seed) and, with SOLVER_STRATIFIED, until_jump: random numbers are
+ * functions of (seed, step, position), so a sequence that is taken up here after `step` steps elsewhere goes
+ * on as if it had always been here.
  */
 struct sequence_input {
     uint64_t number;         /* the coordinator's */
@@ -69,23 +72,24 @@ bool batch_has_room(const struct batch *batch, size_t length);
 /* How many are here, those included whose last step is planned and not applied. */
 int batch_size(const struct batch *batch);
 
-/* From now on every editable row counts as needed: the same texts, for all the work that exact thinning saves. For tests and
- * measurements. */
+/* From now on every editable row counts as needed: the same texts, for all the work that exact thinning
+ * saves. For tests and measurements. */
 void batch_thin_no_more(struct batch *batch);
 
 /* Whether there is a step to plan, and nothing in it waits for an outcome. */
 bool batch_can_plan(const struct batch *batch);
 
 /*
- * Lays out the next step of every sequence that has one, in the plan's slot, whose last outcome is applied. Rows whose jump
- * uniform lies above what their step can reach are not needed (exact thinning); a sequence without a needed row is left out of
- * the pass. n_needed may be 0: then there is nothing to compute, and batch_apply still moves everybody on.
+ * Lays out the next step of every sequence that has one, in the plan's slot, whose last outcome is applied.
+ * Rows whose jump uniform lies above what their step can reach are not needed (exact thinning); a sequence
+ * without a needed row is left out of the pass. n_needed may be 0: then there is nothing to compute, and
+ * batch_apply still moves everybody on.
  */
 void batch_plan(struct batch *batch, struct plan *plan);
 
-/* Takes the outcome of a plan, the oldest first: `sampled` by entry of needed. Fills reports[at most max_sequences] of the sequences
- * that were part of it and are still here, in the order of joining, and removes those that are done. Returns the number of
- * reports. */
+/* Takes the outcome of a plan, the oldest first: `sampled` by entry of needed. Fills reports[at most
+ * max_sequences] of the sequences that were part of it and are still here, in the order of joining, and
+ * removes those that are done. Returns the number of reports. */
 int batch_apply(struct batch *batch, const struct plan *plan, const struct sampled *sampled,
                 struct sequence_report *reports);
 

@@ -33,8 +33,8 @@ static enum status prepare_to_lead(struct engine *engine, struct plan_limits lim
     engine->steps.run_ahead = run_ahead;
     engine->steps.announce = true;
     engine->reports = calloc((size_t)limits.max_sequences, sizeof *engine->reports);
-    /* More than Ready tells the coordinator: all that it may send comes here first, and the batch may be left with a gap
-     * that the first in line does not fit into. */
+    /* More than Ready tells the coordinator: all that it may send comes here first, and the batch may be left
+     * with a gap that the first in line does not fit into. */
     bool held = backlog_init(&engine->backlog, 2 * limits.max_sequences, 2 * (int64_t)limits.max_rows);
     if (status == STATUS_OK && (!engine->reports || !held))
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
@@ -209,7 +209,8 @@ static double count_phase(struct engine *engine, enum meter meter, double now, d
     return passed;
 }
 
-/* On a device whose operations are only enqueued the host's clocks tell what enqueuing took: such a step is not split. */
+/* On a device whose operations are only enqueued the host's clocks tell what enqueuing took: such a step is
+ * not split. */
 static void count_phases(struct engine *engine, double seconds)
 {
     const struct model *model = engine->model;
@@ -244,8 +245,8 @@ static void count_step(struct engine *engine, int n_reports, double seconds)
     count_phases(engine, seconds);
 }
 
-/* One step of everything in the batch, or of what was in it when the step began. Whose last step has begun makes room for
- * who waits, before the step after it begins. */
+/* One step of everything in the batch, or of what was in it when the step began. Whose last step has begun
+ * makes room for who waits, before the step after it begins. */
 static enum status step(struct engine *engine, const struct engine_sink *sink, struct error *error)
 {
     int n_reports;

@@ -6,10 +6,11 @@
 #include "worker/model/model.h"
 
 /*
- * The step loop. One thread per rank owns the model, its device and its communicator; everybody else posts mail.
+ * The step loop. One thread per rank owns the model, its device and its communicator; everybody else posts
+ * mail.
  *
- * Rank 0 [engine_lead]:  take mail → plan the step of all sequences → broadcast the plan → step → report, again.
- *                        Nothing to compute: once a second a round in which every rank answers.
+ * Rank 0 [engine_lead]:   take mail → plan the step of all sequences → broadcast the plan → step → report.
+ *                         Nothing to compute: once a second a round in which every rank answers.
  * Others [engine_follow]: wait for a plan → step, or answer.
  *
  * What it does is counted in the model's meters, and METER_PROGRESS moves for as long as no rank hangs.
@@ -33,14 +34,15 @@ enum status engine_create(struct model *model, struct plan_limits limits, bool r
                           struct engine **engine, struct error *error);
 void engine_free(struct engine *engine); /* NULL is allowed */
 
-/* Rank 0: runs until MAIL_STOP, or MAIL_DRAIN and all done; tells the others to end. The error is a device or a rank that failed. */
+/* Rank 0: runs until MAIL_STOP, or MAIL_DRAIN and all done; tells the others to end. The error is a device or
+ * a rank that failed. */
 enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink,
                         struct error *error);
 /* Other ranks: runs until rank 0 says stop. */
 enum status engine_follow(struct engine *engine, struct error *error);
 
-/* Rank 0, before engine_lead: takes one short sequence through one step on all ranks (the others follow), so that
- * memory is touched and clocks are up before the replica says that it is ready. */
+/* Rank 0, before engine_lead: takes one short sequence through one step on all ranks (the others follow), so
+ * that memory is touched and clocks are up before the replica says that it is ready. */
 enum status engine_warm_up(struct engine *engine, struct error *error);
 
 #endif

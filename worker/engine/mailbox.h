@@ -33,8 +33,8 @@ void mailbox_free(struct mailbox *mailbox, void (*free_submission)(void *submiss
 /* Any thread. false: no memory, and nothing was posted. */
 bool mailbox_post(struct mailbox *mailbox, struct mail mail);
 
-/* The reader: the oldest message, or NULL when none has come within so many seconds (0: only looks). Free it with
- * free(). */
+/* The reader: the oldest message, or NULL when none has come within so many seconds (0: only looks). Free it
+ * with free(). */
 struct mail *mailbox_take(struct mailbox *mailbox, double seconds);
 
 #endif

@@ -91,7 +91,8 @@ static void linear(const struct conditioning *conditioning, struct rows rows, co
     conditioning->weights->backend->matmul(conditioning->weights->device, &op);
 }
 
-/* features = [cos(τ f) ‖ sin(τ f)], f_k = exp(-ln(10000) k / 128); frequencies and angles are float32 in the reference. */
+/* features = [cos(τ f) ‖ sin(τ f)], f_k = exp(-ln(10000) k / 128); frequencies and angles are float32 in the
+ * reference. */
 static void sinusoid(float tau, float *features)
 {
     for (int k = 0; k < SINUSOID_HALF; k++) {
@@ -132,8 +133,8 @@ static void embed_time(const struct conditioning *conditioning, const struct tim
     show(conditioning, names.embedding, -1, out, width);
 }
 
-/* One layer's vectors: modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher; of all pairs, in rows of the table.
- * block -1: the output layer. */
+/* One layer's vectors: modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher; of all pairs, in
+ * rows of the table. block -1: the output layer. */
 static void modulate_layer(const struct conditioning *conditioning, int n, int block,
                            const struct weight *fuser, const float *fuser_bias,
                            const struct weight *modulation, const float *bias, float *out, int64_t n_out)
@@ -211,7 +212,8 @@ static uint64_t last_use(const struct conditioning *conditioning, int first, int
     return last;
 }
 
-/* The run of *n entries that was not used for longest; *n is made smaller until there is one without an entry of this turn. */
+/* The run of *n entries that was not used for longest; *n is made smaller until there is one without an entry
+ * of this turn. */
 static int oldest_run(const struct conditioning *conditioning, int *n)
 {
     for (;; *n = (*n + 1) / 2) {

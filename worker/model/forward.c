@@ -326,8 +326,8 @@ static void keys_and_values(struct forward *forward, int index, const struct row
     show_keys_and_values(forward, index, all->n);
 }
 
-/* Whether what lies between begin and end of a segment is all the device's own: nobody looks at it, and no sum over
- * ranks leaves the device. */
+/* Whether what lies between begin and end of a segment is all the device's own: nobody looks at it, and no
+ * sum over ranks leaves the device. */
 static bool may_record(const struct forward *forward)
 {
     return !forward->observer && forward->collective->table->on_device;
@@ -357,7 +357,8 @@ static void run_all_rows(struct forward *forward, const struct plan *plan, const
         backend->segment_end(forward->weights->device);
 }
 
-/* Multiplications and additions of a pass on this rank. Counted from the plan: a stretch that is played makes no calls. */
+/* Multiplications and additions of a pass on this rank. Counted from the plan: a stretch that is played makes
+ * no calls. */
 static double flop_of(const struct forward *forward, const struct plan *plan)
 {
     const struct model_config *config = &forward->weights->config;

@@ -11,13 +11,14 @@
 /*
  * The model's forward pass over the packed rows of a plan, on this rank's shard (spec, Forward pass).
  *
- * Rows that cannot change in this step (exact thinning) are needed only as keys and values: in the last block they get no query,
- * no MLP, and no logits. The result is the output layer's input for the needed rows.
+ * Rows that cannot change in this step (exact thinning) are needed only as keys and values: in the last block
+ * they get no query, no MLP, and no logits. The result is the output layer's input for the needed rows.
  *
- * What every row goes through (all blocks up to the last one's keys and values) is the same stretch of operations for equal
- * numbers of rows and sequences and an equal longest text: a GPU records it once and plays it (backend.h, segment_key). Between
- * plays nothing may change but what the memory holds: the buffers here and in the inputs, the conditioning table, and the
- * weights stay where they are. Which entries of the table a row reads is data; they are computed before the stretch.
+ * What every row goes through (all blocks up to the last one's keys and values) is the same stretch of
+ * operations for equal numbers of rows and sequences and an equal longest text: a GPU records it once and
+ * plays it (backend.h, segment_key). Between plays nothing may change but what the memory holds: the buffers
+ * here and in the inputs, the conditioning table, and the weights stay where they are. Which entries of the
+ * table a row reads is data; they are computed before the stretch.
  */
 struct forward {
     const struct model_weights *weights;
@@ -52,9 +53,10 @@ enum status forward_init(struct forward *forward, const struct model_weights *we
 void forward_release(struct forward *forward);
 
 /*
- * Enqueues the pass, the plan's way to the device included, and returns device memory [n_needed, D] of the activation type:
- * LN_f(x) ⊙ (1 + scale) + shift of the plan's needed rows. All ranks get the same. Valid until the next call. The plan may
- * change when this returns; what was begun with the same slot before must be over. Allocates nothing.
+ * Enqueues the pass, the plan's way to the device included, and returns device memory [n_needed, D] of the
+ * activation type: LN_f(x) ⊙ (1 + scale) + shift of the plan's needed rows. All ranks get the same. Valid
+ * until the next call. The plan may change when this returns; what was begun with the same slot before must
+ * be over. Allocates nothing.
  */
 const void *forward_run(struct forward *forward, const struct plan *plan, int slot);
 

@@ -7,12 +7,14 @@
 /*
  * A plan as the device reads it: one number a row, spelled out from what the plan says about sequences.
  *
- * All arrays lie in one block at places that the limits alone decide, so that a plan is one copy and a recorded segment finds
- * its inputs where they were. There are two host blocks: while one is still being copied, the other is filled with the next
- * plan. Where the device's memory is the host's, the host block is what the device reads, and nothing is copied.
+ * All arrays lie in one block at places that the limits alone decide, so that a plan is one copy and a
+ * recorded segment finds its inputs where they were. There are two host blocks: while one is still being
+ * copied, the other is filled with the next plan. Where the device's memory is the host's, the host block is
+ * what the device reads, and nothing is copied.
  *
- * The texts themselves stay on the device: `texts` before and after a step. A row's id is the one that the row `from_row` of the
- * step before was left with, or the one that the plan brings (backend.h: select_ids, write_drawn).
+ * The texts themselves stay on the device: `texts` before and after a step. A row's id is the one that the
+ * row `from_row` of the step before was left with, or the one that the plan brings (backend.h: select_ids,
+ * write_drawn).
  */
 enum { STEP_SLOTS = 2 }; /* plans whose steps may be under way at the same time */
 
@@ -45,8 +47,9 @@ enum status inputs_init(struct inputs *inputs, const struct backend *backend, st
 void inputs_release(struct inputs *inputs); /* zeroed ones are allowed */
 
 /*
- * Spells the plan out and enqueues its way to the device. `entry`[n_sequences]: each sequence's row of the conditioning table;
- * NULL: there is none. mask_token: what forbid_mask forbids. The slot's last step must be over. Allocates nothing.
+ * Spells the plan out and enqueues its way to the device. `entry`[n_sequences]: each sequence's row of the
+ * conditioning table; NULL: there is none. mask_token: what forbid_mask forbids. The slot's last step must be
+ * over. Allocates nothing.
  */
 void inputs_upload(struct inputs *inputs, const struct plan *plan, const int32_t *entry, int32_t mask_token,
                    int slot);

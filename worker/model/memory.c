@@ -60,7 +60,8 @@ static size_t round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-/* The layouts of kernels/cpu/weight.c (panels of 16 outputs) and kernels/cuda/weight.c (rows of a multiple of 16). */
+/* The layouts of kernels/cpu/weight.c (panels of 16 outputs) and kernels/cuda/weight.c (rows of a multiple of
+ * 16). */
 static size_t weight_size(const struct device *device, enum weight_use use, size_t n_out, size_t n_in)
 {
     enum { ALIGNMENT = 16 };

@@ -6,9 +6,9 @@
 #include "worker/model/plan.h"
 
 /*
- * What a rank will allocate, before it does. Nothing here is a second formula: the functions that allocate (weights,
- * conditioning, inputs, forward, sampler) run on a backend that only counts. Sizes of weights follow the backends' layouts; the
- * test holds the result against what is really allocated.
+ * What a rank will allocate, before it does. Nothing here is a second formula: the functions that allocate
+ * (weights, conditioning, inputs, forward, sampler) run on a backend that only counts. Sizes of weights
+ * follow the backends' layouts; the test holds the result against what is really allocated.
  */
 struct memory_request {
     const struct model_config *config;

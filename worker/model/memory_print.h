@@ -5,7 +5,8 @@
 
 #include "worker/model/memory.h"
 
-/* `millrace-worker --plan`: what each rank of a replica would take, and what fits. Neither a GPU nor other ranks are needed. */
+/* `millrace-worker --plan`: what each rank of a replica would take, and what fits. Neither a GPU nor other
+ * ranks are needed. */
 struct memory_print_options {
     const char *directory,
         *backend; /* "cuda" plans for a GPU also where there is none; "auto": for what is here */

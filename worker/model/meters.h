@@ -6,12 +6,13 @@
 #include <stdint.h>
 
 /*
- * What a rank has done since it started, for those who watch it: the thread that owns the model counts, any thread
- * reads. Each number is right by itself; two that are read one after the other may be a step apart.
+ * What a rank has done since it started, for those who watch it: the thread that owns the model counts, any
+ * thread reads. Each number is right by itself; two that are read one after the other may be a step apart.
  */
 enum meter {
-    /* Finished pieces of work: a tensor loaded, a product, an attention, a block of the head, an idle round in
-     * which all ranks answered. Moves for as long as nothing hangs, so a piece should take well under a second. */
+    /* Finished pieces of work: a tensor loaded, a product, an attention, a block of the head, an idle round
+     * in which all ranks answered. Moves for as long as nothing hangs, so a piece should take well under a
+     * second. */
     METER_PROGRESS,
     METER_STEPS,  /* taken by sequences */
     METER_PASSES, /* through the model; a step in which nothing can change needs none */

@@ -104,8 +104,8 @@ static enum status open_exchange(struct model *model, struct opening *opening, s
     return status;
 }
 
-/* What there is for a rank: a GPU's scratch is taken already; the machine's memory is for all ranks on it, and other
- * replicas there are not known. */
+/* What there is for a rank: a GPU's scratch is taken already; the machine's memory is for all ranks on it,
+ * and other replicas there are not known. */
 static size_t memory_of_rank(const struct model *model, const struct model_options *options)
 {
     struct device_memory memory = model->backend->memory(model->device);

@@ -5,7 +5,8 @@
 #include "worker/model/memory.h"
 #include "worker/model/sampler.h"
 
-/* A model that is ready to take steps: one rank's device, weights, buffers and its line to the other ranks. */
+/* A model that is ready to take steps: one rank's device, weights, buffers and its line to the other ranks.
+ */
 struct model {
     const struct backend *backend;
     struct device *device;
@@ -21,7 +22,8 @@ struct model {
     char fingerprint[17];
     struct memory_plan planned;
     double load_seconds;
-    /* Since the start, when each of these was done: files and device; exchange between devices; everything. */
+    /* Since the start, when each of these was done: files and device; exchange between devices; everything.
+     */
     double stage_seconds[3];
 };
 
@@ -43,17 +45,18 @@ struct model_options {
 int model_widest(const struct model_config *config);
 
 /*
- * Opens everything. All ranks call it together and get the same verdict: where one fails, all return its status and
- * sentence. What was built is released then. The files are checked before they are touched.
+ * Opens everything. All ranks call it together and get the same verdict: where one fails, all return its
+ * status and sentence. What was built is released then. The files are checked before they are touched.
  */
 enum status model_open(struct model *model, const struct model_options *options, struct error *error);
 void model_close(struct model *model); /* zeroed models are allowed */
 
 /*
- * One step of the batch that the plan describes, in the plan's slot (all ranks, the same plans in the same order). model_begin
- * enqueues it and returns; the plan may change then. model_wait waits until it is over, and returns what failed on the way;
- * model_outcome then gives what became of plan.needed, [n_needed], valid until the next call. A slot takes its next
- * step when the last one was waited for; the other slot's may be begun meanwhile.
+ * One step of the batch that the plan describes, in the plan's slot (all ranks, the same plans in the same
+ * order). model_begin enqueues it and returns; the plan may change then. model_wait waits until it is over,
+ * and returns what failed on the way; model_outcome then gives what became of plan.needed, [n_needed], valid
+ * until the next call. A slot takes its next step when the last one was waited for; the other slot's may be
+ * begun meanwhile.
  */
 void model_begin(struct model *model, const struct plan *plan);
 enum status model_wait(struct model *model, int slot, struct error *error);

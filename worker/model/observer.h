@@ -7,8 +7,8 @@
 #include "worker/model/shard.h"
 
 /*
- * Someone who looks at what a forward pass computes on the way, to compare it (`millrace verify`). In service there is none, and
- * the price is one comparison with NULL a value.
+ * Someone who looks at what a forward pass computes on the way, to compare it (`millrace verify`). In service
+ * there is none, and the price is one comparison with NULL a value.
  */
 struct observation {
     const char *name; /* as in the reference's own traces: "embed", "q", "mod1", ... */

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Takes n elements of `size` bytes from the block under construction; all sizes used are multiples of their alignment. */
+/* Takes n elements of `size` bytes from the block under construction; all sizes used are multiples of their
+ * alignment. */
 static void *take(char *block, size_t *used, size_t n, size_t size)
 {
     void *at = block ? block + *used : NULL;

@@ -8,10 +8,11 @@
 #include "worker/model/schedule.h"
 
 /*
- * Everything that one step needs to know, decided by rank 0 and sent to all: afterwards the ranks compute alone.
+ * Everything that one step needs to know, decided by rank 0 and sent to all: afterwards the ranks compute
+ * alone.
  *
- * Sequences are packed: their tokens follow each other in rows 0 .. n_rows, no padding. Only the rows listed in
- * `needed` can change in this step; the others are there to be attended to. A plan is one block of memory
+ * Sequences are packed: their tokens follow each other in rows 0 .. n_rows, no padding. Only the rows listed
+ * in `needed` can change in this step; the others are there to be attended to. A plan is one block of memory
  * without pointers into itself, so that it is broadcast as it is.
  */
 struct plan_limits {

@@ -9,16 +9,19 @@
 /*
  * From the output layer's input of the needed rows to their new tokens, without logits.
  *
- * Rows are taken `block_rows` at a time; for each of them a rank keeps the sum of exp of each tile of its vocabulary (8
- * bytes a tile) and nothing longer. So the memory does not grow with length times vocabulary, and grows with the vocabulary
- * by 1/VOCABULARY_TILE of a logit for the rows of one block. Three rounds:
- *   scan    each rank sums its tiles and groups                → gathered: 8 bytes a group and row, 4 bytes a rank and row
+ * Rows are taken `block_rows` at a time; for each of them a rank keeps the sum of exp of each tile of its
+ * vocabulary (8 bytes a tile) and nothing longer. So the memory does not grow with length times vocabulary,
+ * and grows with the vocabulary by 1/VOCABULARY_TILE of a logit for the rows of one block. Three rounds:
+ *
+ *   scan    each rank sums its tiles and groups    → gathered: 8 bytes a group and row, 4 a rank and row
  *   choose  every rank alike decides jump or not, and in which group the new token lies
- *   draw    the group's holder recomputes one tile and draws   → gathered: 8 bytes a rank and row
+ *   draw    the group's holder recomputes one tile and draws        → gathered: 8 bytes a rank and row
+ *
  * The groups are the same for any number of ranks, and so are all decisions.
  *
- * Everything is enqueued, block after block through the same device memory, and the outcome goes into host memory of the
- * step's slot; nobody waits before sampler_end. The drawn tokens are written into the inputs' texts on the device, too.
+ * Everything is enqueued, block after block through the same device memory, and the outcome goes into host
+ * memory of the step's slot; nobody waits before sampler_end. The drawn tokens are written into the inputs'
+ * texts on the device, too.
  */
 enum { SAMPLER_ROWS = 512, SAMPLER_ROWS_GPU = 2048 }; /* of a block: a GPU wants more to do at a time */
 
@@ -63,8 +66,8 @@ void sampler_release(struct sampler *sampler);
 /* The most that a gather of a sampler of at most so many rows puts together, in floats. */
 int64_t sampler_gathered_floats(int n_ranks, int max_rows);
 
-/* Enqueues the sampling of the plan that the inputs hold. x: device [n_needed, D] of the activation type, from forward_run.
- * Allocates nothing. */
+/* Enqueues the sampling of the plan that the inputs hold. x: device [n_needed, D] of the activation type,
+ * from forward_run. Allocates nothing. */
 void sampler_begin(struct sampler *sampler, int n_needed, const void *x, int slot);
 /* After the device has done it: fills sampler->sampled[n_needed]; the same on all ranks. */
 void sampler_end(struct sampler *sampler, int slot);

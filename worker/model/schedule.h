@@ -4,15 +4,15 @@
 /*
  * When a sequence's steps happen, and how far each may move it.
  *
- * S steps divide [0, 1] evenly; the nodes are float32, as the reference's: t_i = float32(i/S), and the step size is the
- * float32 difference of neighbouring nodes (what the student was trained to be told). For 67 values of S below 1024 the
- * reference's rounding adds an empty last step; here S steps are always S steps.
+ * S steps divide [0, 1] evenly; the nodes are float32, as the reference's: t_i = float32(i/S), and the step
+ * size is the float32 difference of neighbouring nodes (what the student was trained to be told). For 67
+ * values of S below 1024 the reference's rounding adds an empty last step; here S steps are always S steps.
  */
 struct schedule_step {
-    float t; /* where the step begins */
-    float h; /* and its size: dt */
-    double
-        bound; /* h·α, the most hazard that a position can have in this step; see schedule_bound. Negative in the last step */
+    float t;      /* where the step begins */
+    float h;      /* and its size: dt */
+    double bound; /* h·α, the most hazard that a position can have in this step; see schedule_bound. Negative
+                     in the last step */
 };
 
 /* Step `step` of `n_steps`, 0 <= step < n_steps, with κ(t) = t^exponent. */
@@ -21,14 +21,16 @@ struct schedule_step schedule_step_at(int step, int n_steps, double exponent);
 /*
  * h·α = h/(h + ε) · (ln max(1 − κ(t), ε) − ln max(1 − κ(t + h), ε)), ε = 1e-8
  * (FS-DFM's cumulative scalar, arXiv 2509.20624, section 3.3; clamps as the reference has them).
- * P(jump) = 1 − exp(−h·α·(1 − p(x))) is at most 1 − exp(−h·α): a position whose uniform lies above that needs no logits.
+ * P(jump) = 1 − exp(−h·α·(1 − p(x))) is at most 1 − exp(−h·α): a position whose uniform lies above that needs
+ * no logits.
  */
 double schedule_bound(float t, float h, double exponent);
 
 /* The largest jump probability that `bound` allows; 1 in the last step, which redraws everything. */
 double schedule_jump_limit(double bound);
 
-/* 1 − exp(−hκ'(t)/(1 − κ(t))): how likely plain discrete flow matching moves a position in the step, whatever p is. */
+/* 1 − exp(−hκ'(t)/(1 − κ(t))): how likely plain discrete flow matching moves a position in the step, whatever
+ * p is. */
 double schedule_plain_jump(float t, float h, double exponent);
 
 #endif

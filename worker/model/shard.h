@@ -14,9 +14,10 @@
  *   embedding and LM head   by vocabulary: whole groups of tiles
  *   adaLN, norms, time      replicated
  *
- * Every sum over a split dimension is cut into MATMUL_LEAVES parts at places that do not depend on the number of ranks, and
- * added as one balanced tree, partly inside the ranks and partly between them. So 1, 2, 4 and 8 ranks give the same bits. Where the
- * number of ranks does not divide MATMUL_LEAVES each rank's part is one leaf: still a fixed order, but its own.
+ * Every sum over a split dimension is cut into MATMUL_LEAVES parts at places that do not depend on the number
+ * of ranks, and added as one balanced tree, partly inside the ranks and partly between them. So 1, 2, 4 and 8
+ * ranks give the same bits. Where the number of ranks does not divide MATMUL_LEAVES each rank's part is one
+ * leaf: still a fixed order, but its own.
  */
 struct range {
     int first, end;

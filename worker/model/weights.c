@@ -33,7 +33,8 @@ static void out_of_memory(struct loader *loader, const char *name)
                       "not enough memory for tensor %s; use more ranks or a smaller model", name);
 }
 
-/* Rows [rows.first, rows.end) and columns [columns.first, columns.end) of a tensor; a vector is one column. */
+/* Rows [rows.first, rows.end) and columns [columns.first, columns.end) of a tensor; a vector is one column.
+ */
 static struct matrix_view view_of(const struct tensor *tensor, struct range rows, struct range columns)
 {
     int64_t width = tensor->n_dimensions > 1 ? tensor->shape[1] : 1;
@@ -54,7 +55,8 @@ static struct range whole(int64_t n)
     return range;
 }
 
-/* Elements [part.first, part.end) of the rows of `name`, as float32 on the device. Empty parts get one unused row. */
+/* Elements [part.first, part.end) of the rows of `name`, as float32 on the device. Empty parts get one unused
+ * row. */
 static float *load_rows(struct loader *loader, struct range part, const char *name)
 {
     const struct tensor *tensor = find(loader, name);

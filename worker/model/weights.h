@@ -7,7 +7,8 @@
 #include "worker/model/meters.h"
 #include "worker/model/shard.h"
 
-/* This rank's part of a model, in the backend's memory and layout. D, C, N, F = 4D as in config.h; _r is "of this rank". */
+/* This rank's part of a model, in the backend's memory and layout. D, C, N, F = 4D as in config.h; _r is "of
+ * this rank". */
 
 /* Linear(256, C), SiLU, Linear(C, C): the embedding of a time or of a step size. */
 struct time_mlp {
@@ -49,9 +50,9 @@ struct model_weights {
 };
 
 /*
- * Brings this rank's slices of `tensors` (checked with tensors_check_model) to the device; touches no other part of the
- * files. Errors: RESOURCE_EXHAUSTED naming the tensor that did not fit. Nothing is kept on failure. `meters` (may be
- * NULL) counts progress.
+ * Brings this rank's slices of `tensors` (checked with tensors_check_model) to the device; touches no other
+ * part of the files. Errors: RESOURCE_EXHAUSTED naming the tensor that did not fit. Nothing is kept on
+ * failure. `meters` (may be NULL) counts progress.
  */
 enum status model_weights_load(struct model_weights *weights, const struct backend *backend,
                                struct device *device, const struct tensors *tensors,

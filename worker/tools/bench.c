@@ -198,8 +198,8 @@ static enum status measure_width(const struct model *model, const struct bench_o
     return status;
 }
 
-/* The best of growing widths, as long as a product is a matter of milliseconds: a GPU needs large ones, an emulated one must not
- * be asked for them. */
+/* The best of growing widths, as long as a product is a matter of milliseconds: a GPU needs large ones, an
+ * emulated one must not be asked for them. */
 static enum status measure_ceiling(const struct model *model, const struct bench_options *options,
                                    double *flops, struct error *error)
 {

@@ -4,10 +4,11 @@
 #include "worker/model/model.h"
 
 /*
- * `millrace-worker --bench`: `batch` texts of `length` tokens each, together, in `n_steps` steps, on all ranks, without a coordinator.
- * Rank 0 prints one JSON object: seconds, tokens/s, shares of the time, the arithmetic that was actually done and its rate, and the rate
- * of a large matrix product on all ranks at once, in the same number format, measured in the same run: the ceiling. Where
- * operations are only enqueued by their calls, the host's clocks say nothing about them: then "share" is null.
+ * `millrace-worker --bench`: `batch` texts of `length` tokens each, together, in `n_steps` steps, on all
+ * ranks, without a coordinator. Rank 0 prints one JSON object: seconds, tokens/s, shares of the time, the
+ * arithmetic that was actually done and its rate, and the rate of a large matrix product on all ranks at
+ * once, in the same number format, measured in the same run: the ceiling. Where operations are only enqueued
+ * by their calls, the host's clocks say nothing about them: then "share" is null.
  */
 struct bench_options {
     const char *model_name;                         /* as it is printed */

@@ -223,8 +223,8 @@ static enum status measure_pass(struct elbo *elbo, const int32_t *ids, size_t n_
     return status;
 }
 
-/* Half the mean square of the differences of neighbours in κ is the variance within a stratum, and a little more. The
- * windows' κ grow but for one place, where they begin again. */
+/* Half the mean square of the differences of neighbours in κ is the variance within a stratum, and a little
+ * more. The windows' κ grow but for one place, where they begin again. */
 static double variance_of(const struct elbo *elbo)
 {
     int n = elbo->options->n_windows, n_pairs = 0;

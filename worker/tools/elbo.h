@@ -6,17 +6,21 @@
 #include "worker/model/model.h"
 
 /*
- * `millrace-worker --elbo FILE`: a bound on how many nats a text costs under the model, without a coordinator.
+ * `millrace-worker --elbo FILE`: a bound on how many nats a text costs under the model, without a
+ * coordinator.
  *
- * A token x_1 of the text is kept with probability κ(t), else replaced by one of the source's (uniform, or the mask): x_t.
- * The model sees x_t. The bound of a flow with the mixture path (Shaul et al., arXiv 2412.03487; Lipman et al., arXiv
- * 2412.06264) is the mean over positions of
+ * A token x_1 of the text is kept with probability κ(t), else replaced by one of the source's (uniform, or
+ * the mask): x_t. The model sees x_t. The bound of a flow with the mixture path (Shaul et al., arXiv
+ * 2412.03487; Lipman et al., arXiv 2412.06264) is the mean over positions of
  *
- *     ∫ κ'/(1 − κ) · −[ p(x_t) − δ(x_1 = x_t) + (1 − δ(x_1 = x_t)) ln p(x_1) ] dt,    p = softmax of the model at (x_t, t).
+ *     ∫ κ'/(1 − κ) · −[ p(x_t) − δ(x_1 = x_t) + (1 − δ(x_1 = x_t)) ln p(x_1) ] dt,
  *
- * Drawing κ evenly instead of t takes κ' into the measure. The windows' κ are stratified: one random offset, then even steps.
- * The integral ends at t = 1 − ELBO_STEP: beyond, 1/(1 − κ) lets single positions decide, and a student was trained for no
- * smaller step. A student is told dt = ELBO_STEP, its smallest: there it is trained on the data as a teacher is.
+ * where p is the model's softmax at (x_t, t).
+ *
+ * Drawing κ evenly instead of t takes κ' into the measure. The windows' κ are stratified: one random offset,
+ * then even steps. The integral ends at t = 1 − ELBO_STEP: beyond, 1/(1 − κ) lets single positions decide,
+ * and a student was trained for no smaller step. A student is told dt = ELBO_STEP, its smallest: there it is
+ * trained on the data as a teacher is.
  */
 #define ELBO_STEP (1.0 / 1024)
 
@@ -27,9 +31,9 @@ struct elbo_options {
 };
 
 struct elbo_result {
-    double nats; /* a token */
-    double
-        error; /* its standard error, from neighbours in κ: what differs between them is chance, the rest is stratified away */
+    double nats;  /* a token */
+    double error; /* its standard error, from neighbours in κ: what differs between them is chance, the rest
+                     is stratified away */
 };
 
 /* One window as the model sees it. */
@@ -39,8 +43,8 @@ struct elbo_window {
     size_t first; /* of the text's tokens */
 };
 
-/* Window `index` of options->n_windows: evenly over the text in an order drawn once (`order`), so that place and κ are
- * independent. */
+/* Window `index` of options->n_windows: evenly over the text in an order drawn once (`order`), so that place
+ * and κ are independent. */
 struct elbo_window elbo_window_at(const struct elbo_options *options, const struct model_config *config,
                                   size_t n_ids, const int32_t *order, int index);
 

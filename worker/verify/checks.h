@@ -5,8 +5,8 @@
 #include "worker/verify/report.h"
 
 /*
- * The checks, one for each kind of file. All ranks call them together and reach the same verdicts. What was compared
- * goes into the report; an error means that the file could not be judged, and its sentence says why.
+ * The checks, one for each kind of file. All ranks call them together and reach the same verdicts. What was
+ * compared goes into the report; an error means that the file could not be judged, and its sentence says why.
  */
 typedef enum status golden_check(const struct golden *golden, const char *file, struct report *report,
                                  struct error *error);

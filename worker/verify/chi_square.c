@@ -42,8 +42,8 @@ static double lower_by_series(double a, double x)
     return sum * exp(a * log(x) - x - lgamma(a));
 }
 
-/* Q(a, x) by its continued fraction x^a e^-x / Γ(a) · 1/(x+1-a- 1(1-a)/(x+3-a- ...)), from the front (Lentz's method; DLMF
- * 8.9.2). */
+/* Q(a, x) by its continued fraction x^a e^-x / Γ(a) · 1/(x+1-a- 1(1-a)/(x+3-a- ...)), from the front (Lentz's
+ * method; DLMF 8.9.2). */
 static double upper_by_fraction(double a, double x)
 {
     const double tiny = 1e-300;

@@ -9,11 +9,12 @@ struct chi_square {
     int degrees; /* of freedom */
 };
 
-/* One multinomial row: how often each of n cells came up, and its probability. Cells that are expected less than 5 times are
- * taken together; a cell that came up and cannot makes the statistic infinite. */
+/* One multinomial row: how often each of n cells came up, and its probability. Cells that are expected less
+ * than 5 times are taken together; a cell that came up and cannot makes the statistic infinite. */
 void chi_square_add(struct chi_square *chi_square, const int64_t *counts, const double *law, int n);
 
-/* P(a statistic at least as large | the law is right): the regularised upper incomplete gamma function Q(df/2, χ²/2). */
+/* P(a statistic at least as large | the law is right): the regularised upper incomplete gamma function
+ * Q(df/2, χ²/2). */
 double chi_square_p_value(const struct chi_square *chi_square);
 
 #endif

@@ -10,8 +10,8 @@
 #include "worker/verify/rules.h"
 
 /*
- * Our random numbers, through the worker's rules and sampler, against laws that are known exactly: as many draws as the
- * reference's own were. The seeds are fixed, so a p-value that is good once is good always.
+ * Our random numbers, through the worker's rules and sampler, against laws that are known exactly: as many
+ * draws as the reference's own were. The seeds are fixed, so a p-value that is good once is good always.
  */
 static const double least_p_value = 1e-4;
 
@@ -27,7 +27,8 @@ static void draw_uniforms(struct stream stream, uint32_t position, struct lookup
     row->u_draw = philox_uniform(stream.seed, stream.step, position, PHILOX_DRAW);
 }
 
-/* One law of the file, NAME.counts and NAME.exact_f64, as its name says: step.SOLVER.expE.tT.hH or chain.SOLVER.expE.SOURCE. */
+/* One law of the file, NAME.counts and NAME.exact_f64, as its name says: step.SOLVER.expE.tT.hH or
+ * chain.SOLVER.expE.SOURCE. */
 struct law {
     const char *name;
     struct rules rules;
@@ -43,8 +44,8 @@ struct draw_totals {
     double least_step, least_chain; /* p-values */
 };
 
-/* "exp" and the number after it, wherever it ends: "exp1.t0.5" has 1, "t0.5.h0.25" has 0.5. Numbers are followed by a dot
- * and a letter, or by nothing. */
+/* "exp" and the number after it, wherever it ends: "exp1.t0.5" has 1, "t0.5.h0.25" has 0.5. Numbers are
+ * followed by a dot and a letter, or by nothing. */
 static double number_after(const char *name, const char *mark)
 {
     char digits[32] = "";

@@ -11,9 +11,9 @@
 static const double law_tolerance = 2e-6;
 
 /*
- * One way of ending a text: SOURCE.p, SOURCE.x_t, WAY.q_f64, WAY.x_out_argmax and, with an edit mask, WAY.edit, where WAY is
- * SOURCE or SOURCE.sample_masked.*. The names say which: "uniform", "mask" (the last token is the mask),
- * "unmask_change", "mask_token_id_set".
+ * One way of ending a text: SOURCE.p, SOURCE.x_t, WAY.q_f64, WAY.x_out_argmax and, with an edit mask,
+ * WAY.edit, where WAY is SOURCE or SOURCE.sample_masked.*. The names say which: "uniform", "mask" (the last
+ * token is the mask), "unmask_change", "mask_token_id_set".
  */
 struct ending {
     const char *way;

@@ -7,8 +7,8 @@
 #include "worker/verify/golden_model.h"
 #include "worker/verify/pass.h"
 
-/* float32 against float32; the reference itself is within 6e-6 of float64 (README of the vectors), whose logits are of
- * some units. Rounding grows with them: logits beyond usual_logit count by their size in it. */
+/* float32 against float32; the reference itself is within 6e-6 of float64 (README of the vectors), whose
+ * logits are of some units. Rounding grows with them: logits beyond usual_logit count by their size in it. */
 static const double tolerance = 2e-5, usual_logit = 10;
 
 enum { PREFIX_ROOM = 128 };

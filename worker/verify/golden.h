@@ -9,9 +9,9 @@
 #include "worker/collective/collective.h"
 
 /*
- * A directory of golden vectors: what the reference implementation computes, recorded once. manifest.json says which models,
- * files and trajectories there are; every *.safetensors holds inputs and outputs of one kind. Nothing about their
- * sizes, names or number is known here beforehand.
+ * A directory of golden vectors: what the reference implementation computes, recorded once. manifest.json
+ * says which models, files and trajectories there are; every *.safetensors holds inputs and outputs of one
+ * kind. Nothing about their sizes, names or number is known here beforehand.
  */
 struct golden {
     const char *directory;
@@ -54,8 +54,8 @@ void golden_file_close(struct golden_file *file);
 const struct array *golden_find(struct golden_file *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The same where it must be there, with this shape (-1: any extent); otherwise NULL and the reason in file->error,
- * so that a caller asks for all it needs and looks once. */
+/* The same where it must be there, with this shape (-1: any extent); otherwise NULL and the reason in
+ * file->error, so that a caller asks for all it needs and looks once. */
 const struct array *golden_array(struct golden_file *file, int n_dimensions, const int64_t *shape,
                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -66,8 +66,8 @@ enum status golden_file_error(const struct golden_file *file, struct error *erro
 enum status golden_check_ids(const struct golden_file *file, const struct array *ids, int n_ids,
                              struct error *error);
 
-/* A setting of the file: the manifest's entry for it in `section`, or else its own metadata. A new reference or
- * NULL. */
+/* A setting of the file: the manifest's entry for it in `section`, or else its own metadata. A new reference
+ * or NULL. */
 json_t *golden_setting(const struct golden *golden, const struct golden_file *file, const char *section,
                        const char *entry, const char *key);
 

@@ -11,15 +11,16 @@ struct golden_load {
 };
 
 /*
- * Opens a model of the manifest on all ranks, through a model directory made for it: config.json from the manifest's
- * entry `model`, and `weights`, a file of the golden directory. INVALID_ARGUMENT for an entry that this engine
- * cannot run (another MLP ratio, another eps, ...).
+ * Opens a model of the manifest on all ranks, through a model directory made for it: config.json from the
+ * manifest's entry `model`, and `weights`, a file of the golden directory. INVALID_ARGUMENT for an entry that
+ * this engine cannot run (another MLP ratio, another eps, ...).
  */
 enum status golden_model_open(const struct golden *golden, const char *model, const char *weights,
                               struct golden_load load, struct model *opened, struct error *error);
 
 /*
- * The weights of `model`: the entry's "weights" or, where it has several networks, its "weights_NETWORK". NULL: it has none.
+ * The weights of `model`: the entry's "weights" or, where it has several networks, its "weights_NETWORK".
+ * NULL: it has none.
  */
 const char *golden_weights(const struct golden *golden, const char *model, const char *network);
 

@@ -14,8 +14,9 @@ struct grid_totals {
 };
 
 /*
- * n steps that end at 1 - eps. Where the reference takes n steps too, ours are all compared; where its rounding makes it
- * take one more or less, the steps are its own number, and our grid to 1 is compared on those that both have.
+ * n steps that end at 1 - eps. Where the reference takes n steps too, ours are all compared; where its
+ * rounding makes it take one more or less, the steps are its own number, and our grid to 1 is compared on
+ * those that both have.
  */
 static enum status check_grid(struct golden_file *file, const char *stem, struct grid_totals *totals,
                               struct error *error)

@@ -5,8 +5,9 @@
 #include "worker/verify/golden.h"
 
 /*
- * The worker's own sampler behind a model that is a table: an output layer whose matrix is the identity, so that
- * its input is its logits. With it, recorded probabilities go through the real scan, choose and draw, sharded over the ranks.
+ * The worker's own sampler behind a model that is a table: an output layer whose matrix is the identity, so
+ * that its input is its logits. With it, recorded probabilities go through the real scan, choose and draw,
+ * sharded over the ranks.
  *
  * Rows are independent: each is a text of one token with a step of its own.
  */
@@ -44,7 +45,8 @@ bool lookup_add(struct lookup *lookup, const struct lookup_row *row);
 /* Samples the rows that wait: what became of row i is sampled[i], until the next run. */
 enum status lookup_run(struct lookup *lookup, const struct sampled **sampled, struct error *error);
 
-/* ln p; for p = 0 a number so low that it is never drawn beside any other, and finite: a head has no infinities. */
+/* ln p; for p = 0 a number so low that it is never drawn beside any other, and finite: a head has no
+ * infinities. */
 double lookup_logit(double p);
 
 #endif

@@ -4,7 +4,8 @@
 #include "worker/model/model.h"
 #include "worker/verify/golden.h"
 
-/* The inputs of one recorded forward pass: PREFIXx_t [sequences, length], PREFIXt and, for a student, PREFIXdt [sequences]. */
+/* The inputs of one recorded forward pass: PREFIXx_t [sequences, length], PREFIXt and, for a student,
+ * PREFIXdt [sequences]. */
 struct pass {
     int n_sequences, length;
     const struct array *ids, *t, *dt; /* dt: NULL for a teacher */
@@ -12,7 +13,8 @@ struct pass {
 
 enum status pass_read(struct golden_file *file, const char *prefix, struct pass *pass, struct error *error);
 
-/* Runs it with every row needed: the last block and the output layer, too, run for all rows. *x: forward_run's. */
+/* Runs it with every row needed: the last block and the output layer, too, run for all rows. *x:
+ * forward_run's. */
 enum status pass_run(struct model *model, const struct golden_file *file, const struct pass *pass,
                      const void **x, struct error *error);
 

@@ -13,7 +13,8 @@ struct report {
     int n_files, n_checks, n_failed;
 };
 
-/* One quantity of one file, compared in all its cases. It is right when value <= limit, or, with at_least, value >= limit. */
+/* One quantity of one file, compared in all its cases. It is right when value <= limit, or, with at_least,
+ * value >= limit. */
 struct finding {
     const char *file;
     const char *what; /* "logits" */

@@ -8,9 +8,9 @@
 
 /*
  * What the reference's sampling loops do around the model: which step lies where, which positions a step may
- * write, and from which law. Where it differs from what a request can ask for here (grids that end before 1, a mask token that
- * may be drawn, a last step more than was asked for), these rules follow the reference, so that every recorded
- * trajectory can be replayed through the worker's own plan, forward pass and sampler.
+ * write, and from which law. Where it differs from what a request can ask for here (grids that end before 1,
+ * a mask token that may be drawn, a last step more than was asked for), these rules follow the reference, so
+ * that every recorded trajectory can be replayed through the worker's own plan, forward pass and sampler.
  */
 struct rules {
     enum solver solver;
@@ -24,7 +24,8 @@ struct rules {
     int n_steps;        /* of the reference's grid; set by rules_complete */
 };
 
-/* n_steps = ceil((1 - eps) / (1 / n_asked)) in double precision, 1 - eps rounded to float32 before: n_asked, or one off. */
+/* n_steps = ceil((1 - eps) / (1 / n_asked)) in double precision, 1 - eps rounded to float32 before: n_asked,
+ * or one off. */
 void rules_complete(struct rules *rules);
 
 struct rules_step {

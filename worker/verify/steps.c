@@ -8,8 +8,8 @@
 #include "worker/verify/rules.h"
 
 /*
- * Single steps of a solver at recorded probabilities. α is a difference of two float32 logarithms over h in the
- * reference, so the product α·h is what can be compared.
+ * Single steps of a solver at recorded probabilities. α is a difference of two float32 logarithms over h in
+ * the reference, so the product α·h is what can be compared.
  */
 static const double hazard_tolerance = 5e-6, jump_tolerance = 1e-6, law_tolerance = 2e-6;
 
@@ -69,7 +69,8 @@ static void compare_times(struct step_file *it, const char *stem, double t, doub
     it->n_times++;
 }
 
-/* h times the row's total rate: the reference's `intensity` is a rate, `rate_h` has h in it already. NaN: neither is there. */
+/* h times the row's total rate: the reference's `intensity` is a rate, `rate_h` has h in it already. NaN:
+ * neither is there. */
 static double recorded_hazard(const struct array *intensity, const struct array *rate_h, int row, double h)
 {
     return intensity ? intensity->x[row] * h : rate_h ? rate_h->x[row] : NAN;
@@ -97,8 +98,8 @@ static enum status compare_jumps(struct step_file *it, const char *stem, double 
     return status;
 }
 
-/* The share of a row's rates that is the reference's floor of 1e-9 a token, which is not part of the law here: all of it in a
- * row that never jumps. */
+/* The share of a row's rates that is the reference's floor of 1e-9 a token, which is not part of the law
+ * here: all of it in a row that never jumps. */
 static double floor_share(const struct step_file *it, int row, double h)
 {
     double rate_h = -log1p(-it->jump[row]);

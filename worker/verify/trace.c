@@ -198,7 +198,8 @@ static struct traced *find_traced(const struct trace *trace, const char *name)
     return NULL;
 }
 
-/* Logits exist in this engine one tile at a time; here they are made from the last thing that exists whole. */
+/* Logits exist in this engine one tile at a time; here they are made from the last thing that exists whole.
+ */
 static void compare_logits(struct trace *trace, const float *logits, int rows)
 {
     struct traced *traced = find_traced(trace, "logits");

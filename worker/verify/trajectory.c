@@ -155,7 +155,8 @@ static void plan_step(struct replay *replay, int index, const struct rules_step 
     replay->n_all += replay->n_rows;
 }
 
-/* Plain flow matching's does not depend on the position: one number a step, the steps being the last dimension. */
+/* Plain flow matching's does not depend on the position: one number a step, the steps being the last
+ * dimension. */
 static void compare_jumps(struct replay *replay, int index, const struct rules_step *step)
 {
     const struct array *expected = replay->jump_probability;

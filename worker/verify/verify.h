@@ -7,9 +7,10 @@
 #include "worker/verify/report.h"
 
 /*
- * `millrace-worker --verify DIRECTORY`: every check on a directory of golden vectors (golden.h), on the ranks at hand. Files are
- * recognised by their names; which models and settings they are about comes from manifest.json and the files.
- * A file that no check knows, and one that the manifest names and that is not there, count as failed.
+ * `millrace-worker --verify DIRECTORY`: every check on a directory of golden vectors (golden.h), on the ranks
+ * at hand. Files are recognised by their names; which models and settings they are about comes from
+ * manifest.json and the files. A file that no check knows, and one that the manifest names and that is not
+ * there, count as failed.
  */
 struct verify_options {
     const char *directory;
@@ -24,8 +25,8 @@ struct verify_options {
 /* The name of kind 0, 1, ...; NULL past the last. */
 const char *verify_kind(int index);
 
-/* All ranks together; report->out is used by rank 0 alone. An error only where there is nothing to check at all; what was found
- * is in the report, which is the same on all ranks. */
+/* All ranks together; report->out is used by rank 0 alone. An error only where there is nothing to check at
+ * all; what was found is in the report, which is the same on all ranks. */
 enum status verify_run(const struct verify_options *options, struct report *report, struct error *error);
 
 #endif

@@ -1,7 +1,8 @@
 #include "worker/verify/checks.h"
 #include "worker/verify/golden_model.h"
 
-/* Opening has checked names, shapes and number formats against config.json; what is left is what the manifest counts. */
+/* Opening has checked names, shapes and number formats against config.json; what is left is what the manifest
+ * counts. */
 static enum status compare_counts(const struct golden *golden, const char *file, const char *name,
                                   const struct model *model, struct error *error)
 {

@@ -46,7 +46,8 @@ START_TEST(status_of_a_cluster)
     ck_assert_str_eq(page,
                      "cluster   127.0.0.1:7077, version 0.1.0, up 3 h 12 min\n"
                      "model     books-mini: fs-dfm, uniform source, 3.0 million parameters, vocabulary 2048\n"
-                     "          128 tokens a text (trained length; at most 1024), 8 steps (at most 1024), solver cumulative\n"
+                     "          128 tokens a text (trained length; at most 1024), 8 steps (at most 1024), "
+                     "solver cumulative\n"
                      "requests  1 running, 0 queued; of 12 accepted 11 finished, 0 cancelled, 0 failed\n"
                      "last 60 s  2.1 texts/s, 269 tokens/s, 17.1 steps/s, 12.3 changes a step\n"
                      "latency   p50, p95: text 0.41 s, 0.83 s; first frame -; queue -\n"

@@ -6,8 +6,8 @@
 #include "coordinator/scheduler/scheduler_state.h"
 
 /*
- * A scheduler alone: clients and replicas are structs that write down what they are told. In tests they are static,
- * because the scheduler tells them about its end in tear_down.
+ * A scheduler alone: clients and replicas are structs that write down what they are told. In tests they are
+ * static, because the scheduler tells them about its end in tear_down.
  */
 enum { LENGTH = 10, N_IDS = 100, STEPS = 4 };
 
@@ -41,8 +41,8 @@ extern char events[64]; /* what the observer heard, a letter each */
 void set_up(void);
 void tear_down(void);
 
-/* accept_request: LENGTH positions, which must be taken. accept_length: of the first class, like it; accept_with sets the
- * client back, too. */
+/* accept_request: LENGTH positions, which must be taken. accept_length: of the first class, like it;
+ * accept_with sets the client back, too. */
 enum status accept_length(struct client *client, int length, struct error *error);
 enum status accept_with(struct client *client, enum request_class class, int length,
                         struct request_terms terms, int steps_least, struct error *error);

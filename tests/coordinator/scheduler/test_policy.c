@@ -1,5 +1,5 @@
-/* The policy alone, against a picture of replicas that step, take up mail at their boundaries and answer late,
- * as real ones do. One tick is one step of every replica, and one second. */
+/* The policy alone, against a picture of replicas that step, take up mail at their boundaries and answer
+ * late, as real ones do. One tick is one step of every replica, and one second. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,7 +332,8 @@ START_TEST(a_higher_class_goes_first)
 }
 END_TEST
 
-/* More of the high class than can ever be served. The bound of policy.h, in ticks: a start here frees a place within 8. */
+/* More of the high class than can ever be served. The bound of policy.h, in ticks: a start here frees a place
+ * within 8. */
 START_TEST(nobody_starves)
 {
     set_up_world(1, 4, 40, 1);

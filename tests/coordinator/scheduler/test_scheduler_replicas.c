@@ -40,7 +40,8 @@ START_TEST(a_lost_replica_hands_its_last_frame_on)
 }
 END_TEST
 
-/* Pods have a new name each time: the lost ones of long ago make room, those that are there or ours do not. */
+/* Pods have a new name each time: the lost ones of long ago make room, those that are there or ours do not.
+ */
 START_TEST(lost_outsiders_do_not_fill_the_table)
 {
     static struct fake_line steady, passing, supervised;

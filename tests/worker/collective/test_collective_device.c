@@ -1,6 +1,7 @@
 /*
- * Sums and gathers over ranks in the memory of a device, of the backend that MILLRACE_TEST_BACKEND names (default: cpu), through the
- * host (mpi) and on the device (nccl): the same bits, those of the balanced tree, in place and in the stream's order.
+ * Sums and gathers over ranks in the memory of a device, of the backend that MILLRACE_TEST_BACKEND names
+ * (default: cpu), through the host (mpi) and on the device (nccl): the same bits, those of the balanced tree,
+ * in place and in the stream's order.
  */
 #include <dlfcn.h>
 #include <stdio.h>

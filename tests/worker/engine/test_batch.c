@@ -1,4 +1,5 @@
-/* The batch on rank 0: joining and leaving, exact thinning, and that a sequence's text depends on nothing but itself. */
+/* The batch on rank 0: joining and leaving, exact thinning, and that a sequence's text depends on nothing but
+ * itself. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -66,7 +67,8 @@ static struct sequence_input input_of(uint64_t number, uint32_t n_steps, size_t 
     return input;
 }
 
-/* A stand-in for the model: a needed row jumps when its uniform says so at half the bound, to a token made of its draw. */
+/* A stand-in for the model: a needed row jumps when its uniform says so at half the bound, to a token made of
+ * its draw. */
 static void pretend_to_sample(struct fixture *fixture)
 {
     const struct plan *plan = &fixture->plan;
@@ -197,7 +199,8 @@ START_TEST(pinned_sequences_cost_nothing_and_end)
 }
 END_TEST
 
-/* Runs sequence 5 to its end, beside others that come and go, from `ids` after `first_step` steps; its final text. */
+/* Runs sequence 5 to its end, beside others that come and go, from `ids` after `first_step` steps; its final
+ * text. */
 static void run_beside(const uint32_t *from, uint32_t first_step, int company, int32_t *final)
 {
     struct error error;
@@ -358,7 +361,8 @@ static void check_plan(struct tally *tally, uint64_t n_numbers, const struct pla
     ck_assert(free_rows == (size_t)limits.max_rows || !batch_has_room(batch, free_rows + 1));
 }
 
-/* Joining, leaving and ending at random while two plans are under way: the room is what it must be, and all end once. */
+/* Joining, leaving and ending at random while two plans are under way: the room is what it must be, and all
+ * end once. */
 START_TEST(room_is_exact_while_two_plans_are_under_way)
 {
     struct error error;
@@ -404,7 +408,8 @@ START_TEST(room_is_exact_while_two_plans_are_under_way)
 }
 END_TEST
 
-/* One sequence of the given solver from all-mask or all-zero ids; the plan of its step `k`, everything before skipped. */
+/* One sequence of the given solver from all-mask or all-zero ids; the plan of its step `k`, everything before
+ * skipped. */
 static void plan_with(struct fixture *fixture, enum solver solver, uint32_t k, bool revise)
 {
     struct error error;
@@ -465,7 +470,8 @@ START_TEST(revision_is_the_callers_choice)
 }
 END_TEST
 
-/* With P = 0.1 in every step a position jumps once in ten steps, whatever its phase: its jumps have no other variance. */
+/* With P = 0.1 in every step a position jumps once in ten steps, whatever its phase: its jumps have no other
+ * variance. */
 START_TEST(stratified_jumps_are_spread_evenly)
 {
     struct error error;

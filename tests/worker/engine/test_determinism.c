@@ -1,8 +1,9 @@
 /*
  * The contract "same model + same request + same seed → the same bytes", as a property: random requests
- * (lengths, steps, pinned positions, seeds, temperatures, solvers) give the same text alone and in any mix, in any order of
- * arrival, and after a resumption from any frame. With the demonstration model, on every number of ranks; and with the host
- * running ahead of the device, which must change nothing (MILLRACE_RUN_AHEAD=on).
+ * (lengths, steps, pinned positions, seeds, temperatures, solvers) give the same text alone and in any mix,
+ * in any order of arrival, and after a resumption from any frame. With the demonstration model, on every
+ * number of ranks; and with the host running ahead of the device, which must change nothing
+ * (MILLRACE_RUN_AHEAD=on).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +125,8 @@ static int join(const uint32_t *queue, int n, uint32_t texts[][LENGTH_MOST])
     return next;
 }
 
-/* Runs requests from queue[0 .. n) as places come free; counts the texts that differ from those made alone. */
+/* Runs requests from queue[0 .. n) as places come free; counts the texts that differ from those made alone.
+ */
 static int run_mixed(const uint32_t *queue, int n)
 {
     static uint32_t texts[N_REQUESTS][LENGTH_MOST];
@@ -162,7 +164,8 @@ START_TEST(a_text_is_the_same_in_any_company)
 }
 END_TEST
 
-/* One that leaves in the middle takes nothing from the others, and its place and numbers can be used at once. */
+/* One that leaves in the middle takes nothing from the others, and its place and numbers can be used at once.
+ */
 START_TEST(one_that_leaves_changes_nothing)
 {
     struct sequence_report reports[AT_ONCE];

@@ -1,6 +1,7 @@
 /*
- * Whole texts on a device whose work is only enqueued, of the backend that MILLRACE_TEST_BACKEND names (default: cpu): with the host
- * running ahead and without, the sums through the host and on the device, the same texts.
+ * Whole texts on a device whose work is only enqueued, of the backend that MILLRACE_TEST_BACKEND names
+ * (default: cpu): with the host running ahead and without, the sums through the host and on the device, the
+ * same texts.
  */
 #include <stdio.h>
 #include <stdlib.h>

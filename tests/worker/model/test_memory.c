@@ -1,6 +1,7 @@
 /*
- * The step path allocates nothing after start, and what sampling holds does not grow with length × vocabulary.
- * malloc and its kin are replaced in this program by ones that count. One rank: what MPI does within its calls is its own.
+ * The step path allocates nothing after start, and what sampling holds does not grow with length ×
+ * vocabulary. malloc and its kin are replaced in this program by ones that count. One rank: what MPI does
+ * within its calls is its own.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -128,7 +129,8 @@ static size_t sampling_bytes(int max_rows, int n_ids)
     return asked_bytes;
 }
 
-/* What the vocabulary costs is the same for any batch; what a row costs is the same for any vocabulary, and little. */
+/* What the vocabulary costs is the same for any batch; what a row costs is the same for any vocabulary, and
+ * little. */
 START_TEST(sampling_memory_does_not_grow_with_length_times_vocabulary)
 {
     enum { FEW = 1024, MANY = 64 * 1024, ROW_BYTES = 128 };

@@ -1,6 +1,7 @@
 /*
- * What a rank plans to allocate is what it allocates, within 2 %: on the backend that MILLRACE_TEST_BACKEND names (default: cpu), in the
- * precisions that it has. And the plan is kept: too little memory is refused before anything is taken, with what would fit.
+ * What a rank plans to allocate is what it allocates, within 2 %: on the backend that MILLRACE_TEST_BACKEND
+ * names (default: cpu), in the precisions that it has. And the plan is kept: too little memory is refused
+ * before anything is taken, with what would fit.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* What the grid of any number of steps has; that it is the reference's is checked with its vectors (test_golden.c). */
+/* What the grid of any number of steps has; that it is the reference's is checked with its vectors
+ * (test_golden.c). */
 #include <check.h>
 #include <stdlib.h>
 

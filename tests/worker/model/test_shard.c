@@ -1,4 +1,5 @@
-/* Shards: together they are the whole, and their leaves are the same for every number of ranks that divides them. */
+/* Shards: together they are the whole, and their leaves are the same for every number of ranks that divides
+ * them. */
 #include <check.h>
 #include <stdlib.h>
 

@@ -8,8 +8,8 @@
 #include "tests/emulation/copy.h"
 #include "tests/emulation/launch.h"
 
-/* The twins of the functions in kernels/cuda/gpu.cuh, which says what they do. This file is found in its place because
- * tests/emulation comes first in the include path. */
+/* The twins of the functions in kernels/cuda/gpu.cuh, which says what they do. This file is found in its
+ * place because tests/emulation comes first in the include path. */
 
 template <typename... P, typename... A>
 cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
