@@ -13,7 +13,7 @@
 
 #include "common/rpc/access_table.h"
 #include "common/rpc/call.h"
-#include "common/rpc/guard.h"
+#include "common/rpc/connection_guard.h"
 #include "common/rpc/peer.h"
 #include "common/rpc/quota.h"
 #include "common/rpc/tls_server.h"
@@ -41,10 +41,10 @@ struct rpc_server {
     char *address;
     struct rpc_authorizer authorizer;
     struct rpc_refusals refusals;
-    struct tls_server *tls;       /* NULL: none */
-    struct guard *guard;          /* NULL: a unix address */
-    struct quota *quota;          /* the server's thread alone */
-    struct rpc_service *services; /* ends with .name = NULL */
+    struct tls_server *tls;         /* NULL: none */
+    struct connection_guard *guard; /* NULL: a unix address */
+    struct quota *quota;            /* the server's thread alone */
+    struct rpc_service *services;   /* ends with .name = NULL */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -284,8 +284,9 @@ static enum status listen_on(struct rpc_server *server, const struct rpc_server_
         return refuse_address(options->private_address, error);
     if (!strncmp(options->address, "unix", 4))
         return STATUS_OK;
-    return guard_start(port, options->max_connections ? options->max_connections : guard_affordable(),
-                       &server->guard, error);
+    return connection_guard_start(
+        port, options->max_connections ? options->max_connections : connection_guard_affordable(),
+        &server->guard, error);
 }
 
 static struct rpc_service *copy_services(const struct rpc_service *services)
@@ -414,7 +415,7 @@ void rpc_server_close(struct rpc_server *server, double grace_seconds)
     pthread_mutex_lock(&server->mutex);
     server->closing = true;
     pthread_mutex_unlock(&server->mutex);
-    guard_stop(server->guard);
+    connection_guard_stop(server->guard);
     grpc_server_shutdown_and_notify(server->host.server, server->host.queue, server);
     wait_for_calls(server, grace_seconds);
     grpc_server_destroy(server->host.server);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/request/text.h"
+#include "coordinator/request/render_text.h"
 
 void exposition_free(struct exposition *page)
 {

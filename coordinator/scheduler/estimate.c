@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "coordinator/scheduler/picture.h"
-#include "coordinator/scheduler/room.h"
+#include "coordinator/scheduler/snapshot.h"
+#include "coordinator/scheduler/occupancy.h"
 
 static double step_seconds(const struct replica *replica, double tokens, enum estimate_kind kind)
 {
@@ -43,18 +43,19 @@ static uint32_t steps_until_room(const struct replica *replica, const struct req
     const struct replica_capacity *capacity = &replica->capacity;
     const struct policy_replica limits = {.max_sequences = capacity->max_sequences,
                                           .max_tokens = capacity->max_tokens};
-    struct room room = {.replica = &limits,
-                        .entries = calloc((size_t)replica->running.n + 1, sizeof *room.entries)};
+    struct occupancy occupancy = {
+        .replica = &limits, .entries = calloc((size_t)replica->running.n + 1, sizeof *occupancy.entries)};
     double now = clock_seconds();
-    const struct sequence *sequence = room.entries ? replica->running.first : NULL;
+    const struct sequence *sequence = occupancy.entries ? replica->running.first : NULL;
     for (; sequence; sequence = sequence->next) {
         if (!gives_way(sequence, request->class, rules, now))
-            room_insert(&room, (struct room_entry){.number = sequence->number,
-                                                   .length = sequence->request.length,
-                                                   .leaves_in = sequence_steps_left(sequence)});
+            occupancy_insert(&occupancy,
+                             (struct occupancy_entry){.number = sequence->number,
+                                                      .length = sequence->request.length,
+                                                      .leaves_in = sequence_steps_left(sequence)});
     }
-    uint32_t steps = room_start_in(&room, request->length);
-    free(room.entries);
+    uint32_t steps = occupancy_start_in(&occupancy, request->length);
+    free(occupancy.entries);
     return steps;
 }
 
@@ -67,8 +68,8 @@ static struct estimate estimate_on(const struct replica *replica, const struct r
     double beside = fmin(running + (double)before.n_tokens + request->length, most);
     uint32_t until_room = steps_until_room(replica, request, rules);
     double boundary = replica->running.n ? 0.5 * busy_step : 0; /* of the step that is under way */
-    double room = until_room == ROOM_NEVER ? INFINITY : fmax(until_room * busy_step, boundary);
-    return (struct estimate){.wait_seconds = fmax((double)before.work / rate, room),
+    double room_seconds = until_room == OCCUPANCY_NEVER ? INFINITY : fmax(until_room * busy_step, boundary);
+    return (struct estimate){.wait_seconds = fmax((double)before.work / rate, room_seconds),
                              .run_seconds = steps * step_seconds(replica, beside, kind)};
 }
 
@@ -94,7 +95,7 @@ bool estimate_starts_now(const struct replica_set *replicas, const struct policy
 {
     for (const struct replica *replica = replicas->first; replica; replica = replica->next) {
         if (replica->state == REPLICA_READY &&
-            steps_until_room(replica, request, rules) <= picture_ahead_steps(replica))
+            steps_until_room(replica, request, rules) <= snapshot_ahead_steps(replica))
             return true;
     }
     return false;

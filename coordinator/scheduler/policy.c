@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/scheduler/room.h"
+#include "coordinator/scheduler/occupancy.h"
 
 /* Sequences that are looked at behind one that holds a reservation. */
 enum { BYPASS_MOST = 64 };
@@ -13,13 +13,13 @@ struct making {
     const struct policy_rules *rules;
     const struct policy_input *input;
     struct policy_decision *decision;
-    struct room *rooms;         /* [n_replicas] */
-    struct room_entry *storage; /* what the rooms' entries and `trial` point into */
-    struct room trial;          /* for trying out who gives way */
-    struct room_entry *victims; /* [n_running] */
-    int *chosen;                /* [n_running]: indexes of running */
-    bool *considered;           /* [n_waiting] */
-    int next;                   /* the first of waiting that may not have been considered */
+    struct occupancy *occupancies;   /* [n_replicas] */
+    struct occupancy_entry *storage; /* what the entries of occupancies and `trial` point into */
+    struct occupancy trial;          /* for trying out who gives way */
+    struct occupancy_entry *victims; /* [n_running] */
+    int *chosen;                     /* [n_running]: indexes of running */
+    bool *considered;                /* [n_waiting] */
+    int next;                        /* the first of waiting that may not have been considered */
 
     int reserved; /* of waiting; -1: none */
     int reserved_room;
@@ -35,28 +35,28 @@ void policy_decision_release(struct policy_decision *decision)
 
 static void making_release(struct making *making)
 {
-    free(making->rooms);
+    free(making->occupancies);
     free(making->storage);
     free(making->victims);
     free(making->chosen);
     free(making->considered);
 }
 
-/* Each room may get all that wait, and one that is tried out. */
+/* Each occupancy may get all that wait, and one that is tried out. */
 static bool allocate(struct making *making)
 {
     const struct policy_input *input = making->input;
     size_t n_waiting = (size_t)input->n_waiting, n_running = (size_t)input->n_running,
            n_replicas = (size_t)input->n_replicas;
-    making->rooms = calloc(n_replicas + 1, sizeof *making->rooms);
+    making->occupancies = calloc(n_replicas + 1, sizeof *making->occupancies);
     making->storage = calloc(2 * n_running + (n_replicas + 1) * (n_waiting + 2), sizeof *making->storage);
     making->victims = calloc(n_running + 1, sizeof *making->victims);
     making->chosen = calloc(n_running + 1, sizeof *making->chosen);
     making->considered = calloc(n_waiting + 1, sizeof *making->considered);
     making->decision->preempted = calloc(n_running + 1, sizeof *making->decision->preempted);
     making->decision->started = calloc(n_waiting + 1, sizeof *making->decision->started);
-    return making->rooms && making->storage && making->victims && making->chosen && making->considered &&
-           making->decision->preempted && making->decision->started;
+    return making->occupancies && making->storage && making->victims && making->chosen &&
+           making->considered && making->decision->preempted && making->decision->started;
 }
 
 static bool is_due(const struct making *making, double waited)
@@ -64,22 +64,22 @@ static bool is_due(const struct making *making, double waited)
     return waited >= making->rules->due_seconds;
 }
 
-/* The rooms' entries lie one after the other, each with space for all that may come. */
-static void fill_rooms(struct making *making)
+/* The entries of the occupancies lie one after the other, each with space for all that may come. */
+static void fill_occupancies(struct making *making)
 {
     const struct policy_input *input = making->input;
-    struct room_entry *entries = making->storage;
+    struct occupancy_entry *entries = making->storage;
     for (int r = 0; r < input->n_replicas; r++) {
-        struct room *room = &making->rooms[r];
-        *room = (struct room){.replica = &input->replicas[r], .entries = entries};
+        struct occupancy *occupancy = &making->occupancies[r];
+        *occupancy = (struct occupancy){.replica = &input->replicas[r], .entries = entries};
         for (int i = 0; i < input->n_running; i++) {
             const struct policy_running *running = &input->running[i];
             if (running->replica == r)
-                room_insert(room,
-                            (struct room_entry){running->number, running->class, running->length,
-                                                running->steps_left, i, !is_due(making, running->waited)});
+                occupancy_insert(occupancy, (struct occupancy_entry){running->number, running->class,
+                                                                     running->length, running->steps_left, i,
+                                                                     !is_due(making, running->waited)});
         }
-        entries += room->n + input->n_waiting + 1;
+        entries += occupancy->n + input->n_waiting + 1;
     }
     making->trial.entries = entries;
 }
@@ -139,13 +139,15 @@ static void count_start(struct making *making, int started)
 
 /* ---- where ---- */
 
-static struct room_entry entry_of(const struct policy_waiting *waiting, const struct room *room)
+static struct occupancy_entry entry_of(const struct policy_waiting *waiting,
+                                       const struct occupancy *occupancy)
 {
-    return (struct room_entry){.number = waiting->number,
-                               .class = waiting->class,
-                               .length = waiting->length,
-                               .leaves_in = waiting->steps_left + room_start_in(room, waiting->length),
-                               .running = -1};
+    return (struct occupancy_entry){.number = waiting->number,
+                                    .class = waiting->class,
+                                    .length = waiting->length,
+                                    .leaves_in =
+                                        waiting->steps_left + occupancy_start_in(occupancy, waiting->length),
+                                    .running = -1};
 }
 
 /* Would the one with the reservation start later than it would without this one? */
@@ -153,16 +155,17 @@ static bool delays_reserved(struct making *making, int r, const struct policy_wa
 {
     if (making->reserved < 0 || making->reserved_room != r)
         return false;
-    struct room *room = &making->rooms[r];
-    room_insert(room, entry_of(waiting, room));
-    bool late = room_start_in(room, making->input->waiting[making->reserved].length) > making->reserved_at;
-    room_remove(room, room_find(room, waiting->number));
+    struct occupancy *occupancy = &making->occupancies[r];
+    occupancy_insert(occupancy, entry_of(waiting, occupancy));
+    bool late =
+        occupancy_start_in(occupancy, making->input->waiting[making->reserved].length) > making->reserved_at;
+    occupancy_remove(occupancy, occupancy_find(occupancy, waiting->number));
     return late;
 }
 
-static double load_of(const struct room *room)
+static double load_of(const struct occupancy *occupancy)
 {
-    return room->work * room->replica->slowness;
+    return occupancy->work * occupancy->replica->slowness;
 }
 
 /* The replica with room where the least is left to do; -1: none. */
@@ -170,10 +173,10 @@ static int choose_room(struct making *making, const struct policy_waiting *waiti
 {
     int best = -1;
     for (int r = 0; r < making->input->n_replicas; r++) {
-        if (r == waiting->replica || !room_takes(&making->rooms[r], waiting->length) ||
+        if (r == waiting->replica || !occupancy_takes(&making->occupancies[r], waiting->length) ||
             delays_reserved(making, r, waiting))
             continue;
-        if (best < 0 || load_of(&making->rooms[r]) < load_of(&making->rooms[best]))
+        if (best < 0 || load_of(&making->occupancies[r]) < load_of(&making->occupancies[best]))
             best = r;
     }
     return best;
@@ -182,11 +185,12 @@ static int choose_room(struct making *making, const struct policy_waiting *waiti
 /* Where it will start soonest, when nobody gives way. None: it fits nowhere. */
 static void reserve(struct making *making, int index)
 {
-    uint32_t soonest = ROOM_NEVER;
+    uint32_t soonest = OCCUPANCY_NEVER;
     for (int r = 0; r < making->input->n_replicas; r++) {
-        const struct room *room = &making->rooms[r];
-        uint32_t steps =
-            room->replica->open ? room_start_in(room, making->input->waiting[index].length) : ROOM_NEVER;
+        const struct occupancy *occupancy = &making->occupancies[r];
+        uint32_t steps = occupancy->replica->open
+                             ? occupancy_start_in(occupancy, making->input->waiting[index].length)
+                             : OCCUPANCY_NEVER;
         if (steps >= soonest)
             continue;
         soonest = steps;
@@ -201,17 +205,17 @@ static void reserve(struct making *making, int index)
 /* The lowest class first, in it the last accepted. */
 static int compare_victims(const void *a, const void *b)
 {
-    const struct room_entry *x = a, *y = b;
+    const struct occupancy_entry *x = a, *y = b;
     if (x->class != y->class)
         return x->class < y->class ? 1 : -1;
     return (x->number < y->number) - (x->number > y->number);
 }
 
-static int list_victims(struct making *making, const struct room *room, enum request_class class)
+static int list_victims(struct making *making, const struct occupancy *occupancy, enum request_class class)
 {
     int n = 0;
-    for (int i = 0; i < room->n; i++) {
-        const struct room_entry *entry = &room->entries[i];
+    for (int i = 0; i < occupancy->n; i++) {
+        const struct occupancy_entry *entry = &occupancy->entries[i];
         if (entry->running >= 0 && entry->may_give_way && entry->class > class)
             making->victims[n++] = *entry;
     }
@@ -223,33 +227,34 @@ static int list_victims(struct making *making, const struct room *room, enum req
  * many are left. */
 static int spare_victims(struct making *making, int n, int length)
 {
-    struct room *trial = &making->trial;
+    struct occupancy *trial = &making->trial;
     int n_left = 0;
     for (int i = n - 1; i >= 0; i--) {
-        room_insert(trial, making->victims[i]);
-        if (room_takes(trial, length))
+        occupancy_insert(trial, making->victims[i]);
+        if (occupancy_takes(trial, length))
             continue;
-        room_remove(trial, room_find(trial, making->victims[i].number));
+        occupancy_remove(trial, occupancy_find(trial, making->victims[i].number));
         making->victims[n - 1 - n_left++] = making->victims[i]; /* a place that is done with */
     }
     memmove(making->victims, making->victims + n - n_left, (size_t)n_left * sizeof *making->victims);
     return n_left;
 }
 
-/* Leaves who would have to give way on room r in making->victims. Returns how many; 0: that does not help. */
-static int find_victims(struct making *making, const struct policy_waiting *waiting, const struct room *room)
+/* Leaves who would have to give way on replica r in making->victims. Returns how many; 0: that does not help. */
+static int find_victims(struct making *making, const struct policy_waiting *waiting,
+                        const struct occupancy *occupancy)
 {
-    struct room *trial = &making->trial;
-    struct room_entry *entries = trial->entries;
-    int n = list_victims(making, room, waiting->class), n_taken = 0;
-    memcpy(entries, room->entries, (size_t)room->n * sizeof *entries);
-    *trial = *room;
+    struct occupancy *trial = &making->trial;
+    struct occupancy_entry *entries = trial->entries;
+    int n = list_victims(making, occupancy, waiting->class), n_taken = 0;
+    memcpy(entries, occupancy->entries, (size_t)occupancy->n * sizeof *entries);
+    *trial = *occupancy;
     trial->entries = entries;
-    while (n_taken < n && !room_takes(trial, waiting->length)) {
-        room_remove(trial, room_find(trial, making->victims[n_taken].number));
+    while (n_taken < n && !occupancy_takes(trial, waiting->length)) {
+        occupancy_remove(trial, occupancy_find(trial, making->victims[n_taken].number));
         n_taken++;
     }
-    return room_takes(trial, waiting->length) ? spare_victims(making, n_taken, waiting->length) : 0;
+    return occupancy_takes(trial, waiting->length) ? spare_victims(making, n_taken, waiting->length) : 0;
 }
 
 /* The replica where room can be made for the least, with the victims in making->chosen; -1: nowhere. */
@@ -258,7 +263,8 @@ static int choose_sacrifice(struct making *making, const struct policy_waiting *
     int best = -1;
     int64_t least = 0;
     for (int r = 0; r < making->input->n_replicas; r++) {
-        int n = making->rooms[r].replica->open ? find_victims(making, waiting, &making->rooms[r]) : 0;
+        int n =
+            making->occupancies[r].replica->open ? find_victims(making, waiting, &making->occupancies[r]) : 0;
         int64_t tokens = 0;
         for (int i = 0; i < n; i++)
             tokens += making->victims[i].length;
@@ -279,8 +285,9 @@ static int make_room(struct making *making, const struct policy_waiting *waiting
     struct policy_decision *decision = making->decision;
     int n = 0, r = choose_sacrifice(making, waiting, &n);
     for (int i = 0; i < n && r >= 0; i++) {
-        struct room *room = &making->rooms[r];
-        room_remove(room, room_find(room, making->input->running[making->chosen[i]].number));
+        struct occupancy *occupancy = &making->occupancies[r];
+        occupancy_remove(occupancy,
+                         occupancy_find(occupancy, making->input->running[making->chosen[i]].number));
         decision->preempted[decision->n_preempted++] = making->chosen[i];
     }
     return r;
@@ -292,7 +299,7 @@ static void start(struct making *making, int index, int r)
 {
     const struct policy_waiting *waiting = &making->input->waiting[index];
     struct policy_decision *decision = making->decision;
-    room_insert(&making->rooms[r], entry_of(waiting, &making->rooms[r]));
+    occupancy_insert(&making->occupancies[r], entry_of(waiting, &making->occupancies[r]));
     decision->started[decision->n_started++] = (struct policy_start){index, r};
     count_start(making, index);
 }
@@ -320,7 +327,7 @@ enum status policy_decide(const struct policy_rules *rules, const struct policy_
         policy_decision_release(decision);
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to decide what runs next");
     }
-    fill_rooms(&making);
+    fill_occupancies(&making);
     int n_behind = 0;
     for (int index; n_behind <= BYPASS_MOST && (index = take_next(&making)) >= 0;) {
         consider(&making, index);

@@ -22,11 +22,11 @@ enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_
 
 /* The coordinator's side of the stream to a replica. Called under the scheduler's lock: must not block nor
  * call the scheduler. A line that is broken drops what it is told; its end comes as scheduler_detach. */
-struct replica_line {
-    void (*submit)(void *line, const struct sequence *sequence);
-    void (*cancel)(void *line, uint64_t ticket);
-    void (*drain)(void *line);
-    void (*hang_up)(void *line, enum status status, const char *text);
+struct replica_connection {
+    void (*submit)(void *connection, const struct sequence *sequence);
+    void (*cancel)(void *connection, uint64_t ticket);
+    void (*drain)(void *connection);
+    void (*hang_up)(void *connection, enum status status, const char *text);
 };
 
 /* How far its work has come since its leader started, as it says itself every second (replica.proto, Pulse).
@@ -50,8 +50,8 @@ struct replica {
     enum replica_state state;
     bool supervised; /* we start it ourselves, and start it again */
 
-    const struct replica_line *operations; /* NULL: not attached */
-    void *line;
+    const struct replica_connection *operations; /* NULL: not attached */
+    void *connection;
     uint32_t n_ranks;
     char backend[REPLICA_BACKEND_MAX];
     struct replica_capacity capacity;

@@ -99,7 +99,7 @@ void scheduler_end_all(struct scheduler *scheduler, const char *reason)
         scheduler_fail_request(scheduler, waiting, STATUS_UNAVAILABLE, reason);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
         while (replica->running.first) {
-            replica->operations->cancel(replica->line, replica->running.first->ticket);
+            replica->operations->cancel(replica->connection, replica->running.first->ticket);
             scheduler_fail_request(scheduler, replica->running.first, STATUS_UNAVAILABLE, reason);
         }
     }

@@ -105,23 +105,24 @@ struct replica_hello {
 
 /* ALREADY_EXISTS when a replica of that name is attached, INVALID_ARGUMENT for a bad name. */
 enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
-                             const struct replica_line *operations, void *line, struct error *error);
-void scheduler_ready(struct scheduler *scheduler, void *line, const struct replica_capacity *capacity);
-void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason);
+                             const struct replica_connection *operations, void *connection,
+                             struct error *error);
+void scheduler_ready(struct scheduler *scheduler, void *connection, const struct replica_capacity *capacity);
+void scheduler_load_failed(struct scheduler *scheduler, void *connection, const char *reason);
 /* An error means that the replica cannot be trusted: hang up. A report of a sequence that has ended or moved
  * is nothing. */
-enum status scheduler_report(struct scheduler *scheduler, void *line, const struct step_report *report,
+enum status scheduler_report(struct scheduler *scheduler, void *connection, const struct step_report *report,
                              struct error *error);
-void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket, enum status status,
+void scheduler_rejected(struct scheduler *scheduler, void *connection, uint64_t ticket, enum status status,
                         const char *reason);
-void scheduler_heard(struct scheduler *scheduler, void *line); /* any message: it lives */
-void scheduler_pulse(struct scheduler *scheduler, void *line, const struct replica_pulse *pulse);
+void scheduler_heard(struct scheduler *scheduler, void *connection); /* any message: it lives */
+void scheduler_pulse(struct scheduler *scheduler, void *connection, const struct replica_pulse *pulse);
 /* The line is gone: its sequences go back to the front of the queue, with their last frames. `clean`: the
  * replica said so. */
-void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason);
+void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean, const char *reason);
 
 /* It was told to end by somebody else: as scheduler_drain, but it may be started again. */
-void scheduler_leaving(struct scheduler *scheduler, void *line);
+void scheduler_leaving(struct scheduler *scheduler, void *connection);
 
 /*
  * Forgets a replica that somebody else started, if it is lost: it then need not come back for the cluster to

@@ -13,7 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/ticket.h"
-#include "coordinator/scheduler/picture.h"
+#include "coordinator/scheduler/snapshot.h"
 
 /* replicas that one request may lose without a step in between: then it is the cause */
 enum { MAX_LOSSES = 5 };
@@ -31,12 +31,12 @@ static void start_on(struct scheduler *scheduler, struct sequence *sequence, str
     queue_remove(&scheduler->queue, sequence);
     sequence->replica = replica;
     sequence_list_append(&replica->running, sequence);
-    if (sequence->former_line)
+    if (sequence->former_connection)
         sequence->ticket = ticket_next(sequence->ticket);
-    sequence->former_line = NULL;
+    sequence->former_connection = NULL;
     if (replica->running.n == 1)
         replica->heard_at = clock_seconds(); /* its silence counts from here */
-    replica->operations->submit(replica->line, sequence);
+    replica->operations->submit(replica->connection, sequence);
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STARTED,
                                                        .sequence = sequence,
                                                        .again = sequence->n_starts > 0});
@@ -47,20 +47,20 @@ static void start_on(struct scheduler *scheduler, struct sequence *sequence, str
 static void take_away(struct scheduler *scheduler, struct sequence *sequence, enum scheduler_event_kind why)
 {
     struct replica *replica = sequence->replica;
-    replica->operations->cancel(replica->line, sequence->ticket);
+    replica->operations->cancel(replica->connection, sequence->ticket);
     scheduler_put_back(scheduler, sequence, why);
 }
 
-static void carry_out(struct scheduler *scheduler, const struct picture *picture,
+static void carry_out(struct scheduler *scheduler, const struct snapshot *snapshot,
                       const struct policy_decision *decision)
 {
     for (int i = 0; i < decision->n_preempted; i++)
-        take_away(scheduler, picture->running_sequences[decision->preempted[i]], EVENT_PREEMPTED);
+        take_away(scheduler, snapshot->running_sequences[decision->preempted[i]], EVENT_PREEMPTED);
     for (int i = 0; i < decision->n_started; i++) {
-        struct sequence *sequence = picture->waiting_sequences[decision->started[i].waiting];
+        struct sequence *sequence = snapshot->waiting_sequences[decision->started[i].waiting];
         if (sequence->replica)
             take_away(scheduler, sequence, EVENT_MOVED);
-        start_on(scheduler, sequence, picture->replica_records[decision->started[i].replica]);
+        start_on(scheduler, sequence, snapshot->replica_records[decision->started[i].replica]);
     }
     scheduler->starts = decision->starts;
 }
@@ -68,20 +68,20 @@ static void carry_out(struct scheduler *scheduler, const struct picture *picture
 /* Returns whether somebody gave way, who may find a place elsewhere. */
 static bool decide(struct scheduler *scheduler)
 {
-    struct picture picture;
+    struct snapshot snapshot;
     struct policy_decision decision = {0};
     struct error error;
     enum status status =
-        picture_draw(&picture, &scheduler->queue, &scheduler->replicas, scheduler->starts, &error);
+        snapshot_take(&snapshot, &scheduler->queue, &scheduler->replicas, scheduler->starts, &error);
     if (status == STATUS_OK)
-        status = policy_decide(&scheduler_rules, &picture.input, &decision, &error);
+        status = policy_decide(&scheduler_rules, &snapshot.input, &decision, &error);
     if (status == STATUS_OK)
-        carry_out(scheduler, &picture, &decision);
+        carry_out(scheduler, &snapshot, &decision);
     else
         log_error("%s", error.text); /* what waits waits until the next event */
     bool gave_way = decision.n_preempted > 0;
     policy_decision_release(&decision);
-    picture_release(&picture);
+    snapshot_release(&snapshot);
     return gave_way;
 }
 
@@ -136,7 +136,7 @@ void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence, 
 {
     const struct replica *replica = sequence->replica;
     sequence_list_remove(&sequence->replica->running, sequence);
-    sequence->former_line = why == EVENT_LOST ? NULL : replica->line;
+    sequence->former_connection = why == EVENT_LOST ? NULL : replica->connection;
     sequence->replica = NULL;
     queue_insert(&scheduler->queue, sequence);
     count_return(&scheduler->totals, why);

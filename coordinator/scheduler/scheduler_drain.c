@@ -10,15 +10,15 @@ static void begin_draining(struct scheduler *scheduler, struct replica *replica)
     log_info("replica %s drains; it runs %d sequences", replica->name, replica->running.n);
     replica->state = REPLICA_DRAINING;
     replica->was_drained = true;
-    replica->operations->drain(replica->line);
+    replica->operations->drain(replica->connection);
     scheduler_dispatch(scheduler); /* what it runs moves, as far as there is room */
     scheduler_note_change(scheduler);
 }
 
-void scheduler_leaving(struct scheduler *scheduler, void *line)
+void scheduler_leaving(struct scheduler *scheduler, void *connection)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica && replica->state == REPLICA_READY)
         begin_draining(scheduler, replica);
     pthread_mutex_unlock(&scheduler->mutex);

@@ -10,19 +10,19 @@
 #define PULSE_SECONDS 1.0   /* between two pulses: how exactly we know when something moved */
 #define ABSENCE_SECONDS 2.0 /* between two checks: then this program was stopped */
 
-void scheduler_heard(struct scheduler *scheduler, void *line)
+void scheduler_heard(struct scheduler *scheduler, void *connection)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
         replica->heard_at = clock_seconds();
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-void scheduler_pulse(struct scheduler *scheduler, void *line, const struct replica_pulse *pulse)
+void scheduler_pulse(struct scheduler *scheduler, void *connection, const struct replica_pulse *pulse)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica) {
         if (!replica->pulses || pulse->progress != replica->pulse.progress)
             replica->progressed_at = clock_seconds();
@@ -70,9 +70,9 @@ static void give_up_hung(struct scheduler *scheduler, struct replica *replica, d
     snprintf(reason, sizeof reason, "it hangs: nothing moved there for %.1f s",
              now - (replica->pulses ? replica->progressed_at : replica->heard_at));
     log_error("replica %s: %s: hanging up", replica->name, reason);
-    replica->operations->hang_up(replica->line, STATUS_DEADLINE_EXCEEDED, reason);
+    replica->operations->hang_up(replica->connection, STATUS_DEADLINE_EXCEEDED, reason);
     replica->is_stuck = replica->supervised;
-    scheduler_lose_line(scheduler, replica, false, reason);
+    scheduler_lose_connection(scheduler, replica, false, reason);
 }
 
 /* Whoever stops this program (a debugger, a paused container) has not stopped the replicas: what they said

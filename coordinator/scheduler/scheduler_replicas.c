@@ -7,14 +7,14 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "coordinator/scheduler/picture.h"
+#include "coordinator/scheduler/snapshot.h"
 
 enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
 
-struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, const void *line)
+struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection)
 {
     struct replica *replica = scheduler->replicas.first;
-    while (replica && replica->line != line)
+    while (replica && replica->connection != connection)
         replica = replica->next;
     return replica;
 }
@@ -32,7 +32,7 @@ static struct sequence *reported_by(const struct scheduler *scheduler, const str
                                     uint64_t ticket)
 {
     struct sequence *sequence = request_table_find_ticket(&scheduler->requests, ticket);
-    bool ran_there = sequence && !sequence->replica && sequence->former_line == replica->line;
+    bool ran_there = sequence && !sequence->replica && sequence->former_connection == replica->connection;
     return sequence && (sequence->replica == replica || ran_there) ? sequence : NULL;
 }
 
@@ -101,11 +101,11 @@ static struct replica *get_replica(struct scheduler *scheduler, const char *name
     return replica;
 }
 
-static void connect_line(struct replica *replica, const struct replica_hello *hello,
-                         const struct replica_line *operations, void *line)
+static void connect(struct replica *replica, const struct replica_hello *hello,
+                    const struct replica_connection *operations, void *connection)
 {
     replica->operations = operations;
-    replica->line = line;
+    replica->connection = connection;
     replica->n_ranks = hello->n_ranks;
     snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
     replica->steps = 0;
@@ -121,23 +121,24 @@ static void connect_line(struct replica *replica, const struct replica_hello *he
 }
 
 enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
-                             const struct replica_line *operations, void *line, struct error *error)
+                             const struct replica_connection *operations, void *connection,
+                             struct error *error)
 {
     pthread_mutex_lock(&scheduler->mutex);
     enum status status = check_hello(scheduler, hello, error);
     struct replica *replica = status == STATUS_OK ? get_replica(scheduler, hello->name) : NULL;
     if (replica)
-        connect_line(replica, hello, operations, line);
+        connect(replica, hello, operations, connection);
     else if (status == STATUS_OK)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for another replica");
     pthread_mutex_unlock(&scheduler->mutex);
     return status;
 }
 
-void scheduler_ready(struct scheduler *scheduler, void *line, const struct replica_capacity *capacity)
+void scheduler_ready(struct scheduler *scheduler, void *connection, const struct replica_capacity *capacity)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica && replica->state != REPLICA_DRAINING) { /* else it says so on its way out */
         replica->state = REPLICA_READY;
         replica->was_ready = true;
@@ -152,10 +153,10 @@ void scheduler_ready(struct scheduler *scheduler, void *line, const struct repli
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-void scheduler_load_failed(struct scheduler *scheduler, void *line, const char *reason)
+void scheduler_load_failed(struct scheduler *scheduler, void *connection, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
         set_failed(scheduler, replica, reason);
     pthread_mutex_unlock(&scheduler->mutex);
@@ -202,7 +203,7 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
         return status;
     replica->steps++;
     scheduler_list_of(scheduler, sequence)->work -= sequence->request.length;
-    bool ends_soon = sequence_steps_left(sequence) <= picture_ahead_steps(replica);
+    bool ends_soon = sequence_steps_left(sequence) <= snapshot_ahead_steps(replica);
     note_step(scheduler, replica, report);
     note_times(scheduler, sequence, report);
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STEP,
@@ -218,12 +219,12 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
     return STATUS_OK;
 }
 
-enum status scheduler_report(struct scheduler *scheduler, void *line, const struct step_report *report,
+enum status scheduler_report(struct scheduler *scheduler, void *connection, const struct step_report *report,
                              struct error *error)
 {
     enum status status = STATUS_OK;
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     struct sequence *sequence = replica ? reported_by(scheduler, replica, report->ticket) : NULL;
     if (sequence)
         status = advance(scheduler, replica, sequence, report, error);
@@ -250,11 +251,11 @@ static void reject(struct scheduler *scheduler, struct replica *replica, struct 
     scheduler_note_change(scheduler);
 }
 
-void scheduler_rejected(struct scheduler *scheduler, void *line, uint64_t ticket, enum status status,
+void scheduler_rejected(struct scheduler *scheduler, void *connection, uint64_t ticket, enum status status,
                         const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     struct sequence *sequence = replica ? running_on(scheduler, replica, ticket) : NULL;
     if (sequence) {
         reject(scheduler, replica, sequence, is_failure(status) ? status : STATUS_INTERNAL, reason);
@@ -280,12 +281,13 @@ static void forget_or_expect(struct scheduler *scheduler, struct replica *replic
         set_error(replica, reason);
 }
 
-void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean, const char *reason)
+void scheduler_lose_connection(struct scheduler *scheduler, struct replica *replica, bool clean,
+                               const char *reason)
 {
     log_info("replica %s is gone%s%s; %d of its sequences go back to the queue", replica->name,
              clean ? "" : ": ", clean ? "" : reason, replica->running.n);
     replica->operations = NULL;
-    replica->line = NULL;
+    replica->connection = NULL;
     scheduler_put_back_all(scheduler, replica, !clean);
     forget_or_expect(scheduler, replica, clean, reason);
     scheduler_dispatch(scheduler);
@@ -293,12 +295,12 @@ void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, b
     scheduler_note_change(scheduler);
 }
 
-void scheduler_detach(struct scheduler *scheduler, void *line, bool clean, const char *reason)
+void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct replica *replica = scheduler_replica_of_line(scheduler, line);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
-        scheduler_lose_line(scheduler, replica, clean, reason);
+        scheduler_lose_connection(scheduler, replica, clean, reason);
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
@@ -377,7 +379,7 @@ void scheduler_drain_replicas(struct scheduler *scheduler)
         if (!replica->operations)
             continue;
         replica->state = REPLICA_DRAINING;
-        replica->operations->drain(replica->line);
+        replica->operations->drain(replica->connection);
     }
     pthread_mutex_unlock(&scheduler->mutex);
 }

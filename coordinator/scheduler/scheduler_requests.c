@@ -140,7 +140,7 @@ void scheduler_cancel(struct scheduler *scheduler, uint64_t number)
     if (sequence) {
         struct replica *replica = sequence->replica;
         if (replica)
-            replica->operations->cancel(replica->line, sequence->ticket);
+            replica->operations->cancel(replica->connection, sequence->ticket);
         scheduler_fail_request(scheduler, sequence, STATUS_CANCELLED, "the client is gone");
         scheduler_dispatch(scheduler);
     }

@@ -76,11 +76,11 @@ void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica
 /* ---- scheduler_replicas.c: how replicas come, speak and go ---- */
 
 /* NULL: the line is no replica's any more. */
-struct replica *scheduler_replica_of_line(const struct scheduler *scheduler, const void *line);
+struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection);
 /* Its line is gone, or is no use any more: its sequences go back to the queue. An outsider that left cleanly
  * is forgotten, and freed. */
-void scheduler_lose_line(struct scheduler *scheduler, struct replica *replica, bool clean,
-                         const char *reason);
+void scheduler_lose_connection(struct scheduler *scheduler, struct replica *replica, bool clean,
+                               const char *reason);
 /* Somebody else starts it, and its line is gone. */
 bool scheduler_is_lost_outsider(const struct replica *replica);
 /* Those whose loss is SCHEDULER_MEMORY_SECONDS ago at `now`, monotonic seconds. */

@@ -66,7 +66,7 @@ struct sequence {
     uint32_t step;          /* steps done */
     uint64_t ticket; /* what replicas call it: another one each time that an earlier one may still speak */
     const void
-        *former_line; /* where it ran until it was preempted or moved, and may end the step under way */
+        *former_connection; /* where it ran until it was preempted or moved, and may end the step under way */
     int n_starts;     /* times that it was handed to a replica */
     int n_losses;     /* replicas lost in a row without a step in between */
     struct replica *replica; /* that it runs on, or NULL: it waits */

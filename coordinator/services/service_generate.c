@@ -7,7 +7,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "coordinator/services/events.h"
+#include "coordinator/services/client_events.h"
 #include "coordinator/services/services.h"
 
 /* One accepted call: what the sink needs. Lives until `ended`. */

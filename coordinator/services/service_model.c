@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/services/recent.h"
+#include "coordinator/services/recent_rates.h"
 #include "coordinator/services/services.h"
 #include "common/clock.h"
 

@@ -17,7 +17,7 @@
 
 enum { SEQUENCES_MAX = 1 << 20 }; /* of one replica; sums of them are far from overflowing */
 
-struct line {
+struct connection {
     bool greeted, leaving;
     char fingerprint[17];
     struct error reason; /* why we ended it; STATUS_OK: we did not */
@@ -33,7 +33,7 @@ static void send_kind(struct rpc_call *call, Millrace__Replica__V1__ToReplica__K
     rpc_send(call, &message.base);
 }
 
-static void line_submit(void *call, const struct sequence *sequence)
+static void connection_submit(void *call, const struct sequence *sequence)
 {
     const struct request *request = &sequence->request;
     Millrace__Replica__V1__Submit submit = MILLRACE__REPLICA__V1__SUBMIT__INIT;
@@ -56,32 +56,33 @@ static void line_submit(void *call, const struct sequence *sequence)
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);
 }
 
-static void line_cancel(void *call, uint64_t ticket)
+static void connection_cancel(void *call, uint64_t ticket)
 {
     Millrace__Replica__V1__Cancel cancel = MILLRACE__REPLICA__V1__CANCEL__INIT;
     cancel.sequence = ticket;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL, &cancel);
 }
 
-static void line_drain(void *call)
+static void connection_drain(void *call)
 {
     Millrace__Replica__V1__Drain drain = MILLRACE__REPLICA__V1__DRAIN__INIT;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_DRAIN, &drain);
 }
 
-static void line_hang_up(void *call, enum status status, const char *text)
+static void connection_hang_up(void *call, enum status status, const char *text)
 {
     rpc_finish(call, status, text);
 }
 
-static const struct replica_line operations = {line_submit, line_cancel, line_drain, line_hang_up};
+static const struct replica_connection operations = {connection_submit, connection_cancel, connection_drain,
+                                                     connection_hang_up};
 
 /* ---- from the replica ---- */
 
 static void hang_up(struct rpc_call *call, const struct error *error)
 {
-    struct line *line = rpc_call_user(call);
-    line->reason = *error;
+    struct connection *connection = rpc_call_user(call);
+    connection->reason = *error;
     log_warning("hanging up on %s: %s", rpc_call_peer(call), error->text);
     rpc_fail(call, error);
 }
@@ -89,15 +90,15 @@ static void hang_up(struct rpc_call *call, const struct error *error)
 static enum status on_hello(struct rpc_call *call, struct coordinator *coordinator,
                             const Millrace__Replica__V1__Hello *hello, struct error *error)
 {
-    struct line *line = rpc_call_user(call);
-    if (line->greeted)
+    struct connection *connection = rpc_call_user(call);
+    if (connection->greeted)
         return error_set(error, STATUS_INVALID_ARGUMENT, "a second hello on one stream");
     struct replica_hello plain = {hello->replica, hello->backend, hello->ranks};
     enum status status = scheduler_attach(coordinator->scheduler, &plain, &operations, call, error);
     if (status != STATUS_OK)
         return status;
-    line->greeted = true;
-    strncpy(line->fingerprint, hello->model_fingerprint, sizeof line->fingerprint - 1);
+    connection->greeted = true;
+    strncpy(connection->fingerprint, hello->model_fingerprint, sizeof connection->fingerprint - 1);
     Millrace__Replica__V1__Welcome welcome = MILLRACE__REPLICA__V1__WELCOME__INIT;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_WELCOME, &welcome);
     log_info("replica %s attached from %s", hello->replica, rpc_call_peer(call));
@@ -108,12 +109,12 @@ static enum status on_hello(struct rpc_call *call, struct coordinator *coordinat
 static enum status check_fingerprint(struct rpc_call *call, struct coordinator *coordinator,
                                      struct error *error)
 {
-    const struct line *line = rpc_call_user(call);
-    if (!strcmp(line->fingerprint, coordinator->model->fingerprint))
+    const struct connection *connection = rpc_call_user(call);
+    if (!strcmp(connection->fingerprint, coordinator->model->fingerprint))
         return STATUS_OK;
     error_set(error, STATUS_FAILED_PRECONDITION,
               "the replica's model is another one: fingerprint %s, the coordinator's is %s",
-              line->fingerprint, coordinator->model->fingerprint);
+              connection->fingerprint, coordinator->model->fingerprint);
     scheduler_load_failed(coordinator->scheduler, call, error->text);
     return error->status;
 }
@@ -186,10 +187,10 @@ static void on_pulse(struct rpc_call *call, struct coordinator *coordinator,
 static enum status handle(struct rpc_call *call, struct coordinator *coordinator,
                           const Millrace__Replica__V1__FromReplica *message, struct error *error)
 {
-    const struct line *line = rpc_call_user(call);
+    const struct connection *connection = rpc_call_user(call);
     if (message->kind_case == MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_HELLO)
         return on_hello(call, coordinator, message->hello, error);
-    if (!line->greeted)
+    if (!connection->greeted)
         return error_set(error, STATUS_INVALID_ARGUMENT, "the first message of a replica is its hello");
     switch (message->kind_case) {
     case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_READY:
@@ -217,10 +218,10 @@ static enum status handle(struct rpc_call *call, struct coordinator *coordinator
 static void on_message(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     struct coordinator *coordinator = context;
-    struct line *line = rpc_call_user(call);
+    struct connection *connection = rpc_call_user(call);
     struct error error;
     if (!message) {
-        line->leaving = true;
+        connection->leaving = true;
         rpc_finish(call, STATUS_OK, NULL);
         return;
     }
@@ -232,21 +233,21 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *message, v
 static void on_call(struct rpc_call *call, const ProtobufCMessage *request, void *context)
 {
     (void)request, (void)context;
-    struct line *line = calloc(1, sizeof *line);
-    rpc_call_set_user(call, line);
-    if (!line)
+    struct connection *connection = calloc(1, sizeof *connection);
+    rpc_call_set_user(call, connection);
+    if (!connection)
         rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for another replica");
 }
 
 static void on_close(struct rpc_call *call, bool cancelled, void *context)
 {
     struct coordinator *coordinator = context;
-    struct line *line = rpc_call_user(call);
-    bool clean = line && line->leaving && !cancelled;
-    if (line && line->greeted)
+    struct connection *connection = rpc_call_user(call);
+    bool clean = connection && connection->leaving && !cancelled;
+    if (connection && connection->greeted)
         scheduler_detach(coordinator->scheduler, call, clean,
-                         line->reason.status ? line->reason.text : "its stream broke");
-    free(line);
+                         connection->reason.status ? connection->reason.text : "its stream broke");
+    free(connection);
 }
 
 struct rpc_service replicas_service(struct coordinator *coordinator)

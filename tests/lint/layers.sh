@@ -37,9 +37,9 @@ allow cli cli/ common/ proto/
 allow bench bench/ kernels/ common/ proto/
 only 'grpc/' 'common/rpc/'
 only 'openssl/' 'common/rpc/'
-only 'mpi\.h' 'worker/(collective_mpi|main)\.c'
+only 'mpi\.h' 'worker/(collective/collective_mpi|main)\.c'
 only 'cuda' 'kernels/cuda/'
-only 'nccl' 'worker/collective_nccl\.c'
+only 'nccl' 'worker/collective/collective_nccl\.c'
 only 'microhttpd' 'coordinator/'
 
 protobuf_in_common=$(grep -rlE '#include "proto/' common | grep -v '^common/rpc/' || true)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/philox.h"
-#include "coordinator/request/text.h"
+#include "coordinator/request/render_text.h"
 #include "tests/coordinator/request/fixture.h"
 
 static struct served_model model;

@@ -38,35 +38,36 @@ static void on_ended(void *context, const struct sequence *sequence, const struc
 
 static const struct client_sink sink = {on_accepted, on_frame, on_ended};
 
-static void line_submit(void *context, const struct sequence *sequence)
+static void connection_submit(void *context, const struct sequence *sequence)
 {
-    struct fake_line *line = context;
-    line->n_submitted++;
-    line->number = sequence->number;
-    line->ticket = sequence->ticket;
-    line->step = sequence->step;
-    memcpy(line->ids, sequence->request.ids, sizeof line->ids);
+    struct fake_connection *connection = context;
+    connection->n_submitted++;
+    connection->number = sequence->number;
+    connection->ticket = sequence->ticket;
+    connection->step = sequence->step;
+    memcpy(connection->ids, sequence->request.ids, sizeof connection->ids);
 }
 
-static void line_cancel(void *context, uint64_t ticket)
+static void connection_cancel(void *context, uint64_t ticket)
 {
-    struct fake_line *line = context;
-    line->n_cancelled++;
-    line->cancelled = ticket;
+    struct fake_connection *connection = context;
+    connection->n_cancelled++;
+    connection->cancelled = ticket;
 }
 
-static void line_drain(void *context)
+static void connection_drain(void *context)
 {
-    ((struct fake_line *)context)->n_drained++;
+    ((struct fake_connection *)context)->n_drained++;
 }
 
-static void line_hang_up(void *context, enum status status, const char *text)
+static void connection_hang_up(void *context, enum status status, const char *text)
 {
     (void)status, (void)text;
-    ((struct fake_line *)context)->n_hung_up++;
+    ((struct fake_connection *)context)->n_hung_up++;
 }
 
-const struct replica_line operations = {line_submit, line_cancel, line_drain, line_hang_up};
+const struct replica_connection operations = {connection_submit, connection_cancel, connection_drain,
+                                              connection_hang_up};
 
 static void count_change(void *context)
 {
@@ -151,21 +152,21 @@ void accept_class(struct client *client, enum request_class class)
     ck_assert_msg(status == STATUS_OK, "%s", status == STATUS_OK ? "" : error.text);
 }
 
-void attach(const char *name, struct fake_line *line)
+void attach(const char *name, struct fake_connection *connection)
 {
     struct replica_hello hello = {name, "cpu", 2};
-    *line = (struct fake_line){0};
-    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, line, NULL), STATUS_OK);
+    *connection = (struct fake_connection){0};
+    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, connection, NULL), STATUS_OK);
 }
 
-void attach_ready(const char *name, struct fake_line *line, int max_sequences)
+void attach_ready(const char *name, struct fake_connection *connection, int max_sequences)
 {
-    attach(name, line);
+    attach(name, connection);
     const struct replica_capacity capacity = {.max_sequences = max_sequences, .max_tokens = 4 * LENGTH};
-    scheduler_ready(scheduler, line, &capacity);
+    scheduler_ready(scheduler, connection, &capacity);
 }
 
-enum status report(struct fake_line *line, uint64_t number, uint32_t step)
+enum status report(struct fake_connection *connection, uint64_t number, uint32_t step)
 {
     uint32_t position = step, id = 10 + step;
     struct step_report step_report = {.ticket = number,
@@ -174,13 +175,13 @@ enum status report(struct fake_line *line, uint64_t number, uint32_t step)
                                       .positions = &position,
                                       .ids = &id,
                                       .done = step == STEPS};
-    return scheduler_report(scheduler, line, &step_report, NULL);
+    return scheduler_report(scheduler, connection, &step_report, NULL);
 }
 
-void report_steps(struct fake_line *line, uint64_t number, uint32_t from, uint32_t to)
+void report_steps(struct fake_connection *connection, uint64_t number, uint32_t from, uint32_t to)
 {
     for (uint32_t step = from; step <= to; step++)
-        ck_assert_int_eq(report(line, number, step), STATUS_OK);
+        ck_assert_int_eq(report(connection, number, step), STATUS_OK);
 }
 
 struct scheduler_totals totals(void)

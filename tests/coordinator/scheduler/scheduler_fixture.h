@@ -23,7 +23,7 @@ struct client {
 };
 
 /* A replica that remembers what was submitted last, and how much. */
-struct fake_line {
+struct fake_connection {
     uint64_t ticket; /* of the last that was submitted */
     uint64_t batch_step;
     int n_submitted, n_cancelled, n_drained, n_hung_up;
@@ -31,7 +31,7 @@ struct fake_line {
     uint32_t step;
     int32_t ids[LENGTH];
 };
-extern const struct replica_line operations; /* of a fake_line */
+extern const struct replica_connection operations; /* of a fake_line */
 
 /* Of the test that runs: set_up makes them anew. The queue has room for 3 requests and 100 positions. */
 extern struct scheduler *scheduler;
@@ -49,13 +49,13 @@ enum status accept_with(struct client *client, enum request_class class, int len
 void accept_request(struct client *client);
 void accept_class(struct client *client, enum request_class class);
 
-void attach(const char *name, struct fake_line *line);
+void attach(const char *name, struct fake_connection *connection);
 /* With room for 4 × LENGTH positions. */
-void attach_ready(const char *name, struct fake_line *line, int max_sequences);
+void attach_ready(const char *name, struct fake_connection *connection, int max_sequences);
 
 /* Step `step` changes position `step` to the id 10 + step. */
-enum status report(struct fake_line *line, uint64_t ticket, uint32_t step);
-void report_steps(struct fake_line *line, uint64_t ticket, uint32_t from, uint32_t to);
+enum status report(struct fake_connection *connection, uint64_t ticket, uint32_t step);
+void report_steps(struct fake_connection *connection, uint64_t ticket, uint32_t from, uint32_t to);
 
 struct scheduler_totals totals(void);
 /* The state's name of the only replica; NULL: there is none. */

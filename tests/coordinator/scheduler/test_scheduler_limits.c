@@ -5,8 +5,8 @@
 #include "tests/coordinator/scheduler/scheduler_fixture.h"
 
 /* Reports a step as a replica does that says how large its batch was and how long it took. */
-static void report_measured(struct fake_line *line, uint64_t ticket, uint32_t step, int64_t tokens,
-                            double seconds)
+static void report_measured(struct fake_connection *connection, uint64_t ticket, uint32_t step,
+                            int64_t tokens, double seconds)
 {
     uint32_t position = step, id = 10 + step;
     struct step_report step_report = {.ticket = ticket,
@@ -16,19 +16,19 @@ static void report_measured(struct fake_line *line, uint64_t ticket, uint32_t st
                                       .ids = &id,
                                       .done = step == STEPS,
                                       .step_ms = 1e3 * seconds,
-                                      .batch_step = ++line->batch_step,
+                                      .batch_step = ++connection->batch_step,
                                       .batch_tokens = tokens};
-    ck_assert_int_eq(scheduler_report(scheduler, line, &step_report, NULL), STATUS_OK);
+    ck_assert_int_eq(scheduler_report(scheduler, connection, &step_report, NULL), STATUS_OK);
 }
 
 /* A replica of four places whose steps take a second, whatever their size, and which runs nothing. */
-static void attach_measured(struct fake_line *line)
+static void attach_measured(struct fake_connection *connection)
 {
     static struct client first;
-    attach_ready("r0", line, 4);
+    attach_ready("r0", connection, 4);
     accept_class(&first, CLASS_NORMAL);
     for (uint32_t step = 1; step <= STEPS; step++)
-        report_measured(line, first.number, step, step % 2 ? 4 * LENGTH : LENGTH, 1);
+        report_measured(connection, first.number, step, step % 2 ? 4 * LENGTH : LENGTH, 1);
     ck_assert_int_eq(first.n_ended, 1);
 }
 
@@ -40,24 +40,24 @@ static struct request_terms by(double seconds)
 START_TEST(a_higher_class_takes_the_place_and_gives_it_back)
 {
     static struct client low, high;
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     accept_class(&low, CLASS_LOW);
-    report_steps(&line, low.number, 1, 1);
+    report_steps(&connection, low.number, 1, 1);
     accept_class(&high, CLASS_HIGH);
-    ck_assert_uint_eq(line.cancelled, low.number);
-    ck_assert_uint_eq(line.number, high.number);
+    ck_assert_uint_eq(connection.cancelled, low.number);
+    ck_assert_uint_eq(connection.number, high.number);
     ck_assert_uint_eq(totals().preempted, 1);
-    report_steps(&line, low.number, 2, 2); /* the step that was under way is not lost */
+    report_steps(&connection, low.number, 2, 2); /* the step that was under way is not lost */
     ck_assert_uint_eq(low.last_step, 2);
-    report_steps(&line, high.number, 1, STEPS);
+    report_steps(&connection, high.number, 1, STEPS);
     ck_assert_int_eq(high.status, STATUS_OK);
-    ck_assert_uint_eq(line.number, low.number);
-    ck_assert_uint_eq(line.step, 2);
-    ck_assert_uint_ne(line.ticket, low.number); /* so that nothing old is taken for something new: */
-    ck_assert_int_eq(report(&line, low.number, 3), STATUS_OK);
+    ck_assert_uint_eq(connection.number, low.number);
+    ck_assert_uint_eq(connection.step, 2);
+    ck_assert_uint_ne(connection.ticket, low.number); /* so that nothing old is taken for something new: */
+    ck_assert_int_eq(report(&connection, low.number, 3), STATUS_OK);
     ck_assert_uint_eq(low.last_step, 2);
-    report_steps(&line, line.ticket, 3, STEPS);
+    report_steps(&connection, connection.ticket, 3, STEPS);
     ck_assert_int_eq(low.n_ended, 1);
     ck_assert_int_eq(low.status, STATUS_OK);
 }
@@ -66,35 +66,35 @@ END_TEST
 START_TEST(a_last_step_under_way_ends_the_request)
 {
     static struct client low, high;
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     accept_class(&low, CLASS_LOW);
-    report_steps(&line, low.number, 1, STEPS - 1);
+    report_steps(&connection, low.number, 1, STEPS - 1);
     accept_class(&high, CLASS_HIGH);
-    report_steps(&line, low.number, STEPS, STEPS);
+    report_steps(&connection, low.number, STEPS, STEPS);
     ck_assert_int_eq(low.n_ended, 1);
     ck_assert_int_eq(low.status, STATUS_OK);
     ck_assert_uint_eq(totals().queued, 0);
-    report_steps(&line, high.number, 1, STEPS);
+    report_steps(&connection, high.number, 1, STEPS);
 }
 END_TEST
 
 START_TEST(the_place_of_one_that_ends_is_filled_ahead)
 {
     static struct client clients[2];
-    static struct fake_line line;
+    static struct fake_connection connection;
     const struct replica_capacity capacity = {
         .max_sequences = 1, .max_tokens = LENGTH, .held_sequences = 1, .held_tokens = LENGTH};
-    attach("r0", &line);
-    scheduler_ready(scheduler, &line, &capacity);
+    attach("r0", &connection);
+    scheduler_ready(scheduler, &connection, &capacity);
     for (int i = 0; i < 2; i++)
         accept_request(&clients[i]);
-    report_steps(&line, clients[0].number, 1, STEPS - 2);
-    ck_assert_int_eq(line.n_submitted, 1);
-    report_steps(&line, clients[0].number, STEPS - 1, STEPS - 1);
-    ck_assert_int_eq(line.n_submitted, 2);
-    report_steps(&line, clients[0].number, STEPS, STEPS);
-    report_steps(&line, clients[1].number, 1, STEPS);
+    report_steps(&connection, clients[0].number, 1, STEPS - 2);
+    ck_assert_int_eq(connection.n_submitted, 1);
+    report_steps(&connection, clients[0].number, STEPS - 1, STEPS - 1);
+    ck_assert_int_eq(connection.n_submitted, 2);
+    report_steps(&connection, clients[0].number, STEPS, STEPS);
+    report_steps(&connection, clients[1].number, 1, STEPS);
 }
 END_TEST
 
@@ -164,12 +164,12 @@ END_TEST
 START_TEST(who_cannot_finish_in_time_is_told_at_once)
 {
     static struct client client;
-    static struct fake_line line;
+    static struct fake_connection connection;
     struct error error;
     ck_assert_int_eq(accept_with(&client, CLASS_NORMAL, LENGTH, by(0.01), 0, NULL),
                      STATUS_OK); /* not measured */
     scheduler_cancel(scheduler, client.number);
-    attach_measured(&line);
+    attach_measured(&connection);
     ck_assert_int_eq(accept_with(&client, CLASS_NORMAL, LENGTH, by(2.5), 0, &error),
                      STATUS_DEADLINE_EXCEEDED);
     ck_assert_ptr_nonnull(strstr(error.text, "4 steps"));
@@ -182,9 +182,9 @@ END_TEST
 START_TEST(automatic_steps_fit_the_time)
 {
     static struct client clients[4];
-    static struct fake_line line;
+    static struct fake_connection connection;
     struct error error;
-    attach_measured(&line);
+    attach_measured(&connection);
     const struct {
         double seconds;
         int steps;
@@ -206,8 +206,8 @@ END_TEST
 START_TEST(waiting_counts_in_the_estimate)
 {
     static struct client clients[5], late;
-    static struct fake_line line;
-    attach_measured(&line);
+    static struct fake_connection connection;
+    attach_measured(&connection);
     for (int i = 0; i < 4; i++)
         accept_class(&clients[i], CLASS_NORMAL); /* four seconds, all places */
     accept_class(&clients[4], CLASS_NORMAL);
@@ -222,8 +222,8 @@ END_TEST
 START_TEST(work_that_waits_counts_in_the_estimate)
 {
     static struct client clients[4], large[2], late;
-    static struct fake_line line;
-    attach_measured(&line);
+    static struct fake_connection connection;
+    attach_measured(&connection);
     for (int i = 0; i < 4; i++)
         accept_class(&clients[i], CLASS_NORMAL);
     for (int i = 0; i < 2; i++) /* 240 positions and steps, and 40 are done in a second */

@@ -11,16 +11,16 @@ static struct replica *find_replica(const char *name)
     return replica_set_find(&scheduler->replicas, name);
 }
 
-static void pulse(struct fake_line *line, uint64_t progress)
+static void pulse(struct fake_connection *connection, uint64_t progress)
 {
     const struct replica_pulse said = {.progress = progress};
-    scheduler_pulse(scheduler, line, &said);
+    scheduler_pulse(scheduler, connection, &said);
 }
 
 START_TEST(a_lost_replica_hands_its_last_frame_on)
 {
     static struct client clients[3];
-    static struct fake_line lost, next;
+    static struct fake_connection lost, next;
     attach_ready("r0", &lost, 2);
     for (int i = 0; i < 3; i++)
         accept_request(&clients[i]); /* the third waits */
@@ -44,7 +44,7 @@ END_TEST
  */
 START_TEST(lost_outsiders_do_not_fill_the_table)
 {
-    static struct fake_line steady, passing, supervised;
+    static struct fake_connection steady, passing, supervised;
     char name[16];
     scheduler_expect(scheduler, "ours");
     attach_ready("steady", &steady, 1);
@@ -64,7 +64,7 @@ END_TEST
 /* Names of batch jobs never come back; whoever does come back is a new one. */
 START_TEST(a_lost_outsider_is_forgotten_after_a_while)
 {
-    static struct fake_line lost, stays, again;
+    static struct fake_connection lost, stays, again;
     scheduler_expect(scheduler, "ours");
     attach_ready("lost", &lost, 1);
     attach_ready("stays", &stays, 1);
@@ -86,9 +86,9 @@ END_TEST
 
 START_TEST(no_outsider_is_forgotten_while_we_were_stopped)
 {
-    static struct fake_line line;
-    attach("lost", &line);
-    scheduler_detach(scheduler, &line, false, "its stream broke");
+    static struct fake_connection connection;
+    attach("lost", &connection);
+    scheduler_detach(scheduler, &connection, false, "its stream broke");
     scheduler_check_silence(scheduler);
     scheduler->checked_at -= SCHEDULER_MEMORY_SECONDS; /* it was long ago, as was the loss */
     find_replica("lost")->lost_at -= SCHEDULER_MEMORY_SECONDS;
@@ -100,7 +100,7 @@ END_TEST
 START_TEST(a_lost_outsider_is_forgotten_on_demand)
 {
     static struct client waiting;
-    static struct fake_line lost, failed, ours;
+    static struct fake_connection lost, failed, ours;
     struct error error;
     bool supervised;
     uint32_t left;
@@ -128,11 +128,11 @@ END_TEST
 
 START_TEST(a_drained_replica_is_not_ready_again)
 {
-    static struct fake_line line;
+    static struct fake_connection connection;
     const struct replica_capacity capacity = {.max_sequences = 1, .max_tokens = LENGTH};
-    attach_ready("r0", &line, 1);
-    scheduler_leaving(scheduler, &line);
-    scheduler_ready(scheduler, &line, &capacity);
+    attach_ready("r0", &connection, 1);
+    scheduler_leaving(scheduler, &connection);
+    scheduler_ready(scheduler, &connection, &capacity);
     ck_assert_str_eq(only_state(), "draining");
 }
 END_TEST
@@ -140,13 +140,13 @@ END_TEST
 /* Its line is gone, its process not yet: a restart that comes now is not too early. */
 START_TEST(a_replica_on_its_way_down_can_be_released)
 {
-    static struct fake_line line;
+    static struct fake_connection connection;
     bool supervised;
     uint32_t left;
     scheduler_expect(scheduler, "r0");
-    attach_ready("r0", &line, 1);
+    attach_ready("r0", &connection, 1);
     ck_assert_int_eq(scheduler_drain(scheduler, "r0", false, &supervised, &left, NULL), STATUS_OK);
-    scheduler_detach(scheduler, &line, true, "");
+    scheduler_detach(scheduler, &connection, true, "");
     ck_assert(scheduler_is_held(scheduler, "r0"));
     ck_assert_int_eq(scheduler_drain(scheduler, "r0", true, &supervised, &left, NULL), STATUS_OK);
     ck_assert(!scheduler_is_held(scheduler, "r0"));
@@ -161,20 +161,20 @@ START_TEST(without_hope_requests_are_told_why)
 {
     static struct client waiting, late = {0};
     struct error error;
-    static struct fake_line line;
+    static struct fake_connection connection;
     char reason[256];
     accept_request(&waiting);
     ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_WAITING);
-    attach("r0", &line);
-    scheduler_load_failed(scheduler, &line, "model.safetensors is damaged");
+    attach("r0", &connection);
+    scheduler_load_failed(scheduler, &connection, "model.safetensors is damaged");
     ck_assert_int_eq(waiting.status, STATUS_UNAVAILABLE);
     ck_assert_ptr_nonnull(strstr(waiting.text, "model.safetensors is damaged"));
-    scheduler_detach(scheduler, &line, true, "");
+    scheduler_detach(scheduler, &connection, true, "");
     ck_assert_int_eq(accept_length(&late, LENGTH, &error), STATUS_UNAVAILABLE);
     ck_assert_ptr_nonnull(strstr(error.text, "model.safetensors is damaged"));
     ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_HOPELESS);
     ck_assert_str_eq(reason, "r0: model.safetensors is damaged");
-    attach_ready("r0", &line, 1); /* repaired */
+    attach_ready("r0", &connection, 1); /* repaired */
     ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_READY);
     accept_request(&late);
     ck_assert_int_eq(late.n_ended, 0);
@@ -184,11 +184,11 @@ END_TEST
 START_TEST(a_restart_keeps_hope_until_given_up)
 {
     static struct client client;
-    static struct fake_line line;
+    static struct fake_connection connection;
     scheduler_expect(scheduler, "r0");
-    attach_ready("r0", &line, 1);
+    attach_ready("r0", &connection, 1);
     accept_request(&client);
-    scheduler_detach(scheduler, &line, false, "its stream broke");
+    scheduler_detach(scheduler, &connection, false, "its stream broke");
     ck_assert(scheduler_restarting(scheduler, "r0", "killed"));
     ck_assert(!scheduler_restarting(scheduler, "r0", "killed again")); /* it was not ready in between */
     ck_assert_int_eq(client.n_ended, 0);
@@ -201,9 +201,9 @@ END_TEST
 START_TEST(names_are_checked_and_unique)
 {
     struct error error;
-    static struct fake_line line, second;
+    static struct fake_connection connection, second;
     struct replica_hello hello = {"r0", "cpu", 1};
-    attach("r0", &line);
+    attach("r0", &connection);
     ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &second, &error),
                      STATUS_ALREADY_EXISTS);
     hello.name = "no/slash";
@@ -212,7 +212,7 @@ START_TEST(names_are_checked_and_unique)
     hello.name = "";
     ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &second, &error),
                      STATUS_INVALID_ARGUMENT);
-    scheduler_detach(scheduler, &line, true, "");
+    scheduler_detach(scheduler, &connection, true, "");
     ck_assert_ptr_null(only_state()); /* an outsider that said goodbye is forgotten */
 }
 END_TEST
@@ -220,13 +220,13 @@ END_TEST
 START_TEST(silence_is_noticed_only_with_work)
 {
     static struct client client;
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     scheduler_check_silence(scheduler); /* the limit is 0 seconds here */
-    ck_assert_int_eq(line.n_hung_up, 0);
+    ck_assert_int_eq(connection.n_hung_up, 0);
     accept_request(&client);
     scheduler_check_silence(scheduler);
-    ck_assert_int_eq(line.n_hung_up, 1);
+    ck_assert_int_eq(connection.n_hung_up, 1);
 }
 END_TEST
 
@@ -249,14 +249,14 @@ END_TEST
 
 START_TEST(a_pulse_counts_only_when_it_moves)
 {
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     struct replica *replica = find_replica("r0");
-    pulse(&line, 7);
+    pulse(&connection, 7);
     replica->progressed_at = 1;
-    pulse(&line, 7);
+    pulse(&connection, 7);
     ck_assert_double_eq(replica->progressed_at, 1);
-    pulse(&line, 8);
+    pulse(&connection, 8);
     ck_assert_double_gt(replica->progressed_at, 1);
     ck_assert_uint_eq(replica->pulse.progress, 8);
 }
@@ -265,7 +265,7 @@ END_TEST
 START_TEST(a_replica_that_hangs_loses_its_sequences_at_once)
 {
     static struct client client;
-    static struct fake_line hanging, other;
+    static struct fake_connection hanging, other;
     struct replica *replica;
     scheduler->options.silence_seconds = 1000;
     attach_ready("r0", &hanging, 1);
@@ -292,18 +292,18 @@ END_TEST
 
 START_TEST(no_replica_is_blamed_while_we_were_stopped)
 {
-    static struct fake_line line;
+    static struct fake_connection connection;
     scheduler->options.silence_seconds = 10;
-    attach_ready("r0", &line, 1);
-    pulse(&line, 7);
+    attach_ready("r0", &connection, 1);
+    pulse(&connection, 7);
     scheduler_check_silence(scheduler);
     scheduler->checked_at -= 60; /* it was long ago */
     find_replica("r0")->progressed_at -= 65;
     scheduler_check_silence(scheduler);
-    ck_assert_int_eq(line.n_hung_up, 0); /* 5 seconds, not 65 */
+    ck_assert_int_eq(connection.n_hung_up, 0); /* 5 seconds, not 65 */
     find_replica("r0")->progressed_at -= 7;
     scheduler_check_silence(scheduler);
-    ck_assert_int_eq(line.n_hung_up, 1);
+    ck_assert_int_eq(connection.n_hung_up, 1);
 }
 END_TEST
 

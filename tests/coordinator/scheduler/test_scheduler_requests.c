@@ -6,20 +6,20 @@
 START_TEST(a_request_lives_and_finishes)
 {
     static struct client client;
-    static struct fake_line line;
+    static struct fake_connection connection;
     accept_request(&client);
     ck_assert_uint_eq(totals().queued, 1); /* no replica yet: it waits */
-    attach_ready("r0", &line, 4);
-    ck_assert_uint_eq(line.number, client.number);
+    attach_ready("r0", &connection, 4);
+    ck_assert_uint_eq(connection.number, client.number);
     ck_assert_uint_eq(totals().running, 1);
-    report_steps(&line, client.number, 1, STEPS);
+    report_steps(&connection, client.number, 1, STEPS);
     ck_assert_int_eq(client.n_frames, STEPS);
     ck_assert_int_eq(client.n_ended, 1);
     ck_assert_int_eq(client.status, STATUS_OK);
     ck_assert_int_eq(client.ids[STEPS], 10 + STEPS);
     ck_assert_uint_eq(totals().finished, 1);
     ck_assert(scheduler_is_idle(scheduler));
-    ck_assert_int_eq(report(&line, client.number, STEPS), STATUS_OK); /* late: nothing */
+    ck_assert_int_eq(report(&connection, client.number, STEPS), STATUS_OK); /* late: nothing */
     ck_assert_int_eq(client.n_ended, 1);
 }
 END_TEST
@@ -27,7 +27,7 @@ END_TEST
 START_TEST(requests_go_where_least_runs)
 {
     static struct client clients[4];
-    static struct fake_line one, other;
+    static struct fake_connection one, other;
     attach_ready("r0", &one, 2);
     attach_ready("r1", &other, 2);
     for (int i = 0; i < 4; i++)
@@ -40,22 +40,22 @@ END_TEST
 START_TEST(no_replica_is_overfilled)
 {
     static struct client clients[5];
-    static struct fake_line line;
-    attach_ready("r0", &line, 100); /* 40 tokens: four of ten */
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 100); /* 40 tokens: four of ten */
     for (int i = 0; i < 5; i++)
         accept_request(&clients[i]);
-    ck_assert_int_eq(line.n_submitted, 4);
-    report_steps(&line, clients[0].number, 1, STEPS);
-    ck_assert_int_eq(line.n_submitted, 5);
-    ck_assert_uint_eq(line.number, clients[4].number);
+    ck_assert_int_eq(connection.n_submitted, 4);
+    report_steps(&connection, clients[0].number, 1, STEPS);
+    ck_assert_int_eq(connection.n_submitted, 5);
+    ck_assert_uint_eq(connection.number, clients[4].number);
 }
 END_TEST
 
 START_TEST(a_text_that_never_fits_fails)
 {
     static struct client client = {0};
-    static struct fake_line line;
-    attach_ready("r0", &line, 4);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 4);
     ck_assert_int_eq(accept_length(&client, 4 * LENGTH + 1, NULL), STATUS_OK);
     ck_assert_int_eq(client.n_ended, 1);
     ck_assert_int_eq(client.status, STATUS_INVALID_ARGUMENT);
@@ -66,16 +66,16 @@ END_TEST
 START_TEST(cancel_frees_the_place)
 {
     static struct client clients[2];
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     accept_request(&clients[0]);
     accept_request(&clients[1]);
     scheduler_cancel(scheduler, clients[0].number);
     ck_assert_int_eq(clients[0].n_ended, 1);
     ck_assert_int_eq(clients[0].status, STATUS_CANCELLED);
-    ck_assert_uint_eq(line.cancelled, clients[0].number);
-    ck_assert_uint_eq(line.number, clients[1].number);
-    ck_assert_int_eq(report(&line, clients[0].number, 1), STATUS_OK); /* it was under way */
+    ck_assert_uint_eq(connection.cancelled, clients[0].number);
+    ck_assert_uint_eq(connection.number, clients[1].number);
+    ck_assert_int_eq(report(&connection, clients[0].number, 1), STATUS_OK); /* it was under way */
     ck_assert_int_eq(clients[0].n_frames, 0);
     scheduler_cancel(scheduler, clients[0].number);
     ck_assert_int_eq(clients[0].n_ended, 1);
@@ -85,12 +85,12 @@ END_TEST
 START_TEST(a_request_that_kills_replicas_fails)
 {
     static struct client client;
-    static struct fake_line line;
+    static struct fake_connection connection;
     accept_request(&client);
     for (int i = 0; i < 6; i++) {
         ck_assert_int_eq(client.n_ended, 0);
-        attach_ready("r0", &line, 1);
-        scheduler_detach(scheduler, &line, false, "its stream broke");
+        attach_ready("r0", &connection, 1);
+        scheduler_detach(scheduler, &connection, false, "its stream broke");
     }
     ck_assert_int_eq(client.n_ended, 1);
     ck_assert_int_eq(client.status, STATUS_INTERNAL);
@@ -100,39 +100,41 @@ END_TEST
 START_TEST(bad_reports_change_nothing)
 {
     static struct client client;
-    static struct fake_line line;
+    static struct fake_connection connection;
     uint32_t positions[] = {2, 1}, pinned = 0, far = LENGTH, ids[] = {1, N_IDS};
-    attach_ready("r0", &line, 1);
+    attach_ready("r0", &connection, 1);
     accept_request(&client);
-    ck_assert_int_eq(report(&line, client.number, 2), STATUS_INVALID_ARGUMENT); /* a step left out */
+    ck_assert_int_eq(report(&connection, client.number, 2), STATUS_INVALID_ARGUMENT); /* a step left out */
     struct step_report bad = {client.number, 1, 2, positions, ids, 0, false, 0, 0, 0, NULL, 0, 0};
-    ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT); /* order */
+    ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL),
+                     STATUS_INVALID_ARGUMENT); /* order */
     bad = (struct step_report){client.number, 1, 1, &pinned, ids, 0, false, 0, 0, 0, NULL, 0, 0};
-    ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL), STATUS_INVALID_ARGUMENT);
     bad = (struct step_report){client.number, 1, 1, &far, ids, 0, false, 0, 0, 0, NULL, 0, 0};
-    ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL), STATUS_INVALID_ARGUMENT);
     bad = (struct step_report){client.number, 1, 1, positions, ids + 1, 0, false, 0, 0, 0, NULL, 0, 0};
-    ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL), STATUS_INVALID_ARGUMENT); /* id */
+    ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL), STATUS_INVALID_ARGUMENT); /* id */
     bad = (struct step_report){client.number, 1, 0, NULL, NULL, 0, true, 0, 0, 0, NULL, 0, 0};
-    ck_assert_int_eq(scheduler_report(scheduler, &line, &bad, NULL),
+    ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL),
                      STATUS_INVALID_ARGUMENT); /* done too soon */
     ck_assert_int_eq(client.n_frames, 0);
-    report_steps(&line, client.number, 1, STEPS);
+    report_steps(&connection, client.number, 1, STEPS);
 }
 END_TEST
 
 START_TEST(rejected_fails_or_moves_on)
 {
     static struct client clients[2];
-    static struct fake_line line, other;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection, other;
+    attach_ready("r0", &connection, 1);
     accept_request(&clients[0]);
     accept_request(&clients[1]);
-    scheduler_rejected(scheduler, &line, clients[0].number, STATUS_RESOURCE_EXHAUSTED, "too large for me");
+    scheduler_rejected(scheduler, &connection, clients[0].number, STATUS_RESOURCE_EXHAUSTED,
+                       "too large for me");
     ck_assert_int_eq(clients[0].status, STATUS_RESOURCE_EXHAUSTED);
     ck_assert_str_eq(clients[0].text, "too large for me");
-    ck_assert_uint_eq(line.number, clients[1].number);
-    scheduler_rejected(scheduler, &line, clients[1].number, STATUS_UNAVAILABLE, "leaving");
+    ck_assert_uint_eq(connection.number, clients[1].number);
+    scheduler_rejected(scheduler, &connection, clients[1].number, STATUS_UNAVAILABLE, "leaving");
     ck_assert_int_eq(clients[1].n_ended, 0);
     ck_assert_str_eq(only_state(), "draining");
     attach_ready("r1", &other, 1);
@@ -146,11 +148,11 @@ START_TEST(a_rejection_is_a_failure_whatever_it_says)
     static const unsigned said[] = {STATUS_OK, STATUS_CANCELLED, STATUS_UNAUTHENTICATED + 1, 0x80000000u,
                                     UINT32_MAX};
     static struct client client;
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         accept_request(&client);
-        scheduler_rejected(scheduler, &line, client.number, (enum status)said[i], "no");
+        scheduler_rejected(scheduler, &connection, client.number, (enum status)said[i], "no");
         ck_assert_int_eq(client.status, STATUS_INTERNAL);
         ck_assert_uint_eq(totals().failed, i + 1);
     }
@@ -161,33 +163,33 @@ START_TEST(shutting_down_refuses_then_ends)
 {
     static struct client running, late = {0};
     struct error error;
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     accept_request(&running);
     scheduler_refuse_new(scheduler);
     ck_assert_int_eq(accept_length(&late, LENGTH, &error), STATUS_UNAVAILABLE);
-    report_steps(&line, running.number, 1, 1); /* what was accepted goes on */
+    report_steps(&connection, running.number, 1, 1); /* what was accepted goes on */
     ck_assert(!scheduler_is_idle(scheduler));
     scheduler_end_all(scheduler, "time is over");
     ck_assert_int_eq(running.n_ended, 1);
     ck_assert_int_eq(running.status, STATUS_UNAVAILABLE);
-    ck_assert_uint_eq(line.cancelled, running.number);
+    ck_assert_uint_eq(connection.cancelled, running.number);
     ck_assert(scheduler_is_idle(scheduler));
     scheduler_drain_replicas(scheduler);
-    ck_assert_int_eq(line.n_drained, 1);
+    ck_assert_int_eq(connection.n_drained, 1);
 }
 END_TEST
 
 START_TEST(totals_add_up)
 {
     static struct client clients[3];
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     for (int i = 0; i < 3; i++)
         accept_request(&clients[i]);
-    report_steps(&line, clients[0].number, 1, STEPS);
+    report_steps(&connection, clients[0].number, 1, STEPS);
     scheduler_cancel(scheduler, clients[2].number);
-    scheduler_rejected(scheduler, &line, clients[1].number, STATUS_INTERNAL, "broken");
+    scheduler_rejected(scheduler, &connection, clients[1].number, STATUS_INTERNAL, "broken");
     struct scheduler_totals now = totals();
     ck_assert_uint_eq(now.accepted, 3);
     ck_assert_uint_eq(now.finished, 1);
@@ -201,13 +203,13 @@ END_TEST
 START_TEST(an_observer_hears_of_everything)
 {
     static struct client client;
-    static struct fake_line line;
-    attach_ready("r0", &line, 1);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 1);
     accept_request(&client);
-    report_steps(&line, client.number, 1, 2);
-    scheduler_detach(scheduler, &line, false, "its stream broke");
-    attach_ready("r1", &line, 1);
-    report_steps(&line, client.number, 3, STEPS);
+    report_steps(&connection, client.number, 1, 2);
+    scheduler_detach(scheduler, &connection, false, "its stream broke");
+    attach_ready("r1", &connection, 1);
+    report_steps(&connection, client.number, 3, STEPS);
     scheduler_refuse_new(scheduler);
     accept_length(&client, LENGTH, NULL);
     ck_assert_str_eq(events, "asf..ls..er");
@@ -217,11 +219,11 @@ END_TEST
 START_TEST(ten_thousand_cancelled_requests_leave_nothing)
 {
     static struct client client;
-    static struct fake_line line;
-    attach_ready("r0", &line, 4);
+    static struct fake_connection connection;
+    attach_ready("r0", &connection, 4);
     for (int i = 0; i < 10000; i++) {
         accept_class(&client, (enum request_class)(i % CLASS_COUNT));
-        report_steps(&line, line.ticket, 1, (uint32_t)i % STEPS);
+        report_steps(&connection, connection.ticket, 1, (uint32_t)i % STEPS);
         scheduler_cancel(scheduler, client.number);
     }
     ck_assert(scheduler_is_idle(scheduler)); /* what the address sanitizer says is the test's other half */

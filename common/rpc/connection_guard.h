@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COMMON_RPC_GUARD_H
-#define MILLRACE_COMMON_RPC_GUARD_H
+#ifndef MILLRACE_COMMON_RPC_CONNECTION_GUARD_H
+#define MILLRACE_COMMON_RPC_CONNECTION_GUARD_H
 
 #include "common/status.h"
 
@@ -12,13 +12,13 @@
  * tenths: of the address that has the most of them the one that has been silent for the longest, and again.
  * Who holds a few connections and uses them is the last to go. gRPC sees each as a client that has left.
  */
-struct guard;
+struct connection_guard;
 
-enum status guard_start(int port, int most, struct guard **guard, struct error *error);
+enum status connection_guard_start(int port, int most, struct connection_guard **guard, struct error *error);
 /* NULL is allowed. */
-void guard_stop(struct guard *guard);
+void connection_guard_stop(struct connection_guard *guard);
 
 /* What the process can afford: half of its descriptors, at most 16,384. */
-int guard_affordable(void);
+int connection_guard_affordable(void);
 
 #endif

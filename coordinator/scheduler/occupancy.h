@@ -1,10 +1,10 @@
-#ifndef MILLRACE_COORDINATOR_ROOM_H
-#define MILLRACE_COORDINATOR_ROOM_H
+#ifndef MILLRACE_COORDINATOR_OCCUPANCY_H
+#define MILLRACE_COORDINATOR_OCCUPANCY_H
 
 #include "coordinator/scheduler/policy.h"
 
 /* What is on a replica and when it leaves, while a decision is made: the policy's picture of one replica. */
-struct room_entry {
+struct occupancy_entry {
     uint64_t number;
     enum request_class class;
     int length;
@@ -13,25 +13,25 @@ struct room_entry {
     bool may_give_way;
 };
 
-struct room {
+struct occupancy {
     const struct policy_replica *replica;
-    struct room_entry *entries; /* [n], by leaves_in */
+    struct occupancy_entry *entries; /* [n], by leaves_in */
     int n;
     int64_t n_tokens;
     double work; /* positions times steps that are left */
 };
 
-#define ROOM_NEVER UINT32_MAX
+#define OCCUPANCY_NEVER UINT32_MAX
 
 /* `entries` has room for one more. */
-void room_insert(struct room *room, struct room_entry entry);
-struct room_entry room_remove(struct room *room, int index);
-int room_find(const struct room *room, uint64_t number); /* it is there */
+void occupancy_insert(struct occupancy *occupancy, struct occupancy_entry entry);
+struct occupancy_entry occupancy_remove(struct occupancy *occupancy, int index);
+int occupancy_find(const struct occupancy *occupancy, uint64_t number); /* it is there */
 
 /* Steps until so many positions fit beside those that are left then; 0: now; ROOM_NEVER: not even alone. */
-uint32_t room_start_in(const struct room *room, int length);
+uint32_t occupancy_start_in(const struct occupancy *occupancy, int length);
 
 /* May it be sent there: it starts within ahead_steps, and no more is sent ahead than may be held? */
-bool room_takes(const struct room *room, int length);
+bool occupancy_takes(const struct occupancy *occupancy, int length);
 
 #endif

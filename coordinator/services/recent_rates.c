@@ -1,4 +1,4 @@
-#include "coordinator/services/recent.h"
+#include "coordinator/services/recent_rates.h"
 
 #include <math.h>
 

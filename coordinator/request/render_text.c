@@ -1,4 +1,4 @@
-#include "coordinator/request/text.h"
+#include "coordinator/request/render_text.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_EVENTS_H
-#define MILLRACE_COORDINATOR_EVENTS_H
+#ifndef MILLRACE_COORDINATOR_CLIENT_EVENTS_H
+#define MILLRACE_COORDINATOR_CLIENT_EVENTS_H
 
 #include "common/rpc/server.h"
 #include "coordinator/scheduler/sequence.h"

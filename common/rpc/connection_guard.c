@@ -5,7 +5,7 @@
  * by then makes room as well as one that is hung up on, or a flood that ends by itself would cost the others
  * their connections.
  */
-#include "common/rpc/guard.h"
+#include "common/rpc/connection_guard.h"
 
 #include <dirent.h>
 #include <netinet/in.h>
@@ -33,7 +33,7 @@ struct connection {
     int n_of_host; /* connections of the same host */
 };
 
-struct guard {
+struct connection_guard {
     int port, most;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards stopping */
@@ -45,7 +45,7 @@ struct guard {
     double logged_at;
 };
 
-int guard_affordable(void)
+int connection_guard_affordable(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > 2 * AFFORDABLE_MAX)
@@ -64,7 +64,7 @@ static int port_of(const struct sockaddr_storage *address)
     return -1;
 }
 
-static bool is_ours(const struct guard *guard, int descriptor)
+static bool is_ours(const struct connection_guard *guard, int descriptor)
 {
     struct sockaddr_storage local;
     socklen_t size = sizeof local;
@@ -82,7 +82,7 @@ static struct in6_addr host_of(const struct sockaddr_storage *address)
 }
 
 /* False: no connection of the port (its listener has no peer). */
-static bool examine(const struct guard *guard, int descriptor, struct connection *connection)
+static bool examine(const struct connection_guard *guard, int descriptor, struct connection *connection)
 {
     struct sockaddr_storage peer;
     struct tcp_info info;
@@ -100,14 +100,14 @@ static bool examine(const struct guard *guard, int descriptor, struct connection
 }
 
 /* Has its descriptor not gone to another since? */
-static bool is_still(const struct guard *guard, const struct connection *connection)
+static bool is_still(const struct connection_guard *guard, const struct connection *connection)
 {
     struct connection now;
     return examine(guard, connection->descriptor, &now) && now.port == connection->port &&
            !memcmp(&now.host, &connection->host, sizeof now.host);
 }
 
-static bool append(struct guard *guard, const struct connection *connection)
+static bool append(struct connection_guard *guard, const struct connection *connection)
 {
     if (guard->n_found == guard->capacity) {
         size_t capacity = guard->capacity ? 2 * guard->capacity : 256;
@@ -133,7 +133,7 @@ static size_t count_descriptors(void)
     return n;
 }
 
-static void find_connections(struct guard *guard)
+static void find_connections(struct connection_guard *guard)
 {
     struct connection connection;
     const struct dirent *entry;
@@ -166,7 +166,7 @@ static int by_turn(const void *left, const void *right)
                                         : (a->silent_ms < b->silent_ms) - (a->silent_ms > b->silent_ms);
 }
 
-static void put_in_turn(struct guard *guard)
+static void put_in_turn(struct connection_guard *guard)
 {
     struct connection *found = guard->found;
     qsort(found, guard->n_found, sizeof *found, by_host);
@@ -178,7 +178,7 @@ static void put_in_turn(struct guard *guard)
 }
 
 /* Whoever floods us must not fill the disk too. */
-static void log_hung_up(struct guard *guard, size_t n)
+static void log_hung_up(struct connection_guard *guard, size_t n)
 {
     double now = clock_seconds();
     guard->n_unlogged += n;
@@ -190,7 +190,7 @@ static void log_hung_up(struct guard *guard, size_t n)
     guard->logged_at = now;
 }
 
-static void hang_up_on_some(struct guard *guard)
+static void hang_up_on_some(struct connection_guard *guard)
 {
     size_t surplus = guard->n_found - (size_t)guard->most / 10 * 9, n_closed = 0;
     put_in_turn(guard);
@@ -204,7 +204,7 @@ static void hang_up_on_some(struct guard *guard)
 
 /* ---- the thread ---- */
 
-static bool wait_a_while(struct guard *guard)
+static bool wait_a_while(struct connection_guard *guard)
 {
     struct timespec until = wire_wait_until(LOOK_SECONDS);
     pthread_mutex_lock(&guard->mutex);
@@ -218,7 +218,7 @@ static bool wait_a_while(struct guard *guard)
 
 static void *look(void *argument)
 {
-    struct guard *guard = argument;
+    struct connection_guard *guard = argument;
     while (wait_a_while(guard)) {
         if (count_descriptors() <= (size_t)guard->most)
             continue;
@@ -229,7 +229,7 @@ static void *look(void *argument)
     return NULL;
 }
 
-static void guard_free(struct guard *guard)
+static void guard_free(struct connection_guard *guard)
 {
     pthread_cond_destroy(&guard->stopped);
     pthread_mutex_destroy(&guard->mutex);
@@ -237,9 +237,9 @@ static void guard_free(struct guard *guard)
     free(guard);
 }
 
-enum status guard_start(int port, int most, struct guard **started, struct error *error)
+enum status connection_guard_start(int port, int most, struct connection_guard **started, struct error *error)
 {
-    struct guard *guard = calloc(1, sizeof *guard);
+    struct connection_guard *guard = calloc(1, sizeof *guard);
     if (!guard)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to count connections");
     guard->port = port;
@@ -254,7 +254,7 @@ enum status guard_start(int port, int most, struct guard **started, struct error
     return STATUS_OK;
 }
 
-void guard_stop(struct guard *guard)
+void connection_guard_stop(struct connection_guard *guard)
 {
     if (!guard)
         return;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/rpc/guard.h"
+#include "common/rpc/connection_guard.h"
 
 enum { MOST = 100, FLOOD = 150 };
 
@@ -61,11 +61,11 @@ static void hang_up(struct line line)
     close(line.server);
 }
 
-static struct guard *start_guard(void)
+static struct connection_guard *start_guard(void)
 {
-    struct guard *guard;
+    struct connection_guard *guard;
     struct error error;
-    ck_assert_msg(!guard_start(port, MOST, &guard, &error), "%s", error.text);
+    ck_assert_msg(!connection_guard_start(port, MOST, &guard, &error), "%s", error.text);
     return guard;
 }
 
@@ -76,14 +76,14 @@ START_TEST(who_has_the_most_is_hung_up_on)
     honest = connect_from("127.0.0.1");
     for (int i = 0; i < FLOOD; i++)
         lines[i] = connect_from("127.0.0.9");
-    struct guard *guard = start_guard();
+    struct connection_guard *guard = start_guard();
     int n_open = FLOOD;
     for (double end = clock_seconds() + 20; n_open == FLOOD && clock_seconds() < end; usleep(1000)) {
         n_open = 0;
         for (int i = 0; i < FLOOD; i++)
             n_open += is_open(lines[i]);
     }
-    guard_stop(guard);
+    connection_guard_stop(guard);
     n_open = 0;
     for (int i = 0; i < FLOOD; i++) {
         n_open += is_open(lines[i]);
@@ -102,7 +102,7 @@ START_TEST(a_flood_that_ends_by_itself_costs_nobody_else)
 {
     start_listening();
     struct line honest = connect_from("127.0.0.1");
-    struct guard *guard = start_guard();
+    struct connection_guard *guard = start_guard();
     for (double end = clock_seconds() + 3; clock_seconds() < end;) {
         struct line first = connect_from("127.0.0.9"), last = first;
         for (int i = 1; i < FLOOD; i++)
@@ -114,7 +114,7 @@ START_TEST(a_flood_that_ends_by_itself_costs_nobody_else)
         ck_assert_msg(is_open(newcomer), "the newcomer was hung up on");
         hang_up(newcomer);
     }
-    guard_stop(guard);
+    connection_guard_stop(guard);
     ck_assert_msg(is_open(honest), "the honest one was hung up on");
     hang_up(honest);
     close(listener);

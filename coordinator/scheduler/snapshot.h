@@ -1,12 +1,12 @@
-#ifndef MILLRACE_COORDINATOR_PICTURE_H
-#define MILLRACE_COORDINATOR_PICTURE_H
+#ifndef MILLRACE_COORDINATOR_SNAPSHOT_H
+#define MILLRACE_COORDINATOR_SNAPSHOT_H
 
 #include "coordinator/scheduler/policy.h"
 #include "coordinator/scheduler/queue.h"
 #include "coordinator/scheduler/replica.h"
 
 /* The scheduler's state as the policy sees it: plain numbers, and beside each whose they are. */
-struct picture {
+struct snapshot {
     struct policy_input input;
     struct policy_waiting *waiting;
     struct policy_running *running;
@@ -16,12 +16,12 @@ struct picture {
 };
 
 /* Of each class's queue the first 64 are drawn. RESOURCE_EXHAUSTED without memory; release it in any case. */
-enum status picture_draw(struct picture *picture, const struct queue *queue,
-                         const struct replica_set *replicas, int starts, struct error *error);
-void picture_release(struct picture *picture);
+enum status snapshot_take(struct snapshot *snapshot, const struct queue *queue,
+                          const struct replica_set *replicas, int starts, struct error *error);
+void snapshot_release(struct snapshot *snapshot);
 
 /* Steps that sequences of a replica may be from their end to count as ended: what takes their places is sent
  * ahead. */
-uint32_t picture_ahead_steps(const struct replica *replica);
+uint32_t snapshot_ahead_steps(const struct replica *replica);
 
 #endif
