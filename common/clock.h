@@ -2,9 +2,13 @@
 #define MILLRACE_COMMON_CLOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <time.h>
 
-/* Seconds of a clock that only goes forward. */
+/* The clock that only goes forward, and condition variables that wait by it: a wait in the program takes as
+ * long as it says, whatever happens to the time of day. */
+
+/* Seconds since some moment in the past. */
 static inline double clock_seconds(void)
 {
     struct timespec now;
@@ -12,25 +16,15 @@ static inline double clock_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The moment in so many seconds, for waiting on a condition that clock_condition_init made. */
-static inline struct timespec clock_after(double seconds)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    time_t whole = (time_t)seconds;
-    long nanoseconds = at.tv_nsec + (long)((seconds - (double)whole) * 1e9);
-    at.tv_sec += whole + nanoseconds / 1000000000;
-    at.tv_nsec = nanoseconds % 1000000000;
-    return at;
-}
+/* The moment in so many seconds. Less than 0 counts as 0, and more than some decades, INFINITY too, as so
+ * many decades. */
+struct timespec clock_after(double seconds);
 
-static inline void clock_condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
+/* A condition variable for clock_wait_until. Pair with pthread_cond_destroy. */
+void clock_condition_init(pthread_cond_t *condition);
+
+/* Waits for the condition as pthread_cond_wait does. False: the moment has come. Like every such wait it may
+ * return true for no reason, so the caller looks again at what it waits for. */
+bool clock_wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *moment);
 
 #endif

@@ -1,11 +1,10 @@
 #include "common/file_watch.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/file_stamp.h"
 
 struct watched {
@@ -39,18 +38,11 @@ static bool has_changed(struct watched *watched)
 /* False: it is time to end. */
 static bool wait_a_period(struct file_watch *watch)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)watch->period_seconds;
-    until.tv_nsec += (long)((watch->period_seconds - floor(watch->period_seconds)) * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    struct timespec until = clock_after(watch->period_seconds);
+    bool in_time = true;
     pthread_mutex_lock(&watch->mutex);
-    int waited = 0;
-    while (!watch->stopping && !waited)
-        waited = pthread_cond_timedwait(&watch->stopped, &watch->mutex, &until);
+    while (!watch->stopping && in_time)
+        in_time = clock_wait_until(&watch->stopped, &watch->mutex, &until);
     bool go_on = !watch->stopping;
     pthread_mutex_unlock(&watch->mutex);
     return go_on;
@@ -77,14 +69,10 @@ static void watch_free(struct file_watch *watch)
 
 static struct file_watch *watch_create(const struct file_watch_item *items, size_t n, double period_seconds)
 {
-    pthread_condattr_t monotonic;
     struct file_watch *watch = calloc(1, sizeof *watch + n * sizeof *watch->watched);
     if (!watch)
         return NULL;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->stopped, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&watch->stopped);
     pthread_mutex_init(&watch->mutex, NULL);
     watch->period_seconds = period_seconds;
     watch->n = n;

@@ -1,14 +1,14 @@
 #include "common/log_queue.h"
 
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 struct line {
     char *text;
@@ -95,11 +95,7 @@ static struct log_queue *queue_create(int descriptor)
     struct log_queue *queue = calloc(1, sizeof *queue);
     if (!queue)
         return NULL;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&queue->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&queue->changed);
     pthread_mutex_init(&queue->mutex, NULL);
     queue->descriptor = descriptor;
     return queue;
@@ -152,27 +148,15 @@ uint64_t log_queue_take_dropped(struct log_queue *queue)
     return dropped;
 }
 
-static struct timespec after(double seconds)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    double whole = floor(seconds);
-    at.tv_sec += (time_t)whole;
-    at.tv_nsec += (long)((seconds - whole) * 1e9);
-    at.tv_sec += at.tv_nsec / 1000000000;
-    at.tv_nsec %= 1000000000;
-    return at;
-}
-
 bool log_queue_close(struct log_queue *queue, double most_seconds)
 {
-    const struct timespec until = after(most_seconds);
-    int waited = 0;
+    const struct timespec until = clock_after(most_seconds);
+    bool in_time = true;
     pthread_mutex_lock(&queue->mutex);
     queue->closing = true;
     pthread_cond_signal(&queue->changed);
-    while (!queue->ended && !waited)
-        waited = pthread_cond_timedwait(&queue->changed, &queue->mutex, &until);
+    while (!queue->ended && in_time)
+        in_time = clock_wait_until(&queue->changed, &queue->mutex, &until);
     bool ended = queue->ended;
     pthread_mutex_unlock(&queue->mutex);
     if (!ended) {

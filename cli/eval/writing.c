@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "cli/terminal/interrupt.h"
@@ -169,22 +168,12 @@ static void *writer_main(void *argument)
     return NULL;
 }
 
-static struct timespec soon(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += LOOK_EVERY_MS * 1000000L;
-    at.tv_sec += at.tv_nsec / 1000000000L;
-    at.tv_nsec %= 1000000000L;
-    return at;
-}
-
 static void watch(struct crew *crew, const struct progress *progress)
 {
     pthread_mutex_lock(&crew->mutex);
     while (crew->n_running > 0) {
-        struct timespec at = soon();
-        pthread_cond_timedwait(&crew->changed, &crew->mutex, &at);
+        struct timespec at = clock_after(LOOK_EVERY_MS * 1e-3);
+        clock_wait_until(&crew->changed, &crew->mutex, &at);
         if (interrupt_taken()) {
             crew->stop = true;
             if (crew->first_error.status == STATUS_OK)
@@ -221,7 +210,6 @@ static enum status run_crew(struct crew *crew, const struct progress *progress, 
 enum status writing_run(const struct writing_options *options, const struct progress *progress,
                         struct sample_list *list, double *seconds, struct error *error)
 {
-    pthread_condattr_t monotonic;
     size_t first = list->n;
     double start = clock_seconds();
     for (size_t i = 0; i < options->tasks->n; i++) {
@@ -230,12 +218,9 @@ enum status writing_run(const struct writing_options *options, const struct prog
     }
     struct crew crew = {.options = options, .samples = list->samples + first};
     pthread_mutex_init(&crew.mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&crew.changed, &monotonic);
+    clock_condition_init(&crew.changed);
     enum status status = run_crew(&crew, progress, error);
     pthread_cond_destroy(&crew.changed);
-    pthread_condattr_destroy(&monotonic);
     pthread_mutex_destroy(&crew.mutex);
     *seconds = clock_seconds() - start;
     return status;

@@ -19,7 +19,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/rpc/wire.h"
 
 #define LOOK_SECONDS 0.05
 #define LOG_PAUSE_SECONDS 1.0
@@ -206,11 +205,11 @@ static void hang_up_on_some(struct connection_guard *guard)
 
 static bool wait_a_while(struct connection_guard *guard)
 {
-    struct timespec until = wire_wait_until(LOOK_SECONDS);
+    struct timespec until = clock_after(LOOK_SECONDS);
+    bool in_time = true;
     pthread_mutex_lock(&guard->mutex);
-    int waited = 0;
-    while (!guard->stopping && !waited)
-        waited = pthread_cond_timedwait(&guard->stopped, &guard->mutex, &until);
+    while (!guard->stopping && in_time)
+        in_time = clock_wait_until(&guard->stopped, &guard->mutex, &until);
     bool go_on = !guard->stopping;
     pthread_mutex_unlock(&guard->mutex);
     return go_on;
@@ -245,7 +244,7 @@ enum status connection_guard_start(int port, int most, struct connection_guard *
     guard->port = port;
     guard->most = most;
     pthread_mutex_init(&guard->mutex, NULL);
-    wire_condition_init(&guard->stopped);
+    clock_condition_init(&guard->stopped);
     if (pthread_create(&guard->thread, NULL, look, guard)) {
         guard_free(guard);
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread to count connections");

@@ -1,20 +1,21 @@
 #include "common/rpc/quota.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_BUCKETS = 1024, RETRY_AFTER_MS = 1000 };
+#include "common/hash.h"
+
+enum { RETRY_AFTER_MS = 1000 };
 
 struct entry {
-    struct entry *next;
+    struct hash_node node;
     int n_open; /* at least 1: an entry goes with its last call */
     char name[];
 };
 
 struct quota {
     int max_in_all, max_of_one, n_open;
-    struct entry *buckets[N_BUCKETS];
+    struct hash_table entries;
 };
 
 struct quota *quota_create(int max_in_all, int max_of_one)
@@ -29,26 +30,38 @@ struct quota *quota_create(int max_in_all, int max_of_one)
 
 void quota_free(struct quota *quota)
 {
-    for (int i = 0; quota && i < N_BUCKETS; i++) {
-        for (struct entry *entry = quota->buckets[i], *next; entry; entry = next) {
-            next = entry->next;
-            free(entry);
-        }
+    if (!quota)
+        return;
+    for (struct hash_node *node = hash_table_next(&quota->entries, NULL), *next; node; node = next) {
+        next = hash_table_next(&quota->entries, node);
+        free(node);
     }
+    hash_table_release(&quota->entries);
     free(quota);
 }
 
-/* FNV-1a. Callers choose their names from a file or by their address: nobody can aim at one bucket for free.
- */
-static struct entry **find(struct quota *quota, const char *name)
+static bool has_name(const struct hash_node *node, const void *name)
 {
-    uint32_t hash = 2166136261u;
-    for (const char *at = name; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 16777619u;
-    struct entry **link = &quota->buckets[hash % N_BUCKETS];
-    while (*link && strcmp((*link)->name, name) != 0)
-        link = &(*link)->next;
-    return link;
+    return !strcmp(((const struct entry *)node)->name, name);
+}
+
+static struct entry *find(struct quota *quota, const char *name)
+{
+    return (struct entry *)hash_table_find(&quota->entries, hash_string(name), has_name, name);
+}
+
+/* NULL: no memory. */
+static struct entry *add(struct quota *quota, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    struct entry *entry = calloc(1, sizeof *entry + size);
+    if (!entry)
+        return NULL;
+    memcpy(entry->name, name, size);
+    if (hash_table_add(&quota->entries, &entry->node, hash_string(name)))
+        return entry;
+    free(entry);
+    return NULL;
 }
 
 static enum status refuse(struct error *error, int n, const char *of, const char *name)
@@ -62,30 +75,26 @@ static enum status refuse(struct error *error, int n, const char *of, const char
 
 enum status quota_take(struct quota *quota, const char *name, struct error *error)
 {
-    struct entry **link = find(quota, name);
+    struct entry *entry = find(quota, name);
     if (quota->n_open >= quota->max_in_all)
         return refuse(error, quota->n_open, "", "");
-    if (*link && (*link)->n_open >= quota->max_of_one)
-        return refuse(error, (*link)->n_open, " of ", name);
-    if (!*link) {
-        *link = calloc(1, sizeof **link + strlen(name) + 1);
-        if (!*link)
-            return refuse(error, quota->n_open, "", "");
-        strcpy((*link)->name, name);
-    }
-    (*link)->n_open++;
+    if (entry && entry->n_open >= quota->max_of_one)
+        return refuse(error, entry->n_open, " of ", name);
+    if (!entry && !(entry = add(quota, name)))
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to count the calls of %s", name);
+    entry->n_open++;
     quota->n_open++;
     return STATUS_OK;
 }
 
 void quota_give(struct quota *quota, const char *name)
 {
-    struct entry **link = find(quota, name), *entry = *link;
+    struct entry *entry = find(quota, name);
     if (!entry)
         return;
     quota->n_open--;
     if (--entry->n_open > 0)
         return;
-    *link = entry->next;
+    hash_table_remove(&quota->entries, &entry->node);
     free(entry);
 }

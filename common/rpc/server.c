@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/rpc/access_table.h"
 #include "common/rpc/call.h"
 #include "common/rpc/connection_guard.h"
@@ -317,7 +318,7 @@ static struct rpc_server *server_create(const struct rpc_server_options *options
     struct rpc_server *server = calloc(1, sizeof *server);
     wire_open();
     pthread_mutex_init(&server->mutex, NULL);
-    wire_condition_init(&server->changed);
+    clock_condition_init(&server->changed);
     server->services = copy_services(options->services);
     server->authorizer = options->authorizer;
     server->refusals = options->refusals;
@@ -381,10 +382,10 @@ const char *rpc_server_address(const struct rpc_server *server)
  * seconds. */
 static void wait_at_most(struct rpc_server *server, double seconds, bool for_connections)
 {
-    struct timespec until = wire_wait_until(seconds);
-    int waited = 0;
-    while (!server->drained && (for_connections || server->n_calls > 0) && !waited)
-        waited = pthread_cond_timedwait(&server->changed, &server->mutex, &until);
+    struct timespec until = clock_after(seconds);
+    bool in_time = true;
+    while (!server->drained && (for_connections || server->n_calls > 0) && in_time)
+        in_time = clock_wait_until(&server->changed, &server->mutex, &until);
 }
 
 /*

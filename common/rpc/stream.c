@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/outbox.h"
 #include "common/rpc/tls_probe.h"
@@ -154,7 +155,7 @@ static struct rpc_stream *stream_create(struct rpc_channel *channel,
     grpc_metadata_array_init(&stream->trailing_metadata);
     stream->text = grpc_empty_slice();
     pthread_mutex_init(&stream->mutex, NULL);
-    wire_condition_init(&stream->changed);
+    clock_condition_init(&stream->changed);
     for (int kind = 0; kind < N_STREAM_EVENTS; kind++) {
         stream->events[kind].kind = kind;
         atomic_store(&stream->events[kind].stream, stream);
@@ -224,7 +225,7 @@ static bool wait_until(struct rpc_stream *stream, double timeout_seconds, const 
 {
     if (isinf(timeout_seconds))
         return !pthread_cond_wait(&stream->changed, &stream->mutex);
-    return !pthread_cond_timedwait(&stream->changed, &stream->mutex, until);
+    return clock_wait_until(&stream->changed, &stream->mutex, until);
 }
 
 /* Holding the mutex. NULL: the message is malformed, and the call is cancelled for it. */
@@ -253,7 +254,7 @@ static enum rpc_read look(struct rpc_stream *stream, ProtobufCMessage **message)
 
 enum rpc_read rpc_stream_read(struct rpc_stream *stream, double timeout_seconds, ProtobufCMessage **message)
 {
-    struct timespec until = wire_wait_until(timeout_seconds);
+    struct timespec until = clock_after(timeout_seconds);
     pthread_mutex_lock(&stream->mutex);
     enum rpc_read result = look(stream, message);
     while (result == RPC_READ_TIMEOUT && wait_until(stream, timeout_seconds, &until))

@@ -76,29 +76,6 @@ double wire_seconds_left(gpr_timespec deadline)
     return (double)span.tv_sec + span.tv_nsec * 1e-9;
 }
 
-void wire_condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-struct timespec wire_wait_until(double seconds)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    double bounded = fmin(fmax(seconds, 0), 1e9), whole = floor(bounded);
-    time.tv_sec += (time_t)whole;
-    time.tv_nsec += (long)((bounded - whole) * 1e9);
-    if (time.tv_nsec >= 1000000000) {
-        time.tv_nsec -= 1000000000;
-        time.tv_sec++;
-    }
-    return time;
-}
-
 enum status wire_status(grpc_status_code code)
 {
     return (unsigned)code <= STATUS_UNAUTHENTICATED ? (enum status)code : STATUS_UNKNOWN;

@@ -2,9 +2,7 @@
 #define MILLRACE_COMMON_RPC_WIRE_H
 
 #include <grpc/grpc.h>
-#include <pthread.h>
 #include <protobuf-c/protobuf-c.h>
-#include <time.h>
 
 #include "common/status.h"
 
@@ -27,10 +25,6 @@ enum status wire_unpack_checked(grpc_byte_buffer *buffer, const ProtobufCMessage
 /* Seconds from now, INFINITY for ever; and back. */
 gpr_timespec wire_deadline(double seconds);
 double wire_seconds_left(gpr_timespec deadline);
-
-/* A condition variable that waits by the monotonic clock, and the time on it in so many seconds. */
-void wire_condition_init(pthread_cond_t *condition);
-struct timespec wire_wait_until(double seconds);
 
 /* gRPC's number as ours: they are the same, but what comes over a wire may be any number. */
 enum status wire_status(grpc_status_code code);

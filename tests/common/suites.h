@@ -9,5 +9,7 @@ Suite *log_suite(void);
 Suite *log_queue_suite(void);
 Suite *file_watch_suite(void);
 Suite *trace_suite(void);
+Suite *hash_suite(void);
+Suite *clock_suite(void);
 
 #endif

@@ -1,0 +1,12 @@
+#include <stdlib.h>
+
+#include "tests/rpc/units.h"
+
+int main(void)
+{
+    SRunner *runner = srunner_create(quota_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
