@@ -138,13 +138,13 @@ static enum outcome outcome_of(enum status status)
 
 static void count_ending(struct metrics *metrics, const struct scheduler_event *event)
 {
-    const struct sequence *sequence = event->sequence;
+    const struct run *run = event->run;
     enum outcome outcome = outcome_of(event->status);
     if (outcome == OUTCOME_FAILED)
         count(&metrics->failures[(unsigned)event->status < N_CODES ? event->status : STATUS_UNKNOWN], 1);
     if (outcome == OUTCOME_FINISHED) {
-        observe(metrics, TOTAL_TIME, event->now - sequence->accepted_at);
-        count(&metrics->tokens, (uint64_t)(sequence->request.length - sequence->request.n_pinned));
+        observe(metrics, TOTAL_TIME, event->now - run->accepted_at);
+        count(&metrics->tokens, (uint64_t)(run->request.length - run->request.n_pinned));
     }
     count(&metrics->ended[outcome][event->class], 1);
 }
@@ -166,10 +166,10 @@ void metrics_observe(struct metrics *metrics, const struct scheduler_event *even
         break;
     case EVENT_STARTED:
         if (!event->again)
-            observe(metrics, QUEUE_TIME, event->now - event->sequence->accepted_at);
+            observe(metrics, QUEUE_TIME, event->now - event->run->accepted_at);
         break;
     case EVENT_FIRST_FRAME:
-        observe(metrics, FIRST_FRAME_TIME, event->now - event->sequence->accepted_at);
+        observe(metrics, FIRST_FRAME_TIME, event->now - event->run->accepted_at);
         break;
     case EVENT_STEP:
         count_step(metrics, event);

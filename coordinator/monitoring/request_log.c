@@ -14,10 +14,10 @@ struct request_id {
     char text[24];
 };
 
-static struct request_id id_of(const struct sequence *sequence)
+static struct request_id id_of(const struct run *run)
 {
     struct request_id id;
-    snprintf(id.text, sizeof id.text, "%" PRIu64, sequence->number);
+    snprintf(id.text, sizeof id.text, "%" PRIu64, run->number);
     return id;
 }
 
@@ -61,13 +61,12 @@ static const char *message_of(enum status status)
                                         : "request failed";
 }
 
-void request_log_ended(const struct rpc_call *call, const struct sequence *sequence,
-                       const struct ending *ending)
+void request_log_ended(const struct rpc_call *call, const struct run *run, const struct ending *ending)
 {
-    const struct request *request = &sequence->request;
+    const struct request *request = &run->request;
     bool failed = ending->status != STATUS_OK && ending->status != STATUS_CANCELLED;
-    bool began = sequence->began_at > 0;
-    const struct request_id id = id_of(sequence);
+    bool began = run->began_at > 0;
+    const struct request_id id = id_of(run);
     const struct log_field fields[] = {
         {"request", id.text},
         {"code", failed ? status_name(ending->status) : ""},
@@ -75,10 +74,10 @@ void request_log_ended(const struct rpc_call *call, const struct sequence *seque
         {"caller", rpc_call_caller(call)->name},
         {"replica", ending->replica ? ending->replica : ""},
         {"length", NULL, request->length},
-        {"step", NULL, sequence->step},
+        {"step", NULL, run->step},
         {"steps", NULL, request->steps},
-        {"queue_seconds", NULL, began ? sequence->began_at - sequence->accepted_at : NAN},
-        {"seconds", NULL, clock_seconds() - sequence->accepted_at},
+        {"queue_seconds", NULL, began ? run->began_at - run->accepted_at : NAN},
+        {"seconds", NULL, clock_seconds() - run->accepted_at},
         {"trace_id", request->trace.trace_id},
         {"span_id", request->trace.span_id},
         {0},
@@ -88,15 +87,15 @@ void request_log_ended(const struct rpc_call *call, const struct sequence *seque
 
 static void log_change(enum log_level level, const char *message, const struct scheduler_event *event)
 {
-    const struct sequence *sequence = event->sequence;
-    const struct request_id id = id_of(sequence);
+    const struct run *run = event->run;
+    const struct request_id id = id_of(run);
     const struct log_field fields[] = {
         {"request", id.text},
         {"replica", event->replica ? event->replica->name : ""},
-        {"step", NULL, sequence->step},
-        {"steps", NULL, sequence->request.steps},
-        {"trace_id", sequence->request.trace.trace_id},
-        {"span_id", sequence->request.trace.span_id},
+        {"step", NULL, run->step},
+        {"steps", NULL, run->request.steps},
+        {"trace_id", run->request.trace.trace_id},
+        {"span_id", run->request.trace.span_id},
         {0},
     };
     log_event(level, message, fields);

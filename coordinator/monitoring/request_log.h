@@ -26,8 +26,7 @@ void request_log_refused(struct refusal_log *log, const struct rpc_call *call, c
                          const struct error *error);
 
 /* The end of an accepted one. */
-void request_log_ended(const struct rpc_call *call, const struct sequence *sequence,
-                       const struct ending *ending);
+void request_log_ended(const struct rpc_call *call, const struct run *run, const struct ending *ending);
 
 /* What happens to it in between. */
 void request_log_event(const struct scheduler_event *event);

@@ -30,10 +30,10 @@ double estimate_total(const struct estimate *estimate)
     return estimate->wait_seconds + estimate->run_seconds;
 }
 
-static bool gives_way(const struct sequence *sequence, enum request_class class,
-                      const struct policy_rules *rules, double now)
+static bool gives_way(const struct run *run, enum request_class class, const struct policy_rules *rules,
+                      double now)
 {
-    return sequence->request.class > class && now - sequence->accepted_at < rules->due_seconds;
+    return run->request.class > class && now - run->accepted_at < rules->due_seconds;
 }
 
 /* Steps until a request has room on that replica, beside all that does not give way. */
@@ -46,13 +46,12 @@ static uint32_t steps_until_room(const struct replica *replica, const struct req
     struct occupancy occupancy = {
         .replica = &limits, .entries = calloc((size_t)replica->running.n + 1, sizeof *occupancy.entries)};
     double now = clock_seconds();
-    const struct sequence *sequence = occupancy.entries ? replica->running.first : NULL;
-    for (; sequence; sequence = sequence->next) {
-        if (!gives_way(sequence, request->class, rules, now))
-            occupancy_insert(&occupancy,
-                             (struct occupancy_entry){.number = sequence->number,
-                                                      .length = sequence->request.length,
-                                                      .leaves_in = sequence_steps_left(sequence)});
+    const struct run *run = occupancy.entries ? replica->running.first : NULL;
+    for (; run; run = run->next) {
+        if (!gives_way(run, request->class, rules, now))
+            occupancy_insert(&occupancy, (struct occupancy_entry){.number = run->number,
+                                                                  .length = run->request.length,
+                                                                  .leaves_in = run_steps_left(run)});
     }
     uint32_t steps = occupancy_start_in(&occupancy, request->length);
     free(occupancy.entries);

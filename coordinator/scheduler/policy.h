@@ -8,12 +8,12 @@
 #include "coordinator/request/request.h"
 
 /*
- * Which waiting sequence is started where, and who gives way for it: a function of its arguments alone.
+ * Which waiting run is started where, and who gives way for it: a function of its arguments alone.
  *
- * What makes a good answer possible: all sequences of a replica advance together, one step at a time, so when
+ * What makes a good answer possible: all runs of a replica advance together, one step at a time, so when
  * each will leave is known exactly, in steps.
  *
- * Order. A higher class first, within a class by number (the order of acceptance). Nobody starves: a sequence
+ * Order. A higher class first, within a class by number (the order of acceptance). Nobody starves: a run
  * that has waited due_seconds is due, and of due_share starts made while due ones of lower classes are passed
  * over, one belongs to the first accepted of them. So it starts after at most due_seconds and due_share × (1
  * + those before it) starts, however many of a higher class come.
@@ -22,12 +22,12 @@
  * which enough will have left. Others behind it may fill holes only where that step does not move. So nothing
  * that comes later delays the first, and who is behind becomes the first in turn.
  *
- * Preemption. The first that finds no room may take the place of sequences of a lower class that are not due.
+ * Preemption. The first that finds no room may take the place of runs of a lower class that are not due.
  * The lowest class gives way first, in it the last accepted; no more of them than needed; on the replica
- * where that costs least. There is no thrashing: a sequence gives way only to a higher class, and only until
+ * where that costs least. There is no thrashing: a run gives way only to a higher class, and only until
  * it is due.
  *
- * Room. A sequence that leaves within ahead_steps counts as gone, and what takes its place is sent ahead, for
+ * Room. A run that leaves within ahead_steps counts as gone, and what takes its place is sent ahead, for
  * the replica to take up at the boundary: else the place would be empty for a step. What is sent ahead is
  * bounded by held_*.
  */
@@ -56,7 +56,7 @@ struct policy_running {
 };
 
 struct policy_replica {
-    bool open; /* takes sequences */
+    bool open; /* takes runs */
     int max_sequences, held_sequences;
     int64_t max_tokens,
         held_tokens; /* positions together; held: that may be there besides, for the next boundary */

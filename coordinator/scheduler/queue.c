@@ -1,16 +1,16 @@
 #include "coordinator/scheduler/queue.h"
 
-void queue_insert(struct queue *queue, struct sequence *sequence)
+void queue_insert(struct queue *queue, struct run *run)
 {
-    sequence_list_insert(&queue->by_class[sequence->request.class], sequence);
+    run_list_insert(&queue->by_class[run->request.class], run);
 }
 
-void queue_remove(struct queue *queue, struct sequence *sequence)
+void queue_remove(struct queue *queue, struct run *run)
 {
-    sequence_list_remove(&queue->by_class[sequence->request.class], sequence);
+    run_list_remove(&queue->by_class[run->request.class], run);
 }
 
-struct sequence *queue_first(const struct queue *queue)
+struct run *queue_first(const struct queue *queue)
 {
     for (int class = 0; class < CLASS_COUNT; class ++) {
         if (queue->by_class[class].first)

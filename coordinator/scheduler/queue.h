@@ -1,24 +1,24 @@
 #ifndef MILLRACE_COORDINATOR_QUEUE_H
 #define MILLRACE_COORDINATOR_QUEUE_H
 
-#include "coordinator/scheduler/sequence.h"
+#include "coordinator/scheduler/run.h"
 
 /* Who waits: a list for each class, in the order of acceptance, which those keep that come back. Guarded by
  * the scheduler's lock. Zeroed memory is an empty queue. */
 struct queue {
-    struct sequence_list by_class[CLASS_COUNT];
+    struct run_list by_class[CLASS_COUNT];
 };
 
-void queue_insert(struct queue *queue, struct sequence *sequence);
-void queue_remove(struct queue *queue, struct sequence *sequence);
+void queue_insert(struct queue *queue, struct run *run);
+void queue_remove(struct queue *queue, struct run *run);
 
 /* Of all classes; NULL: nobody waits. */
-struct sequence *queue_first(const struct queue *queue);
+struct run *queue_first(const struct queue *queue);
 
 /* Sums over the classes from the highest to `last`: all, with CLASS_COUNT - 1. */
 struct queue_sums {
     int n;
-    int64_t n_tokens, work; /* as in struct sequence_list */
+    int64_t n_tokens, work; /* as in struct run_list */
 };
 struct queue_sums queue_sums(const struct queue *queue, enum request_class last);
 

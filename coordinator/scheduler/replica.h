@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "coordinator/scheduler/cost.h"
-#include "coordinator/scheduler/sequence.h"
+#include "coordinator/scheduler/run.h"
 
 enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
 
@@ -23,7 +23,7 @@ enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_
 /* The coordinator's side of the stream to a replica. Called under the scheduler's lock: must not block nor
  * call the scheduler. A line that is broken drops what it is told; its end comes as scheduler_detach. */
 struct replica_connection {
-    void (*submit)(void *connection, const struct sequence *sequence);
+    void (*submit)(void *connection, const struct run *run);
     void (*cancel)(void *connection, uint64_t ticket);
     void (*drain)(void *connection);
     void (*hang_up)(void *connection, enum status status, const char *text);
@@ -62,7 +62,7 @@ struct replica {
     bool pulses;          /* one that does not is from before there were pulses */
     struct replica_pulse pulse;
 
-    struct sequence_list running;
+    struct run_list running;
     uint64_t steps; /* since it attached */
     uint32_t restarts;
     bool was_attached;

@@ -4,44 +4,44 @@
 
 #include "common/ticket.h"
 
-static struct sequence **bucket_of(struct request_table *table, uint64_t number)
+static struct run **bucket_of(struct request_table *table, uint64_t number)
 {
     return &table->buckets[number % REQUEST_TABLE_BUCKETS];
 }
 
-struct sequence *request_table_add(struct request_table *table, struct request *request)
+struct run *request_table_add(struct request_table *table, struct request *request)
 {
-    struct sequence *sequence = sequence_create(table->last_number + 1, request);
-    if (!sequence)
+    struct run *run = run_create(table->last_number + 1, request);
+    if (!run)
         return NULL;
-    struct sequence **bucket = bucket_of(table, ++table->last_number);
-    sequence->next_in_bucket = *bucket;
-    *bucket = sequence;
+    struct run **bucket = bucket_of(table, ++table->last_number);
+    run->next_in_bucket = *bucket;
+    *bucket = run;
     table->n++;
-    return sequence;
+    return run;
 }
 
-struct sequence *request_table_find(const struct request_table *table, uint64_t number)
+struct run *request_table_find(const struct request_table *table, uint64_t number)
 {
-    struct sequence *sequence = table->buckets[number % REQUEST_TABLE_BUCKETS];
-    while (sequence && sequence->number != number)
-        sequence = sequence->next_in_bucket;
-    return sequence;
+    struct run *run = table->buckets[number % REQUEST_TABLE_BUCKETS];
+    while (run && run->number != number)
+        run = run->next_in_bucket;
+    return run;
 }
 
-struct sequence *request_table_find_ticket(const struct request_table *table, uint64_t ticket)
+struct run *request_table_find_ticket(const struct request_table *table, uint64_t ticket)
 {
-    struct sequence *sequence = request_table_find(table, ticket_number(ticket));
-    return sequence && sequence->ticket == ticket ? sequence : NULL;
+    struct run *run = request_table_find(table, ticket_number(ticket));
+    return run && run->ticket == ticket ? run : NULL;
 }
 
-void request_table_remove(struct request_table *table, struct sequence *sequence)
+void request_table_remove(struct request_table *table, struct run *run)
 {
-    struct sequence **link = bucket_of(table, sequence->number);
-    while (*link != sequence) {
+    struct run **link = bucket_of(table, run->number);
+    while (*link != run) {
         assert(*link); /* it is in the table */
         link = &(*link)->next_in_bucket;
     }
-    *link = sequence->next_in_bucket;
+    *link = run->next_in_bucket;
     table->n--;
 }

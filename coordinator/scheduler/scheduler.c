@@ -17,7 +17,7 @@
  *   queued, running → failed    [scheduler_fail_request] rejected, no replica, too many losses, shut down
  *
  * Threads. The server's thread (clients and replicas), those beside it (offload.h) and the main thread
- * (supervision, signals) call in. Lock rule: one mutex guards everything here, sequences, replicas and lists
+ * (supervision, signals) call in. Lock rule: one mutex guards everything here, runs, replicas and lists
  * included; the callbacks (client_sink, replica_line, changed) run under it and only queue messages. Nothing
  * is held across a wait.
  *
@@ -27,7 +27,7 @@
  * what they share.
  *
  * Numbers. A request's number is never used again. Replicas know it by a ticket, its number until it has left
- * a replica that lives and may still speak of it, and another one then. So a late report finds its sequence
+ * a replica that lives and may still speak of it, and another one then. So a late report finds its run
  * only as long as it is still true.
  */
 #include "coordinator/scheduler/scheduler_state.h"
@@ -68,10 +68,10 @@ void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event ev
     if (!observer->event)
         return;
     event.now = clock_seconds();
-    if (event.sequence) {
-        event.class = event.sequence->request.class;
+    if (event.run) {
+        event.class = event.run->request.class;
         if (!event.replica)
-            event.replica = event.sequence->replica;
+            event.replica = event.run->replica;
     }
     observer->event(observer->context, &event);
 }
@@ -94,7 +94,7 @@ bool scheduler_is_idle(struct scheduler *scheduler)
 void scheduler_end_all(struct scheduler *scheduler, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct sequence *waiting;
+    struct run *waiting;
     while ((waiting = queue_first(&scheduler->queue)))
         scheduler_fail_request(scheduler, waiting, STATUS_UNAVAILABLE, reason);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {

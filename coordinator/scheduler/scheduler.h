@@ -6,7 +6,7 @@
 
 #include "common/status.h"
 #include "coordinator/scheduler/replica.h"
-#include "coordinator/scheduler/sequence.h"
+#include "coordinator/scheduler/run.h"
 
 /* Who runs what: accepted requests, their queue, and the replicas (the essay is in scheduler.c). Thread-safe.
  */
@@ -16,7 +16,7 @@ struct scheduler;
 
 enum scheduler_event_kind {
     EVENT_ACCEPTED,
-    EVENT_REFUSED,     /* there is no sequence; status and refusal say why */
+    EVENT_REFUSED,     /* there is no run; status and refusal say why */
     EVENT_STARTED,     /* handed to a replica, for the first time or again */
     EVENT_FIRST_FRAME, /* the frame of the first step is there; the step's own event follows */
     EVENT_STEP,
@@ -40,15 +40,14 @@ enum refusal {
 
 struct scheduler_event {
     enum scheduler_event_kind kind;
-    double now; /* monotonic seconds */
-    const struct sequence
-        *sequence; /* NULL: REFUSED. Its times (accepted_at, ...) are set as far as they are known */
+    double now;            /* monotonic seconds */
+    const struct run *run; /* NULL: REFUSED. Its times (accepted_at, ...) are set as far as they are known */
     const struct replica *replica; /* that it runs or ran on; NULL: none */
     enum request_class class;
     enum status status;
     enum refusal refusal;
     double step_seconds; /* STEP: of the whole batch's step */
-    size_t n_changed;    /* STEP: positions of this sequence */
+    size_t n_changed;    /* STEP: positions of this run */
     bool again;          /* STARTED: not for the first time */
 };
 
@@ -109,7 +108,7 @@ enum status scheduler_attach(struct scheduler *scheduler, const struct replica_h
                              struct error *error);
 void scheduler_ready(struct scheduler *scheduler, void *connection, const struct replica_capacity *capacity);
 void scheduler_load_failed(struct scheduler *scheduler, void *connection, const char *reason);
-/* An error means that the replica cannot be trusted: hang up. A report of a sequence that has ended or moved
+/* An error means that the replica cannot be trusted: hang up. A report of a run that has ended or moved
  * is nothing. */
 enum status scheduler_report(struct scheduler *scheduler, void *connection, const struct step_report *report,
                              struct error *error);
@@ -117,7 +116,7 @@ void scheduler_rejected(struct scheduler *scheduler, void *connection, uint64_t 
                         const char *reason);
 void scheduler_heard(struct scheduler *scheduler, void *connection); /* any message: it lives */
 void scheduler_pulse(struct scheduler *scheduler, void *connection, const struct replica_pulse *pulse);
-/* The line is gone: its sequences go back to the front of the queue, with their last frames. `clean`: the
+/* The line is gone: its runs go back to the front of the queue, with their last frames. `clean`: the
  * replica said so. */
 void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean, const char *reason);
 
@@ -134,7 +133,7 @@ bool scheduler_forget(struct scheduler *scheduler, const char *name);
 /*
  * Drains the replica of that name: nothing new goes there, what it runs moves where there is room, and it
  * ends. A supervised one stays down unless `restart`, which also releases one that is down. NOT_FOUND, also
- * of one that is lost and that somebody else started; FAILED_PRECONDITION while it starts. *left: sequences
+ * of one that is lost and that somebody else started; FAILED_PRECONDITION while it starts. *left: runs
  * that it still runs; *supervised: we start it.
  */
 enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool restart, bool *supervised,
@@ -160,7 +159,7 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 
 /* ---- the process ---- */
 
-/* Hangs up on replicas that hang, and puts their sequences back at once; forgets those that were lost long
+/* Hangs up on replicas that hang, and puts their runs back at once; forgets those that were lost long
  * ago. Call about once a second: when two seconds or more pass between two calls, this program was itself
  * stopped, and counts that time for nobody. */
 void scheduler_check_silence(struct scheduler *scheduler);
@@ -185,7 +184,7 @@ struct scheduler_totals {
     uint32_t queued, running;
     int64_t queued_tokens, running_tokens; /* positions */
     uint64_t accepted, finished, cancelled, failed;
-    uint64_t preempted, moved, lost; /* times that a sequence went back to the queue */
+    uint64_t preempted, moved, lost; /* times that a run went back to the queue */
     /* Of the steps that replicas took while somebody waited: positions, and what they could have been. */
     uint64_t full_tokens, full_capacity;
     uint64_t refused[REFUSAL_COUNT];

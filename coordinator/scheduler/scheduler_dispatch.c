@@ -1,8 +1,8 @@
 /*
  * Which request runs on which replica: the policy decides, this carries it out.
  *
- * A sequence that gives way or moves is cancelled where it runs and goes back to the queue as it was after
- * its last frame. The step that is under way there ends all the same, and as long as the sequence waits its
+ * A run that gives way or moves is cancelled where it runs and goes back to the queue as it was after
+ * its last frame. The step that is under way there ends all the same, and as long as the run waits its
  * report still counts; once it has been started again, under another ticket, it is nothing.
  */
 #include "coordinator/scheduler/scheduler_state.h"
@@ -20,47 +20,45 @@ enum { MAX_LOSSES = 5 };
 
 const struct policy_rules scheduler_rules = {.due_seconds = 30, .due_share = 4};
 
-struct sequence_list *scheduler_list_of(struct scheduler *scheduler, const struct sequence *sequence)
+struct run_list *scheduler_list_of(struct scheduler *scheduler, const struct run *run)
 {
-    return sequence->replica ? &sequence->replica->running
-                             : &scheduler->queue.by_class[sequence->request.class];
+    return run->replica ? &run->replica->running : &scheduler->queue.by_class[run->request.class];
 }
 
-static void start_on(struct scheduler *scheduler, struct sequence *sequence, struct replica *replica)
+static void start_on(struct scheduler *scheduler, struct run *run, struct replica *replica)
 {
-    queue_remove(&scheduler->queue, sequence);
-    sequence->replica = replica;
-    sequence_list_append(&replica->running, sequence);
-    if (sequence->former_connection)
-        sequence->ticket = ticket_next(sequence->ticket);
-    sequence->former_connection = NULL;
+    queue_remove(&scheduler->queue, run);
+    run->replica = replica;
+    run_list_append(&replica->running, run);
+    if (run->former_connection)
+        run->ticket = ticket_next(run->ticket);
+    run->former_connection = NULL;
     if (replica->running.n == 1)
         replica->heard_at = clock_seconds(); /* its silence counts from here */
-    replica->operations->submit(replica->connection, sequence);
-    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STARTED,
-                                                       .sequence = sequence,
-                                                       .again = sequence->n_starts > 0});
-    sequence->n_starts++;
+    replica->operations->submit(replica->connection, run);
+    scheduler_tell(scheduler,
+                   (struct scheduler_event){.kind = EVENT_STARTED, .run = run, .again = run->n_starts > 0});
+    run->n_starts++;
 }
 
 /* Off a replica that lives. */
-static void take_away(struct scheduler *scheduler, struct sequence *sequence, enum scheduler_event_kind why)
+static void take_away(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why)
 {
-    struct replica *replica = sequence->replica;
-    replica->operations->cancel(replica->connection, sequence->ticket);
-    scheduler_put_back(scheduler, sequence, why);
+    struct replica *replica = run->replica;
+    replica->operations->cancel(replica->connection, run->ticket);
+    scheduler_put_back(scheduler, run, why);
 }
 
 static void carry_out(struct scheduler *scheduler, const struct snapshot *snapshot,
                       const struct policy_decision *decision)
 {
     for (int i = 0; i < decision->n_preempted; i++)
-        take_away(scheduler, snapshot->running_sequences[decision->preempted[i]], EVENT_PREEMPTED);
+        take_away(scheduler, snapshot->running_runs[decision->preempted[i]], EVENT_PREEMPTED);
     for (int i = 0; i < decision->n_started; i++) {
-        struct sequence *sequence = snapshot->waiting_sequences[decision->started[i].waiting];
-        if (sequence->replica)
-            take_away(scheduler, sequence, EVENT_MOVED);
-        start_on(scheduler, sequence, snapshot->replica_records[decision->started[i].replica]);
+        struct run *run = snapshot->waiting_runs[decision->started[i].waiting];
+        if (run->replica)
+            take_away(scheduler, run, EVENT_MOVED);
+        start_on(scheduler, run, snapshot->replica_records[decision->started[i].replica]);
     }
     scheduler->starts = decision->starts;
 }
@@ -85,24 +83,24 @@ static bool decide(struct scheduler *scheduler)
     return gave_way;
 }
 
-static void fail_too_long(struct scheduler *scheduler, struct sequence *sequence, int64_t longest)
+static void fail_too_long(struct scheduler *scheduler, struct run *run, int64_t longest)
 {
     struct error error;
     error_set(&error, STATUS_INVALID_ARGUMENT,
-              "length: %d positions; the replicas run at most %lld at a time", sequence->request.length,
+              "length: %d positions; the replicas run at most %lld at a time", run->request.length,
               (long long)longest);
-    scheduler_fail_request(scheduler, sequence, error.status, error.text);
+    scheduler_fail_request(scheduler, run, error.status, error.text);
 }
 
 void scheduler_fail_too_long(struct scheduler *scheduler)
 {
     int64_t longest = replica_set_longest(&scheduler->replicas); /* -1: none is ready, and nothing is known */
     for (int class = 0; class < CLASS_COUNT && longest >= 0; class ++) {
-        struct sequence *sequence = scheduler->queue.by_class[class].first, *next;
-        for (; sequence; sequence = next) {
-            next = sequence->next;
-            if (sequence->request.length > longest)
-                fail_too_long(scheduler, sequence, longest);
+        struct run *run = scheduler->queue.by_class[class].first, *next;
+        for (; run; run = next) {
+            next = run->next;
+            if (run->request.length > longest)
+                fail_too_long(scheduler, run, longest);
         }
     }
 }
@@ -132,26 +130,25 @@ static void count_return(struct scheduler_totals *totals, enum scheduler_event_k
     totals->lost += why == EVENT_LOST;
 }
 
-void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence, enum scheduler_event_kind why)
+void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why)
 {
-    const struct replica *replica = sequence->replica;
-    sequence_list_remove(&sequence->replica->running, sequence);
-    sequence->former_connection = why == EVENT_LOST ? NULL : replica->connection;
-    sequence->replica = NULL;
-    queue_insert(&scheduler->queue, sequence);
+    const struct replica *replica = run->replica;
+    run_list_remove(&run->replica->running, run);
+    run->former_connection = why == EVENT_LOST ? NULL : replica->connection;
+    run->replica = NULL;
+    queue_insert(&scheduler->queue, run);
     count_return(&scheduler->totals, why);
-    scheduler_tell(scheduler,
-                   (struct scheduler_event){.kind = why, .sequence = sequence, .replica = replica});
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = why, .run = run, .replica = replica});
 }
 
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss)
 {
-    struct sequence *sequence;
-    while ((sequence = replica->running.last)) {
-        scheduler_put_back(scheduler, sequence, is_loss ? EVENT_LOST : EVENT_MOVED);
-        sequence->n_losses += is_loss;
-        if (sequence->n_losses > MAX_LOSSES)
-            scheduler_fail_request(scheduler, sequence, STATUS_INTERNAL,
+    struct run *run;
+    while ((run = replica->running.last)) {
+        scheduler_put_back(scheduler, run, is_loss ? EVENT_LOST : EVENT_MOVED);
+        run->n_losses += is_loss;
+        if (run->n_losses > MAX_LOSSES)
+            scheduler_fail_request(scheduler, run, STATUS_INTERNAL,
                                    "replicas were lost again and again while they ran this request");
     }
 }

@@ -19,21 +19,21 @@ struct replica *scheduler_replica_of_connection(const struct scheduler *schedule
     return replica;
 }
 
-/* The sequence that a replica speaks of, if it runs there. */
-static struct sequence *running_on(const struct scheduler *scheduler, const struct replica *replica,
-                                   uint64_t ticket)
+/* The run that a replica speaks of, if it runs there. */
+static struct run *running_on(const struct scheduler *scheduler, const struct replica *replica,
+                              uint64_t ticket)
 {
-    struct sequence *sequence = request_table_find_ticket(&scheduler->requests, ticket);
-    return sequence && sequence->replica == replica ? sequence : NULL;
+    struct run *run = request_table_find_ticket(&scheduler->requests, ticket);
+    return run && run->replica == replica ? run : NULL;
 }
 
 /* The same, or if it ran there, waits now, and has not gone on: its step under way was not for nothing. */
-static struct sequence *reported_by(const struct scheduler *scheduler, const struct replica *replica,
-                                    uint64_t ticket)
+static struct run *reported_by(const struct scheduler *scheduler, const struct replica *replica,
+                               uint64_t ticket)
 {
-    struct sequence *sequence = request_table_find_ticket(&scheduler->requests, ticket);
-    bool ran_there = sequence && !sequence->replica && sequence->former_connection == replica->connection;
-    return sequence && (sequence->replica == replica || ran_there) ? sequence : NULL;
+    struct run *run = request_table_find_ticket(&scheduler->requests, ticket);
+    bool ran_there = run && !run->replica && run->former_connection == replica->connection;
+    return run && (run->replica == replica || ran_there) ? run : NULL;
 }
 
 static void set_error(struct replica *replica, const char *reason)
@@ -162,23 +162,21 @@ void scheduler_load_failed(struct scheduler *scheduler, void *connection, const 
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-static void finish_request(struct scheduler *scheduler, struct sequence *sequence,
-                           const struct replica *replica)
+static void finish_request(struct scheduler *scheduler, struct run *run, const struct replica *replica)
 {
     struct ending ending = {.status = STATUS_OK, .replica = replica->name, .n_ranks = replica->n_ranks};
-    scheduler_end_request(scheduler, sequence, &ending);
+    scheduler_end_request(scheduler, run, &ending);
 }
 
-static void note_times(const struct scheduler *scheduler, struct sequence *sequence,
-                       const struct step_report *report)
+static void note_times(const struct scheduler *scheduler, struct run *run, const struct step_report *report)
 {
     double now = clock_seconds();
-    if (!sequence->began_at)
-        sequence->began_at = fmax(sequence->accepted_at, now - report->step_ms * 1e-3);
-    if (sequence->first_frame_at)
+    if (!run->began_at)
+        run->began_at = fmax(run->accepted_at, now - report->step_ms * 1e-3);
+    if (run->first_frame_at)
         return;
-    sequence->first_frame_at = now;
-    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_FIRST_FRAME, .sequence = sequence});
+    run->first_frame_at = now;
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_FIRST_FRAME, .run = run});
 }
 
 /* Once for each step of the replica: how long it took, and how full it was while somebody waited. */
@@ -195,25 +193,25 @@ static void note_step(struct scheduler *scheduler, struct replica *replica, cons
     scheduler->totals.full_capacity += (uint64_t)replica->capacity.max_tokens;
 }
 
-static enum status advance(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
+static enum status advance(struct scheduler *scheduler, struct replica *replica, struct run *run,
                            const struct step_report *report, struct error *error)
 {
-    enum status status = sequence_advance(sequence, report, scheduler->options.n_ids, error);
+    enum status status = run_advance(run, report, scheduler->options.n_ids, error);
     if (status != STATUS_OK)
         return status;
     replica->steps++;
-    scheduler_list_of(scheduler, sequence)->work -= sequence->request.length;
-    bool ends_soon = sequence_steps_left(sequence) <= snapshot_ahead_steps(replica);
+    scheduler_list_of(scheduler, run)->work -= run->request.length;
+    bool ends_soon = run_steps_left(run) <= snapshot_ahead_steps(replica);
     note_step(scheduler, replica, report);
-    note_times(scheduler, sequence, report);
+    note_times(scheduler, run, report);
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STEP,
-                                                       .sequence = sequence,
+                                                       .run = run,
                                                        .replica = replica,
                                                        .step_seconds = report->step_ms * 1e-3,
                                                        .n_changed = report->n_changed});
-    sequence->sink->frame(sequence->client, sequence, report->positions, report->ids, report->n_changed);
+    run->sink->frame(run->client, run, report->positions, report->ids, report->n_changed);
     if (report->done)
-        finish_request(scheduler, sequence, replica);
+        finish_request(scheduler, run, replica);
     if (report->done || ends_soon)
         scheduler_dispatch(scheduler);
     return STATUS_OK;
@@ -225,9 +223,9 @@ enum status scheduler_report(struct scheduler *scheduler, void *connection, cons
     enum status status = STATUS_OK;
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
-    struct sequence *sequence = replica ? reported_by(scheduler, replica, report->ticket) : NULL;
-    if (sequence)
-        status = advance(scheduler, replica, sequence, report, error);
+    struct run *run = replica ? reported_by(scheduler, replica, report->ticket) : NULL;
+    if (run)
+        status = advance(scheduler, replica, run, report, error);
     pthread_mutex_unlock(&scheduler->mutex);
     return status;
 }
@@ -239,15 +237,15 @@ static bool is_failure(enum status status)
 }
 
 /* A replica that refuses because it is leaving gets no more; its answer is no fault of the request. */
-static void reject(struct scheduler *scheduler, struct replica *replica, struct sequence *sequence,
-                   enum status status, const char *reason)
+static void reject(struct scheduler *scheduler, struct replica *replica, struct run *run, enum status status,
+                   const char *reason)
 {
     if (status != STATUS_UNAVAILABLE) {
-        scheduler_fail_request(scheduler, sequence, status, reason);
+        scheduler_fail_request(scheduler, run, status, reason);
         return;
     }
     replica->state = REPLICA_DRAINING;
-    scheduler_put_back(scheduler, sequence, EVENT_MOVED);
+    scheduler_put_back(scheduler, run, EVENT_MOVED);
     scheduler_note_change(scheduler);
 }
 
@@ -256,9 +254,9 @@ void scheduler_rejected(struct scheduler *scheduler, void *connection, uint64_t 
 {
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
-    struct sequence *sequence = replica ? running_on(scheduler, replica, ticket) : NULL;
-    if (sequence) {
-        reject(scheduler, replica, sequence, is_failure(status) ? status : STATUS_INTERNAL, reason);
+    struct run *run = replica ? running_on(scheduler, replica, ticket) : NULL;
+    if (run) {
+        reject(scheduler, replica, run, is_failure(status) ? status : STATUS_INTERNAL, reason);
         scheduler_dispatch(scheduler);
     }
     pthread_mutex_unlock(&scheduler->mutex);

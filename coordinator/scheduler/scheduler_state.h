@@ -31,15 +31,14 @@ struct scheduler {
 
 /* Tells the process that readiness may have changed, or that no request is left. */
 void scheduler_note_change(struct scheduler *scheduler);
-/* Tells the observer; `now` and `class` are filled in, and `replica` where the sequence has one. */
+/* Tells the observer; `now` and `class` are filled in, and `replica` where the run has one. */
 void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event event);
 
 /* ---- scheduler_requests.c: how requests come and end ---- */
 
 /* The only way in which a request ends: out of its list and the table, its client told, freed. */
-void scheduler_end_request(struct scheduler *scheduler, struct sequence *sequence,
-                           const struct ending *ending);
-void scheduler_fail_request(struct scheduler *scheduler, struct sequence *sequence, enum status status,
+void scheduler_end_request(struct scheduler *scheduler, struct run *run, const struct ending *ending);
+void scheduler_fail_request(struct scheduler *scheduler, struct run *run, enum status status,
                             const char *reason);
 /* NULL: somebody may still run something. Else all have failed, and there were some: the last of them. */
 const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler);
@@ -65,10 +64,9 @@ void scheduler_dispatch(struct scheduler *scheduler);
 /* Ends those that wait and are longer than anything a replica runs. */
 void scheduler_fail_too_long(struct scheduler *scheduler);
 /* The list that it is in. */
-struct sequence_list *scheduler_list_of(struct scheduler *scheduler, const struct sequence *sequence);
+struct run_list *scheduler_list_of(struct scheduler *scheduler, const struct run *run);
 /* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
-void scheduler_put_back(struct scheduler *scheduler, struct sequence *sequence,
-                        enum scheduler_event_kind why);
+void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why);
 /* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason.
  */
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss);
@@ -77,7 +75,7 @@ void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica
 
 /* NULL: the line is no replica's any more. */
 struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection);
-/* Its line is gone, or is no use any more: its sequences go back to the queue. An outsider that left cleanly
+/* Its line is gone, or is no use any more: its runs go back to the queue. An outsider that left cleanly
  * is forgotten, and freed. */
 void scheduler_lose_connection(struct scheduler *scheduler, struct replica *replica, bool clean,
                                const char *reason);

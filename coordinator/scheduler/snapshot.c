@@ -25,11 +25,11 @@ static bool allocate(struct snapshot *snapshot, size_t n_replicas, size_t n_runn
     snapshot->replicas = calloc(n_replicas + 1, sizeof *snapshot->replicas);
     snapshot->replica_records = calloc(n_replicas + 1, sizeof *snapshot->replica_records);
     snapshot->running = calloc(n_running + 1, sizeof *snapshot->running);
-    snapshot->running_sequences = calloc(n_running + 1, sizeof *snapshot->running_sequences);
+    snapshot->running_runs = calloc(n_running + 1, sizeof *snapshot->running_runs);
     snapshot->waiting = calloc(n_waiting, sizeof *snapshot->waiting);
-    snapshot->waiting_sequences = calloc(n_waiting, sizeof *snapshot->waiting_sequences);
-    return snapshot->replicas && snapshot->replica_records && snapshot->running &&
-           snapshot->running_sequences && snapshot->waiting && snapshot->waiting_sequences;
+    snapshot->waiting_runs = calloc(n_waiting, sizeof *snapshot->waiting_runs);
+    return snapshot->replicas && snapshot->replica_records && snapshot->running && snapshot->running_runs &&
+           snapshot->waiting && snapshot->waiting_runs;
 }
 
 void snapshot_release(struct snapshot *snapshot)
@@ -37,32 +37,32 @@ void snapshot_release(struct snapshot *snapshot)
     free(snapshot->replicas);
     free(snapshot->replica_records);
     free(snapshot->running);
-    free(snapshot->running_sequences);
+    free(snapshot->running_runs);
     free(snapshot->waiting);
-    free(snapshot->waiting_sequences);
+    free(snapshot->waiting_runs);
 }
 
-static void add_waiting(struct snapshot *snapshot, struct sequence *sequence, int replica, double now)
+static void add_waiting(struct snapshot *snapshot, struct run *run, int replica, double now)
 {
     int i = snapshot->input.n_waiting++;
-    snapshot->waiting_sequences[i] = sequence;
-    snapshot->waiting[i] = (struct policy_waiting){.number = sequence->number,
-                                                   .class = sequence->request.class,
-                                                   .length = sequence->request.length,
-                                                   .steps_left = sequence_steps_left(sequence),
-                                                   .waited = now - sequence->accepted_at,
+    snapshot->waiting_runs[i] = run;
+    snapshot->waiting[i] = (struct policy_waiting){.number = run->number,
+                                                   .class = run->request.class,
+                                                   .length = run->request.length,
+                                                   .steps_left = run_steps_left(run),
+                                                   .waited = now - run->accepted_at,
                                                    .replica = replica};
 }
 
-static void add_running(struct snapshot *snapshot, struct sequence *sequence, int replica, double now)
+static void add_running(struct snapshot *snapshot, struct run *run, int replica, double now)
 {
     int i = snapshot->input.n_running++;
-    snapshot->running_sequences[i] = sequence;
-    snapshot->running[i] = (struct policy_running){.number = sequence->number,
-                                                   .class = sequence->request.class,
-                                                   .length = sequence->request.length,
-                                                   .steps_left = sequence_steps_left(sequence),
-                                                   .waited = now - sequence->accepted_at,
+    snapshot->running_runs[i] = run;
+    snapshot->running[i] = (struct policy_running){.number = run->number,
+                                                   .class = run->request.class,
+                                                   .length = run->request.length,
+                                                   .steps_left = run_steps_left(run),
+                                                   .waited = now - run->accepted_at,
                                                    .replica = replica};
 }
 
@@ -80,10 +80,10 @@ static void add_replica(struct snapshot *snapshot, struct replica *replica, doub
                                                     .held_tokens = capacity->held_tokens,
                                                     .ahead_steps = snapshot_ahead_steps(replica),
                                                     .slowness = full_step / (double)capacity->max_tokens};
-    for (struct sequence *sequence = replica->running.first; sequence; sequence = sequence->next) {
-        add_running(snapshot, sequence, i, now);
+    for (struct run *run = replica->running.first; run; run = run->next) {
+        add_running(snapshot, run, i, now);
         if (replica->state == REPLICA_DRAINING)
-            add_waiting(snapshot, sequence, i, now);
+            add_waiting(snapshot, run, i, now);
     }
 }
 
@@ -100,9 +100,9 @@ static void settle_slowness(struct snapshot *snapshot)
 static void add_queue(struct snapshot *snapshot, const struct queue *queue, double now)
 {
     for (int class = 0; class < CLASS_COUNT; class ++) {
-        struct sequence *sequence = queue->by_class[class].first;
-        for (int i = 0; i < WINDOW && sequence; i++, sequence = sequence->next)
-            add_waiting(snapshot, sequence, -1, now);
+        struct run *run = queue->by_class[class].first;
+        for (int i = 0; i < WINDOW && run; i++, run = run->next)
+            add_waiting(snapshot, run, -1, now);
     }
 }
 

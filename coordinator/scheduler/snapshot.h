@@ -11,7 +11,7 @@ struct snapshot {
     struct policy_waiting *waiting;
     struct policy_running *running;
     struct policy_replica *replicas;
-    struct sequence **waiting_sequences, **running_sequences;
+    struct run **waiting_runs, **running_runs;
     struct replica **replica_records;
 };
 
@@ -20,7 +20,7 @@ enum status snapshot_take(struct snapshot *snapshot, const struct queue *queue,
                           const struct replica_set *replicas, int starts, struct error *error);
 void snapshot_release(struct snapshot *snapshot);
 
-/* Steps that sequences of a replica may be from their end to count as ended: what takes their places is sent
+/* Steps that runs of a replica may be from their end to count as ended: what takes their places is sent
  * ahead. */
 uint32_t snapshot_ahead_steps(const struct replica *replica);
 

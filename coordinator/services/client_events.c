@@ -22,29 +22,27 @@ static Millrace__V1__Priority priority_of(enum request_class class)
     return priorities[class];
 }
 
-void event_send_accepted(struct rpc_call *call, const struct served_model *model,
-                         const struct sequence *sequence)
+void event_send_accepted(struct rpc_call *call, const struct served_model *model, const struct run *run)
 {
     char request_id[32];
-    snprintf(request_id, sizeof request_id, "%llu", (unsigned long long)sequence->number);
+    snprintf(request_id, sizeof request_id, "%llu", (unsigned long long)run->number);
     Millrace__V1__Accepted accepted = MILLRACE__V1__ACCEPTED__INIT;
     accepted.request_id = request_id;
     accepted.model = (char *)model->config.name;
-    accepted.seed = sequence->request.seed;
-    accepted.length = (uint32_t)sequence->request.length;
-    accepted.steps = (uint32_t)sequence->request.steps;
-    accepted.pinned = (uint32_t)sequence->request.n_pinned;
-    accepted.temperature = sequence->request.temperature;
-    accepted.editable = (ProtobufCBinaryData){(size_t)sequence->request.length, sequence->request.editable};
-    accepted.solver = (Millrace__V1__Solver)sequence->request.solver;
-    accepted.estimated_seconds = sequence->request.estimated_seconds;
-    accepted.priority = priority_of(sequence->request.class);
+    accepted.seed = run->request.seed;
+    accepted.length = (uint32_t)run->request.length;
+    accepted.steps = (uint32_t)run->request.steps;
+    accepted.pinned = (uint32_t)run->request.n_pinned;
+    accepted.temperature = run->request.temperature;
+    accepted.editable = (ProtobufCBinaryData){(size_t)run->request.length, run->request.editable};
+    accepted.solver = (Millrace__V1__Solver)run->request.solver;
+    accepted.estimated_seconds = run->request.estimated_seconds;
+    accepted.priority = priority_of(run->request.class);
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_ACCEPTED, &accepted);
 }
 
-void event_send_frame(struct rpc_call *call, const struct served_model *model,
-                      const struct sequence *sequence, const uint32_t *positions, const uint32_t *ids,
-                      size_t n)
+void event_send_frame(struct rpc_call *call, const struct served_model *model, const struct run *run,
+                      const uint32_t *positions, const uint32_t *ids, size_t n)
 {
     ProtobufCBinaryData *pieces = calloc(n + 1, sizeof *pieces);
     if (!pieces) {
@@ -56,22 +54,21 @@ void event_send_frame(struct rpc_call *call, const struct served_model *model,
         pieces[i] = (ProtobufCBinaryData){piece.size_bytes, (uint8_t *)piece.bytes};
     }
     Millrace__V1__Frame frame = MILLRACE__V1__FRAME__INIT;
-    frame.step = sequence->step;
-    frame.steps = (uint32_t)sequence->request.steps;
+    frame.step = run->step;
+    frame.steps = (uint32_t)run->request.steps;
     frame.n_positions = frame.n_ids = frame.n_pieces = n;
     frame.positions = (uint32_t *)positions;
     frame.ids = (uint32_t *)ids;
     frame.pieces = pieces;
-    frame.elapsed_ms = 1e3 * (clock_seconds() - sequence->accepted_at);
-    frame.final = sequence->step == (uint32_t)sequence->request.steps;
+    frame.elapsed_ms = 1e3 * (clock_seconds() - run->accepted_at);
+    frame.final = run->step == (uint32_t)run->request.steps;
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_FRAME, &frame);
     free(pieces);
 }
 
-void event_send_first_frame(struct rpc_call *call, const struct served_model *model,
-                            const struct sequence *sequence)
+void event_send_first_frame(struct rpc_call *call, const struct served_model *model, const struct run *run)
 {
-    size_t n = (size_t)sequence->request.length;
+    size_t n = (size_t)run->request.length;
     uint32_t *positions = malloc(n * sizeof *positions);
     if (!positions) {
         rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for a frame");
@@ -79,34 +76,34 @@ void event_send_first_frame(struct rpc_call *call, const struct served_model *mo
     }
     for (size_t i = 0; i < n; i++)
         positions[i] = (uint32_t)i;
-    event_send_frame(call, model, sequence, positions, (const uint32_t *)sequence->request.ids, n);
+    event_send_frame(call, model, run, positions, (const uint32_t *)run->request.ids, n);
     free(positions);
 }
 
 /* ---- the end of a text ---- */
 
-static Millrace__V1__Timings timings_of(const struct sequence *sequence)
+static Millrace__V1__Timings timings_of(const struct run *run)
 {
     Millrace__V1__Timings timings = MILLRACE__V1__TIMINGS__INIT;
-    timings.queue_ms = 1e3 * (sequence->began_at - sequence->accepted_at);
-    timings.first_frame_ms = 1e3 * (sequence->first_frame_at - sequence->accepted_at);
-    timings.compute_ms = sequence->compute_ms;
-    timings.total_ms = 1e3 * (clock_seconds() - sequence->accepted_at);
+    timings.queue_ms = 1e3 * (run->began_at - run->accepted_at);
+    timings.first_frame_ms = 1e3 * (run->first_frame_at - run->accepted_at);
+    timings.compute_ms = run->compute_ms;
+    timings.total_ms = 1e3 * (clock_seconds() - run->accepted_at);
     return timings;
 }
 
-static Millrace__V1__Finished finished_of(const struct sequence *sequence, const struct ending *ending)
+static Millrace__V1__Finished finished_of(const struct run *run, const struct ending *ending)
 {
-    const struct request *request = &sequence->request;
+    const struct request *request = &run->request;
     Millrace__V1__Finished finished = MILLRACE__V1__FINISHED__INIT;
     finished.n_ids = finished.n_changed_step = (size_t)request->length;
     finished.ids = (uint32_t *)request->ids;
-    finished.changed_step = sequence->changed_step;
+    finished.changed_step = run->changed_step;
     finished.prompt_tokens = (uint32_t)request->n_pinned;
     finished.generated_tokens = (uint32_t)(request->length - request->n_pinned);
     finished.seed = request->seed;
     finished.entropy_bits = text_entropy_bits(request->ids, (size_t)request->length);
-    finished.mean_log_probability = sequence->scored ? sequence->log_probability / sequence->scored : 0;
+    finished.mean_log_probability = run->scored ? run->log_probability / run->scored : 0;
     finished.replica = (char *)ending->replica;
     finished.ranks = ending->n_ranks;
     return finished;
@@ -127,16 +124,16 @@ static enum status render(const struct served_model *model, const struct request
     return *text ? STATUS_OK : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the text");
 }
 
-void event_send_finished(struct rpc_call *call, const struct served_model *model,
-                         const struct sequence *sequence, const struct ending *ending)
+void event_send_finished(struct rpc_call *call, const struct served_model *model, const struct run *run,
+                         const struct ending *ending)
 {
     struct error error;
-    Millrace__V1__Finished finished = finished_of(sequence, ending);
-    if (render(model, &sequence->request, &finished.text, &error) != STATUS_OK) {
+    Millrace__V1__Finished finished = finished_of(run, ending);
+    if (render(model, &run->request, &finished.text, &error) != STATUS_OK) {
         rpc_fail(call, &error);
         return;
     }
-    Millrace__V1__Timings timings = timings_of(sequence);
+    Millrace__V1__Timings timings = timings_of(run);
     finished.timings = &timings;
     Millrace__V1__GenerateEvent message = MILLRACE__V1__GENERATE_EVENT__INIT;
     message.kind_case = MILLRACE__V1__GENERATE_EVENT__KIND_FINISHED;

@@ -2,24 +2,21 @@
 #define MILLRACE_COORDINATOR_CLIENT_EVENTS_H
 
 #include "common/rpc/server.h"
-#include "coordinator/scheduler/sequence.h"
+#include "coordinator/scheduler/run.h"
 
-/* The three events of a Generate stream, made of a sequence and sent. What rpc_send says is not returned: a
+/* The three events of a Generate stream, made of a run and sent. What rpc_send says is not returned: a
  * client that is gone or too slow is seen when its call closes. */
 
-void event_send_accepted(struct rpc_call *call, const struct served_model *model,
-                         const struct sequence *sequence);
+void event_send_accepted(struct rpc_call *call, const struct served_model *model, const struct run *run);
 
 /* `positions` and `ids` [n]: what changed. */
-void event_send_frame(struct rpc_call *call, const struct served_model *model,
-                      const struct sequence *sequence, const uint32_t *positions, const uint32_t *ids,
-                      size_t n);
+void event_send_frame(struct rpc_call *call, const struct served_model *model, const struct run *run,
+                      const uint32_t *positions, const uint32_t *ids, size_t n);
 /* The frame of step 0, with every position. */
-void event_send_first_frame(struct rpc_call *call, const struct served_model *model,
-                            const struct sequence *sequence);
+void event_send_first_frame(struct rpc_call *call, const struct served_model *model, const struct run *run);
 
 /* Sends Finished and ends the call; an error when the text cannot be made. */
-void event_send_finished(struct rpc_call *call, const struct served_model *model,
-                         const struct sequence *sequence, const struct ending *ending);
+void event_send_finished(struct rpc_call *call, const struct served_model *model, const struct run *run,
+                         const struct ending *ending);
 
 #endif

@@ -22,28 +22,28 @@ static void client_free(struct client *client)
     free(client);
 }
 
-static void sink_accepted(void *context, const struct sequence *sequence)
+static void sink_accepted(void *context, const struct run *run)
 {
     struct client *client = context;
-    event_send_accepted(client->call, client->model, sequence);
-    event_send_first_frame(client->call, client->model, sequence);
+    event_send_accepted(client->call, client->model, run);
+    event_send_first_frame(client->call, client->model, run);
 }
 
-static void sink_frame(void *context, const struct sequence *sequence, const uint32_t *positions,
-                       const uint32_t *ids, size_t n)
+static void sink_frame(void *context, const struct run *run, const uint32_t *positions, const uint32_t *ids,
+                       size_t n)
 {
     struct client *client = context;
-    event_send_frame(client->call, client->model, sequence, positions, ids, n);
+    event_send_frame(client->call, client->model, run, positions, ids, n);
 }
 
-static void sink_ended(void *context, const struct sequence *sequence, const struct ending *ending)
+static void sink_ended(void *context, const struct run *run, const struct ending *ending)
 {
     struct client *client = context;
     if (ending->status == STATUS_OK)
-        event_send_finished(client->call, client->model, sequence, ending);
+        event_send_finished(client->call, client->model, run, ending);
     else
         rpc_finish(client->call, ending->status, ending->text);
-    request_log_ended(client->call, sequence, ending);
+    request_log_ended(client->call, run, ending);
     client_free(client);
 }
 

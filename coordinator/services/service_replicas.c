@@ -33,15 +33,15 @@ static void send_kind(struct rpc_call *call, Millrace__Replica__V1__ToReplica__K
     rpc_send(call, &message.base);
 }
 
-static void connection_submit(void *call, const struct sequence *sequence)
+static void connection_submit(void *call, const struct run *run)
 {
-    const struct request *request = &sequence->request;
+    const struct request *request = &run->request;
     Millrace__Replica__V1__Submit submit = MILLRACE__REPLICA__V1__SUBMIT__INIT;
-    submit.sequence = sequence->ticket;
+    submit.sequence = run->ticket;
     submit.n_ids = (size_t)request->length;
     submit.ids = (uint32_t *)request->ids;
     submit.editable = (ProtobufCBinaryData){(size_t)request->length, request->editable};
-    submit.step = sequence->step;
+    submit.step = run->step;
     submit.steps = (uint32_t)request->steps;
     submit.seed = request->seed;
     submit.temperature = request->temperature;
@@ -51,8 +51,8 @@ static void connection_submit(void *call, const struct sequence *sequence)
     char traceparent[TRACE_HEADER_SIZE];
     trace_header(&request->trace, traceparent);
     submit.traceparent = traceparent;
-    submit.until_jump = sequence->until_jump;
-    submit.n_until_jump = sequence->until_jump && sequence->step > 0 ? (size_t)request->length : 0;
+    submit.until_jump = run->until_jump;
+    submit.n_until_jump = run->until_jump && run->step > 0 ? (size_t)request->length : 0;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);
 }
 

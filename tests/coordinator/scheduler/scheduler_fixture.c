@@ -8,29 +8,29 @@ int n_changes;
 char events[64];
 static size_t n_events;
 
-static void on_accepted(void *context, const struct sequence *sequence)
+static void on_accepted(void *context, const struct run *run)
 {
     struct client *client = context;
-    client->steps = sequence->request.steps;
-    client->estimated_seconds = sequence->request.estimated_seconds;
+    client->steps = run->request.steps;
+    client->estimated_seconds = run->request.estimated_seconds;
     client->n_accepted++;
 }
 
-static void on_frame(void *context, const struct sequence *sequence, const uint32_t *positions,
-                     const uint32_t *ids, size_t n)
+static void on_frame(void *context, const struct run *run, const uint32_t *positions, const uint32_t *ids,
+                     size_t n)
 {
     struct client *client = context;
     (void)positions, (void)ids, (void)n;
-    ck_assert_uint_eq(sequence->step, client->last_step + 1); /* never backwards, never one left out */
-    client->last_step = sequence->step;
+    ck_assert_uint_eq(run->step, client->last_step + 1); /* never backwards, never one left out */
+    client->last_step = run->step;
     client->n_frames++;
-    memcpy(client->ids, sequence->request.ids, sizeof client->ids);
+    memcpy(client->ids, run->request.ids, sizeof client->ids);
 }
 
-static void on_ended(void *context, const struct sequence *sequence, const struct ending *ending)
+static void on_ended(void *context, const struct run *run, const struct ending *ending)
 {
     struct client *client = context;
-    (void)sequence;
+    (void)run;
     client->n_ended++;
     client->status = ending->status;
     strncpy(client->text, ending->text ? ending->text : "", sizeof client->text - 1);
@@ -38,14 +38,14 @@ static void on_ended(void *context, const struct sequence *sequence, const struc
 
 static const struct client_sink sink = {on_accepted, on_frame, on_ended};
 
-static void connection_submit(void *context, const struct sequence *sequence)
+static void connection_submit(void *context, const struct run *run)
 {
     struct fake_connection *connection = context;
     connection->n_submitted++;
-    connection->number = sequence->number;
-    connection->ticket = sequence->ticket;
-    connection->step = sequence->step;
-    memcpy(connection->ids, sequence->request.ids, sizeof connection->ids);
+    connection->number = run->number;
+    connection->ticket = run->ticket;
+    connection->step = run->step;
+    memcpy(connection->ids, run->request.ids, sizeof connection->ids);
 }
 
 static void connection_cancel(void *context, uint64_t ticket)

@@ -429,7 +429,7 @@ START_TEST(no_more_give_way_than_needed)
 }
 END_TEST
 
-/* Random classes under more load than there is room: how often is one sequence moved out of the way? */
+/* Random classes under more load than there is room: how often is one run moved out of the way? */
 START_TEST(there_is_no_thrashing)
 {
     int worst = 0;
@@ -465,7 +465,7 @@ START_TEST(the_least_loaded_replica_is_chosen)
 }
 END_TEST
 
-START_TEST(sequences_of_a_draining_replica_move_where_there_is_room)
+START_TEST(runs_of_a_draining_replica_move_where_there_is_room)
 {
     set_up_world(2, 4, 40, 0);
     world.replicas[0].open = false;
@@ -505,7 +505,7 @@ int main(void)
     tcase_add_test(tests, no_more_give_way_than_needed);
     tcase_add_test(tests, there_is_no_thrashing);
     tcase_add_test(tests, the_least_loaded_replica_is_chosen);
-    tcase_add_test(tests, sequences_of_a_draining_replica_move_where_there_is_room);
+    tcase_add_test(tests, runs_of_a_draining_replica_move_where_there_is_room);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int n_failed = srunner_ntests_failed(runner);

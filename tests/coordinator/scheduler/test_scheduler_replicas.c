@@ -262,7 +262,7 @@ START_TEST(a_pulse_counts_only_when_it_moves)
 }
 END_TEST
 
-START_TEST(a_replica_that_hangs_loses_its_sequences_at_once)
+START_TEST(a_replica_that_hangs_loses_its_runs_at_once)
 {
     static struct client client;
     static struct fake_connection hanging, other;
@@ -324,7 +324,7 @@ TCase *replicas_case(void)
     tcase_add_test(cases, silence_is_noticed_only_with_work);
     tcase_add_test(cases, how_long_a_replica_may_stand_still);
     tcase_add_test(cases, a_pulse_counts_only_when_it_moves);
-    tcase_add_test(cases, a_replica_that_hangs_loses_its_sequences_at_once);
+    tcase_add_test(cases, a_replica_that_hangs_loses_its_runs_at_once);
     tcase_add_test(cases, no_replica_is_blamed_while_we_were_stopped);
     return cases;
 }

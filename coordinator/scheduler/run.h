@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_SEQUENCE_H
-#define MILLRACE_COORDINATOR_SEQUENCE_H
+#ifndef MILLRACE_COORDINATOR_RUN_H
+#define MILLRACE_COORDINATOR_RUN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,13 +10,12 @@
 
 /*
  * One accepted request and its last frame, which is the whole of its state: (ids, step, seed), and with the
- * stratified solver until_jump. It is in
- * exactly one list: the queue, or the running sequences of one replica. Guarded by the scheduler's lock.
+ * stratified solver until_jump. It is in exactly one list: the queue, or the runs of one replica. Guarded by
+ * the scheduler's lock.
  */
-struct sequence;
 struct replica;
 
-/* What a replica did to a sequence in one step. */
+/* What a replica did to a run in one step. */
 struct step_report {
     uint64_t ticket;
     uint32_t step; /* done, counted from 1 */
@@ -29,7 +28,7 @@ struct step_report {
     size_t n_until_jump;
     const float *until_jump; /* [n_until_jump]: as many as positions with the stratified solver */
     uint64_t batch_step;     /* of the replica, the same in all reports of a step; 0: it does not say */
-    int64_t batch_tokens;    /* positions of all sequences that took it */
+    int64_t batch_tokens;    /* positions of all runs that took it */
 };
 
 /* How a request ends. */
@@ -43,22 +42,22 @@ struct ending {
 /* The client's side of a request. Called under the scheduler's lock: must not block nor call the scheduler.
  */
 struct client_sink {
-    void (*accepted)(void *client, const struct sequence *sequence);
-    /* Positions that changed, ascending, and their new ids: the frame after sequence->step steps. */
-    void (*frame)(void *client, const struct sequence *sequence, const uint32_t *positions,
-                  const uint32_t *ids, size_t n);
+    void (*accepted)(void *client, const struct run *run);
+    /* Positions that changed, ascending, and their new ids: the frame after run->step steps. */
+    void (*frame)(void *client, const struct run *run, const uint32_t *positions, const uint32_t *ids,
+                  size_t n);
     /* Last, exactly once; `client` is not used afterwards. STATUS_OK: finished. */
-    void (*ended)(void *client, const struct sequence *sequence, const struct ending *ending);
+    void (*ended)(void *client, const struct run *run, const struct ending *ending);
 };
 
-struct sequence_list {
-    struct sequence *first, *last;
+struct run_list {
+    struct run *first, *last;
     int n;
     int64_t n_tokens; /* positions of all together */
     int64_t work;     /* positions times steps that are left */
 };
 
-struct sequence {
+struct run {
     uint64_t number;        /* never used again */
     struct request request; /* request.ids is the last frame */
     uint32_t *changed_step; /* [length]: the step that last changed the position */
@@ -67,8 +66,8 @@ struct sequence {
     uint64_t ticket; /* what replicas call it: another one each time that an earlier one may still speak */
     const void
         *former_connection; /* where it ran until it was preempted or moved, and may end the step under way */
-    int n_starts;     /* times that it was handed to a replica */
-    int n_losses;     /* replicas lost in a row without a step in between */
+    int n_starts;           /* times that it was handed to a replica */
+    int n_losses;           /* replicas lost in a row without a step in between */
     struct replica *replica; /* that it runs on, or NULL: it waits */
 
     /* Seconds, monotonic; 0: not yet. It began when its first step did, as far as the report of it tells. */
@@ -81,27 +80,26 @@ struct sequence {
     const struct client_sink *sink;
     void *client;
 
-    struct sequence *previous, *next; /* in its list */
-    struct sequence *next_in_bucket;  /* in the request table */
+    struct run *previous, *next; /* in its list */
+    struct run *next_in_bucket;  /* in the request table */
 };
 
 /* Takes the request over. NULL without memory. */
-struct sequence *sequence_create(uint64_t number, struct request *request);
-void sequence_free(struct sequence *sequence);
+struct run *run_create(uint64_t number, struct request *request);
+void run_free(struct run *run);
 
 /*
  * Advances to the next frame. A report that does not follow from the last frame (a step left out, an id or a
  * position that cannot be, a pinned position) changes nothing and is INVALID_ARGUMENT: the replica is not to
  * be trusted.
  */
-enum status sequence_advance(struct sequence *sequence, const struct step_report *report, int n_ids,
-                             struct error *error);
+enum status run_advance(struct run *run, const struct step_report *report, int n_ids, struct error *error);
 
-uint32_t sequence_steps_left(const struct sequence *sequence);
+uint32_t run_steps_left(const struct run *run);
 
-void sequence_list_append(struct sequence_list *list, struct sequence *sequence);
+void run_list_append(struct run_list *list, struct run *run);
 /* To its place by number. */
-void sequence_list_insert(struct sequence_list *list, struct sequence *sequence);
-void sequence_list_remove(struct sequence_list *list, struct sequence *sequence);
+void run_list_insert(struct run_list *list, struct run *run);
+void run_list_remove(struct run_list *list, struct run *run);
 
 #endif
