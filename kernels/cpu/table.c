@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "kernels/cpu/device.h"
-#include "kernels/cpu/host_memory.h"
+#include "common/machine/host_memory.h"
 
 /* The cpu backend's table: memory is the host's and an operation is done when its call returns, so the only
  * thing that waits is the first failure. Operations go to the copy of the arithmetic that `open` chose. */

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "common/temporary.h"
-#include "kernels/cpu/host_memory.h"
+#include "common/machine/host_memory.h"
 
 static char mount[TEMPORARY_ROOM], groups[TEMPORARY_ROOM + 8];
 

@@ -1,4 +1,4 @@
-#include "kernels/cpu/host_memory.h"
+#include "common/machine/host_memory.h"
 
 #include <stdint.h>
 #include <stdio.h>
