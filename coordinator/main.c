@@ -21,6 +21,7 @@
 
 #include "common/log.h"
 #include "common/clock.h"
+#include "common/machine/cpus.h"
 #include "common/options.h"
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
@@ -305,7 +306,8 @@ static int choose_ranks(int cores)
 static struct launch_options choose_launch(const struct process *process)
 {
     const char *mpirun = getenv("MILLRACE_MPIRUN");
-    int cores = launch_cores(), n_ranks = choose_ranks(cores), all_ranks = n_ranks * (int)settings.spawn;
+    int cores = cpus_for_computing(cpus_here()), n_ranks = choose_ranks(cores);
+    int all_ranks = n_ranks * (int)settings.spawn;
     int n_threads = settings.threads ? (int)settings.threads : cores / all_ranks;
     int longest = process->model.config.max_length;
     return (struct launch_options){

@@ -1,12 +1,12 @@
 #include "cli/cluster/mpirun.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/terminal/interrupt.h"
 #include "cli/cluster/process.h"
+#include "common/machine/cpus.h"
 
 enum { LOOK_EVERY_MS = 100, STOP_GRACE_MS = 3000 };
 
@@ -28,16 +28,9 @@ enum status mpirun_parse_ranks(const char *text, int ranks[MPIRUN_RUNS_MAX], int
                      MPIRUN_RANKS_MAX);
 }
 
-/* Cores that this process may use: a container often has fewer than the machine. */
-static int usable_cores(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 int mpirun_threads(int64_t asked, int n_ranks)
 {
-    int cores = usable_cores();
+    int cores = cpus_for_computing(cpus_here());
     if (asked > 0)
         return (int)asked;
     return cores > n_ranks ? cores / n_ranks : 1;
@@ -59,7 +52,7 @@ void arguments_add_number(struct arguments *arguments, const char *name, int64_t
 
 void mpirun_begin(struct arguments *arguments, int n_ranks, int n_threads, const char *program)
 {
-    int cores = usable_cores();
+    int cores = cpus_for_computing(cpus_here());
     *arguments = (struct arguments){0};
     arguments_add(arguments, "mpirun", "--quiet");
     arguments_add_number(arguments, "-n", n_ranks);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +14,6 @@
 #include "coordinator/supervision/launch_environment.h"
 
 enum { MAX_ARGUMENTS = 48, NUMBER_SIZE = 16 };
-
-int launch_cores(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-}
 
 enum status launch_find_beside(const char *program, char *path, size_t size, struct error *error)
 {

@@ -24,8 +24,7 @@ struct launch_options {
     int grace_seconds;  /* ranks that are told to end get so long */
 };
 
-/* This program's cores; and the path of PROGRAM beside this program's own file. */
-int launch_cores(void);
+/* The path of PROGRAM beside this program's own file. */
 enum status launch_find_beside(const char *program, char *path, size_t size, struct error *error);
 
 /*

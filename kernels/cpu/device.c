@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include "common/machine/cpus.h"
 #include "kernels/cpu/attention_scratch.h"
 
 /*
@@ -55,8 +55,8 @@ static enum status choose_operations(const struct operations **chosen, struct er
 
 static size_t second_level_cache_bytes(void)
 {
-    long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    return bytes > 0 ? (size_t)bytes : 512 * 1024;
+    size_t bytes = cpus_here()->cache_bytes;
+    return bytes > 0 ? bytes : 512 * 1024;
 }
 
 static enum status check_options(const struct device_options *options, struct error *error)

@@ -40,6 +40,7 @@ only 'openssl/' 'common/rpc/'
 only 'mpi\.h' 'worker/(collective/collective_mpi|main)\.c'
 only 'cuda' 'kernels/cuda/'
 only 'nccl' 'worker/collective/collective_nccl\.c'
+only 'hwloc' 'common/machine/'
 only 'microhttpd' 'coordinator/'
 
 protobuf_in_common=$(grep -rlE '#include "proto/' common | grep -v '^common/rpc/' || true)
