@@ -9,12 +9,17 @@
 
 enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
 
+/* A replica that is lost so often in a row, with work and without a step, is given up. It is more than one
+ * request can cause (scheduler_dispatch.c, MAX_LOSSES), so the request that is at fault ends first. */
+enum { REPLICA_FRUITLESS_MAX = 8 };
+
 /*
  *   (none)   → starting [replica_set_get: a supervisor or a Hello names it]
  *   starting → ready    [scheduler_ready]
  *   ready    → draining [scheduler_drain_replicas; a Rejected that says UNAVAILABLE]
  *   draining → drained  [scheduler_drain without a restart, and its process has ended]
- *   any      → failed   [scheduler_load_failed, scheduler_give_up]     it may still become ready later
+ *   any      → failed   [scheduler_failed before it is ready, scheduler_give_up; lost FRUITLESS_MAX times in
+ *                        a row without a step]                         it may still become ready later
  *   any but failed → starting [the line ended; somebody starts it again]
  *   starting, failed → (none) [scheduler_forget, scheduler_forget_long_lost: lost, and not ours to start]
  */
@@ -71,6 +76,10 @@ struct replica {
     bool was_drained; /* since it attached, so that its end is no failure */
     bool is_held;     /* its supervisor is not to start it again */
     bool was_ready;   /* since its supervisor last started it */
+    bool spoke;       /* since it attached: last_error is its own sentence about why it failed */
+    bool is_closed;   /* to all but a suspect: it runs one, or empties for one (scheduler_suspects.c) */
+    int n_fruitless;  /* losses in a row, each with work of which it had not taken one step since it attached
+                       */
     bool is_stuck;    /* it was silent too long, and its supervisor has not been told yet */
     char last_error[256];
 };

@@ -104,6 +104,11 @@ enum status run_advance(struct run *run, const struct step_report *report, int n
     return STATUS_OK;
 }
 
+bool run_is_suspect(const struct run *run)
+{
+    return run->n_losses >= SUSPECT_LOSSES;
+}
+
 uint32_t run_steps_left(const struct run *run)
 {
     return (uint32_t)run->request.steps - run->step;

@@ -97,6 +97,11 @@ enum status run_advance(struct run *run, const struct step_report *report, int n
 
 uint32_t run_steps_left(const struct run *run);
 
+/* Replicas were lost while they ran it, twice or more in a row: it may be the cause. It is then run alone
+ * (scheduler_suspects.c) until it has taken a step. */
+enum { SUSPECT_LOSSES = 2 };
+bool run_is_suspect(const struct run *run);
+
 void run_list_append(struct run_list *list, struct run *run);
 /* To its place by number. */
 void run_list_insert(struct run_list *list, struct run *run);

@@ -107,7 +107,9 @@ enum status scheduler_attach(struct scheduler *scheduler, const struct replica_h
                              const struct replica_connection *operations, void *connection,
                              struct error *error);
 void scheduler_ready(struct scheduler *scheduler, void *connection, const struct replica_capacity *capacity);
-void scheduler_load_failed(struct scheduler *scheduler, void *connection, const char *reason);
+/* It says that it failed, and why. Before it was ready: it failed to start. Later: it is lost, as by
+ * scheduler_detach; the line is then no replica's any more. */
+void scheduler_failed(struct scheduler *scheduler, void *connection, const char *reason);
 /* An error means that the replica cannot be trusted: hang up. A report of a run that has ended or moved
  * is nothing. */
 enum status scheduler_report(struct scheduler *scheduler, void *connection, const struct step_report *report,
@@ -149,8 +151,10 @@ bool scheduler_take_drained(struct scheduler *scheduler, const char *name);
 
 /* A replica that we start: it counts as starting until it is given up. */
 void scheduler_expect(struct scheduler *scheduler, const char *name);
-/* It died and will be started again. Returns whether it had been ready since it was last started. */
-bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason);
+/* It died and will be started again. Returns whether it had been ready since it was last started;
+ * *n_fruitless: how often in a row it was lost with work and without a step. */
+bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason,
+                          int *n_fruitless);
 /* It was hung up on for its silence: true once, to whoever can kill it. */
 bool scheduler_take_stuck(struct scheduler *scheduler, const char *name);
 bool scheduler_is_attached(struct scheduler *scheduler, const char *name);

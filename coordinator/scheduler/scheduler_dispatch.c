@@ -25,7 +25,7 @@ struct run_list *scheduler_list_of(struct scheduler *scheduler, const struct run
     return run->replica ? &run->replica->running : &scheduler->queue.by_class[run->request.class];
 }
 
-static void start_on(struct scheduler *scheduler, struct run *run, struct replica *replica)
+void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica)
 {
     queue_remove(&scheduler->queue, run);
     run->replica = replica;
@@ -58,7 +58,7 @@ static void carry_out(struct scheduler *scheduler, const struct snapshot *snapsh
         struct run *run = snapshot->waiting_runs[decision->started[i].waiting];
         if (run->replica)
             take_away(scheduler, run, EVENT_MOVED);
-        start_on(scheduler, run, snapshot->replica_records[decision->started[i].replica]);
+        scheduler_start_on(scheduler, run, snapshot->replica_records[decision->started[i].replica]);
     }
     scheduler->starts = decision->starts;
 }
@@ -119,6 +119,7 @@ void scheduler_dispatch(struct scheduler *scheduler)
 {
     if (!replica_set_any(&scheduler->replicas, REPLICA_READY))
         return;
+    scheduler_try_suspect(scheduler);
     while ((queue_first(&scheduler->queue) || somebody_could_move(scheduler)) && decide(scheduler))
         ;
 }
@@ -141,14 +142,25 @@ void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum sched
     scheduler_tell(scheduler, (struct scheduler_event){.kind = why, .run = run, .replica = replica});
 }
 
-void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss)
+static void fail_as_cause(struct scheduler *scheduler, struct run *run, const char *replica, const char *loss)
+{
+    struct error error;
+    error_set(&error, STATUS_INTERNAL,
+              "%d replicas in a row were lost while they ran this request; the last was %s: %s",
+              run->n_losses, replica, loss);
+    scheduler_fail_request(scheduler, run, error.status, error.text);
+}
+
+void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, const char *loss)
 {
     struct run *run;
     while ((run = replica->running.last)) {
-        scheduler_put_back(scheduler, run, is_loss ? EVENT_LOST : EVENT_MOVED);
-        run->n_losses += is_loss;
+        scheduler_put_back(scheduler, run, loss ? EVENT_LOST : EVENT_MOVED);
+        if (!loss)
+            continue;
+        run->n_losses++;
+        scheduler->n_suspects += run->n_losses == SUSPECT_LOSSES;
         if (run->n_losses > MAX_LOSSES)
-            scheduler_fail_request(scheduler, run, STATUS_INTERNAL,
-                                   "replicas were lost again and again while they ran this request");
+            fail_as_cause(scheduler, run, replica->name, loss);
     }
 }

@@ -46,7 +46,7 @@ static void set_failed(struct scheduler *scheduler, struct replica *replica, con
     replica->state = REPLICA_FAILED;
     set_error(replica, reason);
     log_error("replica %s failed: %s", replica->name, reason);
-    scheduler_put_back_all(scheduler, replica, true);
+    scheduler_put_back_all(scheduler, replica, reason);
     scheduler_dispatch(scheduler);
     scheduler_fail_without_hope(scheduler);
     scheduler_note_change(scheduler);
@@ -117,6 +117,8 @@ static void connect(struct replica *replica, const struct replica_hello *hello,
     replica->restarts += replica->was_attached;
     replica->attached_at = clock_seconds();
     replica->was_drained = false;
+    replica->spoke = false;
+    replica->is_closed = false;
     replica->was_attached = true;
 }
 
@@ -153,12 +155,25 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-void scheduler_load_failed(struct scheduler *scheduler, void *connection, const char *reason)
+/* One that never became ready may never do: nobody waits for it alone. One that was ready is lost as if it
+ * had been killed, and may be as good as ever once it is started again. */
+static void fail_replica(struct scheduler *scheduler, struct replica *replica, const char *reason)
+{
+    replica->spoke = true;
+    if (replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED) {
+        set_failed(scheduler, replica, reason);
+        return;
+    }
+    log_error("replica %s failed: %s", replica->name, reason);
+    scheduler_lose_connection(scheduler, replica, false, reason);
+}
+
+void scheduler_failed(struct scheduler *scheduler, void *connection, const char *reason)
 {
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
-        set_failed(scheduler, replica, reason);
+        fail_replica(scheduler, replica, reason);
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
@@ -196,10 +211,13 @@ static void note_step(struct scheduler *scheduler, struct replica *replica, cons
 static enum status advance(struct scheduler *scheduler, struct replica *replica, struct run *run,
                            const struct step_report *report, struct error *error)
 {
+    bool was_suspect = run_is_suspect(run);
     enum status status = run_advance(run, report, scheduler->options.n_ids, error);
     if (status != STATUS_OK)
         return status;
     replica->steps++;
+    replica->n_fruitless = 0;
+    scheduler->n_suspects -= was_suspect;
     scheduler_list_of(scheduler, run)->work -= run->request.length;
     bool ends_soon = run_steps_left(run) <= snapshot_ahead_steps(replica);
     note_step(scheduler, replica, report);
@@ -212,7 +230,7 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
     run->sink->frame(run->client, run, report->positions, report->ids, report->n_changed);
     if (report->done)
         finish_request(scheduler, run, replica);
-    if (report->done || ends_soon)
+    if (report->done || ends_soon || was_suspect)
         scheduler_dispatch(scheduler);
     return STATUS_OK;
 }
@@ -274,7 +292,7 @@ static void forget_or_expect(struct scheduler *scheduler, struct replica *replic
     replica->lost_at = clock_seconds();
     if (replica->state == REPLICA_FAILED)
         return;
-    replica->state = REPLICA_STARTING;
+    replica->state = replica->n_fruitless < REPLICA_FRUITLESS_MAX ? REPLICA_STARTING : REPLICA_FAILED;
     if (!clean)
         set_error(replica, reason);
 }
@@ -286,7 +304,8 @@ void scheduler_lose_connection(struct scheduler *scheduler, struct replica *repl
              clean ? "" : ": ", clean ? "" : reason, replica->running.n);
     replica->operations = NULL;
     replica->connection = NULL;
-    scheduler_put_back_all(scheduler, replica, !clean);
+    replica->n_fruitless += !clean && replica->running.n && !replica->steps;
+    scheduler_put_back_all(scheduler, replica, clean ? NULL : reason);
     forget_or_expect(scheduler, replica, clean, reason);
     scheduler_dispatch(scheduler);
     scheduler_fail_without_hope(scheduler);
@@ -304,12 +323,26 @@ void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean,
 
 /* ---- those that do not come back ---- */
 
-/* Who waited for it alone is told that nobody is left. */
+/* Requests that waited for the last replica there was are told that it is not expected back. (Requests that
+ * come later wait for whatever replica comes.) */
+static void end_waiting(struct scheduler *scheduler, const char *reason)
+{
+    struct run *waiting;
+    while ((waiting = queue_first(&scheduler->queue)))
+        scheduler_fail_request(scheduler, waiting, STATUS_UNAVAILABLE, reason);
+}
+
 static void forget_lost(struct scheduler *scheduler, struct replica *replica, const char *why)
 {
+    struct error error;
     log_info("replica %s is forgotten: %s", replica->name, why);
+    error_set(&error, STATUS_UNAVAILABLE, "no replica is left: %s is forgotten, %s (%s)", replica->name, why,
+              replica->last_error);
     forget(scheduler, replica);
-    scheduler_fail_without_hope(scheduler);
+    if (scheduler->replicas.first)
+        scheduler_fail_without_hope(scheduler);
+    else
+        end_waiting(scheduler, error.text);
     scheduler_note_change(scheduler);
 }
 
@@ -344,16 +377,19 @@ void scheduler_expect(struct scheduler *scheduler, const char *name)
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason)
+bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason, int *n_fruitless)
 {
     bool was_ready = false;
+    *n_fruitless = 0;
     pthread_mutex_lock(&scheduler->mutex);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
     if (replica) {
         was_ready = replica->was_ready;
         replica->was_ready = false;
-        if (replica->state != REPLICA_FAILED) /* whose own reason says more */
+        *n_fruitless = replica->n_fruitless;
+        if (replica->state != REPLICA_FAILED && !replica->spoke) /* its own reason says more */
             set_error(replica, reason);
+        replica->spoke = false;
     }
     pthread_mutex_unlock(&scheduler->mutex);
     return was_ready;

@@ -21,6 +21,7 @@ static void count_ending(struct scheduler *scheduler, const struct run *run, enu
 /* The only way in which a request ends. */
 void scheduler_end_request(struct scheduler *scheduler, struct run *run, const struct ending *ending)
 {
+    scheduler->n_suspects -= run_is_suspect(run);
     run_list_remove(scheduler_list_of(scheduler, run), run);
     request_table_remove(&scheduler->requests, run);
     accounts_release(&scheduler->accounts, run->account, run->request.length);

@@ -23,6 +23,7 @@ struct scheduler {
     int starts; /* of the policy */
     struct replica_set replicas;
     int n_replicas;
+    int n_suspects; /* runs that are suspect, waiting or running */
     bool refusing;
     double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
     struct scheduler_totals totals; /* those that only grow */
@@ -61,15 +62,23 @@ extern const struct policy_rules scheduler_rules;
 
 /* Hands out what waits, as far as there is room. */
 void scheduler_dispatch(struct scheduler *scheduler);
+/* Out of the queue, and to the replica, which has room. */
+void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica);
 /* Ends those that wait and are longer than anything a replica runs. */
 void scheduler_fail_too_long(struct scheduler *scheduler);
 /* The list that it is in. */
 struct run_list *scheduler_list_of(struct scheduler *scheduler, const struct run *run);
 /* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
 void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why);
-/* All of a replica; `is_loss`: it was lost, which no request causes again and again without being the reason.
- */
-void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, bool is_loss);
+/* All of a replica. `loss`: why it was lost; NULL: it was not. A request whose replicas are lost again and
+ * again without a step in between is taken to be the cause, and ends with the last reason. */
+void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, const char *loss);
+
+/* ---- scheduler_suspects.c: requests that may be what kills replicas ---- */
+
+/* Chooses the one replica that tries suspects, and starts one there once it is empty. Call it before the
+ * policy decides. */
+void scheduler_try_suspect(struct scheduler *scheduler);
 
 /* ---- scheduler_replicas.c: how replicas come, speak and go ---- */
 

@@ -73,16 +73,17 @@ static void add_replica(struct snapshot *snapshot, struct replica *replica, doub
     const struct replica_capacity *capacity = &replica->capacity;
     double full_step = cost_model_step_seconds(&replica->cost, (double)capacity->max_tokens);
     snapshot->replica_records[i] = replica;
-    snapshot->replicas[i] = (struct policy_replica){.open = replica->state == REPLICA_READY,
-                                                    .max_sequences = capacity->max_sequences,
-                                                    .held_sequences = capacity->held_sequences,
-                                                    .max_tokens = capacity->max_tokens,
-                                                    .held_tokens = capacity->held_tokens,
-                                                    .ahead_steps = snapshot_ahead_steps(replica),
-                                                    .slowness = full_step / (double)capacity->max_tokens};
+    snapshot->replicas[i] =
+        (struct policy_replica){.open = replica->state == REPLICA_READY && !replica->is_closed,
+                                .max_sequences = capacity->max_sequences,
+                                .held_sequences = capacity->held_sequences,
+                                .max_tokens = capacity->max_tokens,
+                                .held_tokens = capacity->held_tokens,
+                                .ahead_steps = snapshot_ahead_steps(replica),
+                                .slowness = full_step / (double)capacity->max_tokens};
     for (struct run *run = replica->running.first; run; run = run->next) {
         add_running(snapshot, run, i, now);
-        if (replica->state == REPLICA_DRAINING)
+        if (replica->state == REPLICA_DRAINING && !run_is_suspect(run))
             add_waiting(snapshot, run, i, now);
     }
 }
@@ -101,8 +102,12 @@ static void add_queue(struct snapshot *snapshot, const struct queue *queue, doub
 {
     for (int class = 0; class < CLASS_COUNT; class ++) {
         struct run *run = queue->by_class[class].first;
-        for (int i = 0; i < WINDOW && run; i++, run = run->next)
+        for (int i = 0; i < WINDOW && run; run = run->next) {
+            if (run_is_suspect(run))
+                continue; /* scheduler_suspects.c starts it */
             add_waiting(snapshot, run, -1, now);
+            i++;
+        }
     }
 }
 

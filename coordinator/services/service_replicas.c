@@ -4,6 +4,7 @@
  *
  *   opened → greeted [Hello]        the scheduler has attached it
  *   greeted → ready  [Ready]        the fingerprint was right; LoadFailed instead: failed, and then it ends
+ *   ready → failed   [LoadFailed]   a step failed there: the scheduler counts it as lost, and it ends
  *   any → leaving    [half-close]   the replica ends in its own time: a clean end
  *   any → lost       [hang_up]      the scheduler gave it up and knows the line no more
  *   any → gone       [on_close]
@@ -115,7 +116,7 @@ static enum status check_fingerprint(struct rpc_call *call, struct coordinator *
     error_set(error, STATUS_FAILED_PRECONDITION,
               "the replica's model is another one: fingerprint %s, the coordinator's is %s",
               connection->fingerprint, coordinator->model->fingerprint);
-    scheduler_load_failed(coordinator->scheduler, call, error->text);
+    scheduler_failed(coordinator->scheduler, call, error->text);
     return error->status;
 }
 
@@ -196,7 +197,7 @@ static enum status handle(struct rpc_call *call, struct coordinator *coordinator
     case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_READY:
         return on_ready(call, coordinator, message->ready, error);
     case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_FAILED:
-        scheduler_load_failed(coordinator->scheduler, call, message->failed->reason);
+        scheduler_failed(coordinator->scheduler, call, message->failed->reason);
         return STATUS_OK;
     case MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REPORT:
         return on_report(call, coordinator, message->report, error);

@@ -83,6 +83,12 @@ static void describe_death(int wait_status, double seconds, char *text, size_t s
                  seconds);
 }
 
+static double pause_after(double n_failures)
+{
+    double doublings = fmin(fmax(n_failures - 1, 0), 10);
+    return fmin(LEAST_PAUSE_SECONDS * pow(2, doublings), MOST_PAUSE_SECONDS);
+}
+
 static void on_death(struct spawn *spawn, struct child *child, int wait_status)
 {
     char reason[128];
@@ -100,12 +106,11 @@ static void on_death(struct spawn *spawn, struct child *child, int wait_status)
         child->start_at = now;
         return;
     }
-    bool was_ready = scheduler_restarting(spawn->scheduler, child->name, reason);
+    int n_fruitless;
+    bool was_ready = scheduler_restarting(spawn->scheduler, child->name, reason, &n_fruitless);
     child->n_failed_starts = was_ready ? 0 : child->n_failed_starts + 1;
-    double doublings = fmin(fmax(child->n_failed_starts - 1, 0), 10);
-    double pause = fmin(LEAST_PAUSE_SECONDS * pow(2, doublings), MOST_PAUSE_SECONDS);
-    if (was_ready && now - child->started_at >= SETTLED_SECONDS)
-        pause = 0;
+    bool had_settled = was_ready && !n_fruitless && now - child->started_at >= SETTLED_SECONDS;
+    double pause = had_settled ? 0 : pause_after(fmax(child->n_failed_starts, n_fruitless));
     child->start_at = now + pause;
     log_warning("replica %s: %s; starting it again in %.1f s", child->name, reason, pause);
     if (child->n_failed_starts >= FAILED_STARTS_MAX)

@@ -6,9 +6,10 @@
 
 /*
  * Keeps n replicas running on this machine: starts them, notices their death, starts them again after a pause
- * that doubles from 0.5 to 10 seconds with every start that did not become ready (none when it had served for
- * 10 seconds). After three of those in a row the scheduler is told to give the replica up; it is still
- * started again. One that hangs is killed. One thread (the main thread) calls everything here.
+ * that doubles from 0.5 to 10 seconds with every start that did not become ready, or that failed at its first
+ * step (none when it had served for 10 seconds). After three of those in a row the scheduler is told to give
+ * the replica up; it is still started again. One that hangs is killed. One thread (the main thread) calls
+ * everything here.
  */
 struct spawn;
 

@@ -365,6 +365,28 @@ def test_rejected_and_load_failed():
         assert (status.accepted, status.failed) == (2, 2) and status.replicas[0].state == "failed"
 
 
+def test_a_replica_that_fails_is_lost():
+    """Not loading, but a step fails: it says why, and closes its stream as one does that was told to leave."""
+    with coordinator("--spawn", "0") as cluster:
+        stream, accepted, _ = begin(cluster, steps=1)
+        for life in range(6):
+            replica = FakeReplica(cluster, "r0", FINGERPRINT)
+            assert replica.next("submit").step == 0
+            replica.say(failed=replica_pb.LoadFailed(rank=0, status=13, reason=f"fault {life}: an illegal address"))
+            replica.leave()
+            known = cluster.status().replicas[0]
+            assert (known.state, known.last_error) == ("starting", f"fault {life}: an illegal address"), known
+        expect_failure(lambda: next(stream), grpc.StatusCode.INTERNAL, "6 replicas", "r0: fault 5: an illegal address")
+        assert cluster.find(r"replica r0 failed: fault 3: an illegal address")
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        stream, _, _ = begin(cluster, steps=1)
+        replica.step(replica.next("submit"), 1)
+        next_frame(stream, 1)
+        assert kind_of(next(stream)) == "finished"
+        status = cluster.status()
+        assert (status.accepted, status.finished, status.failed) == (2, 1, 1) and status.replicas[0].restarts == 6
+
+
 def test_what_a_replica_says_breaks_nothing():
     with coordinator("--spawn", "0") as cluster:
         for code in (0, 1, 17, 1 << 31, (1 << 32) - 1):

@@ -65,5 +65,6 @@ const char *only_state(void);
 TCase *requests_case(void);
 TCase *replicas_case(void);
 TCase *limits_case(void);
+TCase *failures_case(void);
 
 #endif

@@ -6,6 +6,7 @@ int main(void)
     suite_add_tcase(suite, requests_case());
     suite_add_tcase(suite, replicas_case());
     suite_add_tcase(suite, limits_case());
+    suite_add_tcase(suite, failures_case());
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

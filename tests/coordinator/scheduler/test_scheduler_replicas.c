@@ -120,7 +120,7 @@ START_TEST(a_lost_outsider_is_forgotten_on_demand)
     ck_assert_int_eq(waiting.status, STATUS_UNAVAILABLE); /* it waited for that one alone */
     ck_assert(!scheduler_forget(scheduler, "lost"));
     attach("failed", &failed);
-    scheduler_load_failed(scheduler, &failed, "model.safetensors is damaged");
+    scheduler_failed(scheduler, &failed, "model.safetensors is damaged");
     scheduler_detach(scheduler, &failed, true, "");
     ck_assert(scheduler_forget(scheduler, "failed"));
 }
@@ -166,7 +166,7 @@ START_TEST(without_hope_requests_are_told_why)
     accept_request(&waiting);
     ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_WAITING);
     attach("r0", &connection);
-    scheduler_load_failed(scheduler, &connection, "model.safetensors is damaged");
+    scheduler_failed(scheduler, &connection, "model.safetensors is damaged");
     ck_assert_int_eq(waiting.status, STATUS_UNAVAILABLE);
     ck_assert_ptr_nonnull(strstr(waiting.text, "model.safetensors is damaged"));
     scheduler_detach(scheduler, &connection, true, "");
@@ -185,12 +185,14 @@ START_TEST(a_restart_keeps_hope_until_given_up)
 {
     static struct client client;
     static struct fake_connection connection;
+    int n_fruitless;
     scheduler_expect(scheduler, "r0");
     attach_ready("r0", &connection, 1);
     accept_request(&client);
     scheduler_detach(scheduler, &connection, false, "its stream broke");
-    ck_assert(scheduler_restarting(scheduler, "r0", "killed"));
-    ck_assert(!scheduler_restarting(scheduler, "r0", "killed again")); /* it was not ready in between */
+    ck_assert(scheduler_restarting(scheduler, "r0", "killed", &n_fruitless));
+    ck_assert_int_eq(n_fruitless, 1); /* it was lost before it had taken a step of what it ran */
+    ck_assert(!scheduler_restarting(scheduler, "r0", "again", &n_fruitless)); /* not ready in between */
     ck_assert_int_eq(client.n_ended, 0);
     scheduler_give_up(scheduler, "r0", "it keeps dying");
     ck_assert_int_eq(client.status, STATUS_UNAVAILABLE);

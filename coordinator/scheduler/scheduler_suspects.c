@@ -1,0 +1,74 @@
+/*
+ * Requests that may be what kills replicas.
+ *
+ * A request whose step makes the engine fail takes its replica down, and with it every request that runs
+ * there. When all of them were handed out together again, the next replica would fall in the same way, and
+ * after MAX_LOSSES nobody could say who was the cause. So a run that has lost SUSPECT_LOSSES replicas in
+ * a row is started alone. One that takes a step there is cleared. One that is the cause harms nobody else
+ * from then on, and ends after MAX_LOSSES.
+ *
+ * One replica at a time tries suspects: the ready one with the least to run. It gets nothing else, and starts
+ * a suspect once it is empty. A replica that has not taken a step since it attached serves the others first,
+ * so a request that kills every replica cannot keep them from being served.
+ */
+#include "coordinator/scheduler/scheduler_state.h"
+
+static bool other_waits(const struct scheduler *scheduler)
+{
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        for (const struct run *s = scheduler->queue.by_class[class].first; s; s = s->next) {
+            if (!run_is_suspect(s))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Of those that wait the one that lost the fewest replicas, the first of its like: it is the least likely
+ * cause. NULL: none waits. */
+static struct run *next_suspect(const struct scheduler *scheduler)
+{
+    struct run *next = NULL;
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        for (struct run *s = scheduler->queue.by_class[class].first; s; s = s->next) {
+            if (run_is_suspect(s) && (!next || s->n_losses < next->n_losses))
+                next = s;
+        }
+    }
+    return next;
+}
+
+/* Closes the replica that runs a suspect, and opens all others. Returns whether there is one. */
+static bool find_trial(struct scheduler *scheduler)
+{
+    bool found = false;
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        replica->is_closed = replica->running.first && run_is_suspect(replica->running.first);
+        found |= replica->is_closed;
+    }
+    return found;
+}
+
+/* The ready replica with the least to run, of those that are large enough. NULL: there is none. */
+static struct replica *choose_replica(const struct scheduler *scheduler, const struct run *suspect)
+{
+    struct replica *chosen = NULL;
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        bool fits =
+            replica->state == REPLICA_READY && replica->capacity.max_tokens >= suspect->request.length;
+        if (fits && (!chosen || replica->running.n < chosen->running.n))
+            chosen = replica;
+    }
+    return chosen;
+}
+
+void scheduler_try_suspect(struct scheduler *scheduler)
+{
+    struct run *suspect = find_trial(scheduler) || !scheduler->n_suspects ? NULL : next_suspect(scheduler);
+    struct replica *replica = suspect ? choose_replica(scheduler, suspect) : NULL;
+    if (!replica || (!replica->steps && other_waits(scheduler)))
+        return;
+    replica->is_closed = true;
+    if (!replica->running.n)
+        scheduler_start_on(scheduler, suspect, replica);
+}
