@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/places.h"
+#include "common/machine/cpus.h"
 
 enum { DEFAULT_PORT = 7077 };
 
@@ -52,6 +53,8 @@ static enum status open_private(struct connection *connection, const char *model
 {
     char model[PATH_MAX];
     *connection = (struct connection){.cluster = PRIVATE_CLUSTER_NONE};
+    if (n_ranks == 0)
+        n_ranks = cpus_for_computing(cpus_here()) < 2 ? 1 : 2;
     enum status status = place_of_model(model_directory, model, error);
     if (status != STATUS_OK)
         return status;

@@ -52,8 +52,9 @@ bool connection_choice_runs(const struct connection_choice *choice);
 enum status connection_open(struct connection *connection, const char *endpoint,
                             const struct rpc_security *security, struct error *error);
 
-/* To a running cluster, or to a private one of `n_ranks` that is started, and said so on standard error, for
- * `choice->model_directory` (NULL: places.h). */
+/* To a running cluster, or to a private one that is started for `choice->model_directory` (NULL: places.h)
+ * and said so on standard error; of `n_ranks`, or for 0 of one for each core and at most 2, as the
+ * coordinator chooses. */
 enum status connection_open_choice(struct connection *connection, const struct connection_choice *choice,
                                    int64_t n_ranks, struct error *error);
 

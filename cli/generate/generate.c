@@ -297,8 +297,9 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
             s->cluster, "The coordinator of a running cluster.",
             "Start a cluster for this command with the model in DIR, even where one is running or "
             "MILLRACE_ENDPOINT names one. MILLRACE_MODEL names the model only for when none is."),
-        {"ranks", 0, OPTION_INTEGER, "N", NULL, "2", 1, 64,
-         "Ranks of a cluster that is started for this command.", &s->ranks, NULL},
+        {"ranks", 0, OPTION_INTEGER, "N", NULL, NULL, 1, 64,
+         "Ranks of a cluster that is started for this command. Without it: one for each core, at most 2.",
+         &s->ranks, NULL},
         {"timeout", 0, OPTION_INTEGER, "SECONDS", NULL, "600", 1, 86400, "Give up after so long.",
          &s->timeout, NULL},
         {NULL},
