@@ -13,6 +13,7 @@
  * stratified solver until_jump. It is in exactly one list: the queue, or the runs of one replica. Guarded by
  * the scheduler's lock.
  */
+struct run;
 struct replica;
 
 /* What a replica did to a run in one step. */

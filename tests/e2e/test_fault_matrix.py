@@ -253,7 +253,7 @@ class Coming(unittest.TestCase):
             ended = time.monotonic() - at
             noticed = watch.first("first", at, False)
         self.assertLess(noticed, TIMEOUT + 2 * PULSE + LOOK + SLACK)
-        self.assertLess(ended, TIMEOUT + 2 * PULSE + LOOK + 10 + 2 + SLACK)  # HUNG_SECONDS of worker/main.c
+        self.assertLess(ended, TIMEOUT + 2 * PULSE + LOOK + 10 + 2 + SLACK)  # HUNG_SECONDS of worker/serve.c
         note("SIGSTOP of a rank of a replica that we did not start", "idle", "nothing", seconds(noticed),
              f"ends itself after {ended:.1f} s, for its launcher to start it again")
 
