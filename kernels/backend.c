@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "kernels/cuda/module.h"
+#include "kernels/cuda_module.h"
 
 static enum status find_cuda(const struct backend **backend, struct error *error)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernels/cuda/module.h"
+#include "kernels/cuda_module.h"
 
 static const char library_name[] = "libmillrace_cuda.so";
 

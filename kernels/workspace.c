@@ -1,7 +1,7 @@
 #include "kernels/workspace.h"
 
 #include "kernels/cpu/device.h"
-#include "kernels/cuda/module.h"
+#include "kernels/cuda_module.h"
 
 struct workspace workspace_of_cpu(const struct device_options *options)
 {

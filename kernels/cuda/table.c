@@ -1,5 +1,5 @@
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/module.h"
+#include "kernels/cuda_module.h"
 #include "kernels/cuda/operations.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cuda/module.h"
+#include "kernels/cuda_module.h"
 #include "tests/emulation/faults.h"
 #include "tests/kernels/any.h"
 #include "tests/kernels/support.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cuda/module.h"
+#include "kernels/cuda_module.h"
 
 void collective_free(struct collective *collective)
 {

@@ -1,4 +1,4 @@
-#include "kernels/cuda/module.h"
+#include "kernels/cuda_module.h"
 
 #include <nccl.h>
 #include <stdio.h>
