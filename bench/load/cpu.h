@@ -1,5 +1,5 @@
-#ifndef MILLRACE_TESTS_BENCH_LOAD_CPU_H
-#define MILLRACE_TESTS_BENCH_LOAD_CPU_H
+#ifndef MILLRACE_BENCH_LOAD_CPU_H
+#define MILLRACE_BENCH_LOAD_CPU_H
 
 #include <sys/types.h>
 

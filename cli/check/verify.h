@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_VERIFY_H
-#define MILLRACE_CLI_VERIFY_H
+#ifndef MILLRACE_CLI_CHECK_VERIFY_H
+#define MILLRACE_CLI_CHECK_VERIFY_H
 
 /*
  * `millrace verify DIR [--ranks N,N...]`: holds this build against a directory of golden vectors, with each

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_VERIFY_TABLE_H
-#define MILLRACE_CLI_VERIFY_TABLE_H
+#ifndef MILLRACE_CLI_CHECK_VERIFY_TABLE_H
+#define MILLRACE_CLI_CHECK_VERIFY_TABLE_H
 
 #include <jansson.h>
 #include <stdio.h>

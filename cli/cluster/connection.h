@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_CONNECTION_H
-#define MILLRACE_CLI_CONNECTION_H
+#ifndef MILLRACE_CLI_CLUSTER_CONNECTION_H
+#define MILLRACE_CLI_CLUSTER_CONNECTION_H
 
 #include <stdbool.h>
 #include <stdint.h>

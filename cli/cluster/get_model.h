@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_GET_MODEL_H
-#define MILLRACE_CLI_GET_MODEL_H
+#ifndef MILLRACE_CLI_CLUSTER_GET_MODEL_H
+#define MILLRACE_CLI_CLUSTER_GET_MODEL_H
 
 #include "common/rpc/client.h"
 #include "proto/millrace.pb-c.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_MPIRUN_H
-#define MILLRACE_CLI_MPIRUN_H
+#ifndef MILLRACE_CLI_CLUSTER_MPIRUN_H
+#define MILLRACE_CLI_CLUSTER_MPIRUN_H
 
 #include <stdint.h>
 #include <stdio.h>

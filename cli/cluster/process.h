@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_PROCESS_H
-#define MILLRACE_CLI_PROCESS_H
+#ifndef MILLRACE_CLI_CLUSTER_PROCESS_H
+#define MILLRACE_CLI_CLUSTER_PROCESS_H
 
 #include <stdbool.h>
 #include <sys/types.h>

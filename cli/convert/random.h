@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_RANDOM_H
-#define MILLRACE_CLI_RANDOM_H
+#ifndef MILLRACE_CLI_CONVERT_RANDOM_H
+#define MILLRACE_CLI_CONVERT_RANDOM_H
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_CHOICES_H
-#define MILLRACE_CLI_CHOICES_H
+#ifndef MILLRACE_CLI_GENERATE_CHOICES_H
+#define MILLRACE_CLI_GENERATE_CHOICES_H
 
 #include "common/status.h"
 #include "proto/millrace.pb-c.h"

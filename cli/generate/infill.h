@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_INFILL_H
-#define MILLRACE_CLI_INFILL_H
+#ifndef MILLRACE_CLI_GENERATE_INFILL_H
+#define MILLRACE_CLI_GENERATE_INFILL_H
 
 #include <stddef.h>
 #include <stdint.h>

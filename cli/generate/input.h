@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_INPUT_H
-#define MILLRACE_CLI_INPUT_H
+#ifndef MILLRACE_CLI_GENERATE_INPUT_H
+#define MILLRACE_CLI_GENERATE_INPUT_H
 
 #include <stddef.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_OUTPUT_H
-#define MILLRACE_CLI_OUTPUT_H
+#ifndef MILLRACE_CLI_GENERATE_OUTPUT_H
+#define MILLRACE_CLI_GENERATE_OUTPUT_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_SOLVER_NAME_H
-#define MILLRACE_CLI_SOLVER_NAME_H
+#ifndef MILLRACE_CLI_GENERATE_SOLVER_NAME_H
+#define MILLRACE_CLI_GENERATE_SOLVER_NAME_H
 
 #include "common/solver.h"
 #include "common/status.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_CANVAS_H
-#define MILLRACE_CLI_CANVAS_H
+#ifndef MILLRACE_CLI_TERMINAL_CANVAS_H
+#define MILLRACE_CLI_TERMINAL_CANVAS_H
 
 #include <stdbool.h>
 #include <stddef.h>

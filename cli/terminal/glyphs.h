@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_GLYPHS_H
-#define MILLRACE_CLI_GLYPHS_H
+#ifndef MILLRACE_CLI_TERMINAL_GLYPHS_H
+#define MILLRACE_CLI_TERMINAL_GLYPHS_H
 
 #include <stdbool.h>
 #include <stddef.h>

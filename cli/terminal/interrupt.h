@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_INTERRUPT_H
-#define MILLRACE_CLI_INTERRUPT_H
+#ifndef MILLRACE_CLI_TERMINAL_INTERRUPT_H
+#define MILLRACE_CLI_TERMINAL_INTERRUPT_H
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_JSON_OUTPUT_H
-#define MILLRACE_CLI_JSON_OUTPUT_H
+#ifndef MILLRACE_CLI_TERMINAL_JSON_OUTPUT_H
+#define MILLRACE_CLI_TERMINAL_JSON_OUTPUT_H
 
 #include <jansson.h>
 #include <stdio.h>

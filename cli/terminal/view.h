@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_VIEW_H
-#define MILLRACE_CLI_VIEW_H
+#ifndef MILLRACE_CLI_TERMINAL_VIEW_H
+#define MILLRACE_CLI_TERMINAL_VIEW_H
 
 #include <stdbool.h>
 #include <stdio.h>

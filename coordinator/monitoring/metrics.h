@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_METRICS_H
-#define MILLRACE_COORDINATOR_METRICS_H
+#ifndef MILLRACE_COORDINATOR_MONITORING_METRICS_H
+#define MILLRACE_COORDINATOR_MONITORING_METRICS_H
 
 #include "coordinator/monitoring/exposition.h"
 #include "coordinator/scheduler/scheduler.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_REQUEST_LOG_H
-#define MILLRACE_COORDINATOR_REQUEST_LOG_H
+#ifndef MILLRACE_COORDINATOR_MONITORING_REQUEST_LOG_H
+#define MILLRACE_COORDINATOR_MONITORING_REQUEST_LOG_H
 
 #include "common/rpc/server.h"
 #include "coordinator/scheduler/scheduler.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_ESTIMATE_H
-#define MILLRACE_COORDINATOR_ESTIMATE_H
+#ifndef MILLRACE_COORDINATOR_SCHEDULER_ESTIMATE_H
+#define MILLRACE_COORDINATOR_SCHEDULER_ESTIMATE_H
 
 #include "coordinator/scheduler/policy.h"
 #include "coordinator/scheduler/queue.h"

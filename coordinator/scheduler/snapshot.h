@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_SNAPSHOT_H
-#define MILLRACE_COORDINATOR_SNAPSHOT_H
+#ifndef MILLRACE_COORDINATOR_SCHEDULER_SNAPSHOT_H
+#define MILLRACE_COORDINATOR_SCHEDULER_SNAPSHOT_H
 
 #include "coordinator/scheduler/policy.h"
 #include "coordinator/scheduler/queue.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_PROBES_H
-#define MILLRACE_COORDINATOR_PROBES_H
+#ifndef MILLRACE_COORDINATOR_SERVICES_PROBES_H
+#define MILLRACE_COORDINATOR_SERVICES_PROBES_H
 
 #include "coordinator/monitoring/http.h"
 #include "coordinator/services/services.h"

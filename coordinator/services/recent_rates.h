@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_RECENT_RATES_H
-#define MILLRACE_COORDINATOR_RECENT_RATES_H
+#ifndef MILLRACE_COORDINATOR_SERVICES_RECENT_RATES_H
+#define MILLRACE_COORDINATOR_SERVICES_RECENT_RATES_H
 
 #include "coordinator/monitoring/metrics.h"
 #include "proto/millrace.pb-c.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_LAUNCH_ENVIRONMENT_H
-#define MILLRACE_COORDINATOR_LAUNCH_ENVIRONMENT_H
+#ifndef MILLRACE_COORDINATOR_SUPERVISION_LAUNCH_ENVIRONMENT_H
+#define MILLRACE_COORDINATOR_SUPERVISION_LAUNCH_ENVIRONMENT_H
 
 /*
  * The environment of a replica that is started here: our own, without what tells a client of ours how to call

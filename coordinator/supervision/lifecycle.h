@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_LIFECYCLE_H
-#define MILLRACE_COORDINATOR_LIFECYCLE_H
+#ifndef MILLRACE_COORDINATOR_SUPERVISION_LIFECYCLE_H
+#define MILLRACE_COORDINATOR_SUPERVISION_LIFECYCLE_H
 
 #include "common/rpc/health.h"
 #include "coordinator/supervision/readiness.h"

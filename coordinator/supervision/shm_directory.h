@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_SHM_DIRECTORY_H
-#define MILLRACE_COORDINATOR_SHM_DIRECTORY_H
+#ifndef MILLRACE_COORDINATOR_SUPERVISION_SHM_DIRECTORY_H
+#define MILLRACE_COORDINATOR_SUPERVISION_SHM_DIRECTORY_H
 
 /*
  * Where the ranks of one replica keep their shared-memory files: a directory of their own, because ranks that

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_COORDINATOR_SPAWN_H
-#define MILLRACE_COORDINATOR_SPAWN_H
+#ifndef MILLRACE_COORDINATOR_SUPERVISION_SPAWN_H
+#define MILLRACE_COORDINATOR_SUPERVISION_SPAWN_H
 
 #include "coordinator/supervision/launch.h"
 #include "coordinator/scheduler/scheduler.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_ATTACH_H
-#define MILLRACE_WORKER_ATTACH_H
+#ifndef MILLRACE_WORKER_ENGINE_ATTACH_H
+#define MILLRACE_WORKER_ENGINE_ATTACH_H
 
 #include "common/rpc/client.h"
 #include "worker/engine/engine.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_ENGINE_H
-#define MILLRACE_WORKER_ENGINE_H
+#ifndef MILLRACE_WORKER_ENGINE_ENGINE_H
+#define MILLRACE_WORKER_ENGINE_ENGINE_H
 
 #include "worker/engine/batch.h"
 #include "worker/engine/mailbox.h"

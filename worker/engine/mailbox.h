@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_MAILBOX_H
-#define MILLRACE_WORKER_MAILBOX_H
+#ifndef MILLRACE_WORKER_ENGINE_MAILBOX_H
+#define MILLRACE_WORKER_ENGINE_MAILBOX_H
 
 #include <stdbool.h>
 #include <stdint.h>

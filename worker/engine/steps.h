@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_STEPS_H
-#define MILLRACE_WORKER_STEPS_H
+#ifndef MILLRACE_WORKER_ENGINE_STEPS_H
+#define MILLRACE_WORKER_ENGINE_STEPS_H
 
 #include "worker/engine/batch.h"
 #include "worker/model/model.h"

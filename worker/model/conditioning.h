@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_CONDITIONING_H
-#define MILLRACE_WORKER_CONDITIONING_H
+#ifndef MILLRACE_WORKER_MODEL_CONDITIONING_H
+#define MILLRACE_WORKER_MODEL_CONDITIONING_H
 
 #include "worker/model/observer.h"
 #include "worker/model/weights.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_FORWARD_H
-#define MILLRACE_WORKER_FORWARD_H
+#ifndef MILLRACE_WORKER_MODEL_FORWARD_H
+#define MILLRACE_WORKER_MODEL_FORWARD_H
 
 #include "worker/collective/collective.h"
 #include "worker/model/conditioning.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_INPUTS_H
-#define MILLRACE_WORKER_INPUTS_H
+#ifndef MILLRACE_WORKER_MODEL_INPUTS_H
+#define MILLRACE_WORKER_MODEL_INPUTS_H
 
 #include "kernels/backend.h"
 #include "worker/model/plan.h"

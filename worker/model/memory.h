@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_MEMORY_H
-#define MILLRACE_WORKER_MEMORY_H
+#ifndef MILLRACE_WORKER_MODEL_MEMORY_H
+#define MILLRACE_WORKER_MODEL_MEMORY_H
 
 #include "common/model/tensors.h"
 #include "kernels/workspace.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_METERS_H
-#define MILLRACE_WORKER_METERS_H
+#ifndef MILLRACE_WORKER_MODEL_METERS_H
+#define MILLRACE_WORKER_MODEL_METERS_H
 
 #include <stdatomic.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_MODEL_H
-#define MILLRACE_WORKER_MODEL_H
+#ifndef MILLRACE_WORKER_MODEL_MODEL_H
+#define MILLRACE_WORKER_MODEL_MODEL_H
 
 #include "worker/model/forward.h"
 #include "worker/model/memory.h"

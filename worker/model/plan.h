@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_PLAN_H
-#define MILLRACE_WORKER_PLAN_H
+#ifndef MILLRACE_WORKER_MODEL_PLAN_H
+#define MILLRACE_WORKER_MODEL_PLAN_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_SAMPLER_H
-#define MILLRACE_WORKER_SAMPLER_H
+#ifndef MILLRACE_WORKER_MODEL_SAMPLER_H
+#define MILLRACE_WORKER_MODEL_SAMPLER_H
 
 #include "worker/collective/collective.h"
 #include "worker/model/inputs.h"

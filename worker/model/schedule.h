@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_SCHEDULE_H
-#define MILLRACE_WORKER_SCHEDULE_H
+#ifndef MILLRACE_WORKER_MODEL_SCHEDULE_H
+#define MILLRACE_WORKER_MODEL_SCHEDULE_H
 
 /*
  * When a sequence's steps happen, and how far each may move it.

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_WEIGHTS_H
-#define MILLRACE_WORKER_WEIGHTS_H
+#ifndef MILLRACE_WORKER_MODEL_WEIGHTS_H
+#define MILLRACE_WORKER_MODEL_WEIGHTS_H
 
 #include "common/model/config.h"
 #include "common/model/tensors.h"

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_BENCH_H
-#define MILLRACE_WORKER_BENCH_H
+#ifndef MILLRACE_WORKER_TOOLS_BENCH_H
+#define MILLRACE_WORKER_TOOLS_BENCH_H
 
 #include "worker/model/model.h"
 

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_WORKER_ELBO_H
-#define MILLRACE_WORKER_ELBO_H
+#ifndef MILLRACE_WORKER_TOOLS_ELBO_H
+#define MILLRACE_WORKER_TOOLS_ELBO_H
 
 #include <stdbool.h>
 

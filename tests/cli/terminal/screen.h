@@ -1,5 +1,5 @@
-#ifndef MILLRACE_TESTS_CLI_SCREEN_H
-#define MILLRACE_TESTS_CLI_SCREEN_H
+#ifndef MILLRACE_TESTS_CLI_TERMINAL_SCREEN_H
+#define MILLRACE_TESTS_CLI_TERMINAL_SCREEN_H
 
 #include <stdbool.h>
 #include <stddef.h>
