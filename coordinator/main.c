@@ -392,6 +392,9 @@ static void stop(struct process *process)
 {
     gate_stop_watching(&process->gate);
     offload_close(process->coordinator.offload);
+    if (process->lifecycle.scheduler)
+        scheduler_hang_up_all(process->lifecycle.scheduler,
+                              "this coordinator is leaving; the next one at its address takes over");
     rpc_server_close(process->server, CLOSE_SECONDS);
     offload_free(process->coordinator.offload);
     http_server_close(process->http);

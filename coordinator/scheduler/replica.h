@@ -16,7 +16,7 @@ enum { REPLICA_FRUITLESS_MAX = 8 };
 /*
  *   (none)   → starting [replica_set_get: a supervisor or a Hello names it]
  *   starting → ready    [scheduler_ready]
- *   ready    → draining [scheduler_drain_replicas; a Rejected that says UNAVAILABLE]
+ *   ready    → draining [scheduler_drain, _leaving, _drain_supervised; a Rejected that says UNAVAILABLE]
  *   draining → drained  [scheduler_drain without a restart, and its process has ended]
  *   any      → failed   [scheduler_failed before it is ready, scheduler_give_up; lost FRUITLESS_MAX times in
  *                        a row without a step]                         it may still become ready later

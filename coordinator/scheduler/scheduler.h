@@ -173,7 +173,12 @@ void scheduler_refuse_new(struct scheduler *scheduler);
 bool scheduler_is_idle(struct scheduler *scheduler);
 /* Ends every request with UNAVAILABLE. */
 void scheduler_end_all(struct scheduler *scheduler, const char *reason);
-void scheduler_drain_replicas(struct scheduler *scheduler);
+/* "You leave": tells the replicas that we started to finish what they run and to end. Others are not ours to
+ * end. */
+void scheduler_drain_supervised(struct scheduler *scheduler);
+/* "I leave": hangs up on every replica with UNAVAILABLE and the reason. One that somebody else started lives
+ * on and attaches to the coordinator that comes next at our address. */
+void scheduler_hang_up_all(struct scheduler *scheduler, const char *reason);
 
 enum outlook { OUTLOOK_WAITING, OUTLOOK_READY, OUTLOOK_HOPELESS };
 /* READY: a replica is. HOPELESS: there were replicas and all have failed; `reason` (of `size` bytes) says why

@@ -406,14 +406,23 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 
 /* ---- their supervision ---- */
 
-void scheduler_drain_replicas(struct scheduler *scheduler)
+void scheduler_drain_supervised(struct scheduler *scheduler)
 {
     pthread_mutex_lock(&scheduler->mutex);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        if (!replica->operations)
+        if (!replica->operations || !replica->supervised)
             continue;
         replica->state = REPLICA_DRAINING;
         replica->operations->drain(replica->connection);
     }
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_hang_up_all(struct scheduler *scheduler, const char *reason)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
+        if (replica->operations)
+            replica->operations->hang_up(replica->connection, STATUS_UNAVAILABLE, reason);
     pthread_mutex_unlock(&scheduler->mutex);
 }

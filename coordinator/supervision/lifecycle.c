@@ -1,11 +1,12 @@
 /*
  *   serving   → finishing   [first signal]                       new requests are refused
- *   finishing → leaving     [no request left; drain time over; second signal]   replicas are told to drain
+ *   finishing → leaving     [no request left; drain time over; second signal]   ours are told to drain
  *   leaving   → terminating [they have not ended]                SIGTERM
  *   terminating → killing   [they have not ended]                SIGKILL
  *   leaving, terminating, killing → gone [no replica of ours lives]
  *
- * Every signal after the first hurries to the next phase.
+ * Every signal after the first hurries to the next phase. Replicas that somebody else started keep their
+ * connection until the server closes; main.c hangs up on them then.
  */
 #include "coordinator/supervision/lifecycle.h"
 #include "common/clock.h"
@@ -46,7 +47,7 @@ static void enter_leaving(struct lifecycle *lifecycle)
     scheduler_end_all(lifecycle->scheduler, "the coordinator is shutting down");
     if (lifecycle->spawn)
         spawn_stop_restarting(lifecycle->spawn);
-    scheduler_drain_replicas(lifecycle->scheduler);
+    scheduler_drain_supervised(lifecycle->scheduler);
     lifecycle->phase = LEAVING;
     lifecycle->deadline = clock_seconds() + LEAVING_SECONDS;
 }

@@ -4,13 +4,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import grpc
 
-from cluster import BIN, DEMO, Cluster, alive, api, check_stream, children_of, expect_failure, wait_until
+from cluster import BIN, DEMO, Attached, Cluster, alive, api, check_stream, children_of, expect_failure, wait_until
 
 REQUEST = dict(length=512, steps=40, seed=21)
+BACK_SECONDS = 10  # to attach to a new coordinator; two on a quiet machine
 
 
 class Faults(unittest.TestCase):
@@ -116,7 +118,7 @@ class Faults(unittest.TestCase):
             first.text(length=8, steps=1, seed=1)
 
 
-class Attached(unittest.TestCase):
+class Elsewhere(unittest.TestCase):
     """A replica that somebody else started outlives its coordinator."""
 
     def setUp(self):
@@ -124,8 +126,8 @@ class Attached(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.address = f"unix:{self.directory}/socket"
 
-    def coordinator(self):
-        cluster = Cluster("--spawn", "0", ready=False, listen=self.address)
+    def coordinator(self, *options):
+        cluster = Cluster("--spawn", "0", *options, ready=False, listen=self.address)
         self.addCleanup(cluster.stop)
         cluster.connect(self.address)
         return cluster
@@ -137,16 +139,26 @@ class Attached(unittest.TestCase):
         except grpc.RpcError:
             return False
 
-    def test_a_coordinator_is_replaced(self):
-        environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    def start_replica(self, cluster, *options):
+        """Two ranks that somebody else started, once they are ready."""
+        replica = Attached(self.address, "elsewhere", *options, ranks=2)
+        self.addCleanup(replica.end)
+        wait_until(lambda: self.attached(cluster), "the replica is ready")
+        return replica
+
+    def come_back(self, replica, workers):
+        """A new coordinator at the same address has the same processes again."""
+        second = self.coordinator()
+        began = time.monotonic()
+        wait_until(lambda: self.attached(second), "the replica has attached again", BACK_SECONDS)
+        print(f"attached again {time.monotonic() - began:.1f} s after the new coordinator's start")
+        self.assertEqual(replica.workers(), workers)
+        return second
+
+    def test_a_coordinator_is_killed_and_replaced(self):
         first = self.coordinator()
-        replica = subprocess.Popen(["mpirun", "-n", "2", "--bind-to", "none", f"{BIN}/millrace-worker", "--model", DEMO,
-                                    "--coordinator", self.address, "--replica", "elsewhere", "--max-sequences", "1"],
-                                   env=environment,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(replica.wait)
-        self.addCleanup(replica.terminate)
-        wait_until(lambda: self.attached(first), "the replica is ready")
+        replica = self.start_replica(first, "--max-sequences", "1")
+        workers = replica.workers()
         expected = first.text(length=200, steps=30, seed=5)
         self.assertEqual(expected.replica, "elsewhere")
         try:
@@ -156,11 +168,37 @@ class Attached(unittest.TestCase):
         except grpc.RpcError as error:
             self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
         first.process.wait()
-        second = self.coordinator()
-        wait_until(lambda: self.attached(second), "the replica has attached again")
+        second = self.come_back(replica, workers)
         second.text(length=8, steps=1, seed=1)  # the next one has the number of the text that was lost
         self.assertEqual(second.text(length=200, steps=30, seed=5).ids, expected.ids)  # which takes no place here
-        self.assertIsNone(replica.poll())
+
+    def end_in_a_text(self, cluster, **request):
+        """SIGTERM in the middle of a text: its events."""
+        events = []
+        for event in cluster.generate(api.GenerateRequest(**request), 3600):
+            events.append(event)
+            if event.WhichOneof("kind") == "frame" and event.frame.step == 3:
+                cluster.process.send_signal(signal.SIGTERM)
+        return events
+
+    def test_a_coordinator_is_asked_to_end_and_replaced(self):
+        """As in every upgrade: it finishes its text, ends, and the replica outlives it."""
+        first = self.coordinator()
+        replica = self.start_replica(first)
+        workers = replica.workers()
+        expected = check_stream(self.end_in_a_text(first, length=200, steps=30, seed=5))
+        self.assertEqual(first.process.wait(), 0)
+        second = self.come_back(replica, workers)
+        self.assertEqual(second.text(length=200, steps=30, seed=5).ids, expected.ids)
+
+    def test_a_coordinator_whose_time_is_over_is_replaced(self):
+        first = self.coordinator("--drain-seconds", "0.2")
+        replica = self.start_replica(first, "--max-sequences", "1")
+        workers = replica.workers()
+        expect_failure(lambda: self.end_in_a_text(first, length=1024, steps=1000, seed=6), grpc.StatusCode.UNAVAILABLE,
+                       "shutting down")
+        self.assertEqual(first.process.wait(), 0)
+        self.come_back(replica, workers).text(length=8, steps=1, seed=1)  # the text of before takes no place
 
 
 class Starting(unittest.TestCase):

@@ -40,6 +40,25 @@ START_TEST(a_lost_replica_hands_its_last_frame_on)
 }
 END_TEST
 
+/* "You leave" is said to our own; "I leave" to all. */
+START_TEST(only_ours_are_told_to_end_with_us)
+{
+    static struct fake_connection ours, elsewhere;
+    scheduler_expect(scheduler, "ours");
+    attach_ready("ours", &ours, 1);
+    attach_ready("elsewhere", &elsewhere, 1);
+    scheduler_drain_supervised(scheduler);
+    ck_assert_int_eq(ours.n_drained, 1);
+    ck_assert_int_eq(elsewhere.n_drained, 0);
+    ck_assert_int_eq(elsewhere.n_hung_up, 0);
+    scheduler_detach(scheduler, &ours, true, "");
+    scheduler_hang_up_all(scheduler, "leaving");
+    ck_assert_int_eq(ours.n_hung_up, 0); /* it is gone */
+    ck_assert_int_eq(elsewhere.n_hung_up, 1);
+    ck_assert_int_eq(elsewhere.n_drained, 0);
+}
+END_TEST
+
 /* Pods have a new name each time: the lost ones of long ago make room, those that are there or ours do not.
  */
 START_TEST(lost_outsiders_do_not_fill_the_table)
@@ -314,6 +333,7 @@ TCase *replicas_case(void)
     TCase *cases = tcase_create("replicas");
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, a_lost_replica_hands_its_last_frame_on);
+    tcase_add_test(cases, only_ours_are_told_to_end_with_us);
     tcase_add_test(cases, lost_outsiders_do_not_fill_the_table);
     tcase_add_test(cases, a_lost_outsider_is_forgotten_after_a_while);
     tcase_add_test(cases, no_outsider_is_forgotten_while_we_were_stopped);
