@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/address.h"
 #include "common/nearest.h"
 
 /* Where a value came from, for the sentence about it: "--length", "-l" or "MILLRACE_LENGTH". */
@@ -73,6 +74,17 @@ static enum status assign_flag(const struct option_row *row, struct origin from,
                      from.name, text);
 }
 
+static enum status assign_address(const struct option_row *row, struct origin from, const char *text,
+                                  struct error *error)
+{
+    struct address address;
+    enum address_use use = row->kind == OPTION_LISTEN ? ADDRESS_TO_LISTEN : ADDRESS_TO_CALL;
+    if (address_parse(text, use, &address, error) != STATUS_OK)
+        return error_prefix(error, "%.*s", from.size, from.name);
+    *(const char **)row->value = text;
+    return STATUS_OK;
+}
+
 static enum status assign(const struct option_row *row, struct origin from, const char *text,
                           struct error *error)
 {
@@ -83,6 +95,9 @@ static enum status assign(const struct option_row *row, struct origin from, cons
         return assign_integer(row, from, text, error);
     case OPTION_REAL:
         return assign_real(row, from, text, error);
+    case OPTION_LISTEN:
+    case OPTION_ENDPOINT:
+        return assign_address(row, from, text, error);
     case OPTION_TEXT:
         break;
     }
@@ -121,6 +136,8 @@ static void clear_value(const struct option_row *row)
         *(double *)row->value = NAN;
         break;
     case OPTION_TEXT:
+    case OPTION_LISTEN:
+    case OPTION_ENDPOINT:
         *(const char **)row->value = NULL;
         break;
     }

@@ -11,7 +11,14 @@
  * One table per program says everything about its options: name, environment variable, default, bounds
  * and help. Parsing, --help and the error messages all come from the same row.
  */
-enum option_kind { OPTION_FLAG, OPTION_INTEGER, OPTION_REAL, OPTION_TEXT };
+enum option_kind {
+    OPTION_FLAG,
+    OPTION_INTEGER,
+    OPTION_REAL,
+    OPTION_TEXT,
+    OPTION_LISTEN,  /* a text that is an address to listen on (address.h) */
+    OPTION_ENDPOINT /* a text that is an address to call */
+};
 
 struct option_row {
     const char *name; /* "batch-tokens": --batch-tokens N */

@@ -6,7 +6,7 @@
 
 #include "common/file_watch.h"
 #include "common/log.h"
-#include "common/rpc/address.h"
+#include "common/address.h"
 
 #define LOOK_SECONDS 1.0
 

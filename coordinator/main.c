@@ -55,9 +55,9 @@ static struct {
 } settings;
 
 static const struct option_row rows[] = {
-    {"listen", 'l', OPTION_TEXT, "ADDRESS", "MILLRACE_LISTEN", "127.0.0.1:7077", 0, 0,
+    {"listen", 'l', OPTION_LISTEN, "ADDRESS", "MILLRACE_LISTEN", "127.0.0.1:7077", 0, 0,
      "Where clients and replicas connect: HOST:PORT (port 0: any free one) or unix:PATH.", &settings.listen},
-    {"http", 0, OPTION_TEXT, "ADDRESS", "MILLRACE_HTTP", NULL, 0, 0,
+    {"http", 0, OPTION_LISTEN, "ADDRESS", "MILLRACE_HTTP", NULL, 0, 0,
      "Serve /metrics, /healthz and /readyz over HTTP at HOST:PORT (port 0: any free one). Not set: no HTTP.",
      &settings.http},
     {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,

@@ -14,7 +14,7 @@ static struct settings given; /* the table below points into it */
 static const struct option_row rows[] = {
     {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
      "Directory of the model: config.json, model.safetensors.", &given.model},
-    {"coordinator", 'c', OPTION_TEXT, "ADDRESS", "MILLRACE_COORDINATOR", "127.0.0.1:7077", 0, 0,
+    {"coordinator", 'c', OPTION_ENDPOINT, "ADDRESS", "MILLRACE_COORDINATOR", "127.0.0.1:7077", 0, 0,
      "Where the coordinator listens.", &given.coordinator},
     {"replica", 0, OPTION_TEXT, "NAME", "MILLRACE_REPLICA", "r0", 0, 0,
      "Name of this replica, unique in the cluster.", &given.replica},

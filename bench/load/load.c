@@ -21,7 +21,7 @@ static struct {
 } settings;
 
 static const struct option_row rows[] = {
-    {"address", 'a', OPTION_TEXT, "ADDRESS", NULL, "127.0.0.1:7077", 0, 0, "Of the coordinator.",
+    {"address", 'a', OPTION_ENDPOINT, "ADDRESS", NULL, "127.0.0.1:7077", 0, 0, "Of the coordinator.",
      &settings.address},
     {"clients", 'c', OPTION_INTEGER, "N", NULL, "8", 1, 4096, "That ask at the same time.",
      &settings.clients},

@@ -1,28 +1,28 @@
 #include "cli/cluster/connection.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/places.h"
 #include "common/machine/cpus.h"
+#include "common/address_socket.h"
 
-enum { DEFAULT_PORT = 7077 };
+enum { DEFAULT_ANSWERS_MS = 1000 };
 
 /* A plain connection: before gRPC has threads, so that a cluster can still be forked. On the loopback there
  * is no waiting. */
 static bool default_answers(void)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(DEFAULT_PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct address address;
+    struct socket_address resolved;
+    if (address_parse(DEFAULT_ENDPOINT, ADDRESS_TO_CALL, &address, NULL) != STATUS_OK ||
+        address_resolve(&address, &resolved, NULL) != STATUS_OK)
+        return false;
+    int probe = address_connect(&resolved, DEFAULT_ANSWERS_MS);
     if (probe < 0)
         return false;
-    bool answers = connect(probe, (struct sockaddr *)&address, sizeof address) == 0;
     close(probe);
-    return answers;
+    return true;
 }
 
 enum status connection_choice_check(const struct connection_choice *choice, struct error *error)

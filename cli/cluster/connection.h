@@ -13,9 +13,19 @@
 
 /* Rows for the option table of every command that calls a coordinator, into `settings.endpoint` and
  * `.security`; `given`, `typed`: as in an option_row. */
-#define CONNECTION_OPTION_ROWS(settings, help, given, typed)                                                 \
-    {"endpoint",           'e',   OPTION_TEXT, "ADDRESS", "MILLRACE_ENDPOINT", DEFAULT_ENDPOINT, 0, 0, help, \
-     &(settings).endpoint, given, typed},                                                                    \
+#define CONNECTION_OPTION_ROWS(settings, help, given, typed) \
+    {"endpoint",                                             \
+     'e',                                                    \
+     OPTION_ENDPOINT,                                        \
+     "ADDRESS",                                              \
+     "MILLRACE_ENDPOINT",                                    \
+     DEFAULT_ENDPOINT,                                       \
+     0,                                                      \
+     0,                                                      \
+     help,                                                   \
+     &(settings).endpoint,                                   \
+     given,                                                  \
+     typed},                                                 \
         SECURITY_OPTION_ROWS((settings).security)
 
 /* Which cluster a command calls that can also do without one, as it was given. */

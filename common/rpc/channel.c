@@ -39,7 +39,9 @@ static grpc_channel *create_grpc_channel(const struct rpc_channel *channel)
     };
     grpc_channel_args all = {sizeof arguments / sizeof *arguments - !name, arguments};
     grpc_channel_credentials *credentials = security_credentials(&channel->security);
-    grpc_channel *created = grpc_channel_create(channel->target, credentials, &all);
+    char target[ADDRESS_TEXT_MAX];
+    address_format_target(&channel->address, target);
+    grpc_channel *created = grpc_channel_create(target, credentials, &all);
     grpc_channel_credentials_release(credentials);
     return created;
 }
@@ -67,13 +69,15 @@ static void channel_free(struct rpc_channel *channel)
     grpc_shutdown();
 }
 
-static struct rpc_channel *channel_create(const char *target, const struct rpc_channel_options *options)
+static struct rpc_channel *channel_create(const char *target, const struct address *address,
+                                          const struct rpc_channel_options *options)
 {
     struct rpc_channel *channel = calloc(1, sizeof *channel);
     wire_open();
     channel->queue = grpc_completion_queue_create_for_next(NULL);
     pthread_mutex_init(&channel->mutex, NULL);
     channel->target = strdup(target);
+    channel->address = *address;
     channel->max_message_bytes =
         options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
     channel->keepalive_seconds =
@@ -134,8 +138,12 @@ enum status rpc_channel_open(const char *target, const struct rpc_channel_option
 {
     static const struct rpc_channel_options defaults = {0};
     options = options ? options : &defaults;
-    struct rpc_channel *channel = channel_create(target, options);
-    enum status status = copy_headers(channel, options->headers, error);
+    struct address address;
+    enum status status = address_parse(target, ADDRESS_TO_CALL, &address, error);
+    if (status != STATUS_OK)
+        return status;
+    struct rpc_channel *channel = channel_create(target, &address, options);
+    status = copy_headers(channel, options->headers, error);
     if (status == STATUS_OK)
         status = security_open(&channel->security, options->security, target, error);
     if (status == STATUS_OK)

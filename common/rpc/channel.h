@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "common/address.h"
 #include "common/rpc/client.h"
 #include "common/rpc/metadata.h"
 #include "common/rpc/security.h"
@@ -14,7 +15,8 @@
 struct rpc_channel {
     grpc_completion_queue *queue;
     pthread_t thread;
-    char *target;
+    char *target; /* as it was given, for sentences */
+    struct address address;
     size_t max_message_bytes;
     int keepalive_seconds;
 

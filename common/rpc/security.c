@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "common/rpc/address.h"
+#include "common/address.h"
 #include "common/rpc/token.h"
 
 static const char system_authorities[] = "/etc/ssl/certs/ca-certificates.crt";

@@ -1,18 +1,14 @@
 #include "common/rpc/server.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <grpc/grpc_security.h>
-#include <netdb.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/rpc/access_table.h"
+#include "common/rpc/binding.h"
 #include "common/rpc/call.h"
 #include "common/rpc/connection_guard.h"
 #include "common/rpc/peer.h"
@@ -39,7 +35,7 @@ enum {
 struct rpc_server {
     struct call_host host; /* first: call.c hands it back to us */
     pthread_t thread;
-    char *address;
+    char address[ADDRESS_TEXT_MAX];
     struct rpc_authorizer authorizer;
     struct rpc_refusals refusals;
     struct tls_server *tls;         /* NULL: none */
@@ -216,75 +212,62 @@ static grpc_server *create_grpc_server(const struct rpc_server_options *options)
     return server;
 }
 
-/* gRPC does not say why it could not listen, so the same is tried by hand. Returns errno's value, 0 for no
- * reason found. */
-static int reason_not_to_listen(const char *address)
+/* Returns the port; 0: gRPC cannot. Takes the credentials over. */
+static int add_port(struct rpc_server *server, const char *text, grpc_server_credentials *credentials)
 {
-    char host[256];
-    const char *colon = strrchr(address, ':');
-    if (!colon || (size_t)(colon - address) >= sizeof host)
-        return EINVAL;
-    bool bracketed = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * bracketed, address + bracketed);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    if (getaddrinfo(host, colon + 1, &hints, &found) || !found)
-        return EADDRNOTAVAIL;
-    int descriptor = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol);
-    int failed =
-        descriptor < 0 || bind(descriptor, found->ai_addr, found->ai_addrlen) || listen(descriptor, 1) ? errno
-                                                                                                       : 0;
-    if (descriptor >= 0)
-        close(descriptor);
-    freeaddrinfo(found);
-    return failed;
-}
-
-/* "host:port" with the port that was bound; an address of another kind stays as it is. */
-static char *bound_address(const char *address, int port)
-{
-    const char *colon = strrchr(address, ':');
-    char *bound = NULL;
-    if (!strncmp(address, "unix", 4) || !colon)
-        return strdup(address);
-    if (asprintf(&bound, "%.*s:%d", (int)(colon - address), address, port) < 0)
-        return NULL;
-    return bound;
-}
-
-static enum status refuse_address(const char *address, struct error *error)
-{
-    int reason = strncmp(address, "unix", 4) ? reason_not_to_listen(address) : EACCES;
-    return error_set(error, STATUS_UNAVAILABLE, "cannot listen on %s: %s%s", address,
-                     reason ? strerror(reason) : "not an address",
-                     reason == EADDRINUSE ? "; another program has this port, choose another or end that"
-                                          : "");
-}
-
-/* Returns the port; 0: it cannot. Takes the credentials over. */
-static int add_port(struct rpc_server *server, const char *address, grpc_server_credentials *credentials)
-{
-    int port = grpc_server_add_http2_port(server->host.server, address, credentials);
+    int port = grpc_server_add_http2_port(server->host.server, text, credentials);
     grpc_server_credentials_release(credentials);
     return port > 0 ? port : 0;
+}
+
+static enum status bind_address(struct rpc_server *server, const char *text, const struct address *address,
+                                grpc_server_credentials *credentials, int *port, struct error *error)
+{
+    int lock;
+    enum status status = binding_begin(address, &lock, error);
+    if (status != STATUS_OK) {
+        grpc_server_credentials_release(credentials);
+        return status;
+    }
+    *port = add_port(server, text, credentials);
+    if (!*port)
+        status = binding_refuse(address, error);
+    binding_end(lock);
+    return status;
+}
+
+/* In the clear, whatever the other address asks for. */
+static enum status bind_private_address(struct rpc_server *server, const char *text, struct error *error)
+{
+    struct address address;
+    int port;
+    enum status status = address_parse(text, ADDRESS_TO_LISTEN, &address, error);
+    if (status != STATUS_OK)
+        return status;
+    return bind_address(server, text, &address, grpc_insecure_server_credentials_create(), &port, error);
 }
 
 static enum status listen_on(struct rpc_server *server, const struct rpc_server_options *options,
                              struct error *error)
 {
-    enum status status = options->tls ? tls_server_create(options->tls, &server->tls, error) : STATUS_OK;
+    struct address address;
+    int port;
+    enum status status = address_parse(options->address, ADDRESS_TO_LISTEN, &address, error);
+    if (status == STATUS_OK && options->tls)
+        status = tls_server_create(options->tls, &server->tls, error);
     if (status != STATUS_OK)
         return status;
-    int port = add_port(server, options->address,
-                        server->tls ? tls_server_credentials(server->tls)
-                                    : grpc_insecure_server_credentials_create());
-    if (!port)
-        return refuse_address(options->address, error);
-    server->address = bound_address(options->address, port);
-    if (options->private_address &&
-        !add_port(server, options->private_address, grpc_insecure_server_credentials_create()))
-        return refuse_address(options->private_address, error);
-    if (!strncmp(options->address, "unix", 4))
-        return STATUS_OK;
+    status = bind_address(server, options->address, &address,
+                          server->tls ? tls_server_credentials(server->tls)
+                                      : grpc_insecure_server_credentials_create(),
+                          &port, error);
+    if (status != STATUS_OK)
+        return status;
+    address_format_bound(&address, port, server->address);
+    if (options->private_address)
+        status = bind_private_address(server, options->private_address, error);
+    if (status != STATUS_OK || address.kind != ADDRESS_TCP)
+        return status;
     return connection_guard_start(
         port, options->max_connections ? options->max_connections : connection_guard_affordable(),
         &server->guard, error);
@@ -308,7 +291,6 @@ static void server_free(struct rpc_server *server)
     tls_server_free(server->tls);
     quota_free(server->quota);
     free(server->services);
-    free(server->address);
     free(server);
     grpc_shutdown();
 }

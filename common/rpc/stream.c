@@ -275,7 +275,7 @@ static void explain(struct rpc_stream *stream, struct error *error)
 {
     struct rpc_channel *channel = stream->channel;
     pthread_mutex_lock(&channel->mutex);
-    tls_probe_explain(&channel->security, channel->target, error);
+    tls_probe_explain(&channel->security, channel->target, &channel->address, error);
     pthread_mutex_unlock(&channel->mutex);
 }
 

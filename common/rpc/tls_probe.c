@@ -1,63 +1,28 @@
 #include "common/rpc/tls_probe.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { WAIT_SECONDS = 2, HOST_MAX = 256, NAMES_MAX = 256 };
+#include "common/address_socket.h"
 
-/* ---- the connection ---- */
-
-/* "host:port", "[::1]:port"; false: an address of another kind. */
-static bool split_target(const char *target, char host[HOST_MAX], const char **port)
-{
-    const char *colon = strrchr(target, ':');
-    if (!strncmp(target, "unix", 4) || !colon || colon - target >= HOST_MAX)
-        return false;
-    bool bracketed = target[0] == '[' && colon[-1] == ']';
-    snprintf(host, HOST_MAX, "%.*s", (int)(colon - target) - 2 * bracketed, target + bracketed);
-    *port = colon + 1;
-    return true;
-}
-
-static bool connect_in_time(int descriptor, const struct addrinfo *address)
-{
-    struct pollfd writable = {.fd = descriptor, .events = POLLOUT};
-    int reason = 0;
-    socklen_t size = sizeof reason;
-    fcntl(descriptor, F_SETFL, O_NONBLOCK);
-    if (connect(descriptor, address->ai_addr, address->ai_addrlen) && errno != EINPROGRESS)
-        return false;
-    if (poll(&writable, 1, 1000 * WAIT_SECONDS) != 1)
-        return false;
-    getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &reason, &size);
-    fcntl(descriptor, F_SETFL, 0);
-    return reason == 0;
-}
+enum { WAIT_SECONDS = 2, NAMES_MAX = 256 };
 
 /* A connected socket whose reads and writes end in time; -1: nobody answers. */
-static int connect_to(const char *host, const char *port)
+static int connect_to(const struct address *address)
 {
     const struct timeval patience = {.tv_sec = WAIT_SECONDS};
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    if (getaddrinfo(host, port, &hints, &found) || !found)
+    struct socket_address resolved;
+    if (address_resolve(address, &resolved, NULL) != STATUS_OK)
         return -1;
-    int descriptor = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol);
-    if (descriptor >= 0 && !connect_in_time(descriptor, found)) {
-        close(descriptor);
-        descriptor = -1;
-    }
-    freeaddrinfo(found);
+    int descriptor = address_connect(&resolved, 1000 * WAIT_SECONDS);
     if (descriptor >= 0) {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -218,17 +183,17 @@ static bool may_be_handshake(const char *text)
     return false;
 }
 
-void tls_probe_explain(const struct security *security, const char *target, struct error *error)
+void tls_probe_explain(const struct security *security, const char *target, const struct address *address,
+                       struct error *error)
 {
-    char host[HOST_MAX];
-    const char *port, *name = security->options.tls_server_name;
+    const char *name = security->options.tls_server_name;
     if (!error || error->status != STATUS_UNAVAILABLE || !may_be_handshake(error->text) ||
-        !split_target(target, host, &port))
+        address->kind != ADDRESS_TCP)
         return;
-    int descriptor = connect_to(host, port);
+    int descriptor = connect_to(address);
     if (descriptor < 0)
         return;
-    name = name ? name : host;
+    name = name ? name : address->host;
     SSL_CTX *context = create_context(security);
     SSL *ssl = context ? create_connection(context, name, descriptor) : NULL;
     ERR_clear_error();

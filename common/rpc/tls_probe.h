@@ -1,6 +1,7 @@
 #ifndef MILLRACE_COMMON_RPC_TLS_PROBE_H
 #define MILLRACE_COMMON_RPC_TLS_PROBE_H
 
+#include "common/address.h"
 #include "common/rpc/security.h"
 
 /*
@@ -9,6 +10,7 @@
  * by hand, with OpenSSL. Puts what it finds into the sentence of an UNAVAILABLE that looks like one of those;
  * leaves any other alone. Blocks for two seconds at most for each of connecting, shaking hands and listening.
  */
-void tls_probe_explain(const struct security *security, const char *target, struct error *error);
+void tls_probe_explain(const struct security *security, const char *target, const struct address *address,
+                       struct error *error);
 
 #endif

@@ -48,6 +48,18 @@ expect 2 'is not valid UTF-8: byte 0xFF at offset 1' "$millrace" generate $'a\xf
 expect 2 '--ranks 1,x: must be' "$millrace" bench --ranks 1,x
 expect 2 '--ranks 0: must be' "$millrace" bench --ranks 0
 
+# Addresses are read where they are typed: no library guesses a port.
+expect 2 '--endpoint: "127.0.0.1" is no address: the port is missing' "$millrace" status --endpoint 127.0.0.1
+expect 2 '-e: "127.0.0.1:99999" is no address: a port is at most 65535' "$millrace" generate -e 127.0.0.1:99999 x
+expect 2 'MILLRACE_ENDPOINT: "::1:7077" is no address: an IPv6 address stands in brackets' \
+    env MILLRACE_ENDPOINT=::1:7077 "$millrace" tokenize x
+coordinator=$MILLRACE_BIN/millrace-coordinator worker=$MILLRACE_BIN/millrace-worker
+expect 2 '--listen: "127.0.0.1" is no address: the port is missing' "$coordinator" --model /nowhere --listen 127.0.0.1
+expect 2 '-l: "127.0.0.1:" is no address: the port is missing' "$coordinator" --model /nowhere -l 127.0.0.1:
+expect 2 '--listen: "127.0.0.1:99999" is no address' "$coordinator" --model /nowhere --listen 127.0.0.1:99999
+expect 2 '--http: "9464" is no address: the port is missing' "$coordinator" --model /nowhere --http 9464
+expect 2 '--coordinator: "10.0.0.1" is no address' "$worker" --model /nowhere --coordinator 10.0.0.1
+
 # Nobody listens at port 1.
 expect 1 'UNAVAILABLE' "$millrace" status --endpoint 127.0.0.1:1
 expect 1 'millrace serve' "$millrace" status --endpoint 127.0.0.1:1

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "common/rpc/access.h"
-#include "common/rpc/address.h"
+#include "common/address.h"
 #include "common/rpc/client.h"
 #include "common/temporary.h"
 #include "proto/millrace.pb-c.h"

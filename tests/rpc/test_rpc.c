@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/address_socket.h"
 #include "common/rpc/client.h"
 #include "common/rpc/unpack.h"
 #include "proto/health.pb-c.h"
@@ -337,7 +338,7 @@ START_TEST(second_server_on_the_port_is_refused)
     ck_assert_ptr_nonnull(strstr(error.text, options.address));
     ck_assert_ptr_nonnull(strstr(error.text, "already in use"));
     options.address = "no address";
-    ck_assert_int_eq(rpc_server_open(&options, &second, &error), STATUS_UNAVAILABLE);
+    ck_assert_int_eq(rpc_server_open(&options, &second, &error), STATUS_INVALID_ARGUMENT);
     options.address = "192.0.2.1:0"; /* not one of ours */
     ck_assert_int_eq(rpc_server_open(&options, &second, &error), STATUS_UNAVAILABLE);
 }
@@ -359,6 +360,62 @@ START_TEST(unix_address_works)
     assert_text(answer, "local");
     rpc_channel_close(other);
     test_service_close(&local, 0);
+}
+END_TEST
+
+static enum status open_at(const char *address, struct rpc_server **server, struct error *error)
+{
+    static const struct rpc_service none[] = {{0}};
+    const struct rpc_server_options options = {.address = address, .services = none};
+    return rpc_server_open(&options, server, error);
+}
+
+/* gRPC would take the path from the first, who would not know it. What a server that was killed has left is
+ * in nobody's way. */
+START_TEST(a_unix_path_has_one_server)
+{
+    char address[64];
+    struct rpc_server *first, *second;
+    struct error error;
+    snprintf(address, sizeof address, "unix:/tmp/millrace-one-%d", (int)getpid());
+    ck_assert_int_eq(open_at(address, &first, &error), STATUS_OK);
+    ck_assert_int_eq(open_at(address, &second, &error), STATUS_UNAVAILABLE);
+    ck_assert_msg(strstr(error.text, address) && strstr(error.text, "another program listens there"), "%s",
+                  error.text);
+    ck_assert_int_eq(access(address + 5, F_OK), 0);
+    rpc_server_close(first, 0);
+    struct address left;
+    struct socket_address resolved;
+    int reason;
+    ck_assert_int_eq(address_parse(address, ADDRESS_TO_LISTEN, &left, NULL), STATUS_OK);
+    ck_assert_int_eq(address_resolve(&left, &resolved, NULL), STATUS_OK);
+    close(address_listen(&resolved, 1, &reason)); /* nobody accepts, and the path stays */
+    ck_assert_int_eq(open_at(address, &second, &error), STATUS_OK);
+    rpc_server_close(second, 0);
+}
+END_TEST
+
+static void assert_unavailable(const char *address, const char *why)
+{
+    struct rpc_server *server;
+    struct error error;
+    ck_assert_int_eq(open_at(address, &server, &error), STATUS_UNAVAILABLE);
+    ck_assert_msg(strstr(error.text, why), "%s: no \"%s\"", error.text, why);
+}
+
+START_TEST(why_a_unix_address_cannot_be_had)
+{
+    char address[64];
+    struct rpc_server *server;
+    assert_unavailable("unix:/no/such/directory/socket", "No such file or directory");
+    snprintf(address, sizeof address, "unix:/tmp/millrace-file-%d", (int)getpid());
+    fclose(fopen(address + 5, "w"));
+    assert_unavailable(address, "a file that is no socket has this name");
+    unlink(address + 5);
+    snprintf(address, sizeof address, "unix-abstract:millrace-name-%d", (int)getpid());
+    ck_assert_int_eq(open_at(address, &server, NULL), STATUS_OK);
+    assert_unavailable(address, "another program has this name");
+    rpc_server_close(server, 0);
 }
 END_TEST
 
@@ -565,6 +622,8 @@ int main(void)
     tcase_add_test(calls, what_is_queued_goes_out_before_the_clean_end);
     tcase_add_test(calls, second_server_on_the_port_is_refused);
     tcase_add_test(calls, unix_address_works);
+    tcase_add_test(calls, a_unix_path_has_one_server);
+    tcase_add_test(calls, why_a_unix_address_cannot_be_had);
     tcase_add_test(calls, drain_lets_a_running_stream_finish);
     tcase_add_test(calls, drain_cancels_what_outlasts_the_grace);
     tcase_add_test(calls, close_under_fire);

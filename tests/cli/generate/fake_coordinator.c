@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     const char *listen_at, *model_directory, *http, *ready_file, *tokens;
     int64_t spawn, ranks, ready;
     const struct option_row rows[] = {
-        {"listen", 0, OPTION_TEXT, "ADDRESS", NULL, "127.0.0.1:0", 0, 0, "", &listen_at, NULL},
+        {"listen", 0, OPTION_LISTEN, "ADDRESS", NULL, "127.0.0.1:0", 0, 0, "", &listen_at, NULL},
         {"spawn", 0, OPTION_INTEGER, "N", NULL, NULL, 0, 0, "", &spawn, NULL},
         {"ranks", 0, OPTION_INTEGER, "N", NULL, NULL, 0, 0, "", &ranks, NULL},
         {"model", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0, "", &model_directory, NULL},
