@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/dtype.h"
+#include "common/model/tiling.h"
 #include "common/status.h"
 
 /*
@@ -38,12 +39,6 @@
  *
  * Shapes are written [rows, columns], row-major; `ld_*` is the distance between rows in elements.
  */
-
-enum {
-    MATMUL_LEAVES = 8
-}; /* K of a row-parallel product is cut into this many parts, added in one fixed tree */
-enum { VOCABULARY_TILE = 128 }; /* columns whose sum of exp is kept as one number */
-enum { VOCABULARY_GROUPS = 8 }; /* runs of whole tiles; the unit in which ranks share the vocabulary */
 
 enum { DEVICE_MARKS = 4 }; /* points in the order of operations that can be waited for at the same time */
 

@@ -5,7 +5,7 @@
 
 #include "common/model/file.h"
 #include "common/model/safetensors.h"
-#include "common/model/shards.h"
+#include "common/model/shard_index.h"
 
 struct tensors_file {
     char *path;

@@ -5,7 +5,7 @@
 
 Suite *config_suite(void);
 Suite *safetensors_suite(void);
-Suite *shards_suite(void);
+Suite *shard_index_suite(void);
 Suite *model_suite(void);
 
 #endif

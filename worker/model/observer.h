@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "common/dtype.h"
-#include "worker/model/shard.h"
+#include "common/model/shard.h"
 
 /*
  * Someone who looks at what a forward pass computes on the way, to compare it (`millrace verify`). In service

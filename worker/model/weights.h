@@ -5,7 +5,7 @@
 #include "common/model/tensors.h"
 #include "kernels/backend.h"
 #include "worker/model/meters.h"
-#include "worker/model/shard.h"
+#include "common/model/shard.h"
 
 /* This rank's part of a model, in the backend's memory and layout. D, C, N, F = 4D as in config.h; _r is "of
  * this rank". */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "worker/engine/batch.h"
-#include "worker/model/shard.h"
+#include "common/model/shard.h"
 
 enum { A_LENGTH = 6, B_LENGTH = 5, C_LENGTH = 4 };
 

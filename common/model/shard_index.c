@@ -1,4 +1,4 @@
-#include "common/model/shards.h"
+#include "common/model/shard_index.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

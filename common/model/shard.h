@@ -1,10 +1,10 @@
-#ifndef MILLRACE_WORKER_MODEL_SHARD_H
-#define MILLRACE_WORKER_MODEL_SHARD_H
+#ifndef MILLRACE_COMMON_MODEL_SHARD_H
+#define MILLRACE_COMMON_MODEL_SHARD_H
 
 #include <stdint.h>
 
 #include "common/model/config.h"
-#include "kernels/backend.h"
+#include "common/model/tiling.h"
 
 /*
  * Which part of the model a rank holds (tensor parallelism after Megatron-LM, arXiv 1909.08053).

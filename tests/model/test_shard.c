@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "worker/model/shard.h"
+#include "common/model/shard.h"
 
 static struct model_config config_of(int hidden, int n_heads, int n_ids)
 {

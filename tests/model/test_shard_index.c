@@ -133,7 +133,7 @@ START_TEST(refuses_a_wrong_index)
 }
 END_TEST
 
-Suite *shards_suite(void)
+Suite *shard_index_suite(void)
 {
     Suite *suite = suite_create("shards");
     TCase *tests = tcase_create("shards");

@@ -1,4 +1,4 @@
-#include "worker/model/shard.h"
+#include "common/model/shard.h"
 
 #include <stdbool.h>
 
