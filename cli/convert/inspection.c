@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "cli/convert/rank_share.h"
 #include "common/model/layout.h"
+#include "common/model/shard.h"
 #include "common/tokenizer/tokenizer.h"
 
 void inspection_release(struct inspection *inspection)
@@ -14,14 +14,17 @@ void inspection_release(struct inspection *inspection)
 
 static uint64_t rank_bytes(const struct inspection *inspection, int rank)
 {
+    const struct model_config *config = &inspection->config;
+    struct shard shard;
     uint64_t total = 0;
-    for (int i = 0; i < model_layout_count(&inspection->config); i++) {
+    shard_init(&shard, config, rank, inspection->n_ranks);
+    for (int i = 0; i < model_layout_count(config); i++) {
         struct model_tensor wanted;
-        model_layout_at(&inspection->config, i, &wanted);
+        model_layout_at(config, i, &wanted);
         const struct tensor *found = tensors_find(inspection->tensors, wanted.name);
+        const uint64_t extent = (uint64_t)wanted.shape[wanted.sharding == SHARDED_INPUT];
         if (found)
-            total +=
-                rank_share_bytes(&inspection->config, &wanted, found->size_bytes, rank, inspection->n_ranks);
+            total += found->size_bytes / extent * (uint64_t)shard_extent(&shard, config, &wanted);
     }
     return total;
 }

@@ -51,6 +51,18 @@ void shard_init(struct shard *shard, const struct model_config *config, int rank
     share_vocabulary(shard, config->n_ids);
 }
 
+int64_t shard_extent(const struct shard *shard, const struct model_config *config,
+                     const struct model_tensor *tensor)
+{
+    const int64_t extent = tensor->shape[tensor->sharding == SHARDED_INPUT];
+    if (tensor->sharding == SHARDED_NOT)
+        return extent;
+    if (tensor->sharding == SHARDED_VOCABULARY)
+        return range_size(shard->columns);
+    return extent == config->hidden ? range_size(shard->heads) * config->head_size
+                                    : range_size(shard->hidden);
+}
+
 int shard_tiles(const struct shard *shard)
 {
     return (range_size(shard->columns) + VOCABULARY_TILE - 1) / VOCABULARY_TILE;

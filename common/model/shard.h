@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "common/model/config.h"
+#include "common/model/layout.h"
 #include "common/model/tiling.h"
 
 /*
@@ -42,8 +43,14 @@ static inline int range_size(struct range range)
     return range.end - range.first;
 }
 
+/* How many rows, or columns where it is split by input, of a tensor of `config`'s model the rank holds; all
+ * of them of a tensor that is not split. */
+int64_t shard_extent(const struct shard *shard, const struct model_config *config,
+                     const struct model_tensor *tensor);
+
 /* Tiles of VOCABULARY_TILE columns in this rank's part. */
 int shard_tiles(const struct shard *shard);
+
 /* The groups that rank `rank` of `n_ranks` holds. */
 struct range shard_groups(int rank, int n_ranks);
 

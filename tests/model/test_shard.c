@@ -63,12 +63,37 @@ START_TEST(leaves_do_not_depend_on_the_ranks)
 }
 END_TEST
 
+/* The ranks' parts of every tensor add up to it, for any number of ranks. */
+START_TEST(ranks_share_all_of_a_model)
+{
+    struct model_config config = config_of(768, 12, 50257);
+    config.architecture = ARCHITECTURE_FS_DFM;
+    config.n_blocks = 1;
+    config.condition = 128;
+    for (int n_ranks = 1; n_ranks <= 16; n_ranks++) {
+        for (int i = 0; i < model_layout_count(&config); i++) {
+            struct model_tensor tensor;
+            int64_t total = 0;
+            model_layout_at(&config, i, &tensor);
+            for (int rank = 0; rank < n_ranks; rank++) {
+                struct shard shard;
+                shard_init(&shard, &config, rank, n_ranks);
+                total += shard_extent(&shard, &config, &tensor);
+            }
+            const int64_t extent = tensor.shape[tensor.sharding == SHARDED_INPUT];
+            ck_assert_int_eq(total, tensor.sharding == SHARDED_NOT ? n_ranks * extent : extent);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("shard");
     TCase *cases = tcase_create("shard");
     tcase_add_loop_test(cases, ranges_cover_everything_once, 0, N_SHAPES);
     tcase_add_loop_test(cases, leaves_do_not_depend_on_the_ranks, 0, N_SHAPES);
+    tcase_add_test(cases, ranks_share_all_of_a_model);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

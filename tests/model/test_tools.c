@@ -7,8 +7,8 @@
 #include "cli/convert/checkpoint_print.h"
 #include "cli/convert/inspection.h"
 #include "cli/convert/normal.h"
-#include "cli/convert/rank_share.h"
 #include "cli/convert/random.h"
+#include "common/model/layout.h"
 #include "tests/model/convert_suites.h"
 #include "tests/model/support.h"
 
@@ -146,25 +146,6 @@ START_TEST(bf16_halves_the_matrices)
 }
 END_TEST
 
-/* The ranks' parts of every tensor add up to it, for any number of ranks. */
-START_TEST(ranks_share_all_of_a_model)
-{
-    struct model_config config = golden_config("student");
-    config.vocabulary = 50257, config.hidden = 768, config.n_heads = 12, config.n_blocks = 1;
-    ck_assert_int_eq(model_config_complete(&config, NULL), STATUS_OK);
-    for (int n_ranks = 1; n_ranks <= 16; n_ranks++)
-        for (int i = 0; i < model_layout_count(&config); i++) {
-            struct model_tensor tensor;
-            int64_t total = 0;
-            model_layout_at(&config, i, &tensor);
-            for (int rank = 0; rank < n_ranks; rank++)
-                total += rank_share_extent(&config, &tensor, rank, n_ranks);
-            const int64_t extent = tensor.shape[tensor.sharding == SHARDED_INPUT];
-            ck_assert_int_eq(total, tensor.sharding == SHARDED_NOT ? n_ranks * extent : extent);
-        }
-}
-END_TEST
-
 START_TEST(inspects_for_people_and_for_programs)
 {
     const struct random_options options = nano();
@@ -256,7 +237,6 @@ Suite *tools_suite(void)
     tcase_add_test(tests, a_random_model_is_a_model_of_sane_scale);
     tcase_add_test(tests, the_seed_is_the_model);
     tcase_add_test(tests, bf16_halves_the_matrices);
-    tcase_add_test(tests, ranks_share_all_of_a_model);
     tcase_add_test(tests, inspects_for_people_and_for_programs);
     tcase_add_test(tests, inspects_books_mini);
     tcase_add_test(tests, says_what_a_checkpoint_offers);
