@@ -13,6 +13,9 @@
 enum {
     DEFAULT_MESSAGE_BYTES = 64 << 20,
     DEFAULT_KEEPALIVE_SECONDS = 10,
+    /* A name that points somewhere else now, as a service's does whose pod was replaced, is looked up again
+     * so soon; gRPC's own 30 s would be spent calling an address where nobody is. */
+    LEAST_LOOKUP_PAUSE_MS = 1000,
     /* A server that comes back, or a network, is found again within the sum of the last two. */
     FIRST_RECONNECT_MS = 200,
     LONGEST_RECONNECT_MS = 1000,
@@ -30,6 +33,7 @@ static grpc_channel *create_grpc_channel(const struct rpc_channel *channel)
         wire_integer_argument(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, FIRST_RECONNECT_MS),
         wire_integer_argument(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, LONGEST_RECONNECT_MS),
         wire_integer_argument(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
+        wire_integer_argument(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, LEAST_LOOKUP_PAUSE_MS),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),

@@ -3,10 +3,12 @@ other end of a veth pair; needs root (or user namespaces with it), else skipped.
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -15,6 +17,7 @@ from cluster import Attached, Cluster, Watch, api, check_stream, wait_until, try
 from test_fault_matrix import LOOK, PULSE, SLACK, TIMEOUT, note, seconds
 
 REQUEST = dict(length=512, steps=60, seed=33)
+FOUND = 10  # a name is looked up again every second; loaded machines take longer
 RECONNECT = 2 + 1  # common/rpc: connecting takes at most 2 s, and is tried again after at most 1
 
 
@@ -249,6 +252,49 @@ class Cut(unittest.TestCase):
                 if command.read().split(b"\0")[0].endswith(b"/millrace-worker"):
                     return pid
         raise AssertionError("no rank runs in the namespace")
+
+
+class Name(unittest.TestCase):
+    """The coordinator comes back under its name at another address, as a pod does that was replaced."""
+
+    def point_name_at(self, address):
+        with open(self.hosts, "w") as file:
+            file.write(f"127.0.0.1 localhost\n{address} coordinator.test\n")
+
+    def coordinator(self, listen):
+        cluster = Cluster("--spawn", "0", ready=False, listen=listen)
+        self.addCleanup(cluster.stop)
+        host = listen.split(":")[0]
+        cluster.connect(wait_until(lambda: next((w for w in cluster.text_of_log().split() if w.startswith(f"{host}:")), None),
+                                   "it listens"))
+        return cluster
+
+    def port_of(self, cluster):
+        return next(w for w in cluster.text_of_log().split() if w.startswith("127.0.0.2:")).split(":")[1]
+
+    def test_it_is_found_again(self):
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        self.hosts = f"{directory}/hosts"
+        self.point_name_at("127.0.0.2")
+        first = self.coordinator("127.0.0.2:0")
+        port = self.port_of(first)
+        inside = f'mount --bind {self.hosts} /etc/hosts && exec "$@"'
+        replica = Attached(f"coordinator.test:{port}", "elsewhere", prefix=("unshare", "--mount", "sh", "-c", inside, "sh"))
+        self.addCleanup(replica.end)
+
+        def is_ready(cluster):
+            return [r.state for r in cluster.status().replicas] == ["ready"]
+
+        wait_until(lambda: is_ready(first), "the replica is ready")
+        workers = replica.workers()
+        first.stop()
+        self.point_name_at("127.0.0.3")
+        second = self.coordinator(f"127.0.0.3:{port}")
+        began = time.monotonic()
+        wait_until(lambda: is_ready(second), "the replica has found it", FOUND)
+        note("coordinator at another address", "idle", "-", "-", f"{time.monotonic() - began:.1f} s after it listens")
+        self.assertEqual(replica.workers(), workers)
 
 
 if __name__ == "__main__":
