@@ -3,8 +3,8 @@
 
 #include "cli/convert/pickle.h"
 
-/* The parts of the machine that its operations are written in; used by pickle.c and pickle_operations.c only.
- */
+/* The parts of the machine that its operations are written in. Only pickle.c and pickle_operations.c use
+ * them. */
 enum { MARKS_MAX = 1000 };
 
 struct arena_chunk; /* a linked list of blocks */
@@ -56,7 +56,6 @@ enum status machine_pop_mark(struct machine *machine, size_t *first);
 enum status value_array_append(struct machine *machine, struct value_array *array,
                                struct pickle_value *value);
 
-/* Runs the operation `opcode`. */
-enum status machine_operate(struct machine *machine, unsigned char opcode);
+void arena_free(struct arena_chunk *chunks);
 
 #endif

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "cli/convert/pickle_machine.h"
+#include "cli/convert/pickle_operations.h"
 #include "cli/convert/pickle_symbols.h"
 
 /* One small function for each opcode, named as in Python's pickletools; the table is at the end. */
