@@ -50,3 +50,12 @@ const struct added_token *added_tokens_match(const struct added_tokens *added, c
     }
     return longest;
 }
+
+bool added_tokens_has_id(const struct added_tokens *added, int32_t id)
+{
+    for (size_t i = 0; i < added->n; i++) {
+        if (added->tokens[i].id == id)
+            return true;
+    }
+    return false;
+}

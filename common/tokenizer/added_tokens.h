@@ -1,6 +1,7 @@
 #ifndef MILLRACE_COMMON_TOKENIZER_ADDED_TOKENS_H
 #define MILLRACE_COMMON_TOKENIZER_ADDED_TOKENS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -8,7 +9,7 @@
 
 /* Tokens that are found in the text before it is split: "<|endoftext|>". */
 struct added_token {
-    struct token_piece content; /* not owned */
+    struct token_piece content; /* what is looked for in a text; not owned */
     int32_t id;
 };
 struct added_tokens {
@@ -23,5 +24,7 @@ void added_tokens_sort(struct added_tokens *added);
 /* The longest token that text begins with, or NULL. */
 const struct added_token *added_tokens_match(const struct added_tokens *added, const char *text,
                                              size_t size_bytes);
+
+bool added_tokens_has_id(const struct added_tokens *added, int32_t id);
 
 #endif

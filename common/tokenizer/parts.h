@@ -31,4 +31,7 @@ enum status settings_load(struct tokenizer *tokenizer, json_t *root, struct erro
 /* Vocabulary, added tokens and merges from the parsed file. */
 enum status vocabulary_load(struct tokenizer *tokenizer, json_t *root, struct error *error);
 
+/* Refuses model.ignore_merges where it would change a text's ids. */
+enum status whole_words_check(const struct tokenizer *tokenizer, struct error *error);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/tokenizer/parts.h"
+#include "common/tokenizer/stages.h"
 
 static enum status refuse(struct error *error, const char *path, const char *key, const char *what)
 {
@@ -28,20 +29,6 @@ static enum status check_keys(json_t *object, const char *path, const char *cons
     return STATUS_OK;
 }
 
-/* Absent and null are fine, false too, and so is what `type` says (NULL: nothing else). */
-static enum status check_absent_or_type(json_t *parent, const char *path, const char *key, const char *type,
-                                        struct error *error)
-{
-    json_t *value = json_object_get(parent, key);
-    if (!value || json_is_null(value))
-        return STATUS_OK;
-    const char *given = json_string_value(json_object_get(value, "type"));
-    if (type && given && !strcmp(given, type))
-        return STATUS_OK;
-    return error_set(error, STATUS_INVALID_ARGUMENT, "%s%s: %.60s is not supported, only null%s%s", path, key,
-                     given ? given : "this value", type ? " or " : "", type ? type : "");
-}
-
 static enum status read_boolean(json_t *object, const char *path, const char *key, int fallback, bool *out,
                                 struct error *error)
 {
@@ -60,24 +47,43 @@ static enum status load_pre_tokenizer(struct tokenizer *tokenizer, json_t *root,
 {
     static const char *const known[] = {"type", "add_prefix_space", "trim_offsets", "use_regex", NULL};
     static const char path[] = "pre_tokenizer.";
-    json_t *value = json_object_get(root, "pre_tokenizer");
-    const char *type = json_string_value(json_object_get(value, "type"));
-    if (!type || strcmp(type, "ByteLevel") != 0)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "pre_tokenizer.type: %.60s is not supported, only ByteLevel", type ? type : "none");
+    json_t *value = NULL;
+    int splits = 0;
     bool use_regex = false;
-    enum status status = check_keys(value, path, known, error);
+    enum status status = pre_tokenizer_find(root, &value, &splits, error);
+    if (status == STATUS_OK)
+        status = check_keys(value, path, known, error);
     if (status == STATUS_OK)
         status = read_boolean(value, path, "add_prefix_space", -1, &tokenizer->add_prefix_space, error);
     if (status == STATUS_OK)
         status = read_boolean(value, path, "use_regex", true, &use_regex, error);
-    if (status == STATUS_OK && use_regex)
+    if (status == STATUS_OK && splits && tokenizer->add_prefix_space)
+        status = refuse(error, path, "add_prefix_space", "true after a Split step is not supported");
+    if (status == STATUS_OK && (use_regex || splits))
         status = split_compile(&tokenizer->pattern, error);
     return status;
 }
 
-/* Settings of the BPE model that must be absent, null, false, zero or empty: all of them change what comes
- * out. */
+/* Without a type it is BPE if vocab and merges are there: the file published with GPT-2 is written so, and
+ * the reference library reads it so. A type of null is an error there too. */
+static enum status check_model_type(json_t *model, struct error *error)
+{
+    json_t *type = json_object_get(model, "type");
+    const char *given = json_string_value(type);
+    bool like_bpe = json_is_object(json_object_get(model, "vocab")) && json_object_get(model, "merges");
+    if (given ? !strcmp(given, "BPE") : !type && like_bpe)
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT, "model.type: %.60s is not supported, only BPE",
+                     given  ? given
+                     : type ? "this value"
+                            : "none");
+}
+
+/*
+ * Settings of the BPE model that must be absent, null, false, zero or empty: all of them change what comes
+ * out. byte_fallback, unk_token and fuse_unk speak of what the vocabulary lacks. It lacks nothing, as all
+ * bytes are in it.
+ */
 static enum status check_model(json_t *model, struct error *error)
 {
     static const char *const known[] = {"type",
@@ -91,14 +97,13 @@ static enum status check_model(json_t *model, struct error *error)
                                         "byte_fallback",
                                         "ignore_merges",
                                         NULL};
-    static const char *const must_be_off[] = {
-        "dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges", NULL};
+    static const char *const must_be_off[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
+                                              NULL};
     if (!json_is_object(model))
         return refuse(error, "", "model", "missing, or no object");
-    const char *type = json_string_value(json_object_get(model, "type"));
-    if (!type || strcmp(type, "BPE") != 0)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "model.type: %.60s is not supported, only BPE",
-                         type ? type : "none");
+    enum status status = check_model_type(model, error);
+    if (status != STATUS_OK)
+        return status;
     for (const char *const *key = must_be_off; *key; key++) {
         json_t *value = json_object_get(model, *key);
         bool off = !value || json_is_null(value) || json_is_false(value) ||
@@ -110,21 +115,21 @@ static enum status check_model(json_t *model, struct error *error)
     return check_keys(model, "model.", known, error);
 }
 
+/* truncation and padding are for batches of equal length, which we do not make: whatever they say, it is not
+ * applied. */
 enum status settings_load(struct tokenizer *tokenizer, json_t *root, struct error *error)
 {
     static const char *const known[] = {
         "version",       "truncation",     "padding", "added_tokens", "normalizer",
         "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
-    static const struct {
-        const char *key, *type;
-    } stages[] = {{"truncation", NULL},
-                  {"padding", NULL},
-                  {"normalizer", NULL},
-                  {"post_processor", "ByteLevel"},
-                  {"decoder", "ByteLevel"}};
+    json_t *version = json_object_get(root, "version");
+    const char *given = json_string_value(version);
+    if (version && (!given || strcmp(given, "1.0") != 0))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "version: %.60s is not supported, only 1.0",
+                         given ? given : "this value");
     enum status status = check_keys(root, "", known, error);
-    for (unsigned i = 0; status == STATUS_OK && i < sizeof stages / sizeof *stages; i++)
-        status = check_absent_or_type(root, "", stages[i].key, stages[i].type, error);
+    if (status == STATUS_OK)
+        status = stages_check(root, error);
     if (status == STATUS_OK)
         status = check_model(json_object_get(root, "model"), error);
     if (status == STATUS_OK)

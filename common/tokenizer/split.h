@@ -12,6 +12,9 @@
  * space; a space goes with what follows it), and BPE never merges across them.
  */
 
+/* The pattern as the reference library writes it, for comparing. */
+extern const char split_gpt2_source[];
+
 /* Compiled once, shared by threads, freed with pcre2_code_free. */
 enum status split_compile(pcre2_code **pattern, struct error *error);
 

@@ -25,6 +25,8 @@ static enum status build(struct tokenizer *tokenizer, const char *json, size_t s
         status = settings_load(tokenizer, root, error);
     if (status == STATUS_OK)
         status = vocabulary_load(tokenizer, root, error);
+    if (status == STATUS_OK && json_is_true(json_object_get(json_object_get(root, "model"), "ignore_merges")))
+        status = whole_words_check(tokenizer, error);
     json_decref(root);
     return status;
 }

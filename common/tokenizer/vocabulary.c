@@ -46,6 +46,26 @@ static enum status check_added_flags(json_t *entry, size_t index, struct error *
     return STATUS_OK;
 }
 
+/*
+ * A token that is a word of the vocabulary too stands for the bytes of that word: the merges can make it out
+ * of ordinary text. Its content, which is looked for in a text, is spelled in the byte alphabet then: "Ġ" for
+ * a space. All of it fits the store: the content is in the file's added_tokens, the word in its vocab.
+ */
+static void commit_added_token(struct tokenizer *tokenizer, int32_t id, const char *text, size_t size,
+                               bool is_word)
+{
+    char *content = tokenizer->piece_bytes + tokenizer->n_piece_bytes, *bytes = content + size;
+    size_t n_bytes = 0;
+    memcpy(content, text, size);
+    if (is_word && byte_level_decode(text, size, bytes, &n_bytes)) {
+        tokenizer->n_piece_bytes += size;
+        commit_piece(tokenizer, id, n_bytes);
+    } else {
+        commit_piece(tokenizer, id, size);
+    }
+    tokenizer->added.tokens[tokenizer->added.n++] = (struct added_token){{content, size}, id};
+}
+
 static enum status load_added_token(struct tokenizer *tokenizer, json_t *entry, size_t index, json_t *vocab,
                                     struct error *error)
 {
@@ -70,9 +90,7 @@ static enum status load_added_token(struct tokenizer *tokenizer, json_t *entry, 
     if (has_piece(tokenizer, id))
         return error_set(error, STATUS_INVALID_ARGUMENT, "added_tokens[%zu]: the id %d of '%.80s' is taken",
                          index, id, text);
-    memcpy(tokenizer->piece_bytes + tokenizer->n_piece_bytes, text, size);
-    commit_piece(tokenizer, id, size);
-    tokenizer->added.tokens[tokenizer->added.n++] = (struct added_token){tokenizer->pieces[id], id};
+    commit_added_token(tokenizer, id, text, size, in_vocabulary != NULL);
     if (!strcmp(text, "<|endoftext|>"))
         tokenizer->end_of_text = id;
     return STATUS_OK;
@@ -110,6 +128,13 @@ static bool is_added_token(const struct tokenizer *tokenizer, const char *word, 
     return token && token->content.size_bytes == size;
 }
 
+static void note_single_byte(struct tokenizer *tokenizer, int32_t id)
+{
+    struct token_piece piece = tokenizer->pieces[id];
+    if (piece.size_bytes == 1)
+        tokenizer->byte_ids[(unsigned char)piece.bytes[0]] = id;
+}
+
 static enum status load_word(struct tokenizer *tokenizer, const char *word, json_t *id_value,
                              struct error *error)
 {
@@ -118,8 +143,10 @@ static enum status load_word(struct tokenizer *tokenizer, const char *word, json
         return status;
     int32_t id = (int32_t)json_integer_value(id_value);
     size_t size = strlen(word), n_bytes = 0;
-    if (is_added_token(tokenizer, word, size))
-        return STATUS_OK; /* load_added_token has compared the ids */
+    if (is_added_token(tokenizer, word, size)) { /* load_added_token has compared the ids */
+        note_single_byte(tokenizer, id);
+        return STATUS_OK;
+    }
     if (has_piece(tokenizer, id))
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "model.vocab: the id %d of '%.80s' is another token's too", id, word);
@@ -128,8 +155,7 @@ static enum status load_word(struct tokenizer *tokenizer, const char *word, json
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "model.vocab: '%.80s' (id %d) is not written in the byte alphabet", word, id);
     commit_piece(tokenizer, id, n_bytes);
-    if (n_bytes == 1)
-        tokenizer->byte_ids[(unsigned char)bytes[0]] = id;
+    note_single_byte(tokenizer, id);
     return STATUS_OK;
 }
 

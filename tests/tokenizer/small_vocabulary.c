@@ -1,5 +1,6 @@
 #include "tests/tokenizer/small_vocabulary.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,29 @@ json_t *small_vocabulary(void)
                      "id", 263, "content", "<|end|>", "normalizer", "pre_tokenizer", "type", "ByteLevel",
                      "add_prefix_space", 0, "decoder", "type", "ByteLevel", "model", "type", "BPE", "vocab",
                      vocab, "merges", merges);
+}
+
+static json_t *step_into(json_t *node, const char *name)
+{
+    return json_is_array(node) ? json_array_get(node, (size_t)atoi(name)) : json_object_get(node, name);
+}
+
+void small_vocabulary_set(json_t *root, const char *path, const char *value)
+{
+    char copy[128];
+    snprintf(copy, sizeof copy, "%s", path);
+    json_t *node = root;
+    char *name = copy;
+    for (char *dot; (dot = strchr(name, '.')) != NULL; name = dot + 1) {
+        *dot = '\0';
+        node = step_into(node, name);
+    }
+    if (!*value)
+        json_object_del(node, name);
+    else if (!strcmp(name, "+"))
+        json_array_append_new(node, json_loads(value, JSON_DECODE_ANY, NULL));
+    else
+        json_object_set_new(node, name, json_loads(value, JSON_DECODE_ANY, NULL));
 }
 
 enum status small_vocabulary_parse(json_t *root, struct tokenizer **tokenizer, struct error *error)

@@ -13,6 +13,10 @@
 json_t *small_vocabulary(void);
 enum { SMALL_VOCABULARY_IDS = 264 };
 
+/* Sets what is at `path` ("model.vocab.he") to the JSON `value`; "" removes it. A number in the path is an
+ * index of a list, "+" appends to it. */
+void small_vocabulary_set(json_t *root, const char *path, const char *value);
+
 /* Parses what is in `root`, which it takes. */
 enum status small_vocabulary_parse(json_t *root, struct tokenizer **tokenizer, struct error *error);
 

@@ -5,6 +5,7 @@
 
 Suite *vectors_suite(void);
 Suite *hostile_suite(void);
+Suite *settings_suite(void);
 Suite *utf8_suite(void);
 
 #endif

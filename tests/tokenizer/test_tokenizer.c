@@ -6,6 +6,7 @@ int main(void)
 {
     SRunner *runner = srunner_create(vectors_suite());
     srunner_add_suite(runner, hostile_suite());
+    srunner_add_suite(runner, settings_suite());
     srunner_add_suite(runner, utf8_suite());
     srunner_run_all(runner, CK_NORMAL);
     int n_failed = srunner_ntests_failed(runner);
