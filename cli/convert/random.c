@@ -17,7 +17,7 @@
 
 enum { PIECE_ELEMENTS = 1 << 16 };
 
-/* The last three are the published ones (spec); the first two are for tests and small machines. */
+/* The last three are the published ones; the first two are for tests and small machines. */
 static const struct size {
     const char *name;
     int hidden, n_heads, n_blocks, condition;

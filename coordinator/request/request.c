@@ -377,7 +377,7 @@ static enum status place_tokens(const Millrace__V1__GenerateRequest *wire, const
 
 /* ---- the starting state ---- */
 
-/* x_0: uniform over the vocabulary, or all mask tokens (spec, Samplers). */
+/* x_0: uniform over the vocabulary, or all mask tokens. */
 static void fill_editable(const struct model_config *config, struct request *request)
 {
     request->n_pinned = 0;

@@ -240,7 +240,8 @@ static int spare_victims(struct making *making, int n, int length)
     return n_left;
 }
 
-/* Leaves who would have to give way on replica r in making->victims. Returns how many; 0: that does not help. */
+/* Puts the runs that would have to give way on replica r into making->victims. Returns how many; 0: that does
+ * not help. */
 static int find_victims(struct making *making, const struct policy_waiting *waiting,
                         const struct occupancy *occupancy)
 {

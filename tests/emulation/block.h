@@ -63,7 +63,7 @@ struct grid {
 extern thread *current;
 extern dim3 block_index, block_size, grid_size;
 
-/* Runs all blocks. false: a fault was found (fault.h has the words), and the kernel was abandoned. */
+/* Runs all blocks. false: a fault was found (faults.h has the words), and the kernel was abandoned. */
 bool run_grid(const grid &grid);
 
 void barrier(const char *file, int line);

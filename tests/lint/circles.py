@@ -1,0 +1,52 @@
+"""Files whose functions call each other in a circle, wherever they are declared; read from the objects of a build.
+usage: circles.py BUILD_DIRECTORY SOURCE_DIRECTORY"""
+import os
+import re
+import subprocess
+
+from layers import CODE
+from tree import circles, run
+
+
+def objects(build, root):
+    """{object file: the source file that it was compiled from}, of the source files that are still there."""
+    found = {}
+    for place in CODE:
+        for folder, _, names in os.walk(os.path.join(build, place)):
+            source = os.path.relpath(re.sub(r"CMakeFiles/[^/]+\.dir", "", folder), build)
+            found.update({os.path.join(folder, name): os.path.join(source, name[:-2]) for name in names
+                          if re.search(r"\.(c|cu)\.o$", name)
+                          and os.path.exists(os.path.join(root, source, name[:-2]))})
+    return found
+
+
+def calls(build, root):
+    """{source file: {source file that it calls: one of the functions}}"""
+    source_of = objects(build, root)
+    if not source_of:
+        return {}
+    output = subprocess.run(["nm", "--extern-only", "--print-file-name", *source_of], capture_output=True, text=True,
+                            check=True).stdout
+    found = re.findall(r"^(.*):[0-9a-f ]* ([A-Za-z]) (\S+)$", output, re.M)
+    defined_in = {name: source_of[file] for file, kind, name in found if kind not in "Uwv" and name != "main"}
+    graph = {}
+    for file, kind, name in found:
+        source = source_of[file]
+        if kind in "Uwv" and defined_in.get(name, source) != source:
+            graph.setdefault(source, {})[defined_in[name]] = name
+    return graph
+
+
+def check(build, root):
+    graph = calls(build, root)
+    if not graph:
+        return [f"no objects in {build}: build first"]
+    wrong = []
+    for group in circles(graph):
+        wrong.append("files that call each other: " + ", ".join(group))
+        wrong += [f"    {a} calls {graph[a][b]} of {b}" for a in group for b in group if b in graph[a]]
+    return wrong
+
+
+if __name__ == "__main__":
+    run("circles", check)
