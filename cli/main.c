@@ -13,6 +13,7 @@
 #include "cli/check/verify.h"
 #include "common/log.h"
 #include "common/nearest.h"
+#include "common/program.h"
 
 static command_function version_main, help_main;
 
@@ -101,6 +102,7 @@ static void use_utf8(void)
 
 int main(int argc, char **argv)
 {
+    program_begin(true);
     use_utf8();
     log_open("millrace");
     log_set_format(getenv("MILLRACE_LOG_FORMAT"), NULL);

@@ -24,18 +24,6 @@ static bool join(char out[PATH_MAX], const char *directory, const char *name)
     return snprintf(out, PATH_MAX, "%s/%s", directory, name) < PATH_MAX;
 }
 
-enum status place_of_program(const char *name, char path[PATH_MAX], struct error *error)
-{
-    char here[PATH_MAX];
-    enum status status = own_directory(here, error);
-    if (status != STATUS_OK)
-        return status;
-    if (!join(path, here, name) || access(path, X_OK) != 0)
-        return error_set(error, STATUS_NOT_FOUND,
-                         "%s is not in %s, beside millrace; build or install it there", name, here);
-    return STATUS_OK;
-}
-
 static bool has_config(const char *directory)
 {
     char path[PATH_MAX];

@@ -6,11 +6,7 @@
 
 #include "common/status.h"
 
-/* Where the other programs and the models are, seen from this executable: build/NAME/bin/millrace or
- * PREFIX/bin/millrace. */
-
-/* The path of a program beside this one. NOT_FOUND names where it was looked for. */
-enum status place_of_program(const char *name, char path[PATH_MAX], struct error *error);
+/* Where the models are, seen from this executable: build/NAME/bin/millrace or PREFIX/bin/millrace. */
 
 /* The model directory: `given` or, when that is NULL, MILLRACE_MODEL's, else the demonstration model. It must
  * hold a config.json; NOT_FOUND says how to name one. */

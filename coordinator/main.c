@@ -23,6 +23,7 @@
 #include "common/clock.h"
 #include "common/machine/cpus.h"
 #include "common/options.h"
+#include "common/program.h"
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
 #include "coordinator/gate.h"
@@ -185,7 +186,6 @@ static enum status take_signals(struct lifecycle *lifecycle, struct error *error
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* ranks whose launcher dies become our children (spawn.c) */
     lifecycle->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     lifecycle->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -335,8 +335,7 @@ static enum status prepare_spawn(struct process *process, struct error *error)
 {
     if (!settings.spawn)
         return STATUS_OK;
-    enum status status =
-        launch_find_beside("millrace-worker", process->worker, sizeof process->worker, error);
+    enum status status = program_beside("millrace-worker", process->worker, sizeof process->worker, error);
     if (status != STATUS_OK)
         return status;
     process->launch = choose_launch(process);
@@ -432,6 +431,7 @@ int main(int argc, char **argv)
 {
     static struct process process;
     struct error error;
+    program_begin(false);
     int parsed = parse(argc, argv);
     if (parsed >= 0)
         return parsed;

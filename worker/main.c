@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/program.h"
 #include "worker/modes.h"
 #include "worker/serve.h"
 
@@ -39,6 +40,7 @@ static enum status run(struct collective *collective, bool *failed, struct error
 
 int main(int argc, char **argv)
 {
+    program_begin(false);
     int parsed = settings_parse(argc, argv, &settings);
     if (parsed >= 0)
         return parsed;

@@ -7,6 +7,7 @@
 #include "cli/terminal/json_output.h"
 #include "cli/cluster/mpirun.h"
 #include "cli/places.h"
+#include "common/program.h"
 
 struct bench_settings {
     const char *model_directory, *ranks, *backend, *precision;
@@ -56,7 +57,7 @@ static enum status bench(const struct bench_settings *settings, const int *ranks
     char worker[PATH_MAX], model[PATH_MAX];
     enum status status = place_of_model(settings->model_directory, model, error);
     if (status == STATUS_OK)
-        status = place_of_program("millrace-worker", worker, error);
+        status = program_beside("millrace-worker", worker, sizeof worker, error);
     json_t *rows = json_array();
     interrupt_block();
     for (int i = 0; status == STATUS_OK && i < n_runs; i++) {

@@ -7,7 +7,7 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/json_output.h"
 #include "cli/cluster/mpirun.h"
-#include "cli/places.h"
+#include "common/program.h"
 #include "cli/check/verify_checkpoints.h"
 #include "cli/check/verify_table.h"
 
@@ -69,7 +69,7 @@ static enum status run_all(const struct verify_settings *settings, const int *ra
                            struct error *error)
 {
     char worker[PATH_MAX];
-    enum status status = place_of_program("millrace-worker", worker, error);
+    enum status status = program_beside("millrace-worker", worker, sizeof worker, error);
     interrupt_block();
     for (int i = 0; i < n_runs && status == STATUS_OK; i++) {
         json_t *findings = json_array();

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cli/terminal/interrupt.h"
-#include "cli/cluster/process.h"
 #include "common/machine/cpus.h"
+#include "common/process.h"
 
 enum { LOOK_EVERY_MS = 100, STOP_GRACE_MS = 3000 };
 
@@ -36,34 +36,15 @@ int mpirun_threads(int64_t asked, int n_ranks)
     return cores > n_ranks ? cores / n_ranks : 1;
 }
 
-void arguments_add(struct arguments *arguments, const char *name, const char *value)
-{
-    arguments->words[arguments->n++] = name;
-    if (value)
-        arguments->words[arguments->n++] = value;
-}
-
-void arguments_add_number(struct arguments *arguments, const char *name, int64_t value)
-{
-    char *number = arguments->numbers[arguments->n_numbers++];
-    snprintf(number, sizeof arguments->numbers[0], "%lld", (long long)value);
-    arguments_add(arguments, name, number);
-}
-
 void mpirun_begin(struct arguments *arguments, int n_ranks, int n_threads, const char *program)
 {
     int cores = cpus_for_computing(cpus_here());
-    *arguments = (struct arguments){0};
-    arguments_add(arguments, "mpirun", "--quiet");
-    arguments_add_number(arguments, "-n", n_ranks);
-    arguments_add(arguments, "--bind-to", n_threads == 1 && n_ranks <= cores ? "core" : "none");
-    arguments_add(arguments, "--mca", "btl");
-    arguments_add(arguments, "self,vader", NULL);
-    if (n_ranks > cores) {
-        arguments_add(arguments, "--oversubscribe", NULL);
-        arguments_add(arguments, "--mca", "mpi_yield_when_idle");
-        arguments_add(arguments, "1", NULL);
-    }
+    const struct launcher_job job = {.mpirun = "mpirun",
+                                     .n_ranks = n_ranks,
+                                     .bind_to_core = n_threads == 1 && n_ranks <= cores,
+                                     .oversubscribe = n_ranks > cores};
+    launcher_begin(arguments, &job);
+    arguments_add(arguments, "--quiet", NULL);
     arguments_add(arguments, program, NULL);
 }
 
@@ -78,6 +59,22 @@ static enum status wait_for_end(struct process *process, int *code, struct error
     return STATUS_OK;
 }
 
+static enum status start(const struct arguments *arguments, int output, struct process *process,
+                         struct error *error)
+{
+    char **environment = launcher_environment_create(NULL, NULL);
+    if (!environment)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start mpirun");
+    const struct process_options options = {.arguments = (char *const *)(uintptr_t)arguments->words,
+                                            .environment = environment,
+                                            .output = output,
+                                            .errors = -1,
+                                            .kept = -1};
+    enum status status = process_start(&options, process, error);
+    launcher_environment_free(environment);
+    return status;
+}
+
 /* The output goes through a file: a pipe would have to be read meanwhile. */
 enum status mpirun_run(const struct arguments *arguments, FILE **output, int *code, struct error *error)
 {
@@ -85,10 +82,7 @@ enum status mpirun_run(const struct arguments *arguments, FILE **output, int *co
     FILE *file = tmpfile();
     if (!file)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no temporary file: %s", strerror(errno));
-    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 0); /* containers run as root; mpirun wants both */
-    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 0);
-    struct process_files files = {.output = fileno(file), .errors = -1, .kept = -1};
-    enum status status = process_start((char *const *)(uintptr_t)arguments->words, files, &process, error);
+    enum status status = start(arguments, fileno(file), &process, error);
     if (status == STATUS_OK)
         status = wait_for_end(&process, code, error);
     if (status != STATUS_OK) {

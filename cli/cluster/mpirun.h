@@ -4,27 +4,18 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/launcher.h"
 #include "common/status.h"
 
 /* Runs of millrace-worker on this machine with a number of ranks, for commands that need a model but no
  * coordinator. */
-enum { MPIRUN_RUNS_MAX = 16, MPIRUN_RANKS_MAX = 256, MPIRUN_WORDS_MAX = 48 };
+enum { MPIRUN_RUNS_MAX = 16, MPIRUN_RANKS_MAX = 256 };
 
 /* The value of an option --ranks: "1,2,4". */
 enum status mpirun_parse_ranks(const char *text, int ranks[MPIRUN_RUNS_MAX], int *n, struct error *error);
 
 /* Threads of each rank: as many as were asked for or, for 0, the cores that this process may use, shared. */
 int mpirun_threads(int64_t asked, int n_ranks);
-
-/* A command line that grows; texts are not owned, the numbers in it live here. */
-struct arguments {
-    const char *words[MPIRUN_WORDS_MAX + 1];
-    char numbers[8][24];
-    int n, n_numbers;
-};
-void arguments_add(struct arguments *arguments, const char *name,
-                   const char *value); /* value: NULL for a flag */
-void arguments_add_number(struct arguments *arguments, const char *name, int64_t value);
 
 /* Begins a command line: mpirun with n_ranks of the program at `program`, which get what is added after this.
  * Each rank has a core of its own where there are enough, and is polite to the others where there are not, as

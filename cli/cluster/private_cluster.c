@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,18 +12,17 @@
 #include <unistd.h>
 
 #include "cli/terminal/interrupt.h"
-#include "cli/places.h"
+#include "common/launcher.h"
+#include "common/program.h"
 
 enum { START_TIMEOUT_S = 60, LOOK_EVERY_MS = 50, STOP_GRACE_MS = 5000, LOG_SHOWN_BYTES = 2000 };
 
-/* What the environment says about certificates and tokens, a port and a file is for clusters that stay. */
-static void leave_settings_behind(void)
+/* What our environment says about certificates and tokens, a port and a file is for clusters that stay. */
+static char **create_environment(void)
 {
-    static const char *const names[] = {
-        "MILLRACE_TLS_CERT", "MILLRACE_TLS_KEY", "MILLRACE_TLS_CLIENT_CA", "MILLRACE_TLS_CLIENT_OPTIONAL",
-        "MILLRACE_TOKENS",   "MILLRACE_HTTP",    "MILLRACE_READY_FILE"};
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        unsetenv(names[i]);
+    static const char *const without[] = {"MILLRACE_TLS_", "MILLRACE_TOKEN",
+                                          "MILLRACE_HTTP=", "MILLRACE_READY_FILE=", NULL};
+    return launcher_environment_create(without, NULL);
 }
 
 static enum status launch(struct private_cluster *cluster, const char *program, const char *model_directory,
@@ -33,9 +33,17 @@ static enum status launch(struct private_cluster *cluster, const char *program, 
     snprintf(ready, sizeof ready, "%d", ready_fd);
     const char *const argv[] = {program, "--listen", "127.0.0.1:0",   "--spawn",    "1",   "--ranks",
                                 ranks,   "--model",  model_directory, "--ready-fd", ready, NULL};
-    leave_settings_behind();
-    struct process_files files = {.output = cluster->log, .errors = cluster->log, .kept = ready_fd};
-    return process_start((char *const *)(uintptr_t)argv, files, &cluster->coordinator, error);
+    char **environment = create_environment();
+    if (!environment)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start %s", program);
+    const struct process_options options = {.arguments = (char *const *)(uintptr_t)argv,
+                                            .environment = environment,
+                                            .output = cluster->log,
+                                            .errors = cluster->log,
+                                            .kept = ready_fd};
+    enum status status = process_start(&options, &cluster->coordinator, error);
+    launcher_environment_free(environment);
+    return status;
 }
 
 /* Reads what has come of the line "ADDRESS\n". True: it is whole. */
@@ -76,7 +84,7 @@ enum status private_cluster_start(struct private_cluster *cluster, const char *m
     char program[PATH_MAX];
     int ready[2];
     *cluster = PRIVATE_CLUSTER_NONE;
-    enum status status = place_of_program("millrace-coordinator", program, error);
+    enum status status = program_beside("millrace-coordinator", program, sizeof program, error);
     if (status != STATUS_OK)
         return status;
     cluster->log = memfd_create("millrace-log", MFD_CLOEXEC);

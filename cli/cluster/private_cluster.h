@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "cli/cluster/process.h"
+#include "common/process.h"
 #include "common/status.h"
 
 /*

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/cluster/connection.h"
 #include "cli/places.h"
+#include "common/program.h"
 
 /* Is this option, or one of these names, among the arguments? */
 static bool has_option(int argc, char **argv, const char *name, const char *letter)
@@ -64,7 +65,7 @@ int serve_main(int argc, char **argv)
     }
     const char **arguments = calloc((size_t)argc + 4, sizeof *arguments);
     enum status status = arguments
-                             ? place_of_program("millrace-coordinator", program, &error)
+                             ? program_beside("millrace-coordinator", program, sizeof program, &error)
                              : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory for the arguments");
     if (status == STATUS_OK)
         status = complete_arguments(argc, argv, model, arguments + 1, &error);

@@ -11,7 +11,7 @@
 #include "cli/command.h"
 #include "cli/convert/checkpoint_print.h"
 #include "cli/convert/inspection.h"
-#include "cli/places.h"
+#include "common/program.h"
 #include "common/options.h"
 #include "common/plan_bounds.h"
 
@@ -105,7 +105,7 @@ static int fail(const struct error *error, enum exit_code code)
 static enum status become_planner(const struct inspect_options *options, struct error *error)
 {
     char worker[PATH_MAX], tp[24], batch[24], length[24];
-    enum status status = place_of_program("millrace-worker", worker, error);
+    enum status status = program_beside("millrace-worker", worker, sizeof worker, error);
     if (status)
         return status;
     snprintf(tp, sizeof tp, "%lld", (long long)options->n_ranks);

@@ -10,6 +10,7 @@
 #include "cli/generate/input.h"
 #include "cli/cluster/mpirun.h"
 #include "cli/places.h"
+#include "common/program.h"
 #include "common/model/config.h"
 #include "common/temporary.h"
 #include "common/tokenizer/tokenizer.h"
@@ -54,7 +55,7 @@ static enum status run_ranks(const struct elbo_request *request, const char *mod
     json_error_t reason;
     FILE *output;
     int code;
-    enum status status = place_of_program("millrace-worker", worker, error);
+    enum status status = program_beside("millrace-worker", worker, sizeof worker, error);
     if (status != STATUS_OK)
         return status;
     mpirun_begin(&arguments, (int)request->ranks, 1, worker);

@@ -19,7 +19,7 @@
 #include "common/clock.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/json_output.h"
-#include "cli/cluster/process.h"
+#include "common/process.h"
 
 enum {
     LOOK_EVERY_MS = 100,
@@ -51,8 +51,9 @@ static enum status start(const char *command, struct judge *judge, struct error 
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no socket for the judge: %s", strerror(errno));
     snprintf(number, sizeof number, "%d", ends[1]);
     const char *const argv[] = {"sh", "-c", wrapper, "judge", number, command, NULL};
-    const struct process_files files = {.output = ends[1], .errors = -1, .kept = ends[1]};
-    enum status status = process_start((char *const *)(uintptr_t)argv, files, &judge->process, error);
+    const struct process_options options = {
+        .arguments = (char *const *)(uintptr_t)argv, .output = ends[1], .errors = -1, .kept = ends[1]};
+    enum status status = process_start(&options, &judge->process, error);
     close(ends[1]);
     judge->line = ends[0];
     fcntl(judge->line, F_SETFL, O_NONBLOCK);

@@ -20,12 +20,6 @@ void interrupt_block(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-void interrupt_unblock(void)
-{
-    sigset_t set = interrupting_signals();
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
 bool interrupt_taken(void)
 {
     return interrupt_wait(0);

@@ -13,9 +13,6 @@
 /* Blocks them for this thread and those that it starts; call before any other thread runs. */
 void interrupt_block(void);
 
-/* Unblocks them again, for a child before its exec. Async-signal-safe. */
-void interrupt_unblock(void);
-
 /* Takes one that has come. */
 bool interrupt_taken(void);
 

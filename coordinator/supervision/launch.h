@@ -24,9 +24,6 @@ struct launch_options {
     int grace_seconds;  /* ranks that are told to end get so long */
 };
 
-/* The path of PROGRAM beside this program's own file. */
-enum status launch_find_beside(const char *program, char *path, size_t size, struct error *error);
-
 /*
  * Starts replica NAME in a process group of its own, its standard error ours. It gets SIGTERM when the
  * calling thread ends, however that happens. `shm_directory` may be "".

@@ -76,8 +76,6 @@ static void describe_death(int wait_status, double seconds, char *text, size_t s
     if (WIFSIGNALED(wait_status))
         snprintf(text, size, "its launcher was killed by signal %d after %.1f s", WTERMSIG(wait_status),
                  seconds);
-    else if (WEXITSTATUS(wait_status) == 127)
-        snprintf(text, size, "its launcher could not be run; is Open MPI installed?");
     else
         snprintf(text, size, "its launcher ended with exit code %d after %.1f s", WEXITSTATUS(wait_status),
                  seconds);
@@ -87,6 +85,21 @@ static double pause_after(double n_failures)
 {
     double doublings = fmin(fmax(n_failures - 1, 0), 10);
     return fmin(LEAST_PAUSE_SECONDS * pow(2, doublings), MOST_PAUSE_SECONDS);
+}
+
+/* It died, or could not even be started. */
+static void start_again(struct spawn *spawn, struct child *child, const char *reason)
+{
+    double now = clock_seconds();
+    int n_fruitless;
+    bool was_ready = scheduler_restarting(spawn->scheduler, child->name, reason, &n_fruitless);
+    child->n_failed_starts = was_ready ? 0 : child->n_failed_starts + 1;
+    bool had_settled = was_ready && !n_fruitless && now - child->started_at >= SETTLED_SECONDS;
+    double pause = had_settled ? 0 : pause_after(fmax(child->n_failed_starts, n_fruitless));
+    child->start_at = now + pause;
+    log_warning("replica %s: %s; starting it again in %.1f s", child->name, reason, pause);
+    if (child->n_failed_starts >= FAILED_STARTS_MAX)
+        scheduler_give_up(spawn->scheduler, child->name, reason);
 }
 
 static void on_death(struct spawn *spawn, struct child *child, int wait_status)
@@ -106,15 +119,7 @@ static void on_death(struct spawn *spawn, struct child *child, int wait_status)
         child->start_at = now;
         return;
     }
-    int n_fruitless;
-    bool was_ready = scheduler_restarting(spawn->scheduler, child->name, reason, &n_fruitless);
-    child->n_failed_starts = was_ready ? 0 : child->n_failed_starts + 1;
-    bool had_settled = was_ready && !n_fruitless && now - child->started_at >= SETTLED_SECONDS;
-    double pause = had_settled ? 0 : pause_after(fmax(child->n_failed_starts, n_fruitless));
-    child->start_at = now + pause;
-    log_warning("replica %s: %s; starting it again in %.1f s", child->name, reason, pause);
-    if (child->n_failed_starts >= FAILED_STARTS_MAX)
-        scheduler_give_up(spawn->scheduler, child->name, reason);
+    start_again(spawn, child, reason);
 }
 
 static struct child *child_of(struct spawn *spawn, pid_t pid)
@@ -172,9 +177,10 @@ static void start(struct spawn *spawn, struct child *child)
                  spawn->options->n_threads);
         return;
     }
-    log_error("replica %s: %s", child->name, error.text);
     shm_directory_remove(&child->shm_directory);
-    child->start_at = now + MOST_PAUSE_SECONDS;
+    if (error.status == STATUS_NOT_FOUND)
+        error_prefix(&error, "is Open MPI installed?");
+    start_again(spawn, child, error.text);
 }
 
 /* Its leader attaches before anything that takes long. */

@@ -553,6 +553,21 @@ def test_one_coordinator_a_port():
         assert second.find("already in use") and second.find(cluster.address)
 
 
+def test_one_coordinator_a_unix_path():
+    path = os.path.join(tempfile.mkdtemp(), "socket")
+    with coordinator("--spawn", "0", listen=f"unix:{path}") as cluster:
+        second = Coordinator("--spawn", "0", listen=f"unix:{path}")
+        assert second.process.wait(timeout=PATIENCE) == 1
+        second.reader.join()
+        assert second.find("another program listens there") and second.find(path)
+        assert os.path.exists(path)
+        cluster.status()
+        cluster.process.kill()  # its socket stays behind, and is in nobody's way
+        cluster.process.wait(timeout=PATIENCE)
+        with coordinator("--spawn", "0", listen=f"unix:{path}") as heir:
+            heir.status()
+
+
 def test_drain_lets_requests_finish():
     with coordinator("--spawn", "0") as cluster:
         replica = FakeReplica(cluster, "r0", FINGERPRINT)
@@ -645,6 +660,13 @@ def test_replicas_that_cannot_start():
                              stderr=subprocess.PIPE, text=True)
     os.close(written)
     assert started.returncode == 1 and "exit code 3" in started.stderr and os.read(ready, 1) == b""
+
+
+def test_a_launcher_that_is_not_there():
+    with coordinator("--spawn", "1", environment={"MILLRACE_MPIRUN": "/nowhere/mpirun"}) as cluster:
+        stream, _, _ = begin(cluster)
+        expect_failure(lambda: next(stream), grpc.StatusCode.UNAVAILABLE, "/nowhere/mpirun", "Open MPI")
+        wait_for(lambda: cluster.status().replicas[0].state == "failed", "the state")
 
 
 def is_gone(pid):
