@@ -35,11 +35,12 @@ static uint32_t dice(const struct client *client, uint32_t round, uint32_t purpo
 static void make_request(const struct client *client, uint32_t round, Millrace__V1__GenerateRequest *request)
 {
     static const uint32_t steps[] = {2, 4, 8, 16};
+    const struct load_options *options = client->load->options;
     millrace__v1__generate_request__init(request);
     request->length_choice_case = MILLRACE__V1__GENERATE_REQUEST__LENGTH_CHOICE_LENGTH;
-    request->length = 16 + dice(client, round, 0, 497);
+    request->length = options->length ? (uint32_t)options->length : 16 + dice(client, round, 0, 497);
     request->steps_choice_case = MILLRACE__V1__GENERATE_REQUEST__STEPS_CHOICE_STEPS;
-    request->steps = steps[dice(client, round, 1, 4)];
+    request->steps = options->steps ? (uint32_t)options->steps : steps[dice(client, round, 1, 4)];
     request->seed_choice_case = MILLRACE__V1__GENERATE_REQUEST__SEED_CHOICE_SEED;
     request->seed = (uint64_t)client->index << 32 | round;
 }

@@ -12,6 +12,7 @@ struct load_options {
     const char *address;
     int n_clients, n_channels; /* connections that they share */
     double seconds;
+    int length, steps; /* of every text; 0: at random as said above */
 };
 
 /* One text that came. Milliseconds. */
