@@ -144,7 +144,7 @@ static void count_ending(struct metrics *metrics, const struct scheduler_event *
         count(&metrics->failures[(unsigned)event->status < N_CODES ? event->status : STATUS_UNKNOWN], 1);
     if (outcome == OUTCOME_FINISHED) {
         observe(metrics, TOTAL_TIME, event->now - run->accepted_at);
-        count(&metrics->tokens, (uint64_t)(run->request.length - run->request.n_pinned));
+        count(&metrics->tokens, (uint64_t)(run->length - run->n_pinned));
     }
     count(&metrics->ended[outcome][event->class], 1);
 }

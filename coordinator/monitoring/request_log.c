@@ -63,7 +63,7 @@ static const char *message_of(enum status status)
 
 void request_log_ended(const struct rpc_call *call, const struct run *run, const struct ending *ending)
 {
-    const struct request *request = &run->request;
+    const struct request_terms *terms = &run->request->terms;
     bool failed = ending->status != STATUS_OK && ending->status != STATUS_CANCELLED;
     bool began = run->began_at > 0;
     const struct request_id id = id_of(run);
@@ -73,13 +73,13 @@ void request_log_ended(const struct rpc_call *call, const struct run *run, const
         {"reason", failed ? ending->text : ""},
         {"caller", rpc_call_caller(call)->name},
         {"replica", ending->replica ? ending->replica : ""},
-        {"length", NULL, request->length},
+        {"length", NULL, run->length},
         {"step", NULL, run->step},
-        {"steps", NULL, request->steps},
+        {"steps", NULL, run->steps},
         {"queue_seconds", NULL, began ? run->began_at - run->accepted_at : NAN},
         {"seconds", NULL, clock_seconds() - run->accepted_at},
-        {"trace_id", request->trace.trace_id},
-        {"span_id", request->trace.span_id},
+        {"trace_id", terms->trace.trace_id},
+        {"span_id", terms->trace.span_id},
         {0},
     };
     log_event(failed ? LOG_WARNING : LOG_INFO, message_of(ending->status), fields);
@@ -93,9 +93,9 @@ static void log_change(enum log_level level, const char *message, const struct s
         {"request", id.text},
         {"replica", event->replica ? event->replica->name : ""},
         {"step", NULL, run->step},
-        {"steps", NULL, run->request.steps},
-        {"trace_id", run->request.trace.trace_id},
-        {"span_id", run->request.trace.span_id},
+        {"steps", NULL, run->steps},
+        {"trace_id", run->request->terms.trace.trace_id},
+        {"span_id", run->request->terms.trace.span_id},
         {0},
     };
     log_event(level, message, fields);

@@ -1,5 +1,7 @@
 #include "coordinator/request/served_model.h"
 
+#include <string.h>
+
 #include "common/model/tensors.h"
 
 static enum status read_fingerprint(const char *directory, struct served_model *model, struct error *error)
@@ -30,4 +32,21 @@ void served_model_close(struct served_model *model)
 {
     tokenizer_free(model->tokenizer);
     model->tokenizer = NULL;
+}
+
+enum status served_model_check_name(const struct served_model *model, const char *name, struct error *error)
+{
+    if (!name || !*name || !strcmp(name, model->config.name))
+        return STATUS_OK;
+    return error_set(error, STATUS_NOT_FOUND, "model: \"%.100s\" is not served here; \"%s\" is", name,
+                     model->config.name);
+}
+
+enum status served_model_encode(const struct served_model *model, const char *field, const char *text,
+                                int32_t **ids, size_t *n_ids, struct error *error)
+{
+    enum status status = tokenizer_encode(model->tokenizer, text, strlen(text), ids, n_ids, error);
+    if (status != STATUS_OK)
+        error_prefix(error, "%s", field);
+    return status;
 }

@@ -1,10 +1,26 @@
 #ifndef MILLRACE_COORDINATOR_REQUEST_SERVED_MODEL_H
 #define MILLRACE_COORDINATOR_REQUEST_SERVED_MODEL_H
 
-#include "coordinator/request/request.h"
+#include "common/model/config.h"
+#include "common/status.h"
+#include "common/tokenizer/tokenizer.h"
+
+/* The model that is served, as far as text is concerned. Immutable. */
+struct served_model {
+    struct model_config config;
+    struct tokenizer *tokenizer;
+    char fingerprint[17];
+};
 
 /* Reads config and tokenizer of a model directory, and the fingerprint that replicas must have too. */
 enum status served_model_open(const char *directory, struct served_model *model, struct error *error);
 void served_model_close(struct served_model *model);
+
+/* Is it the model that is served? NULL and "" mean that one. NOT_FOUND otherwise. */
+enum status served_model_check_name(const struct served_model *model, const char *name, struct error *error);
+
+/* The ids of a text; INVALID_ARGUMENT names `field`. *ids is the caller's to free. */
+enum status served_model_encode(const struct served_model *model, const char *field, const char *text,
+                                int32_t **ids, size_t *n_ids, struct error *error);
 
 #endif

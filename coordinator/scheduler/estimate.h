@@ -6,7 +6,7 @@
 #include "coordinator/scheduler/replica.h"
 
 /*
- * When would a request be finished, if it came now? From what runs, what waits before it, and what the
+ * When would a run be finished, if it came now? From what runs, what waits before it, and what the
  * replicas' steps have taken (cost.h). Of the ready replicas that have been measured, the one where it ends
  * soonest:
  *
@@ -24,14 +24,14 @@ struct estimate {
 /* LEAST: where a batch would be larger than any that was measured, no more than what was. */
 enum estimate_kind { ESTIMATE_LIKELY, ESTIMATE_LEAST };
 
-struct estimate estimate_request(const struct queue *queue, const struct replica_set *replicas,
-                                 const struct policy_rules *rules, const struct request *request, int steps,
-                                 enum estimate_kind kind);
+struct estimate estimate_run(const struct queue *queue, const struct replica_set *replicas,
+                             const struct policy_rules *rules, const struct run *newcomer, int steps,
+                             enum estimate_kind kind);
 double estimate_total(const struct estimate *estimate);
 
 /* Could it go to a replica at once, if nobody waited before it? */
 bool estimate_starts_now(const struct replica_set *replicas, const struct policy_rules *rules,
-                         const struct request *request);
+                         const struct run *newcomer);
 
 /* Positions times steps that all ready replicas do in a second when they are full; NAN: nothing is measured
  * yet. */

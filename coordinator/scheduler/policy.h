@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "common/status.h"
-#include "coordinator/request/request.h"
+#include "coordinator/request/generate_options.h"
 
 /*
  * Which waiting run is started where, and who gives way for it: a function of its arguments alone.

@@ -2,12 +2,7 @@
 
 void queue_insert(struct queue *queue, struct run *run)
 {
-    run_list_insert(&queue->by_class[run->request.class], run);
-}
-
-void queue_remove(struct queue *queue, struct run *run)
-{
-    run_list_remove(&queue->by_class[run->request.class], run);
+    run_list_insert(&queue->by_class[run->class], run);
 }
 
 struct run *queue_first(const struct queue *queue)

@@ -1,7 +1,7 @@
 #ifndef MILLRACE_COORDINATOR_SCHEDULER_QUEUE_H
 #define MILLRACE_COORDINATOR_SCHEDULER_QUEUE_H
 
-#include "coordinator/scheduler/run.h"
+#include "coordinator/scheduler/run_list.h"
 
 /* Who waits: a list for each class, in the order of acceptance, which those keep that come back. Guarded by
  * the scheduler's lock. Zeroed memory is an empty queue. */
@@ -10,7 +10,6 @@ struct queue {
 };
 
 void queue_insert(struct queue *queue, struct run *run);
-void queue_remove(struct queue *queue, struct run *run);
 
 /* Of all classes; NULL: nobody waits. */
 struct run *queue_first(const struct queue *queue);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "coordinator/scheduler/cost.h"
-#include "coordinator/scheduler/run.h"
+#include "coordinator/scheduler/run_list.h"
 
 enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
 

@@ -69,7 +69,7 @@ void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event ev
         return;
     event.now = clock_seconds();
     if (event.run) {
-        event.class = event.run->request.class;
+        event.class = event.run->class;
         if (!event.replica)
             event.replica = event.run->replica;
     }
@@ -86,7 +86,7 @@ void scheduler_refuse_new(struct scheduler *scheduler)
 bool scheduler_is_idle(struct scheduler *scheduler)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    bool idle = !scheduler->requests.n;
+    bool idle = !scheduler->n_requests;
     pthread_mutex_unlock(&scheduler->mutex);
     return idle;
 }
@@ -98,10 +98,8 @@ void scheduler_end_all(struct scheduler *scheduler, const char *reason)
     while ((waiting = queue_first(&scheduler->queue)))
         scheduler_fail_request(scheduler, waiting, STATUS_UNAVAILABLE, reason);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        while (replica->running.first) {
-            replica->operations->cancel(replica->connection, replica->running.first->ticket);
+        while (replica->running.first)
             scheduler_fail_request(scheduler, replica->running.first, STATUS_UNAVAILABLE, reason);
-        }
     }
     pthread_mutex_unlock(&scheduler->mutex);
 }
@@ -150,7 +148,7 @@ void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *tota
     struct queue_sums queued = queue_sums(&scheduler->queue, CLASS_COUNT - 1);
     totals->queued = (uint32_t)queued.n;
     totals->queued_tokens = queued.n_tokens;
-    totals->running = (uint32_t)(scheduler->requests.n - queued.n);
+    totals->running = (uint32_t)(scheduler->runs.n - queued.n);
     for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
         totals->running_tokens += replica->running.n_tokens;
     pthread_mutex_unlock(&scheduler->mutex);

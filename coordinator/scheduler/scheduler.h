@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "common/status.h"
+#include "coordinator/request/request.h"
 #include "coordinator/scheduler/replica.h"
-#include "coordinator/scheduler/run.h"
 
 /* Who runs what: accepted requests, their queue, and the replicas (the essay is in scheduler.c). Thread-safe.
  */
@@ -81,12 +81,12 @@ void scheduler_free(struct scheduler *scheduler);
 /* ---- clients ---- */
 
 /*
- * Accepts a request (and takes it over): sink->accepted is called at once, sink->ended exactly once later. Or
- * refuses it, and calls nothing. UNAVAILABLE: the coordinator drains, or every replica has failed (with the
- * reason of the last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue is full, or the client has
- * too much here; DEADLINE_EXCEEDED: it could not be finished in time. With automatic steps it chooses them
- * (scheduler_admission.c). While no replica is there and none has failed, requests wait: replicas may come at
- * any time.
+ * Accepts a request and takes it over: sink->accepted is called at once, sink->ended exactly once later. Or
+ * refuses it, and calls nothing; it is then still the caller's. UNAVAILABLE: the coordinator drains, or every
+ * replica has failed (with the reason of the last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue
+ * is full, or the client has too much here; DEADLINE_EXCEEDED: it could not be finished in time. With
+ * automatic steps it chooses them (scheduler_admission.c). While no replica is there and none has failed,
+ * requests wait: replicas may come at any time.
  */
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
                              const struct client_sink *sink, void *client, uint64_t *number,

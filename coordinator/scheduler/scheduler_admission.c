@@ -61,6 +61,7 @@ static enum status check_client(const struct scheduler *scheduler, const struct 
 {
     const struct request_terms *terms = &request->terms;
     const struct account *account = accounts_find(&scheduler->accounts, terms->caller);
+    int64_t length = request_positions(request);
     int64_t n_requests = account ? account->n_requests : 0, n_tokens = account ? account->n_tokens : 0;
     int64_t most_requests = limit_of(terms->max_requests, scheduler->options.client_requests);
     int64_t most_tokens = limit_of(terms->max_tokens, scheduler->options.client_tokens);
@@ -73,76 +74,19 @@ static enum status check_client(const struct scheduler *scheduler, const struct 
             terms->caller, (long long)n_requests);
         return refuse_for_now(error, hint);
     }
-    if (request->length > most_tokens)
+    if (length > most_tokens)
         return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "length: %d positions; client %s may have %lld at a time", request->length,
+                         "length: %lld positions; client %s may have %lld at a time", (long long)length,
                          terms->caller, (long long)most_tokens);
-    if (n_tokens + request->length > most_tokens) {
-        error_set(error, STATUS_RESOURCE_EXHAUSTED,
-                  "client %s has texts of %lld positions here; %d more would be over its limit of %lld; wait "
-                  "until one ends",
-                  terms->caller, (long long)n_tokens, request->length, (long long)most_tokens);
+    if (n_tokens + length > most_tokens) {
+        error_set(
+            error, STATUS_RESOURCE_EXHAUSTED,
+            "client %s has texts of %lld positions here; %lld more would be over its limit of %lld; wait "
+            "until one ends",
+            terms->caller, (long long)n_tokens, (long long)length, (long long)most_tokens);
         return refuse_for_now(error, hint);
     }
     return STATUS_OK;
-}
-
-/* ---- steps and the deadline ---- */
-
-static struct estimate estimate(const struct scheduler *scheduler, const struct request *request,
-                                enum estimate_kind kind)
-{
-    return estimate_request(&scheduler->queue, &scheduler->replicas, &scheduler_rules, request,
-                            request->steps, kind);
-}
-
-static double likely_seconds(const struct scheduler *scheduler, const struct request *request)
-{
-    struct estimate likely = estimate(scheduler, request, ESTIMATE_LIKELY);
-    return estimate_total(&likely);
-}
-
-/* The largest power of two from `least` to `most`; `least` where there is none. */
-static int power_between(int least, int most)
-{
-    int power = 1;
-    while (power <= most / 2)
-        power *= 2;
-    return power >= least ? power : least;
-}
-
-/* Needs request->steps_least; sets request->steps. */
-static void choose_steps(const struct scheduler *scheduler, struct request *request, double seconds_left)
-{
-    int least = request->steps_least, most = request->steps;
-    bool is_measured = !isnan(likely_seconds(scheduler, request));
-    if (!is_measured && isfinite(seconds_left) && request->steps_default < most)
-        most = request->steps_default;
-    request->steps = power_between(least, most);
-    while (is_measured && request->steps > least &&
-           CHOOSE_PART * likely_seconds(scheduler, request) > seconds_left)
-        request->steps = power_between(least, request->steps - 1);
-}
-
-static enum status check_deadline(const struct scheduler *scheduler, struct request *request,
-                                  enum refusal *refusal, struct error *error)
-{
-    double left =
-        request->terms.deadline_at ? request->terms.deadline_at - clock_seconds() : (double)INFINITY;
-    if (request->steps_least)
-        choose_steps(scheduler, request, left);
-    double likely = likely_seconds(scheduler, request);
-    request->estimated_seconds = isfinite(likely) ? likely : 0;
-    struct estimate least = estimate(scheduler, request, ESTIMATE_LEAST);
-    *refusal = REFUSED_DEADLINE;
-    if (!(REFUSE_PART * estimate_total(&least) > left))
-        return STATUS_OK; /* and where nothing is known */
-    return error_set(
-        error, STATUS_DEADLINE_EXCEEDED,
-        "deadline: %.3g s are left, and the request would take about %.3g s (%.3g s of waiting, %.3g s for "
-        "%d steps); allow more time or ask for %s",
-        fmax(left, 0), estimate_total(&least), least.wait_seconds, least.run_seconds, request->steps,
-        request->steps_least ? "fewer steps at least" : "fewer steps, or automatic ones");
 }
 
 /* ---- the queue ---- */
@@ -158,8 +102,9 @@ static enum status check_queue(const struct scheduler *scheduler, const struct r
                                enum refusal *refusal, struct error *error)
 {
     const struct scheduler_options *options = &scheduler->options;
-    struct queue_sums before = queue_sums(&scheduler->queue, request->class);
-    if (!before.n && estimate_starts_now(&scheduler->replicas, &scheduler_rules, request))
+    int64_t length = request_positions(request);
+    struct queue_sums before = queue_sums(&scheduler->queue, request->terms.class);
+    if (!before.n && estimate_starts_now(&scheduler->replicas, &scheduler_rules, request->runs))
         return STATUS_OK;
     *refusal = REFUSED_QUEUE_REQUESTS;
     if (before.n >= options->max_queue) {
@@ -169,24 +114,90 @@ static enum status check_queue(const struct scheduler *scheduler, const struct r
         return refuse_for_now(error, queue_hint(scheduler, before));
     }
     *refusal = REFUSED_QUEUE_TOKENS;
-    if (options->max_queue_tokens && before.n_tokens + request->length > options->max_queue_tokens) {
+    if (options->max_queue_tokens && before.n_tokens + length > options->max_queue_tokens) {
         error_set(error, STATUS_RESOURCE_EXHAUSTED,
-                  "the queue is full: texts of %lld positions wait, and %d more would be over "
+                  "the queue is full: texts of %lld positions wait, and %lld more would be over "
                   "--max-queue-tokens %lld; "
                   "try again later",
-                  (long long)before.n_tokens, request->length, (long long)options->max_queue_tokens);
+                  (long long)before.n_tokens, (long long)length, (long long)options->max_queue_tokens);
         return refuse_for_now(error, queue_hint(scheduler, before));
     }
     return STATUS_OK;
 }
 
-enum status scheduler_admit(const struct scheduler *scheduler, struct request *request, enum refusal *refusal,
-                            struct error *error)
+enum status scheduler_admit(const struct scheduler *scheduler, const struct request *request,
+                            enum refusal *refusal, struct error *error)
 {
     enum status status = check_replicas(scheduler, refusal, error);
     if (status == STATUS_OK)
         status = check_client(scheduler, request, refusal, error);
-    if (status == STATUS_OK)
-        status = check_queue(scheduler, request, refusal, error);
-    return status == STATUS_OK ? check_deadline(scheduler, request, refusal, error) : status;
+    return status == STATUS_OK ? check_queue(scheduler, request, refusal, error) : status;
+}
+
+/* ---- steps and the deadline ---- */
+
+/* The runs of a request are alike, and share what there is: it takes as long as its first. */
+static struct estimate estimate(const struct scheduler *scheduler, const struct request *request, int steps,
+                                enum estimate_kind kind)
+{
+    return estimate_run(&scheduler->queue, &scheduler->replicas, &scheduler_rules, request->runs, steps,
+                        kind);
+}
+
+static double likely_seconds(const struct scheduler *scheduler, const struct request *request, int steps)
+{
+    struct estimate likely = estimate(scheduler, request, steps, ESTIMATE_LIKELY);
+    return estimate_total(&likely);
+}
+
+/* The largest power of two from `least` to `most`; `least` where there is none. */
+static int power_between(int least, int most)
+{
+    int power = 1;
+    while (power <= most / 2)
+        power *= 2;
+    return power >= least ? power : least;
+}
+
+/* Of automatic steps: how many leave time enough. */
+static int choose_steps(const struct scheduler *scheduler, const struct request *request, double seconds_left)
+{
+    const struct request_choices *choices = &request->choices;
+    int least = choices->steps_least, most = choices->steps_most;
+    bool is_measured = !isnan(likely_seconds(scheduler, request, most));
+    if (!is_measured && isfinite(seconds_left) && choices->steps_default < most)
+        most = choices->steps_default;
+    int steps = power_between(least, most);
+    while (is_measured && steps > least &&
+           CHOOSE_PART * likely_seconds(scheduler, request, steps) > seconds_left)
+        steps = power_between(least, steps - 1);
+    return steps;
+}
+
+static enum status refuse_for_time(const struct estimate *least, double left, int steps, bool is_automatic,
+                                   struct error *error)
+{
+    return error_set(
+        error, STATUS_DEADLINE_EXCEEDED,
+        "deadline: %.3g s are left, and the request would take about %.3g s (%.3g s of waiting, %.3g s for "
+        "%d steps); allow more time or ask for %s",
+        fmax(left, 0), estimate_total(least), least->wait_seconds, least->run_seconds, steps,
+        is_automatic ? "fewer steps at least" : "fewer steps, or automatic ones");
+}
+
+enum status scheduler_estimate(const struct scheduler *scheduler, struct request *request,
+                               enum refusal *refusal, struct error *error)
+{
+    double deadline_at = request->terms.deadline_at;
+    double left = deadline_at ? deadline_at - clock_seconds() : (double)INFINITY;
+    bool is_automatic = request->choices.steps_least > 0;
+    int steps = is_automatic ? choose_steps(scheduler, request, left) : request->choices.steps_most;
+    request_set_steps(request, steps);
+    double likely = likely_seconds(scheduler, request, steps);
+    request->estimated_seconds = isfinite(likely) ? likely : 0;
+    struct estimate least = estimate(scheduler, request, steps, ESTIMATE_LEAST);
+    if (!(REFUSE_PART * estimate_total(&least) > left))
+        return STATUS_OK; /* and where nothing is known */
+    *refusal = REFUSED_DEADLINE;
+    return refuse_for_time(&least, left, steps, is_automatic, error);
 }

@@ -20,14 +20,9 @@ enum { MAX_LOSSES = 5 };
 
 const struct policy_rules scheduler_rules = {.due_seconds = 30, .due_share = 4};
 
-struct run_list *scheduler_list_of(struct scheduler *scheduler, const struct run *run)
-{
-    return run->replica ? &run->replica->running : &scheduler->queue.by_class[run->request.class];
-}
-
 void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica)
 {
-    queue_remove(&scheduler->queue, run);
+    run_list_remove(run);
     run->replica = replica;
     run_list_append(&replica->running, run);
     if (run->former_connection)
@@ -87,22 +82,28 @@ static void fail_too_long(struct scheduler *scheduler, struct run *run, int64_t 
 {
     struct error error;
     error_set(&error, STATUS_INVALID_ARGUMENT,
-              "length: %d positions; the replicas run at most %lld at a time", run->request.length,
+              "length: %d positions; the replicas run at most %lld at a time", run->length,
               (long long)longest);
     scheduler_fail_request(scheduler, run, error.status, error.text);
 }
 
-void scheduler_fail_too_long(struct scheduler *scheduler)
+static struct run *first_longer(const struct queue *queue, int64_t longest)
 {
-    int64_t longest = replica_set_longest(&scheduler->replicas); /* -1: none is ready, and nothing is known */
-    for (int class = 0; class < CLASS_COUNT && longest >= 0; class ++) {
-        struct run *run = scheduler->queue.by_class[class].first, *next;
-        for (; run; run = next) {
-            next = run->next;
-            if (run->request.length > longest)
-                fail_too_long(scheduler, run, longest);
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        for (struct run *run = queue->by_class[class].first; run; run = run->next) {
+            if (run->length > longest)
+                return run;
         }
     }
+    return NULL;
+}
+
+void scheduler_fail_too_long(struct scheduler *scheduler)
+{
+    int64_t longest = replica_set_longest(&scheduler->replicas);
+    struct run *run;
+    while (longest >= 0 && (run = first_longer(&scheduler->queue, longest))) /* -1: nothing is known */
+        fail_too_long(scheduler, run, longest);
 }
 
 /* A replica drains, and what it runs could run elsewhere. */
@@ -134,7 +135,7 @@ static void count_return(struct scheduler_totals *totals, enum scheduler_event_k
 void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why)
 {
     const struct replica *replica = run->replica;
-    run_list_remove(&run->replica->running, run);
+    run_list_remove(run);
     run->former_connection = why == EVENT_LOST ? NULL : replica->connection;
     run->replica = NULL;
     queue_insert(&scheduler->queue, run);

@@ -23,7 +23,7 @@ struct replica *scheduler_replica_of_connection(const struct scheduler *schedule
 static struct run *running_on(const struct scheduler *scheduler, const struct replica *replica,
                               uint64_t ticket)
 {
-    struct run *run = request_table_find_ticket(&scheduler->requests, ticket);
+    struct run *run = run_table_find_ticket(&scheduler->runs, ticket);
     return run && run->replica == replica ? run : NULL;
 }
 
@@ -31,7 +31,7 @@ static struct run *running_on(const struct scheduler *scheduler, const struct re
 static struct run *reported_by(const struct scheduler *scheduler, const struct replica *replica,
                                uint64_t ticket)
 {
-    struct run *run = request_table_find_ticket(&scheduler->requests, ticket);
+    struct run *run = run_table_find_ticket(&scheduler->runs, ticket);
     bool ran_there = run && !run->replica && run->former_connection == replica->connection;
     return run && (run->replica == replica || ran_there) ? run : NULL;
 }
@@ -177,10 +177,14 @@ void scheduler_failed(struct scheduler *scheduler, void *connection, const char 
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
-static void finish_request(struct scheduler *scheduler, struct run *run, const struct replica *replica)
+/* The run has taken its last step there; its request ends when that makes an answer. */
+static void finish_run(struct scheduler *scheduler, struct run *run, const struct replica *replica)
 {
-    struct ending ending = {.status = STATUS_OK, .replica = replica->name, .n_ranks = replica->n_ranks};
-    scheduler_end_request(scheduler, run, &ending);
+    const struct ending ending = {.status = STATUS_OK, .replica = replica->name, .n_ranks = replica->n_ranks};
+    scheduler_take_off(run);
+    const struct run *answer = run->request->rule->answer(run->request, run);
+    if (answer)
+        scheduler_end_request(scheduler, answer, &ending);
 }
 
 static void note_times(const struct scheduler *scheduler, struct run *run, const struct step_report *report)
@@ -218,7 +222,7 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
     replica->steps++;
     replica->n_fruitless = 0;
     scheduler->n_suspects -= was_suspect;
-    scheduler_list_of(scheduler, run)->work -= run->request.length;
+    run->list->work -= run->length;
     bool ends_soon = run_steps_left(run) <= snapshot_ahead_steps(replica);
     note_step(scheduler, replica, report);
     note_times(scheduler, run, report);
@@ -227,9 +231,9 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
                                                        .replica = replica,
                                                        .step_seconds = report->step_ms * 1e-3,
                                                        .n_changed = report->n_changed});
-    run->sink->frame(run->client, run, report->positions, report->ids, report->n_changed);
+    run->request->sink->frame(run->request->client, run, report->positions, report->ids, report->n_changed);
     if (report->done)
-        finish_request(scheduler, run, replica);
+        finish_run(scheduler, run, replica);
     if (report->done || ends_soon || was_suspect)
         scheduler_dispatch(scheduler);
     return STATUS_OK;
@@ -259,6 +263,7 @@ static void reject(struct scheduler *scheduler, struct replica *replica, struct 
                    const char *reason)
 {
     if (status != STATUS_UNAVAILABLE) {
+        scheduler_take_off(run);
         scheduler_fail_request(scheduler, run, status, reason);
         return;
     }

@@ -18,26 +18,44 @@ static void count_ending(struct scheduler *scheduler, const struct run *run, enu
     }
 }
 
-/* The only way in which a request ends. */
-void scheduler_end_request(struct scheduler *scheduler, struct run *run, const struct ending *ending)
+void scheduler_take_off(struct run *run)
 {
-    scheduler->n_suspects -= run_is_suspect(run);
-    run_list_remove(scheduler_list_of(scheduler, run), run);
-    request_table_remove(&scheduler->requests, run);
-    accounts_release(&scheduler->accounts, run->account, run->request.length);
+    run_list_remove(run);
+    run->replica = NULL;
+}
+
+/* Tells the replicas where its runs are that they are not wanted any more. */
+static void drop_runs(struct scheduler *scheduler, struct request *request)
+{
+    for (int i = 0; i < request->n_runs; i++) {
+        struct run *run = &request->runs[i];
+        if (run->replica)
+            run->replica->operations->cancel(run->replica->connection, run->ticket);
+        scheduler_take_off(run);
+        run_table_remove(&scheduler->runs, run);
+        scheduler->n_suspects -= run_is_suspect(run);
+    }
+}
+
+void scheduler_end_request(struct scheduler *scheduler, const struct run *run, const struct ending *ending)
+{
+    struct request *request = run->request;
+    drop_runs(scheduler, request);
+    accounts_release(&scheduler->accounts, request->account, request_positions(request));
+    scheduler->n_requests--;
     count_ending(scheduler, run, ending->status);
     scheduler_tell(scheduler,
                    (struct scheduler_event){.kind = EVENT_ENDED, .run = run, .status = ending->status});
-    run->sink->ended(run->client, run, ending);
-    run_free(run);
-    if (!scheduler->requests.n)
+    request->sink->ended(request->client, run, ending);
+    request_free(request);
+    if (!scheduler->n_requests)
         scheduler_note_change(scheduler);
 }
 
-void scheduler_fail_request(struct scheduler *scheduler, struct run *run, enum status status,
+void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, enum status status,
                             const char *reason)
 {
-    struct ending ending = {.status = status, .text = reason};
+    const struct ending ending = {.status = status, .text = reason};
     scheduler_end_request(scheduler, run, &ending);
 }
 
@@ -76,39 +94,42 @@ static void refuse(struct scheduler *scheduler, const struct request *request, e
                    enum status status)
 {
     scheduler->totals.refused[refusal]++;
-    scheduler_tell(scheduler,
-                   (struct scheduler_event){
-                       .kind = EVENT_REFUSED, .class = request->class, .refusal = refusal, .status = status});
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_REFUSED,
+                                                       .class = request->terms.class,
+                                                       .refusal = refusal,
+                                                       .status = status});
 }
 
-static void enter_queue(struct scheduler *scheduler, struct run *run)
+static void enter_queue(struct scheduler *scheduler, struct request *request)
 {
-    run->accepted_at = clock_seconds();
-    scheduler->totals.accepted++;
-    queue_insert(&scheduler->queue, run);
-    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_ACCEPTED, .run = run});
-    run->sink->accepted(run->client, run);
     int64_t longest = replica_set_longest(&scheduler->replicas);
-    if (longest >= 0 && run->request.length > longest)
-        scheduler_fail_too_long(scheduler);
-    else
+    bool fits = true;
+    for (int i = 0; i < request->n_runs; i++) {
+        struct run *run = &request->runs[i];
+        run->accepted_at = clock_seconds();
+        run_table_add(&scheduler->runs, run);
+        queue_insert(&scheduler->queue, run);
+        fits = fits && (longest < 0 || run->length <= longest);
+    }
+    scheduler->n_requests++;
+    scheduler->totals.accepted++;
+    scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_ACCEPTED, .run = request->runs});
+    request->sink->accepted(request->client, request->runs);
+    if (fits)
         scheduler_dispatch(scheduler);
+    else
+        scheduler_fail_too_long(scheduler);
 }
 
-/* NULL without memory; the request is then still the caller's. */
-static struct run *make_run(struct scheduler *scheduler, struct request *request,
-                            const struct client_sink *sink, void *client)
+static enum status book(struct scheduler *scheduler, struct request *request, enum refusal *refusal,
+                        struct error *error)
 {
-    struct account *account = accounts_charge(&scheduler->accounts, request->terms.caller, request->length);
-    struct run *run = account ? request_table_add(&scheduler->requests, request) : NULL;
-    if (!run) {
-        accounts_release(&scheduler->accounts, account, request->length);
-        return NULL;
-    }
-    run->account = account;
-    run->sink = sink;
-    run->client = client;
-    return run;
+    request->account =
+        accounts_charge(&scheduler->accounts, request->terms.caller, request_positions(request));
+    if (request->account)
+        return STATUS_OK;
+    *refusal = REFUSED_MEMORY;
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
 }
 
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
@@ -118,14 +139,15 @@ enum status scheduler_accept(struct scheduler *scheduler, struct request *reques
     enum refusal refusal;
     pthread_mutex_lock(&scheduler->mutex);
     enum status status = scheduler_admit(scheduler, request, &refusal, error);
-    struct run *run = status == STATUS_OK ? make_run(scheduler, request, sink, client) : NULL;
-    if (status == STATUS_OK && !run) {
-        refusal = REFUSED_MEMORY;
-        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
-    }
-    if (run) {
-        *number = run->number;
-        enter_queue(scheduler, run);
+    if (status == STATUS_OK)
+        status = scheduler_estimate(scheduler, request, &refusal, error);
+    if (status == STATUS_OK)
+        status = book(scheduler, request, &refusal, error);
+    if (status == STATUS_OK) {
+        request->sink = sink;
+        request->client = client;
+        *number = scheduler->runs.last_number + 1;
+        enter_queue(scheduler, request);
     } else {
         refuse(scheduler, request, refusal, status);
     }
@@ -136,11 +158,8 @@ enum status scheduler_accept(struct scheduler *scheduler, struct request *reques
 void scheduler_cancel(struct scheduler *scheduler, uint64_t number)
 {
     pthread_mutex_lock(&scheduler->mutex);
-    struct run *run = request_table_find(&scheduler->requests, number);
+    struct run *run = run_table_find(&scheduler->runs, number);
     if (run) {
-        struct replica *replica = run->replica;
-        if (replica)
-            replica->operations->cancel(replica->connection, run->ticket);
         scheduler_fail_request(scheduler, run, STATUS_CANCELLED, "the client is gone");
         scheduler_dispatch(scheduler);
     }

@@ -6,7 +6,7 @@
 #include "coordinator/scheduler/accounts.h"
 #include "coordinator/scheduler/policy.h"
 #include "coordinator/scheduler/queue.h"
-#include "coordinator/scheduler/request_table.h"
+#include "coordinator/scheduler/run_table.h"
 #include "coordinator/scheduler/scheduler.h"
 
 /*
@@ -17,7 +17,8 @@
 struct scheduler {
     struct scheduler_options options;
     pthread_mutex_t mutex;
-    struct request_table requests;
+    struct run_table runs;
+    int n_requests; /* that have not ended */
     struct queue queue;
     struct accounts accounts;
     int starts; /* of the policy */
@@ -37,9 +38,12 @@ void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event ev
 
 /* ---- scheduler_requests.c: how requests come and end ---- */
 
-/* The only way in which a request ends: out of its list and the table, its client told, freed. */
-void scheduler_end_request(struct scheduler *scheduler, struct run *run, const struct ending *ending);
-void scheduler_fail_request(struct scheduler *scheduler, struct run *run, enum status status,
+/* Off its replica or out of the queue. */
+void scheduler_take_off(struct run *run);
+/* The only way in which a request ends, because of one of its runs: replicas that have runs of it are told to
+ * drop them, its client is told, and it is freed. */
+void scheduler_end_request(struct scheduler *scheduler, const struct run *run, const struct ending *ending);
+void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, enum status status,
                             const char *reason);
 /* NULL: somebody may still run something. Else all have failed, and there were some: the last of them. */
 const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler);
@@ -50,10 +54,14 @@ enum status scheduler_no_replica_error(const struct replica *failed, struct erro
 
 /* ---- scheduler_admission.c: who is taken ---- */
 
-/* Whether it may enter; chooses automatic steps, and sets request->estimated_seconds. `refusal` is set with a
- * status. */
-enum status scheduler_admit(const struct scheduler *scheduler, struct request *request, enum refusal *refusal,
-                            struct error *error);
+/* May it enter: is there a replica, and is there room in its client's account and in the queue? `refusal` is
+ * set with a status. */
+enum status scheduler_admit(const struct scheduler *scheduler, const struct request *request,
+                            enum refusal *refusal, struct error *error);
+/* How long will it take? Chooses automatic steps, sets request->estimated_seconds, and refuses what cannot be
+ * finished by its deadline. `refusal` is set with a status. */
+enum status scheduler_estimate(const struct scheduler *scheduler, struct request *request,
+                               enum refusal *refusal, struct error *error);
 
 /* ---- scheduler_dispatch.c: who runs where ---- */
 
@@ -66,8 +74,6 @@ void scheduler_dispatch(struct scheduler *scheduler);
 void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica);
 /* Ends those that wait and are longer than anything a replica runs. */
 void scheduler_fail_too_long(struct scheduler *scheduler);
-/* The list that it is in. */
-struct run_list *scheduler_list_of(struct scheduler *scheduler, const struct run *run);
 /* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
 void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why);
 /* All of a replica. `loss`: why it was lost; NULL: it was not. A request whose replicas are lost again and

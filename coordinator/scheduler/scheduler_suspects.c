@@ -54,8 +54,7 @@ static struct replica *choose_replica(const struct scheduler *scheduler, const s
 {
     struct replica *chosen = NULL;
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        bool fits =
-            replica->state == REPLICA_READY && replica->capacity.max_tokens >= suspect->request.length;
+        bool fits = replica->state == REPLICA_READY && replica->capacity.max_tokens >= suspect->length;
         if (fits && (!chosen || replica->running.n < chosen->running.n))
             chosen = replica;
     }

@@ -47,8 +47,8 @@ static void add_waiting(struct snapshot *snapshot, struct run *run, int replica,
     int i = snapshot->input.n_waiting++;
     snapshot->waiting_runs[i] = run;
     snapshot->waiting[i] = (struct policy_waiting){.number = run->number,
-                                                   .class = run->request.class,
-                                                   .length = run->request.length,
+                                                   .class = run->class,
+                                                   .length = run->length,
                                                    .steps_left = run_steps_left(run),
                                                    .waited = now - run->accepted_at,
                                                    .replica = replica};
@@ -59,8 +59,8 @@ static void add_running(struct snapshot *snapshot, struct run *run, int replica,
     int i = snapshot->input.n_running++;
     snapshot->running_runs[i] = run;
     snapshot->running[i] = (struct policy_running){.number = run->number,
-                                                   .class = run->request.class,
-                                                   .length = run->request.length,
+                                                   .class = run->class,
+                                                   .length = run->length,
                                                    .steps_left = run_steps_left(run),
                                                    .waited = now - run->accepted_at,
                                                    .replica = replica};

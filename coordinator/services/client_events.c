@@ -5,6 +5,7 @@
 #include "coordinator/request/render_text.h"
 #include "coordinator/scheduler/scheduler.h"
 #include "coordinator/services/client_events.h"
+#include "proto/millrace.pb-c.h"
 
 static void send_event(struct rpc_call *call, Millrace__V1__GenerateEvent__KindCase kind, void *event)
 {
@@ -29,15 +30,15 @@ void event_send_accepted(struct rpc_call *call, const struct served_model *model
     Millrace__V1__Accepted accepted = MILLRACE__V1__ACCEPTED__INIT;
     accepted.request_id = request_id;
     accepted.model = (char *)model->config.name;
-    accepted.seed = run->request.seed;
-    accepted.length = (uint32_t)run->request.length;
-    accepted.steps = (uint32_t)run->request.steps;
-    accepted.pinned = (uint32_t)run->request.n_pinned;
-    accepted.temperature = run->request.temperature;
-    accepted.editable = (ProtobufCBinaryData){(size_t)run->request.length, run->request.editable};
-    accepted.solver = (Millrace__V1__Solver)run->request.solver;
-    accepted.estimated_seconds = run->request.estimated_seconds;
-    accepted.priority = priority_of(run->request.class);
+    accepted.seed = run->seed;
+    accepted.length = (uint32_t)run->length;
+    accepted.steps = (uint32_t)run->steps;
+    accepted.pinned = (uint32_t)run->n_pinned;
+    accepted.temperature = run->request->choices.temperature;
+    accepted.editable = (ProtobufCBinaryData){(size_t)run->length, run->editable};
+    accepted.solver = (Millrace__V1__Solver)run->request->choices.solver;
+    accepted.estimated_seconds = run->request->estimated_seconds;
+    accepted.priority = priority_of(run->class);
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_ACCEPTED, &accepted);
 }
 
@@ -55,20 +56,20 @@ void event_send_frame(struct rpc_call *call, const struct served_model *model, c
     }
     Millrace__V1__Frame frame = MILLRACE__V1__FRAME__INIT;
     frame.step = run->step;
-    frame.steps = (uint32_t)run->request.steps;
+    frame.steps = (uint32_t)run->steps;
     frame.n_positions = frame.n_ids = frame.n_pieces = n;
     frame.positions = (uint32_t *)positions;
     frame.ids = (uint32_t *)ids;
     frame.pieces = pieces;
     frame.elapsed_ms = 1e3 * (clock_seconds() - run->accepted_at);
-    frame.final = run->step == (uint32_t)run->request.steps;
+    frame.final = run->step == (uint32_t)run->steps;
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_FRAME, &frame);
     free(pieces);
 }
 
 void event_send_first_frame(struct rpc_call *call, const struct served_model *model, const struct run *run)
 {
-    size_t n = (size_t)run->request.length;
+    size_t n = (size_t)run->length;
     uint32_t *positions = malloc(n * sizeof *positions);
     if (!positions) {
         rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for a frame");
@@ -76,7 +77,7 @@ void event_send_first_frame(struct rpc_call *call, const struct served_model *mo
     }
     for (size_t i = 0; i < n; i++)
         positions[i] = (uint32_t)i;
-    event_send_frame(call, model, run, positions, (const uint32_t *)run->request.ids, n);
+    event_send_frame(call, model, run, positions, (const uint32_t *)run->ids, n);
     free(positions);
 }
 
@@ -94,15 +95,14 @@ static Millrace__V1__Timings timings_of(const struct run *run)
 
 static Millrace__V1__Finished finished_of(const struct run *run, const struct ending *ending)
 {
-    const struct request *request = &run->request;
     Millrace__V1__Finished finished = MILLRACE__V1__FINISHED__INIT;
-    finished.n_ids = finished.n_changed_step = (size_t)request->length;
-    finished.ids = (uint32_t *)request->ids;
+    finished.n_ids = finished.n_changed_step = (size_t)run->length;
+    finished.ids = (uint32_t *)run->ids;
     finished.changed_step = run->changed_step;
-    finished.prompt_tokens = (uint32_t)request->n_pinned;
-    finished.generated_tokens = (uint32_t)(request->length - request->n_pinned);
-    finished.seed = request->seed;
-    finished.entropy_bits = text_entropy_bits(request->ids, (size_t)request->length);
+    finished.prompt_tokens = (uint32_t)run->n_pinned;
+    finished.generated_tokens = (uint32_t)(run->length - run->n_pinned);
+    finished.seed = run->seed;
+    finished.entropy_bits = text_entropy_bits(run->ids, (size_t)run->length);
     finished.mean_log_probability = run->scored ? run->log_probability / run->scored : 0;
     finished.replica = (char *)ending->replica;
     finished.ranks = ending->n_ranks;
@@ -110,13 +110,13 @@ static Millrace__V1__Finished finished_of(const struct run *run, const struct en
 }
 
 /* The text as a proto3 string may hold it; malloc'ed. */
-static enum status render(const struct served_model *model, const struct request *request, char **text,
+static enum status render(const struct served_model *model, const struct run *run, char **text,
                           struct error *error)
 {
     char *bytes;
     size_t size;
     enum status status =
-        tokenizer_decode(model->tokenizer, request->ids, (size_t)request->length, &bytes, &size, error);
+        tokenizer_decode(model->tokenizer, run->ids, (size_t)run->length, &bytes, &size, error);
     if (status != STATUS_OK)
         return status;
     *text = text_repair(bytes, size);
@@ -129,7 +129,7 @@ void event_send_finished(struct rpc_call *call, const struct served_model *model
 {
     struct error error;
     Millrace__V1__Finished finished = finished_of(run, ending);
-    if (render(model, &run->request, &finished.text, &error) != STATUS_OK) {
+    if (render(model, run, &finished.text, &error) != STATUS_OK) {
         rpc_fail(call, &error);
         return;
     }

@@ -2,7 +2,7 @@
 #define MILLRACE_COORDINATOR_SERVICES_CLIENT_EVENTS_H
 
 #include "common/rpc/server.h"
-#include "coordinator/scheduler/run.h"
+#include "coordinator/request/request.h"
 
 /* The three events of a Generate stream, made of a run and sent. What rpc_send says is not returned: a
  * client that is gone or too slow is seen when its call closes. */

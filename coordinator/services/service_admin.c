@@ -1,6 +1,7 @@
 /* Millrace's methods that change the cluster: DrainReplica. */
 #include "common/log.h"
 #include "coordinator/services/services.h"
+#include "proto/millrace.pb-c.h"
 
 void drain_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {

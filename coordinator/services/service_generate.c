@@ -8,7 +8,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "coordinator/services/client_events.h"
+#include "coordinator/services/generate_wire.h"
 #include "coordinator/services/services.h"
+#include "proto/millrace.pb-c.h"
 
 /* One accepted call: what the sink needs. Lives until `ended`. */
 struct client {
@@ -69,6 +71,7 @@ static void ticket_unref(struct ticket *ticket)
         free(ticket);
 }
 
+/* Takes the request over in any case. */
 static enum status accept_request(struct rpc_call *call, struct ticket *ticket,
                                   struct coordinator *coordinator, struct request *request,
                                   struct error *error)
@@ -76,14 +79,18 @@ static enum status accept_request(struct rpc_call *call, struct ticket *ticket,
     uint64_t number = 0;
     uint_fast64_t none = 0;
     struct client *client = calloc(1, sizeof *client);
-    if (!client)
+    if (!client) {
+        request_free(request);
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+    }
     *client = (struct client){rpc_call_ref(call), coordinator->model};
     enum status status = scheduler_accept(coordinator->scheduler, request, &sink, client, &number, error);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        request_free(request);
         client_free(client);
-    else if (!atomic_compare_exchange_strong(&ticket->number, &none, number))
+    } else if (!atomic_compare_exchange_strong(&ticket->number, &none, number)) {
         scheduler_cancel(coordinator->scheduler, number); /* the client went away meanwhile */
+    }
     return status;
 }
 
@@ -99,15 +106,16 @@ static struct trace take_trace(struct rpc_call *call)
     return trace;
 }
 
-static struct request_terms terms_of(const struct rpc_call *call)
+/* All of the terms but the class, which the message says. */
+static void set_terms(const struct rpc_call *call, const struct trace *trace, struct request_terms *terms)
 {
     const struct rpc_caller *caller = rpc_call_caller(call);
     double seconds_left = rpc_call_seconds_left(call);
-    struct request_terms terms = {.max_requests = caller->max_requests,
-                                  .max_tokens = caller->max_tokens,
-                                  .deadline_at = isfinite(seconds_left) ? clock_seconds() + seconds_left : 0};
-    snprintf(terms.caller, sizeof terms.caller, "%s", caller->name);
-    return terms;
+    snprintf(terms->caller, sizeof terms->caller, "%s", caller->name);
+    terms->max_requests = caller->max_requests;
+    terms->max_tokens = caller->max_tokens;
+    terms->deadline_at = isfinite(seconds_left) ? clock_seconds() + seconds_left : 0;
+    terms->trace = *trace;
 }
 
 static void refuse(struct rpc_call *call, struct coordinator *coordinator, const struct trace *trace,
@@ -119,22 +127,33 @@ static void refuse(struct rpc_call *call, struct coordinator *coordinator, const
     rpc_fail(call, error);
 }
 
+/* The message as a request of this call. */
+static enum status read_request(struct rpc_call *call, const ProtobufCMessage *message,
+                                const struct served_model *model, const struct trace *trace,
+                                struct request **request, struct error *error)
+{
+    struct generate_wire wire;
+    enum status status = generate_wire_read((const void *)message, &wire, error);
+    if (status != STATUS_OK)
+        return status;
+    set_terms(call, trace, &wire.options.terms);
+    status = request_create(&wire.options, model, request, error);
+    generate_wire_release(&wire);
+    return status;
+}
+
 /* On the server's thread, or beside it; the reference to the ticket is ours. */
 static void generate(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     struct coordinator *coordinator = context;
     struct ticket *ticket = rpc_call_user(call);
-    struct request request = {0};
+    struct request *request;
     struct error error;
-    enum status status = request_from_wire((const Millrace__V1__GenerateRequest *)message, coordinator->model,
-                                           &request, &error);
-    request.trace = ticket->trace;
-    request.terms = terms_of(call);
+    enum status status = read_request(call, message, coordinator->model, &ticket->trace, &request, &error);
     if (status == STATUS_OK)
-        status = accept_request(call, ticket, coordinator, &request, &error);
+        status = accept_request(call, ticket, coordinator, request, &error);
     else
         metrics_count_invalid(coordinator->metrics);
-    request_release(&request); /* what was not taken over */
     if (status != STATUS_OK)
         refuse(call, coordinator, &ticket->trace, &error);
     ticket_unref(ticket);

@@ -5,6 +5,7 @@
 
 #include "coordinator/services/recent_rates.h"
 #include "coordinator/services/services.h"
+#include "proto/millrace.pb-c.h"
 #include "common/clock.h"
 
 static void hand_over(struct rpc_call *call, const ProtobufCMessage *message, offload_handler *handler,
@@ -44,9 +45,9 @@ static void tokenize(struct rpc_call *call, const ProtobufCMessage *message, voi
     struct error error;
     int32_t *ids = NULL;
     size_t n = 0;
-    enum status status = request_check_model(request->model, model, &error);
+    enum status status = served_model_check_name(model, request->model, &error);
     if (status == STATUS_OK)
-        status = request_encode(model, "text", request->text, &ids, &n, &error);
+        status = served_model_encode(model, "text", request->text, &ids, &n, &error);
     if (status == STATUS_OK)
         reply_pieces(call, model, ids, n);
     else
@@ -79,7 +80,7 @@ static void detokenize(struct rpc_call *call, const ProtobufCMessage *message, v
     Millrace__V1__DetokenizeResponse response = MILLRACE__V1__DETOKENIZE_RESPONSE__INIT;
     struct error error;
     char *text = NULL;
-    enum status status = request_check_model(request->model, model, &error);
+    enum status status = served_model_check_name(model, request->model, &error);
     if (status == STATUS_OK)
         status = check_ids(request, &model->config, &error);
     if (status == STATUS_OK)
@@ -106,7 +107,7 @@ void model_on_call(struct rpc_call *call, const ProtobufCMessage *message, void 
     const struct served_model *model = ((struct coordinator *)context)->model;
     const struct model_config *config = &model->config;
     struct error error;
-    if (request_check_model(request->model, model, &error) != STATUS_OK) {
+    if (served_model_check_name(model, request->model, &error) != STATUS_OK) {
         rpc_fail(call, &error);
         return;
     }

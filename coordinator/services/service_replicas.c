@@ -36,24 +36,24 @@ static void send_kind(struct rpc_call *call, Millrace__Replica__V1__ToReplica__K
 
 static void connection_submit(void *call, const struct run *run)
 {
-    const struct request *request = &run->request;
+    const struct request_choices *choices = &run->request->choices;
     Millrace__Replica__V1__Submit submit = MILLRACE__REPLICA__V1__SUBMIT__INIT;
     submit.sequence = run->ticket;
-    submit.n_ids = (size_t)request->length;
-    submit.ids = (uint32_t *)request->ids;
-    submit.editable = (ProtobufCBinaryData){(size_t)request->length, request->editable};
+    submit.n_ids = (size_t)run->length;
+    submit.ids = (uint32_t *)run->ids;
+    submit.editable = (ProtobufCBinaryData){(size_t)run->length, run->editable};
     submit.step = run->step;
-    submit.steps = (uint32_t)request->steps;
-    submit.seed = request->seed;
-    submit.temperature = request->temperature;
-    submit.solver = (uint32_t)request->solver;
-    submit.revise = request->revise;
-    submit.most_changes = request->most_changes;
+    submit.steps = (uint32_t)run->steps;
+    submit.seed = run->seed;
+    submit.temperature = choices->temperature;
+    submit.solver = (uint32_t)choices->solver;
+    submit.revise = choices->revise;
+    submit.most_changes = choices->most_changes;
     char traceparent[TRACE_HEADER_SIZE];
-    trace_header(&request->trace, traceparent);
+    trace_header(&run->request->terms.trace, traceparent);
     submit.traceparent = traceparent;
     submit.until_jump = run->until_jump;
-    submit.n_until_jump = run->until_jump && run->step > 0 ? (size_t)request->length : 0;
+    submit.n_until_jump = run->until_jump && run->step > 0 ? (size_t)run->length : 0;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);
 }
 

@@ -132,12 +132,11 @@ static bool page_has(const struct metrics *metrics, const char *line)
 }
 
 /* A request of 120 positions, 20 of them pinned, accepted at 100 s. */
-static const struct run run = {.request = {.length = 120, .n_pinned = 20, .class = CLASS_HIGH},
-                               .accepted_at = 100};
+static const struct run run = {.length = 120, .n_pinned = 20, .class = CLASS_HIGH, .accepted_at = 100};
 
 static void tell(struct metrics *metrics, struct scheduler_event event)
 {
-    event.class = run.request.class;
+    event.class = run.class;
     event.run = event.kind == EVENT_REFUSED ? NULL : &run;
     metrics_observe(metrics, &event);
 }

@@ -1,4 +1,4 @@
-/* From the wire to a request: every bad field is named, every good one is laid out as asked. And the text of
+/* From options to a request: every bad option is named, every good one is laid out as asked. And the text of
  * the end. */
 #include <check.h>
 #include <math.h>
@@ -8,6 +8,7 @@
 
 #include "common/philox.h"
 #include "coordinator/request/render_text.h"
+#include "coordinator/request/request.h"
 #include "tests/coordinator/request/fixture.h"
 
 static struct served_model model;
@@ -22,54 +23,53 @@ static void tear_down(void)
     served_model_close(&model);
 }
 
-static Millrace__V1__GenerateRequest empty_request(void)
+static struct generate_options no_options(void)
 {
-    Millrace__V1__GenerateRequest wire = MILLRACE__V1__GENERATE_REQUEST__INIT;
-    wire.seed_choice_case = MILLRACE__V1__GENERATE_REQUEST__SEED_CHOICE_SEED;
-    wire.seed = 7;
-    return wire;
+    return (struct generate_options){.seed_is_set = true, .seed = 7, .terms.class = CLASS_NORMAL};
 }
 
-static void set_prompt(Millrace__V1__GenerateRequest *wire, const char *prompt)
+static void set_length(struct generate_options *options, uint32_t length)
 {
-    wire->input_case = MILLRACE__V1__GENERATE_REQUEST__INPUT_PROMPT;
-    wire->prompt = (char *)prompt;
+    options->length_is_set = true;
+    options->length = length;
 }
 
-static void set_length(Millrace__V1__GenerateRequest *wire, uint32_t length)
+static void set_steps(struct generate_options *options, uint32_t steps)
 {
-    wire->length_choice_case = MILLRACE__V1__GENERATE_REQUEST__LENGTH_CHOICE_LENGTH;
-    wire->length = length;
+    options->steps_choice = STEPS_FIXED;
+    options->steps = steps;
 }
 
-static void set_steps(Millrace__V1__GenerateRequest *wire, uint32_t steps)
+static void set_auto_steps(struct generate_options *options, uint32_t least, uint32_t most)
 {
-    wire->steps_choice_case = MILLRACE__V1__GENERATE_REQUEST__STEPS_CHOICE_STEPS;
-    wire->steps = steps;
+    options->steps_choice = STEPS_AUTO;
+    options->steps_least = least;
+    options->steps_most = most;
 }
 
-static void set_temperature(Millrace__V1__GenerateRequest *wire, float temperature)
+static void set_temperature(struct generate_options *options, float temperature)
 {
-    wire->temperature_choice_case = MILLRACE__V1__GENERATE_REQUEST__TEMPERATURE_CHOICE_TEMPERATURE;
-    wire->temperature = temperature;
+    options->temperature_is_set = true;
+    options->temperature = temperature;
 }
 
-static struct request accept_wire(const Millrace__V1__GenerateRequest *wire)
+static struct request *create(const struct generate_options *options)
 {
-    struct request request;
+    struct request *request = NULL;
     struct error error = {0};
-    ck_assert_msg(request_from_wire(wire, &model, &request, &error) == STATUS_OK, "%s", error.text);
+    ck_assert_msg(request_create(options, &model, &request, &error) == STATUS_OK, "%s", error.text);
+    ck_assert_int_eq(request->n_runs, 1);
     return request;
 }
 
 /* The sentence must hold all of `words`, separated by '|'. */
-static void refuse_wire(const Millrace__V1__GenerateRequest *wire, enum status status, const char *words)
+static void refuse(const struct generate_options *options, enum status status, const char *words)
 {
-    struct request request = {0};
+    struct request *request = NULL;
     struct error error = {0};
     char copy[256], *rest = copy, *word;
-    ck_assert_int_eq(request_from_wire(wire, &model, &request, &error), status);
-    ck_assert_ptr_null(request.ids); /* outputs are set only on success */
+    ck_assert_int_eq(request_create(options, &model, &request, &error), status);
+    ck_assert_ptr_null(request); /* outputs are set only on success */
     snprintf(copy, sizeof copy, "%s", words);
     while ((word = strsep(&rest, "|")))
         ck_assert_msg(strstr(error.text, word) != NULL, "no \"%s\" in: %s", word, error.text);
@@ -79,70 +79,111 @@ static void refuse_wire(const Millrace__V1__GenerateRequest *wire, enum status s
 
 START_TEST(defaults_come_from_the_model)
 {
-    Millrace__V1__GenerateRequest wire = empty_request();
-    struct request request = accept_wire(&wire);
-    ck_assert_int_eq(request.length, model.config.trained_length);
-    ck_assert_int_eq(request.steps, model.config.default_steps);
-    ck_assert_int_eq(request.n_pinned, 0);
-    ck_assert(request.temperature == 1.0f);
-    ck_assert_uint_eq(request.seed, 7);
-    request_release(&request);
+    struct generate_options options = no_options();
+    struct request *request = create(&options);
+    ck_assert_int_eq(request->runs->length, model.config.trained_length);
+    ck_assert_int_eq(request->runs->steps, model.config.default_steps);
+    ck_assert_int_eq(request->runs->n_pinned, 0);
+    ck_assert(request->choices.temperature == 1.0f);
+    ck_assert_uint_eq(request->runs->seed, 7);
+    request_free(request);
 }
 END_TEST
 
 START_TEST(a_seed_is_drawn_when_none_is_given)
 {
-    Millrace__V1__GenerateRequest wire = empty_request();
-    wire.seed_choice_case = MILLRACE__V1__GENERATE_REQUEST__SEED_CHOICE__NOT_SET;
-    struct request one = accept_wire(&wire), other = accept_wire(&wire);
-    ck_assert_uint_ne(one.seed, other.seed);
-    request_release(&one);
-    request_release(&other);
+    struct generate_options options = no_options();
+    options.seed_is_set = false;
+    struct request *one = create(&options), *other = create(&options);
+    ck_assert_uint_ne(one->choices.seed, other->choices.seed);
+    request_free(one);
+    request_free(other);
 }
 END_TEST
 
 START_TEST(bad_choices_are_named)
 {
     static const float temperatures[] = {NAN, INFINITY, -INFINITY, 0, -1, 0.009f, 100.1f};
-    Millrace__V1__GenerateRequest wire = empty_request();
-    set_length(&wire, 0);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "length|0|1 to 1024");
-    set_length(&wire, 1025);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "length|1025|1 to 1024");
-    set_length(&wire, UINT32_MAX);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "length|4294967295|1 to 1024");
-    wire = empty_request();
-    set_steps(&wire, 0);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "steps|0|1 to 1024");
-    set_steps(&wire, 1025);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "steps|1025|1 to 1024");
-    wire = empty_request();
+    struct generate_options options = no_options();
+    set_length(&options, 0);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "length|0|1 to 1024");
+    set_length(&options, 1025);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "length|1025|1 to 1024");
+    set_length(&options, UINT32_MAX);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "length|4294967295|1 to 1024");
+    options = no_options();
+    set_steps(&options, 0);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "steps|0|1 to 1024");
+    set_steps(&options, 1025);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "steps|1025|1 to 1024");
+    options = no_options();
     for (size_t i = 0; i < sizeof temperatures / sizeof *temperatures; i++) {
-        set_temperature(&wire, temperatures[i]);
-        refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "temperature|0.01 to 100");
+        set_temperature(&options, temperatures[i]);
+        refuse(&options, STATUS_INVALID_ARGUMENT, "temperature|0.01 to 100");
     }
-    wire = empty_request();
-    wire.model = (char *)"gpt-9";
-    refuse_wire(&wire, STATUS_NOT_FOUND, "model|gpt-9|books-mini");
+    options = no_options();
+    options.model = "gpt-9";
+    refuse(&options, STATUS_NOT_FOUND, "model|gpt-9|books-mini");
+}
+END_TEST
+
+START_TEST(automatic_steps_are_a_range)
+{
+    struct generate_options options = no_options();
+    set_auto_steps(&options, 0, 0);
+    struct request *request = create(&options);
+    ck_assert_int_eq(request->choices.steps_least, 1);
+    ck_assert_int_eq(request->choices.steps_most, model.config.default_steps);
+    request_free(request);
+    set_auto_steps(&options, 1000, 0); /* more than the default: that gives way */
+    request = create(&options);
+    ck_assert_int_eq(request->choices.steps_most, 1000);
+    request_free(request);
+    set_auto_steps(&options, 9, 8);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "auto_steps.at_least|9|8");
+    set_auto_steps(&options, 1, 1025);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "auto_steps.at_most|1025|1 to 1024");
+}
+END_TEST
+
+START_TEST(a_request_has_its_run_and_terms)
+{
+    struct generate_options options = no_options();
+    options.solver = SOLVER_STRATIFIED;
+    options.terms.class = CLASS_LOW;
+    snprintf(options.terms.caller, sizeof options.terms.caller, "alice");
+    options.terms.deadline_at = 12;
+    struct request *request = create(&options);
+    const struct run *run = request->runs;
+    ck_assert_ptr_eq(run->request, request);
+    ck_assert_int_eq(run->class, CLASS_LOW);
+    ck_assert_ptr_nonnull(run->until_jump); /* the stratified solver's state */
+    ck_assert_str_eq(request->terms.caller, "alice");
+    ck_assert_double_eq(request->terms.deadline_at, 12);
+    ck_assert_int_eq(request_positions(request), run->length);
+    ck_assert_ptr_eq(request->rule->answer(request, run), run); /* its text is the answer */
+    request_set_steps(request, 3);
+    ck_assert_uint_eq(run_steps_left(run), 3);
+    request_free(request);
 }
 END_TEST
 
 START_TEST(bounds_themselves_are_allowed)
 {
-    Millrace__V1__GenerateRequest wire = empty_request();
-    wire.model = model.config.name;
-    set_length(&wire, 1024);
-    set_steps(&wire, 1024);
-    set_temperature(&wire, 100);
-    struct request request = accept_wire(&wire);
-    ck_assert_int_eq(request.length, 1024);
-    request_release(&request);
-    set_length(&wire, 1);
-    set_steps(&wire, 1);
-    set_temperature(&wire, 0.01f);
-    request = accept_wire(&wire);
-    ck_assert_int_eq(request.length, 1);
-    request_release(&request);
+    struct generate_options options = no_options();
+    options.model = model.config.name;
+    set_length(&options, 1024);
+    set_steps(&options, 1024);
+    set_temperature(&options, 100);
+    struct request *request = create(&options);
+    ck_assert_int_eq(request->runs->length, 1024);
+    request_free(request);
+    set_length(&options, 1);
+    set_steps(&options, 1);
+    set_temperature(&options, 0.01f);
+    request = create(&options);
+    ck_assert_int_eq(request->runs->length, 1);
+    request_free(request);
 }
 END_TEST
 
@@ -152,34 +193,34 @@ START_TEST(a_prompt_is_pinned_and_the_rest_is_drawn)
 {
     int32_t *ids;
     size_t n;
-    Millrace__V1__GenerateRequest wire = empty_request();
-    set_prompt(&wire, "Once upon a time");
-    ck_assert_int_eq(tokenizer_encode(model.tokenizer, wire.prompt, strlen(wire.prompt), &ids, &n, NULL),
-                     STATUS_OK);
-    struct request request = accept_wire(&wire);
-    ck_assert_int_eq(request.n_pinned, (int)n);
-    for (int i = 0; i < request.length; i++) {
+    struct generate_options options = no_options();
+    options.prompt = "Once upon a time";
+    ck_assert_int_eq(
+        tokenizer_encode(model.tokenizer, options.prompt, strlen(options.prompt), &ids, &n, NULL), STATUS_OK);
+    struct request *request = create(&options);
+    ck_assert_int_eq(request->runs->n_pinned, (int)n);
+    for (int i = 0; i < request->runs->length; i++) {
         bool pinned = (size_t)i < n;
         double u = philox_uniform(7, 0, (uint32_t)i, PHILOX_INITIAL);
-        ck_assert_int_eq(request.editable[i], !pinned);
-        ck_assert_int_eq(request.ids[i], pinned ? ids[i] : (int32_t)(u * model.config.vocabulary));
+        ck_assert_int_eq(request->runs->editable[i], !pinned);
+        ck_assert_int_eq(request->runs->ids[i], pinned ? ids[i] : (int32_t)(u * model.config.vocabulary));
     }
     free(ids);
-    request_release(&request);
+    request_free(request);
 }
 END_TEST
 
 START_TEST(a_mask_model_starts_from_masks)
 {
-    Millrace__V1__GenerateRequest wire = empty_request();
-    set_prompt(&wire, "Once");
+    struct generate_options options = no_options();
+    options.prompt = "Once";
     model.config.source = SOURCE_MASK;
     model.config.mask_token = model.config.vocabulary;
     model.config.n_ids = model.config.vocabulary + 1;
-    struct request request = accept_wire(&wire);
-    for (int i = 0; i < request.length; i++)
-        ck_assert(!request.editable[i] == (request.ids[i] < model.config.vocabulary));
-    request_release(&request);
+    struct request *request = create(&options);
+    for (int i = 0; i < request->runs->length; i++)
+        ck_assert(!request->runs->editable[i] == (request->runs->ids[i] < model.config.vocabulary));
+    request_free(request);
 }
 END_TEST
 
@@ -195,19 +236,19 @@ static char *long_text(int n)
 
 START_TEST(a_prompt_must_leave_room)
 {
-    Millrace__V1__GenerateRequest wire = empty_request();
+    struct generate_options options = no_options();
     char *text = long_text(1030);
-    set_prompt(&wire, text);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "prompt|tokens|1024");
+    options.prompt = text;
+    refuse(&options, STATUS_INVALID_ARGUMENT, "prompt|tokens|1024");
     text[80] = '\0';
-    set_length(&wire, 8);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "prompt|nothing to write|length of 8");
+    set_length(&options, 8);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "prompt|nothing to write|length of 8");
     text[80] = 'x';
     text[2 * 150] = '\0'; /* more than the trained length: room is made */
-    wire.length_choice_case = MILLRACE__V1__GENERATE_REQUEST__LENGTH_CHOICE__NOT_SET;
-    struct request request = accept_wire(&wire);
-    ck_assert_int_eq(request.length, request.n_pinned + model.config.trained_length);
-    request_release(&request);
+    options.length_is_set = false;
+    struct request *request = create(&options);
+    ck_assert_int_eq(request->runs->length, request->runs->n_pinned + model.config.trained_length);
+    request_free(request);
     free(text);
 }
 END_TEST
@@ -215,126 +256,107 @@ END_TEST
 /* ---- infill ---- */
 
 enum { MAX_SEGMENTS = 8 };
-struct infill {
-    Millrace__V1__Infill infill;
-    Millrace__V1__Segment segments[MAX_SEGMENTS], *pointers[MAX_SEGMENTS];
-};
 
 /* "text", or a gap of so many: "#12". Ends with NULL. */
-static void set_infill(Millrace__V1__GenerateRequest *wire, struct infill *infill, const char *const *parts)
+static void set_infill(struct generate_options *options, struct generate_segment *segments,
+                       const char *const *parts)
 {
-    millrace__v1__infill__init(&infill->infill);
-    infill->infill.segments = infill->pointers;
+    options->input = INPUT_INFILL;
+    options->segments = segments;
+    options->n_segments = 0;
     for (size_t i = 0; parts[i]; i++) {
-        Millrace__V1__Segment *segment = infill->pointers[i] = &infill->segments[i];
-        millrace__v1__segment__init(segment);
-        segment->kind_case =
-            parts[i][0] == '#' ? MILLRACE__V1__SEGMENT__KIND_GAP : MILLRACE__V1__SEGMENT__KIND_TEXT;
-        if (parts[i][0] == '#')
-            segment->gap = (uint32_t)strtoul(parts[i] + 1, NULL, 10);
-        else
-            segment->text = (char *)parts[i];
-        infill->infill.n_segments = i + 1;
+        segments[i] = parts[i][0] == '#'
+                          ? (struct generate_segment){.gap = (uint32_t)strtoul(parts[i] + 1, NULL, 10)}
+                          : (struct generate_segment){.text = parts[i]};
+        options->n_segments = i + 1;
     }
-    wire->input_case = MILLRACE__V1__GENERATE_REQUEST__INPUT_INFILL;
-    wire->infill = &infill->infill;
 }
 
 static int count_editable(const struct request *request, int from, int to)
 {
     int n = 0;
     for (int i = from; i < to; i++)
-        n += request->editable[i];
+        n += request->runs->editable[i];
     return n;
 }
 
 START_TEST(sized_gaps_make_the_length)
 {
-    struct infill infill;
-    Millrace__V1__GenerateRequest wire = empty_request();
-    set_infill(&wire, &infill, (const char *const[]){"#5", "Once upon", "#7", NULL});
-    struct request request = accept_wire(&wire);
-    ck_assert_int_eq(request.length, 12 + request.n_pinned);
-    ck_assert_int_eq(count_editable(&request, 0, 5), 5);
-    ck_assert_int_eq(count_editable(&request, 5, request.length - 7), 0);
-    ck_assert_int_eq(count_editable(&request, request.length - 7, request.length), 7);
-    request_release(&request);
-    set_length(&wire, 100);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill|add up to|length is 100");
+    struct generate_segment segments[MAX_SEGMENTS];
+    struct generate_options options = no_options();
+    set_infill(&options, segments, (const char *const[]){"#5", "Once upon", "#7", NULL});
+    struct request *request = create(&options);
+    ck_assert_int_eq(request->runs->length, 12 + request->runs->n_pinned);
+    ck_assert_int_eq(count_editable(request, 0, 5), 5);
+    ck_assert_int_eq(count_editable(request, 5, request->runs->length - 7), 0);
+    ck_assert_int_eq(count_editable(request, request->runs->length - 7, request->runs->length), 7);
+    request_free(request);
+    set_length(&options, 100);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "infill|add up to|length is 100");
 }
 END_TEST
 
 START_TEST(open_gaps_share_what_is_left)
 {
-    struct infill infill;
-    Millrace__V1__GenerateRequest wire = empty_request();
-    set_infill(&wire, &infill, (const char *const[]){"#0", "Once", "#4", "#0", "upon", "#0", NULL});
-    set_length(&wire, 100);
-    struct request request = accept_wire(&wire);
-    int open = 100 - 4 - request.n_pinned;
+    struct generate_segment segments[MAX_SEGMENTS];
+    struct generate_options options = no_options();
+    set_infill(&options, segments, (const char *const[]){"#0", "Once", "#4", "#0", "upon", "#0", NULL});
+    set_length(&options, 100);
+    struct request *request = create(&options);
+    int open = 100 - 4 - request->runs->n_pinned;
     int first = 0;
-    while (request.editable[first])
+    while (request->runs->editable[first])
         first++;
     ck_assert_int_eq(first, open / 3 + (open % 3 > 0)); /* the first ones get what does not divide */
-    ck_assert_int_eq(count_editable(&request, 0, 100), open + 4);
-    request_release(&request);
-    set_length(&wire, 8);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill|nothing to write|length of 8");
+    ck_assert_int_eq(count_editable(request, 0, 100), open + 4);
+    request_free(request);
+    set_length(&options, 8);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "infill|nothing to write|length of 8");
 }
 END_TEST
 
 START_TEST(bad_infills_are_named)
 {
-    struct infill infill;
-    Millrace__V1__GenerateRequest wire = empty_request();
-    set_infill(&wire, &infill, (const char *const[]){"only", "text", NULL});
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill|none|gap");
-    set_infill(&wire, &infill, (const char *const[]){NULL});
-    infill.infill.n_segments = 0;
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill|gap");
-    set_infill(&wire, &infill, (const char *const[]){"a", "#1000", "#1000", NULL});
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill|add up to|1024");
-    set_infill(&wire, &infill, (const char *const[]){"a", "#4294967295", "#4294967295", NULL});
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill.segments[1]|4294967295|1024");
-    set_infill(&wire, &infill, (const char *const[]){"a", "#3", NULL});
-    infill.segments[1].kind_case = MILLRACE__V1__SEGMENT__KIND__NOT_SET;
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill.segments[1]|neither text nor gap");
-    set_infill(&wire, &infill, (const char *const[]){"#3", "bad \xff", NULL});
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "infill.segments[1]");
+    struct generate_segment segments[MAX_SEGMENTS];
+    struct generate_options options = no_options();
+    set_infill(&options, segments, (const char *const[]){"only", "text", NULL});
+    refuse(&options, STATUS_INVALID_ARGUMENT, "infill|none|gap");
+    set_infill(&options, segments, (const char *const[]){NULL});
+    refuse(&options, STATUS_INVALID_ARGUMENT, "infill|gap");
+    set_infill(&options, segments, (const char *const[]){"a", "#1000", "#1000", NULL});
+    refuse(&options, STATUS_INVALID_ARGUMENT, "infill|add up to|1024");
+    set_infill(&options, segments, (const char *const[]){"a", "#4294967295", "#4294967295", NULL});
+    refuse(&options, STATUS_INVALID_ARGUMENT, "infill.segments[1]|4294967295|1024");
+    set_infill(&options, segments, (const char *const[]){"#3", "bad \xff", NULL});
+    refuse(&options, STATUS_INVALID_ARGUMENT, "infill.segments[1]");
 }
 END_TEST
 
 /* ---- tokens ---- */
 
-static Millrace__V1__TokenInput tokens_of(uint32_t *ids, size_t n, uint8_t *editable, size_t n_editable)
+static void set_tokens(struct generate_options *options, const uint32_t *ids, size_t n,
+                       const uint8_t *editable, size_t n_editable)
 {
-    Millrace__V1__TokenInput tokens = MILLRACE__V1__TOKEN_INPUT__INIT;
-    tokens.ids = ids;
-    tokens.n_ids = n;
-    tokens.editable = (ProtobufCBinaryData){n_editable, editable};
-    return tokens;
-}
-
-static void set_tokens(Millrace__V1__GenerateRequest *wire, Millrace__V1__TokenInput *tokens)
-{
-    wire->input_case = MILLRACE__V1__GENERATE_REQUEST__INPUT_TOKENS;
-    wire->tokens = tokens;
+    options->input = INPUT_TOKENS;
+    options->ids = ids;
+    options->n_ids = n;
+    options->editable = editable;
+    options->n_editable = n_editable;
 }
 
 START_TEST(tokens_are_taken_as_they_are)
 {
     uint32_t ids[] = {5, 99999, 2047};
     uint8_t editable[] = {0, 1, 0};
-    Millrace__V1__TokenInput tokens = tokens_of(ids, 3, editable, 3);
-    Millrace__V1__GenerateRequest wire = empty_request();
-    set_tokens(&wire, &tokens);
-    struct request request = accept_wire(&wire);
-    ck_assert_int_eq(request.length, 3);
-    ck_assert_int_eq(request.n_pinned, 2);
-    ck_assert_int_eq(request.ids[0], 5);
-    ck_assert_int_lt(request.ids[1], 2048); /* the value at an editable position is ignored */
-    ck_assert_int_eq(request.ids[2], 2047);
-    request_release(&request);
+    struct generate_options options = no_options();
+    set_tokens(&options, ids, 3, editable, 3);
+    struct request *request = create(&options);
+    ck_assert_int_eq(request->runs->length, 3);
+    ck_assert_int_eq(request->runs->n_pinned, 2);
+    ck_assert_int_eq(request->runs->ids[0], 5);
+    ck_assert_int_lt(request->runs->ids[1], 2048); /* the value at an editable position is ignored */
+    ck_assert_int_eq(request->runs->ids[2], 2047);
+    request_free(request);
 }
 END_TEST
 
@@ -342,24 +364,23 @@ START_TEST(bad_tokens_are_named)
 {
     static uint32_t ids[1025];
     static uint8_t editable[1025];
-    Millrace__V1__GenerateRequest wire = empty_request();
-    Millrace__V1__TokenInput tokens = tokens_of(ids, 0, editable, 0);
-    set_tokens(&wire, &tokens);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "tokens.ids|0 of them|1 to 1024");
-    tokens = tokens_of(ids, 1025, editable, 1025);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "tokens.ids|1025|1 to 1024");
-    tokens = tokens_of(ids, 4, editable, 3);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "tokens.editable|3 bytes|4 ids");
-    tokens = tokens_of(ids, 4, editable, 4);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "tokens.editable|all 4|pinned");
+    struct generate_options options = no_options();
+    set_tokens(&options, ids, 0, editable, 0);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "tokens.ids|0 of them|1 to 1024");
+    set_tokens(&options, ids, 1025, editable, 1025);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "tokens.ids|1025|1 to 1024");
+    set_tokens(&options, ids, 4, editable, 3);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "tokens.editable|3 bytes|4 ids");
+    set_tokens(&options, ids, 4, editable, 4);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "tokens.editable|all 4|pinned");
     editable[1] = 2;
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "tokens.editable[1]|2|0 nor 1");
+    refuse(&options, STATUS_INVALID_ARGUMENT, "tokens.editable[1]|2|0 nor 1");
     editable[1] = 1;
     ids[3] = 2048;
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "tokens.ids[3]|2048|vocabulary");
+    refuse(&options, STATUS_INVALID_ARGUMENT, "tokens.ids[3]|2048|vocabulary");
     ids[3] = 0;
-    set_length(&wire, 5);
-    refuse_wire(&wire, STATUS_INVALID_ARGUMENT, "length|5|4");
+    set_length(&options, 5);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "length|5|4");
     editable[1] = 0;
 }
 END_TEST
@@ -403,6 +424,8 @@ int main(void)
     tcase_add_test(cases, defaults_come_from_the_model);
     tcase_add_test(cases, a_seed_is_drawn_when_none_is_given);
     tcase_add_test(cases, bad_choices_are_named);
+    tcase_add_test(cases, automatic_steps_are_a_range);
+    tcase_add_test(cases, a_request_has_its_run_and_terms);
     tcase_add_test(cases, bounds_themselves_are_allowed);
     tcase_add_test(cases, a_prompt_is_pinned_and_the_rest_is_drawn);
     tcase_add_test(cases, a_mask_model_starts_from_masks);

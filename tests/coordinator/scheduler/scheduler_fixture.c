@@ -11,8 +11,8 @@ static size_t n_events;
 static void on_accepted(void *context, const struct run *run)
 {
     struct client *client = context;
-    client->steps = run->request.steps;
-    client->estimated_seconds = run->request.estimated_seconds;
+    client->steps = run->steps;
+    client->estimated_seconds = run->request->estimated_seconds;
     client->n_accepted++;
 }
 
@@ -24,7 +24,7 @@ static void on_frame(void *context, const struct run *run, const uint32_t *posit
     ck_assert_uint_eq(run->step, client->last_step + 1); /* never backwards, never one left out */
     client->last_step = run->step;
     client->n_frames++;
-    memcpy(client->ids, run->request.ids, sizeof client->ids);
+    memcpy(client->ids, run->ids, sizeof client->ids);
 }
 
 static void on_ended(void *context, const struct run *run, const struct ending *ending)
@@ -45,7 +45,7 @@ static void connection_submit(void *context, const struct run *run)
     connection->number = run->number;
     connection->ticket = run->ticket;
     connection->step = run->step;
-    memcpy(connection->ids, run->request.ids, sizeof connection->ids);
+    memcpy(connection->ids, run->ids, sizeof connection->ids);
 }
 
 static void connection_cancel(void *context, uint64_t ticket)
@@ -105,23 +105,29 @@ void tear_down(void)
     scheduler_free(scheduler);
 }
 
-static struct request make_request(int length)
+static struct request *make_request(const struct request_terms *terms, int length, int steps_least)
 {
-    struct request request = {.length = length, .steps = STEPS, .seed = 1, .temperature = 1};
-    request.ids = calloc((size_t)length, sizeof *request.ids);
-    request.editable = malloc((size_t)length);
-    memset(request.editable, 1, (size_t)length);
-    request.editable[0] = 0;
-    request.n_pinned = 1;
+    const struct request_choices choices = {
+        .steps_most = STEPS, .steps_least = steps_least, .steps_default = STEPS, .seed = 1, .temperature = 1};
+    struct draft draft;
+    ck_assert_int_eq(draft_create(&draft, (size_t)length, NULL), STATUS_OK);
+    memset(draft.editable + 1, 1, (size_t)length - 1);
+    struct request *request = request_of_draft(terms, &choices, &draft);
+    ck_assert_ptr_nonnull(request);
     return request;
+}
+
+static enum status accept(struct client *client, struct request *request, struct error *error)
+{
+    enum status status = scheduler_accept(scheduler, request, &sink, client, &client->number, error);
+    if (status != STATUS_OK)
+        request_free(request);
+    return status;
 }
 
 enum status accept_length(struct client *client, int length, struct error *error)
 {
-    struct request request = make_request(length);
-    enum status status = scheduler_accept(scheduler, &request, &sink, client, &client->number, error);
-    request_release(&request);
-    return status;
+    return accept(client, make_request(&(struct request_terms){0}, length, 0), error);
 }
 
 void accept_request(struct client *client)
@@ -134,15 +140,9 @@ void accept_request(struct client *client)
 enum status accept_with(struct client *client, enum request_class class, int length,
                         struct request_terms terms, int steps_least, struct error *error)
 {
-    struct request request = make_request(length);
-    request.class = class;
-    request.terms = terms;
-    request.steps_least = steps_least;
-    request.steps_default = STEPS;
+    terms.class = class;
     *client = (struct client){0};
-    enum status status = scheduler_accept(scheduler, &request, &sink, client, &client->number, error);
-    request_release(&request);
-    return status;
+    return accept(client, make_request(&terms, length, steps_least), error);
 }
 
 void accept_class(struct client *client, enum request_class class)

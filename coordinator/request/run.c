@@ -1,48 +1,45 @@
-#include "coordinator/scheduler/run.h"
+#include "coordinator/request/run.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct run *run_create(uint64_t number, struct request *request)
+bool run_init(struct run *run, const struct request_choices *choices, struct draft *draft)
 {
-    struct run *run = calloc(1, sizeof *run);
-    uint32_t *changed_step = calloc((size_t)request->length, sizeof *changed_step);
-    bool stratified = request->solver == SOLVER_STRATIFIED;
-    float *until_jump = stratified ? calloc((size_t)request->length, sizeof *until_jump) : NULL;
-    if (!run || !changed_step || (stratified && !until_jump)) {
-        free(run);
-        free(changed_step);
-        free(until_jump);
-        return NULL;
-    }
-    run->until_jump = until_jump;
-    run->number = run->ticket = number;
-    run->request = *request;
-    run->changed_step = changed_step;
-    *request = (struct request){0};
-    return run;
+    size_t n = (size_t)draft->length;
+    bool stratified = choices->solver == SOLVER_STRATIFIED;
+    run->changed_step = calloc(n, sizeof *run->changed_step);
+    run->until_jump = stratified ? calloc(n, sizeof *run->until_jump) : NULL;
+    if (!run->changed_step || (stratified && !run->until_jump))
+        return false;
+    run->length = draft->length;
+    run->steps = choices->steps_most;
+    run->seed = choices->seed;
+    run->ids = draft->ids;
+    run->editable = draft->editable;
+    for (size_t i = 0; i < n; i++)
+        run->n_pinned += !run->editable[i];
+    *draft = (struct draft){0};
+    return true;
 }
 
-void run_free(struct run *run)
+void run_release(struct run *run)
 {
-    if (!run)
-        return;
-    request_release(&run->request);
+    free(run->ids);
+    free(run->editable);
     free(run->changed_step);
     free(run->until_jump);
-    free(run);
 }
 
 static enum status check_change(const struct run *run, const struct step_report *report, size_t i, int n_ids,
                                 struct error *error)
 {
     uint32_t position = report->positions[i];
-    if (position >= (uint32_t)run->request.length || (i > 0 && position <= report->positions[i - 1]))
+    if (position >= (uint32_t)run->length || (i > 0 && position <= report->positions[i - 1]))
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "report of sequence %llu: position %u is out of order or not below %d",
-                         (unsigned long long)run->number, position, run->request.length);
-    if (!run->request.editable[position])
+                         (unsigned long long)run->number, position, run->length);
+    if (!run->editable[position])
         return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: position %u is pinned",
                          (unsigned long long)run->number, position);
     if (report->ids[i] >= (uint32_t)n_ids)
@@ -54,7 +51,7 @@ static enum status check_change(const struct run *run, const struct step_report 
 static enum status check_until_jump(const struct run *run, const struct step_report *report,
                                     struct error *error)
 {
-    size_t wanted = run->until_jump ? (size_t)run->request.length : 0;
+    size_t wanted = run->until_jump ? (size_t)run->length : 0;
     if (report->n_until_jump != wanted)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "report of sequence %llu: until_jump has %zu values, %zu are its state",
@@ -70,12 +67,12 @@ static enum status check_until_jump(const struct run *run, const struct step_rep
 static enum status check_report(const struct run *run, const struct step_report *report, int n_ids,
                                 struct error *error)
 {
-    bool last = report->step == (uint32_t)run->request.steps;
+    bool last = report->step == (uint32_t)run->steps;
     if (report->step != run->step + 1 || report->done != last)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "report of sequence %llu: step %u%s does not follow step %u of %d",
                          (unsigned long long)run->number, report->step, report->done ? " (done)" : "",
-                         run->step, run->request.steps);
+                         run->step, run->steps);
     if (!(report->step_ms >= 0) || !isfinite(report->step_ms))
         return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: a step of %g ms",
                          (unsigned long long)run->number, report->step_ms);
@@ -91,7 +88,7 @@ enum status run_advance(struct run *run, const struct step_report *report, int n
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < report->n_changed; i++) {
-        run->request.ids[report->positions[i]] = (int32_t)report->ids[i];
+        run->ids[report->positions[i]] = (int32_t)report->ids[i];
         run->changed_step[report->positions[i]] = report->step;
     }
     if (run->until_jump)
@@ -111,52 +108,5 @@ bool run_is_suspect(const struct run *run)
 
 uint32_t run_steps_left(const struct run *run)
 {
-    return (uint32_t)run->request.steps - run->step;
-}
-
-static void list_count(struct run_list *list, const struct run *run, int sign)
-{
-    list->n += sign;
-    list->n_tokens += sign * run->request.length;
-    list->work += sign * (int64_t)run->request.length * run_steps_left(run);
-}
-
-/* Behind `previous`; NULL: to the front. */
-static void link_behind(struct run_list *list, struct run *run, struct run *previous)
-{
-    run->previous = previous;
-    run->next = previous ? previous->next : list->first;
-    *(previous ? &previous->next : &list->first) = run;
-    *(run->next ? &run->next->previous : &list->last) = run;
-    list_count(list, run, 1);
-}
-
-void run_list_append(struct run_list *list, struct run *run)
-{
-    link_behind(list, run, list->last);
-}
-
-void run_list_insert(struct run_list *list, struct run *run)
-{
-    struct run *previous = list->last;
-    if (previous && previous->number > run->number) { /* it comes back: it belongs near the front */
-        previous = NULL;
-        for (struct run *next = list->first; next->number < run->number; next = next->next)
-            previous = next;
-    }
-    link_behind(list, run, previous);
-}
-
-void run_list_remove(struct run_list *list, struct run *run)
-{
-    if (run->previous)
-        run->previous->next = run->next;
-    else
-        list->first = run->next;
-    if (run->next)
-        run->next->previous = run->previous;
-    else
-        list->last = run->previous;
-    run->previous = run->next = NULL;
-    list_count(list, run, -1);
+    return (uint32_t)run->steps - run->step;
 }
