@@ -56,6 +56,16 @@ void scheduler_free(struct scheduler *scheduler)
     free(scheduler);
 }
 
+void scheduler_lock(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->mutex);
+}
+
+void scheduler_unlock(struct scheduler *scheduler)
+{
+    pthread_mutex_unlock(&scheduler->mutex);
+}
+
 void scheduler_note_change(struct scheduler *scheduler)
 {
     if (scheduler->options.changed)
@@ -78,22 +88,22 @@ void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event ev
 
 void scheduler_refuse_new(struct scheduler *scheduler)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     scheduler->refusing = true;
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 bool scheduler_is_idle(struct scheduler *scheduler)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     bool idle = !scheduler->n_requests;
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return idle;
 }
 
 void scheduler_end_all(struct scheduler *scheduler, const char *reason)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct run *waiting;
     while ((waiting = queue_first(&scheduler->queue)))
         scheduler_fail_request(scheduler, waiting, STATUS_UNAVAILABLE, reason);
@@ -101,13 +111,13 @@ void scheduler_end_all(struct scheduler *scheduler, const char *reason)
         while (replica->running.first)
             scheduler_fail_request(scheduler, replica->running.first, STATUS_UNAVAILABLE, reason);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t size)
 {
     enum outlook outlook = OUTLOOK_WAITING;
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     const struct replica *failed = scheduler_last_hope_lost(scheduler);
     if (replica_set_any(&scheduler->replicas, REPLICA_READY)) {
         outlook = OUTLOOK_READY;
@@ -115,7 +125,7 @@ enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t
         outlook = OUTLOOK_HOPELESS;
         snprintf(reason, size, "%s: %s", failed->name, failed->last_error);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return outlook;
 }
 
@@ -131,19 +141,19 @@ static void say_unready(const struct replica *replica, char *reason, size_t size
 
 bool scheduler_is_ready(struct scheduler *scheduler, char *reason, size_t size)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     bool ready = !scheduler->refusing && replica_set_any(&scheduler->replicas, REPLICA_READY);
     if (scheduler->refusing)
         snprintf(reason, size, "shutting down: no new requests");
     else if (!ready)
         say_unready(scheduler->replicas.first, reason, size);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return ready;
 }
 
 void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *totals)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     *totals = scheduler->totals;
     struct queue_sums queued = queue_sums(&scheduler->queue, CLASS_COUNT - 1);
     totals->queued = (uint32_t)queued.n;
@@ -151,14 +161,14 @@ void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *tota
     totals->running = (uint32_t)(scheduler->runs.n - queued.n);
     for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
         totals->running_tokens += replica->running.n_tokens;
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 void scheduler_each_replica(struct scheduler *scheduler, void (*visit)(void *context, const struct replica *),
                             void *context)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
         visit(context, replica);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }

@@ -17,11 +17,11 @@ static void begin_draining(struct scheduler *scheduler, struct replica *replica)
 
 void scheduler_leaving(struct scheduler *scheduler, void *connection)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica && replica->state == REPLICA_READY)
         begin_draining(scheduler, replica);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 static enum status check_state(const struct replica *replica, const char *name, bool restart,
@@ -48,7 +48,7 @@ static enum status check_state(const struct replica *replica, const char *name, 
 enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool restart, bool *supervised,
                             uint32_t *left, struct error *error)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
     enum status status = check_state(replica, name, restart, error);
     if (status == STATUS_OK) {
@@ -61,22 +61,22 @@ enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool 
         *left = (uint32_t)replica->running.n;
         scheduler_note_change(scheduler);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return status;
 }
 
 bool scheduler_is_held(struct scheduler *scheduler, const char *name)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     const struct replica *replica = replica_set_find(&scheduler->replicas, name);
     bool is_held = replica && replica->is_held;
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return is_held;
 }
 
 bool scheduler_take_drained(struct scheduler *scheduler, const char *name)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
     bool was_drained = replica && replica->was_drained;
     if (was_drained) {
@@ -87,6 +87,6 @@ bool scheduler_take_drained(struct scheduler *scheduler, const char *name)
         scheduler_fail_without_hope(scheduler);
         scheduler_note_change(scheduler);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return was_drained;
 }

@@ -12,16 +12,16 @@
 
 void scheduler_heard(struct scheduler *scheduler, void *connection)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
         replica->heard_at = clock_seconds();
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 void scheduler_pulse(struct scheduler *scheduler, void *connection, const struct replica_pulse *pulse)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica) {
         if (!replica->pulses || pulse->progress != replica->pulse.progress)
@@ -29,26 +29,26 @@ void scheduler_pulse(struct scheduler *scheduler, void *connection, const struct
         replica->pulses = true;
         replica->pulse = *pulse;
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 bool scheduler_take_stuck(struct scheduler *scheduler, const char *name)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
     bool is_stuck = replica && replica->is_stuck;
     if (is_stuck)
         replica->is_stuck = false;
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return is_stuck;
 }
 
 bool scheduler_is_attached(struct scheduler *scheduler, const char *name)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     const struct replica *replica = replica_set_find(&scheduler->replicas, name);
     bool is_attached = replica && replica->operations;
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return is_attached;
 }
 
@@ -94,7 +94,7 @@ static void excuse_absence(struct scheduler *scheduler, double now)
 void scheduler_check_silence(struct scheduler *scheduler)
 {
     double now = clock_seconds();
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     excuse_absence(scheduler, now);
     for (struct replica *replica = scheduler->replicas.first, *next; replica; replica = next) {
         next = replica->next;
@@ -102,5 +102,5 @@ void scheduler_check_silence(struct scheduler *scheduler)
             give_up_hung(scheduler, replica, now);
     }
     scheduler_forget_long_lost(scheduler, now);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }

@@ -126,20 +126,20 @@ enum status scheduler_attach(struct scheduler *scheduler, const struct replica_h
                              const struct replica_connection *operations, void *connection,
                              struct error *error)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     enum status status = check_hello(scheduler, hello, error);
     struct replica *replica = status == STATUS_OK ? get_replica(scheduler, hello->name) : NULL;
     if (replica)
         connect(replica, hello, operations, connection);
     else if (status == STATUS_OK)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for another replica");
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return status;
 }
 
 void scheduler_ready(struct scheduler *scheduler, void *connection, const struct replica_capacity *capacity)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica && replica->state != REPLICA_DRAINING) { /* else it says so on its way out */
         replica->state = REPLICA_READY;
@@ -152,7 +152,7 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
         scheduler_dispatch(scheduler);
         scheduler_note_change(scheduler);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 /* One that never became ready may never do: nobody waits for it alone. One that was ready is lost as if it
@@ -170,11 +170,11 @@ static void fail_replica(struct scheduler *scheduler, struct replica *replica, c
 
 void scheduler_failed(struct scheduler *scheduler, void *connection, const char *reason)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
         fail_replica(scheduler, replica, reason);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 /* The run has taken its last step there; its request ends when that makes an answer. */
@@ -243,12 +243,12 @@ enum status scheduler_report(struct scheduler *scheduler, void *connection, cons
                              struct error *error)
 {
     enum status status = STATUS_OK;
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     struct run *run = replica ? reported_by(scheduler, replica, report->ticket) : NULL;
     if (run)
         status = advance(scheduler, replica, run, report, error);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return status;
 }
 
@@ -275,14 +275,14 @@ static void reject(struct scheduler *scheduler, struct replica *replica, struct 
 void scheduler_rejected(struct scheduler *scheduler, void *connection, uint64_t ticket, enum status status,
                         const char *reason)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     struct run *run = replica ? running_on(scheduler, replica, ticket) : NULL;
     if (run) {
         reject(scheduler, replica, run, is_failure(status) ? status : STATUS_INTERNAL, reason);
         scheduler_dispatch(scheduler);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 /* An outsider that said goodbye is forgotten; one that was lost is expected back for a while, one that we
@@ -319,11 +319,11 @@ void scheduler_lose_connection(struct scheduler *scheduler, struct replica *repl
 
 void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean, const char *reason)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
         scheduler_lose_connection(scheduler, replica, clean, reason);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 /* ---- those that do not come back ---- */
@@ -353,12 +353,12 @@ static void forget_lost(struct scheduler *scheduler, struct replica *replica, co
 
 bool scheduler_forget(struct scheduler *scheduler, const char *name)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
     bool is_lost = replica && scheduler_is_lost_outsider(replica);
     if (is_lost)
         forget_lost(scheduler, replica, "it was lost, and is drained");
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return is_lost;
 }
 
@@ -375,18 +375,18 @@ void scheduler_forget_long_lost(struct scheduler *scheduler, double now)
 
 void scheduler_expect(struct scheduler *scheduler, const char *name)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = get_replica(scheduler, name);
     if (replica)
         replica->supervised = true;
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason, int *n_fruitless)
 {
     bool was_ready = false;
     *n_fruitless = 0;
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
     if (replica) {
         was_ready = replica->was_ready;
@@ -396,38 +396,38 @@ bool scheduler_restarting(struct scheduler *scheduler, const char *name, const c
             set_error(replica, reason);
         replica->spoke = false;
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return was_ready;
 }
 
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
     if (replica && replica->state != REPLICA_FAILED)
         set_failed(scheduler, replica, reason);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 /* ---- their supervision ---- */
 
 void scheduler_drain_supervised(struct scheduler *scheduler)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
         if (!replica->operations || !replica->supervised)
             continue;
         replica->state = REPLICA_DRAINING;
         replica->operations->drain(replica->connection);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }
 
 void scheduler_hang_up_all(struct scheduler *scheduler, const char *reason)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
         if (replica->operations)
             replica->operations->hang_up(replica->connection, STATUS_UNAVAILABLE, reason);
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }

@@ -137,7 +137,7 @@ enum status scheduler_accept(struct scheduler *scheduler, struct request *reques
                              struct error *error)
 {
     enum refusal refusal;
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     enum status status = scheduler_admit(scheduler, request, &refusal, error);
     if (status == STATUS_OK)
         status = scheduler_estimate(scheduler, request, &refusal, error);
@@ -151,17 +151,17 @@ enum status scheduler_accept(struct scheduler *scheduler, struct request *reques
     } else {
         refuse(scheduler, request, refusal, status);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
     return status;
 }
 
 void scheduler_cancel(struct scheduler *scheduler, uint64_t number)
 {
-    pthread_mutex_lock(&scheduler->mutex);
+    scheduler_lock(scheduler);
     struct run *run = run_table_find(&scheduler->runs, number);
     if (run) {
         scheduler_fail_request(scheduler, run, STATUS_CANCELLED, "the client is gone");
         scheduler_dispatch(scheduler);
     }
-    pthread_mutex_unlock(&scheduler->mutex);
+    scheduler_unlock(scheduler);
 }

@@ -11,7 +11,7 @@
 
 /*
  * Internal to scheduler*.c: what is behind the mutex, and what the files do for each other. Every function
- * here is called with the lock held.
+ * here but the first two is called with the lock held.
  */
 
 struct scheduler {
@@ -30,6 +30,10 @@ struct scheduler {
     struct scheduler_totals totals; /* those that only grow */
     double checked_at;              /* silence, last; 0: never */
 };
+
+/* Every function that others call begins and ends with these. */
+void scheduler_lock(struct scheduler *scheduler);
+void scheduler_unlock(struct scheduler *scheduler);
 
 /* Tells the process that readiness may have changed, or that no request is left. */
 void scheduler_note_change(struct scheduler *scheduler);
