@@ -263,6 +263,8 @@ static void count_refusal(const char *path, void *context)
 static enum status open_server(struct process *process, struct error *error)
 {
     process->health = health_create(service_names);
+    if (!process->health)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the health service");
     enum status status = reflection_create(proto_descriptors, proto_descriptors_size, service_names,
                                            &process->reflection, error);
     if (status != STATUS_OK)

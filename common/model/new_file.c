@@ -89,8 +89,14 @@ static void sync_directory(const char *path)
 
 enum status new_file_commit(struct new_file *file, struct error *error)
 {
-    int failed = fsync(file->fd) != 0 || close(file->fd) != 0;
-    file->fd = -1;
+    int failed = fsync(file->fd) != 0;
+    int reason = errno;
+    if (close(file->fd) != 0 && !failed) {
+        failed = 1;
+        reason = errno;
+    }
+    file->fd = -1; /* also after a close that failed: the descriptor is gone */
+    errno = reason;
     if (failed || rename(file->temporary, file->path) != 0) {
         enum status status = error_set(error, STATUS_DATA_LOSS, "%s: cannot finish the file: %m", file->path);
         new_file_abandon(file);

@@ -76,7 +76,8 @@ static enum status read_certificate(const json_t *value, size_t index, struct ac
     if (!name || !*name)
         return refuse(error, index, "certificate", "a name in the client's certificate, as a string");
     client->certificate = strdup(name);
-    return STATUS_OK;
+    return client->certificate ? STATUS_OK
+                               : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the clients");
 }
 
 static enum status read_scopes(const json_t *value, size_t index, struct access_client *client,

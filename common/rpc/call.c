@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/rpc/headers.h"
 #include "common/rpc/metadata.h"
 #include "common/rpc/outbox.h"
@@ -71,6 +72,8 @@ struct rpc_call {
 static struct rpc_call *call_create(struct call_host *host)
 {
     struct rpc_call *call = calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
     call->host = host;
     call->references = 1;
     call->n_batches = 1; /* the arrival */
@@ -148,12 +151,8 @@ double call_expire(struct call_host *host)
 }
 
 /* Gives back all that is gRPC's: nothing of it may be left when the server closes. */
-static void call_release(struct rpc_call *call)
+static void call_destroy(struct rpc_call *call)
 {
-    struct call_host *host = call->host;
-    end_waiting(call);
-    if (call->admitted)
-        host->left(host, call, call->method);
     outbox_clear(&call->outbox);
     grpc_slice_unref(call->status_text);
     metadata_clear(&call->initial);
@@ -163,26 +162,45 @@ static void call_release(struct rpc_call *call)
     if (call->call)
         grpc_call_unref(call->call);
     rpc_call_unref(call);
+}
+
+static void call_release(struct rpc_call *call)
+{
+    struct call_host *host = call->host;
+    end_waiting(call);
+    if (call->admitted)
+        host->left(host, call, call->method);
+    call_destroy(call);
     host->released(host);
 }
 
-void call_post(struct call_host *host)
+bool call_post(struct call_host *host)
 {
     struct rpc_call *call = call_create(host);
+    if (!call)
+        return false;
     grpc_call_error failed =
         grpc_server_request_call(host->server, &call->call, &call->details, &call->metadata, host->queue,
                                  host->queue, &call->events[CALL_ARRIVED]);
-    assert(failed == GRPC_CALL_OK);
-    (void)failed;
+    if (failed == GRPC_CALL_OK)
+        return true;
+    log_error("gRPC refuses to wait for a call: %s", grpc_call_error_to_string(failed));
+    call_destroy(call);
+    return false;
 }
 
-/* Holding the mutex. */
-static void start_batch(struct rpc_call *call, const grpc_op *operations, size_t n, enum call_event_kind kind)
+/* Holding the mutex. False: gRPC refuses the batch, which is a defect of ours. The call is given up: nothing
+ * waits for a completion that will not come. */
+static bool start_batch(struct rpc_call *call, const grpc_op *operations, size_t n, enum call_event_kind kind)
 {
     grpc_call_error failed = grpc_call_start_batch(call->call, operations, n, &call->events[kind], NULL);
-    assert(failed == GRPC_CALL_OK); /* anything else is a batch that we should not have started */
-    (void)failed;
-    call->n_batches++;
+    if (failed == GRPC_CALL_OK) {
+        call->n_batches++;
+        return true;
+    }
+    log_error("gRPC refuses a batch of a server's call: %s", grpc_call_error_to_string(failed));
+    grpc_call_cancel(call->call, NULL);
+    return false;
 }
 
 static void batch_done(struct rpc_call *call)
@@ -216,6 +234,13 @@ static size_t add_status(struct rpc_call *call, grpc_op *operation)
     return 1;
 }
 
+static void drop_unsent(struct rpc_call *call)
+{
+    grpc_byte_buffer_destroy(call->outgoing);
+    call->outgoing = NULL;
+    outbox_clear(&call->outbox);
+}
+
 /* Starts the next batch that sends, if there is anything to send and none is in flight. Holding the mutex. */
 static void send_next(struct rpc_call *call)
 {
@@ -235,8 +260,9 @@ static void send_next(struct rpc_call *call)
     }
     if (end)
         n += add_status(call, &operations[n]);
-    call->sending = true;
-    start_batch(call, operations, n, CALL_SENT);
+    call->sending = start_batch(call, operations, n, CALL_SENT);
+    if (!call->sending)
+        drop_unsent(call);
 }
 
 static void on_sent(struct rpc_call *call, bool ok)
@@ -275,8 +301,10 @@ static enum status enqueue(struct rpc_call *call, const ProtobufCMessage *messag
         finish(call, STATUS_RESOURCE_EXHAUSTED, "the client reads too slowly: too many messages wait for it");
         return STATUS_RESOURCE_EXHAUSTED;
     }
-    outbox_push(&call->outbox, wire_pack(message));
-    return STATUS_OK;
+    if (outbox_push(&call->outbox, wire_pack(message)))
+        return STATUS_OK;
+    finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for an answer");
+    return STATUS_RESOURCE_EXHAUSTED;
 }
 
 enum status rpc_send(struct rpc_call *call, const ProtobufCMessage *message)
@@ -406,14 +434,17 @@ static void on_read(struct rpc_call *call, bool ok)
 
 /* ---- beginning and end ---- */
 
-/* Cancellation, deadline and a lost connection are all seen here, so it is the first batch of every call. */
-static void watch_close(struct rpc_call *call)
+/* Cancellation, deadline and a lost connection are all seen here, so it is the first batch of every call.
+ * Without it the call is over. */
+static bool watch_close(struct rpc_call *call)
 {
     grpc_op operation = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     operation.data.recv_close_on_server.cancelled = &call->cancelled;
     pthread_mutex_lock(&call->mutex);
-    start_batch(call, &operation, 1, CALL_CLOSED);
+    call->closed = !start_batch(call, &operation, 1, CALL_CLOSED);
+    bool watched = !call->closed;
     pthread_mutex_unlock(&call->mutex);
+    return watched;
 }
 
 /* Says who calls and what; false: it was refused. */
@@ -429,6 +460,14 @@ static bool admit(struct rpc_call *call, const char *path)
     return status == STATUS_OK;
 }
 
+static void begin(struct rpc_call *call)
+{
+    if (call->method->kind == RPC_BIDI)
+        announce(call, NULL);
+    begin_waiting(call);
+    read_next(call);
+}
+
 static void on_arrived(struct rpc_call *call, bool ok)
 {
     if (!ok)
@@ -437,14 +476,15 @@ static void on_arrived(struct rpc_call *call, bool ok)
     char *path = wire_text(call->details.method);
     peer_read(&call->peer, call->call);
     call->headers = headers_copy(&call->metadata);
-    call->method = call->host->find(call->host, path, &call->context);
-    watch_close(call);
-    if (admit(call, path)) {
-        if (call->method->kind == RPC_BIDI)
-            announce(call, NULL);
-        begin_waiting(call);
-        read_next(call);
-    }
+    bool complete = path && call->peer.address && call->headers;
+    if (complete)
+        call->method = call->host->find(call->host, path, &call->context);
+    if (!watch_close(call))
+        call->method = NULL;
+    else if (!complete)
+        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for a call");
+    else if (admit(call, path))
+        begin(call);
     free(path);
 }
 

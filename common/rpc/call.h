@@ -47,8 +47,8 @@ struct call_host {
     void (*released)(struct call_host *host); /* a call, or a slot, has let go of gRPC */
 };
 
-/* Asks gRPC for the next call that arrives. */
-void call_post(struct call_host *host);
+/* Asks gRPC for the next call that arrives. False: no memory for it. */
+bool call_post(struct call_host *host);
 /* Ends calls that have waited too long for their first message; on the server's thread. Seconds until the
  * next look; INFINITY: none waits. */
 double call_expire(struct call_host *host);

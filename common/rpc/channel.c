@@ -1,6 +1,7 @@
 #include "common/rpc/channel.h"
 
 #include <grpc/grpc_security.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,8 @@ static void *complete_events(void *argument)
             grpc_completion_queue_next(channel->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
-        stream_complete(event.tag, event.success != 0);
+        struct completion *completion = event.tag;
+        atomic_load (&completion->complete)(completion, event.success != 0);
     }
 }
 
@@ -77,10 +79,16 @@ static struct rpc_channel *channel_create(const char *target, const struct addre
                                           const struct rpc_channel_options *options)
 {
     struct rpc_channel *channel = calloc(1, sizeof *channel);
+    char *copy = strdup(target);
+    if (!channel || !copy) {
+        free(channel);
+        free(copy);
+        return NULL;
+    }
     wire_open();
     channel->queue = grpc_completion_queue_create_for_next(NULL);
     pthread_mutex_init(&channel->mutex, NULL);
-    channel->target = strdup(target);
+    channel->target = copy;
     channel->address = *address;
     channel->max_message_bytes =
         options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
@@ -147,6 +155,8 @@ enum status rpc_channel_open(const char *target, const struct rpc_channel_option
     if (status != STATUS_OK)
         return status;
     struct rpc_channel *channel = channel_create(target, &address, options);
+    if (!channel)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the connection to %s", target);
     status = copy_headers(channel, options->headers, error);
     if (status == STATUS_OK)
         status = security_open(&channel->security, options->security, target, error);

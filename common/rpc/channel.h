@@ -10,8 +10,8 @@
 #include "common/rpc/metadata.h"
 #include "common/rpc/security.h"
 
-/* Internal to common/rpc: between channel.c, which owns the completion queue, and stream.c, which owns one
- * call on it. */
+/* Internal to common/rpc: the connection, which owns the completion queue. It knows nothing of the calls on
+ * it (stream.c): each completion says itself who takes note of it. */
 struct rpc_channel {
     grpc_completion_queue *queue;
     pthread_t thread;
@@ -30,22 +30,14 @@ struct rpc_channel {
 /* Before a call, holding the mutex: reads again what has changed of the certificates and the token. */
 void channel_refresh(struct rpc_channel *channel);
 
-/* What a completion means. Each stream has one tag of each kind: no two of a kind are ever in flight. */
-enum stream_event_kind {
-    STREAM_STARTED, /* the server's initial metadata came */
-    STREAM_READ,    /* a message, or none any more */
-    STREAM_SENT,    /* the message in flight is on its way */
-    STREAM_ENDED,   /* the call is over and its status known */
-    N_STREAM_EVENTS
-};
+/* What gRPC gets as the tag of a batch: the first member of whatever waits for its completion. */
+struct completion;
+typedef void completion_handler(struct completion *completion, bool ok);
 
-struct stream_event {
-    enum stream_event_kind kind;
-    /* Stored last and loaded first: gRPC orders the two threads, but a race detector cannot see into it. */
-    _Atomic(struct rpc_stream *) stream;
+struct completion {
+    /* Called on the channel's thread. Stored last and loaded first: gRPC orders the two threads, but a race
+     * detector cannot see into it. */
+    _Atomic(completion_handler *) complete;
 };
-
-/* Takes note of a completion; on the channel's thread. */
-void stream_complete(struct stream_event *event, bool ok);
 
 #endif

@@ -90,7 +90,7 @@ enum status rpc_stream_status(struct rpc_stream *stream, struct error *error);
 /*
  * Queues a message (packed before this returns) behind those before it; never blocks. CANCELLED when the call
  * is over or the sending side closed; RESOURCE_EXHAUSTED when more than 64 MiB wait because the server does
- * not read: nothing is queued then.
+ * not read, or without memory: nothing is queued then.
  */
 enum status rpc_stream_write(struct rpc_stream *stream, const ProtobufCMessage *message);
 

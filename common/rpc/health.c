@@ -24,6 +24,8 @@ struct health {
 struct health *health_create(const char *const *services)
 {
     struct health *health = calloc(1, sizeof *health);
+    if (!health)
+        return NULL;
     health->services = services;
     pthread_mutex_init(&health->mutex, NULL);
     return health;
@@ -95,6 +97,10 @@ static void on_watch(struct rpc_call *call, const ProtobufCMessage *message, voi
     struct health *health = context;
     const Grpc__Health__V1__HealthCheckRequest *request = (const void *)message;
     struct watcher *watcher = calloc(1, sizeof *watcher);
+    if (!watcher) {
+        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory to follow changes");
+        return;
+    }
     watcher->call = call;
     watcher->known = knows(health, request->service);
     pthread_mutex_lock(&health->mutex);

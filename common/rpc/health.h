@@ -12,7 +12,7 @@
 struct health;
 
 /* `services` are the names that it knows besides "" (the whole server), ended by NULL; they must outlive it.
- * None serves yet. */
+ * None serves yet. NULL without memory. */
 struct health *health_create(const char *const *services);
 /* After the server is closed. NULL is allowed. */
 void health_free(struct health *health);

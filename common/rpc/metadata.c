@@ -79,7 +79,8 @@ static int milliseconds(const Millrace__Rpcstatus__Delay *delay)
         return 0;
     if (delay->seconds >= INT_MAX / 1000)
         return INT_MAX;
-    return (int)(delay->seconds * 1000) + delay->nanos / 1000000;
+    int64_t total = delay->seconds * 1000 + delay->nanos / 1000000;
+    return total < INT_MAX ? (int)total : INT_MAX;
 }
 
 static int retry_of_detail(const Millrace__Rpcstatus__Detail *detail)

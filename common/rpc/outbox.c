@@ -7,9 +7,13 @@ struct outbox_message {
     grpc_byte_buffer *buffer;
 };
 
-void outbox_push(struct outbox *outbox, grpc_byte_buffer *buffer)
+bool outbox_push(struct outbox *outbox, grpc_byte_buffer *buffer)
 {
     struct outbox_message *message = malloc(sizeof *message);
+    if (!message) {
+        grpc_byte_buffer_destroy(buffer);
+        return false;
+    }
     *message = (struct outbox_message){.buffer = buffer};
     if (outbox->last)
         outbox->last->next = message;
@@ -17,6 +21,7 @@ void outbox_push(struct outbox *outbox, grpc_byte_buffer *buffer)
         outbox->first = message;
     outbox->last = message;
     outbox->size_bytes += grpc_byte_buffer_length(buffer);
+    return true;
 }
 
 grpc_byte_buffer *outbox_pop(struct outbox *outbox)

@@ -16,8 +16,8 @@ struct outbox {
     size_t size_bytes; /* of all that wait */
 };
 
-/* Takes the buffer over. */
-void outbox_push(struct outbox *outbox, grpc_byte_buffer *buffer);
+/* Takes the buffer over. False: no memory, and the buffer is destroyed. */
+bool outbox_push(struct outbox *outbox, grpc_byte_buffer *buffer);
 /* The oldest, now the caller's; NULL when nothing waits. */
 grpc_byte_buffer *outbox_pop(struct outbox *outbox);
 void outbox_clear(struct outbox *outbox);

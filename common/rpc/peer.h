@@ -6,7 +6,7 @@
 
 /* Internal to common/rpc: who is at the other end of a call's connection. */
 struct peer {
-    char *address; /* "ipv4:127.0.0.1:40112" */
+    char *address; /* "ipv4:127.0.0.1:40112"; NULL: no memory */
     bool is_tls;
     char *
         *names; /* of its verified certificate: the common name, then the alternative names; ends with NULL */

@@ -32,7 +32,9 @@ void reflection_free(struct reflection *reflection)
 static enum status read_files(struct reflection *reflection, struct error *error)
 {
     Millrace__Descriptor__FileSet *set = reflection->set;
-    reflection->files = calloc(set->n_file, sizeof *reflection->files);
+    reflection->files = calloc(set->n_file + 1, sizeof *reflection->files);
+    if (!reflection->files)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %zu descriptors", set->n_file);
     for (size_t i = 0; i < set->n_file; i++) {
         reflection->files[i] = millrace__descriptor__file__unpack(NULL, set->file[i].len, set->file[i].data);
         if (!reflection->files[i])
@@ -45,6 +47,8 @@ enum status reflection_create(const void *descriptors, size_t size_bytes, const 
                               struct reflection **created, struct error *error)
 {
     struct reflection *reflection = calloc(1, sizeof *reflection);
+    if (!reflection)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for descriptors");
     reflection->services = services;
     reflection->set = millrace__descriptor__file_set__unpack(NULL, size_bytes, descriptors);
     enum status status = reflection->set
@@ -132,6 +136,23 @@ static void answer_error(struct rpc_call *call, Grpc__Reflection__V1alpha__Serve
     answer(call, request, &response);
 }
 
+static const char no_memory[] = "no memory for the answer";
+
+static void answer_files(struct rpc_call *call, Grpc__Reflection__V1alpha__ServerReflectionRequest *request,
+                         ProtobufCBinaryData *files, size_t n_files)
+{
+    Grpc__Reflection__V1alpha__FileDescriptorResponse found =
+        GRPC__REFLECTION__V1ALPHA__FILE_DESCRIPTOR_RESPONSE__INIT;
+    found.n_file_descriptor_proto = n_files;
+    found.file_descriptor_proto = files;
+    Grpc__Reflection__V1alpha__ServerReflectionResponse response =
+        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__INIT;
+    response.message_response_case =
+        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
+    response.file_descriptor_response = &found;
+    answer(call, request, &response);
+}
+
 static void answer_file(const struct reflection *reflection, struct rpc_call *call,
                         Grpc__Reflection__V1alpha__ServerReflectionRequest *request, int index)
 {
@@ -139,25 +160,36 @@ static void answer_file(const struct reflection *reflection, struct rpc_call *ca
         answer_error(call, request, STATUS_NOT_FOUND, "the server has no file or symbol of that name");
         return;
     }
-    size_t n_files = reflection->set->n_file;
+    size_t n_files = reflection->set->n_file, n_wanted = 0;
     bool *wanted = calloc(n_files, sizeof *wanted);
     ProtobufCBinaryData *files = calloc(n_files, sizeof *files);
-    mark_with_imports(reflection, index, wanted);
-    Grpc__Reflection__V1alpha__FileDescriptorResponse found =
-        GRPC__REFLECTION__V1ALPHA__FILE_DESCRIPTOR_RESPONSE__INIT;
-    found.file_descriptor_proto = files;
-    for (size_t i = 0; i < n_files; i++) {
-        if (wanted[i])
-            files[found.n_file_descriptor_proto++] = reflection->set->file[i];
+    if (wanted && files) {
+        mark_with_imports(reflection, index, wanted);
+        for (size_t i = 0; i < n_files; i++) {
+            if (wanted[i])
+                files[n_wanted++] = reflection->set->file[i];
+        }
+        answer_files(call, request, files, n_wanted);
+    } else {
+        answer_error(call, request, STATUS_RESOURCE_EXHAUSTED, no_memory);
     }
+    free(files);
+    free(wanted);
+}
+
+static void answer_list(struct rpc_call *call, Grpc__Reflection__V1alpha__ServerReflectionRequest *request,
+                        Grpc__Reflection__V1alpha__ServiceResponse **services, size_t n)
+{
+    Grpc__Reflection__V1alpha__ListServiceResponse list =
+        GRPC__REFLECTION__V1ALPHA__LIST_SERVICE_RESPONSE__INIT;
+    list.n_service = n;
+    list.service = services;
     Grpc__Reflection__V1alpha__ServerReflectionResponse response =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__INIT;
     response.message_response_case =
-        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
-    response.file_descriptor_response = &found;
+        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
+    response.list_services_response = &list;
     answer(call, request, &response);
-    free(files);
-    free(wanted);
 }
 
 static void answer_services(const struct reflection *reflection, struct rpc_call *call,
@@ -167,22 +199,16 @@ static void answer_services(const struct reflection *reflection, struct rpc_call
     while (reflection->services[n])
         n++;
     Grpc__Reflection__V1alpha__ServiceResponse *services = calloc(n + 1, sizeof *services);
-    Grpc__Reflection__V1alpha__ServiceResponse **pointers = calloc(n + 1, sizeof *pointers);
-    for (size_t i = 0; i < n; i++) {
+    Grpc__Reflection__V1alpha__ServiceResponse **pointers = calloc(n + 1, sizeof(void *));
+    for (size_t i = 0; services && pointers && i < n; i++) {
         grpc__reflection__v1alpha__service_response__init(&services[i]);
         services[i].name = (char *)reflection->services[i];
         pointers[i] = &services[i];
     }
-    Grpc__Reflection__V1alpha__ListServiceResponse list =
-        GRPC__REFLECTION__V1ALPHA__LIST_SERVICE_RESPONSE__INIT;
-    list.n_service = n;
-    list.service = pointers;
-    Grpc__Reflection__V1alpha__ServerReflectionResponse response =
-        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__INIT;
-    response.message_response_case =
-        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
-    response.list_services_response = &list;
-    answer(call, request, &response);
+    if (services && pointers)
+        answer_list(call, request, pointers, n);
+    else
+        answer_error(call, request, STATUS_RESOURCE_EXHAUSTED, no_memory);
     free(pointers);
     free(services);
 }

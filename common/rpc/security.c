@@ -44,7 +44,7 @@ static enum status read_token(const struct security *security, const char *targe
     if (options->token_file)
         return token_read(options->token_file, token, error);
     *token = strdup(options->token);
-    return STATUS_OK;
+    return *token ? STATUS_OK : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the token");
 }
 
 static enum status read_all(struct security *security, const char *target, struct error *error)

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <grpc/grpc_security.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ enum {
     MEMORY_BYTES = 1 << 30, /* of gRPC's buffers for all connections: near it windows shrink */
 };
 
+#define MISSING_SLOT_SECONDS 0.1
 #define HANG_UP_SECONDS 0.2 /* clients whose calls are done have so long to close their connections */
 
 struct rpc_server {
@@ -45,7 +47,8 @@ struct rpc_server {
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    int n_calls; /* slots and calls that gRPC still knows */
+    int n_calls;         /* slots and calls that gRPC still knows */
+    int n_missing_slots; /* for which there was no memory */
     bool closing;
     bool drained; /* gRPC says that no call is left */
 };
@@ -126,6 +129,15 @@ static void left(struct call_host *host, const struct rpc_call *call, const stru
         quota_give(server_of(host)->quota, caller->name);
 }
 
+static void note_missing_slot(struct rpc_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->n_calls--;
+    server->n_missing_slots++;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->mutex);
+}
+
 /* While closing gRPC would refuse the slot at once, and that again, for ever. */
 static void post_slot(struct call_host *host)
 {
@@ -134,8 +146,23 @@ static void post_slot(struct call_host *host)
     bool closing = server->closing;
     server->n_calls += !closing;
     pthread_mutex_unlock(&server->mutex);
-    if (!closing)
-        call_post(host);
+    if (!closing && !call_post(host))
+        note_missing_slot(server);
+}
+
+/* Where there was no memory for a slot there may be some now. Seconds until the next look. */
+static double post_missing_slots(struct rpc_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    int n = server->n_missing_slots;
+    server->n_missing_slots = 0;
+    pthread_mutex_unlock(&server->mutex);
+    for (int i = 0; i < n; i++)
+        post_slot(&server->host);
+    pthread_mutex_lock(&server->mutex);
+    bool missing = server->n_missing_slots > 0;
+    pthread_mutex_unlock(&server->mutex);
+    return missing ? MISSING_SLOT_SECONDS : INFINITY;
 }
 
 static void call_released(struct call_host *host)
@@ -161,7 +188,8 @@ static void *serve(void *argument)
 {
     struct rpc_server *server = argument;
     for (;;) {
-        gpr_timespec until = wire_deadline(call_expire(&server->host));
+        double seconds = fmin(call_expire(&server->host), post_missing_slots(server));
+        gpr_timespec until = wire_deadline(seconds);
         grpc_event event = grpc_completion_queue_next(server->host.queue, until, NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
@@ -279,7 +307,8 @@ static struct rpc_service *copy_services(const struct rpc_service *services)
     while (services[n - 1].name)
         n++;
     struct rpc_service *copy = calloc(n, sizeof *copy);
-    memcpy(copy, services, n * sizeof *copy);
+    if (copy)
+        memcpy(copy, services, n * sizeof *copy);
     return copy;
 }
 
@@ -297,15 +326,23 @@ static void server_free(struct rpc_server *server)
 
 static struct rpc_server *server_create(const struct rpc_server_options *options)
 {
+    int max_calls = or_default(options->max_calls, DEFAULT_CALLS);
     struct rpc_server *server = calloc(1, sizeof *server);
+    struct rpc_service *services = copy_services(options->services);
+    struct quota *quota = quota_create(max_calls, or_default(options->max_caller_calls, (max_calls + 1) / 2));
+    if (!server || !services || !quota) {
+        free(server);
+        free(services);
+        quota_free(quota);
+        return NULL;
+    }
     wire_open();
     pthread_mutex_init(&server->mutex, NULL);
     clock_condition_init(&server->changed);
-    server->services = copy_services(options->services);
+    server->services = services;
+    server->quota = quota;
     server->authorizer = options->authorizer;
     server->refusals = options->refusals;
-    int max_calls = or_default(options->max_calls, DEFAULT_CALLS);
-    server->quota = quota_create(max_calls, or_default(options->max_caller_calls, (max_calls + 1) / 2));
     server->host = (struct call_host){
         .queue = grpc_completion_queue_create_for_next(NULL),
         .max_queued_bytes = options->max_queued_bytes ? options->max_queued_bytes : DEFAULT_MESSAGE_BYTES,
@@ -330,6 +367,8 @@ enum status rpc_server_open(const struct rpc_server_options *options, struct rpc
                             struct error *error)
 {
     struct rpc_server *server = server_create(options);
+    if (!server)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the server");
     if (pthread_create(&server->thread, NULL, serve, server)) {
         grpc_completion_queue_shutdown(server->host.queue);
         serve(server); /* takes the queue to its end */

@@ -9,19 +9,34 @@
  *   running → ended   [STREAM_ENDED]                     the status is known
  *   RPC_READ_END = no_more and ended
  */
-#include <assert.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/outbox.h"
 #include "common/rpc/tls_probe.h"
 #include "common/rpc/wire.h"
 
 enum { MAX_QUEUED_BYTES = 64 << 20 };
+
+/* What a completion means. Each stream has one tag of each kind: no two of a kind are ever in flight. */
+enum stream_event_kind {
+    STREAM_STARTED, /* the server's initial metadata came */
+    STREAM_READ,    /* a message, or none any more */
+    STREAM_SENT,    /* the message in flight is on its way */
+    STREAM_ENDED,   /* the call is over and its status known */
+    N_STREAM_EVENTS
+};
+
+struct stream_event {
+    struct completion completion; /* first: the channel hands it back */
+    enum stream_event_kind kind;
+    struct rpc_stream *stream;
+};
 
 struct rpc_stream {
     struct rpc_channel *channel;
@@ -47,17 +62,28 @@ struct rpc_stream {
     grpc_slice text;
     bool ended;
     bool malformed; /* the server sent bytes that are no message of the type */
+    bool refused;   /* gRPC did not start a batch */
 };
 
 /* ---- batches; holding the mutex ---- */
 
+static void note(struct rpc_stream *stream, enum stream_event_kind kind, bool ok);
+
+/* A batch that gRPC refuses is a defect of ours. It counts as one that has failed, and the call is given up:
+ * nothing waits for a completion that will not come. */
 static void start_batch(struct rpc_stream *stream, const grpc_op *operations, size_t n,
                         enum stream_event_kind kind)
 {
-    grpc_call_error failed = grpc_call_start_batch(stream->call, operations, n, &stream->events[kind], NULL);
-    assert(failed == GRPC_CALL_OK); /* anything else is a batch that we should not have started */
-    (void)failed;
-    stream->n_batches++;
+    grpc_call_error failed =
+        grpc_call_start_batch(stream->call, operations, n, &stream->events[kind].completion, NULL);
+    if (failed == GRPC_CALL_OK) {
+        stream->n_batches++;
+        return;
+    }
+    log_error("gRPC refuses a batch of a client's call: %s", grpc_call_error_to_string(failed));
+    stream->refused = true;
+    grpc_call_cancel(stream->call, NULL);
+    note(stream, kind, false);
 }
 
 static void start_call(struct rpc_stream *stream, struct metadata *headers)
@@ -102,7 +128,7 @@ static void send_next(struct rpc_stream *stream)
     start_batch(stream, operations, n, STREAM_SENT);
 }
 
-/* ---- completions, on the channel's thread; holding the mutex ---- */
+/* ---- completions; holding the mutex ---- */
 
 static void note_read(struct rpc_stream *stream)
 {
@@ -128,16 +154,23 @@ static void note_ended(struct rpc_stream *stream)
     outbox_clear(&stream->outbox);
 }
 
-void stream_complete(struct stream_event *event, bool ok)
+static void note(struct rpc_stream *stream, enum stream_event_kind kind, bool ok)
 {
-    struct rpc_stream *stream = atomic_load(&event->stream);
-    pthread_mutex_lock(&stream->mutex);
-    if (event->kind == STREAM_READ)
+    if (kind == STREAM_READ)
         note_read(stream);
-    else if (event->kind == STREAM_SENT)
+    else if (kind == STREAM_SENT)
         note_sent(stream, ok);
-    else if (event->kind == STREAM_ENDED)
+    else if (kind == STREAM_ENDED)
         note_ended(stream);
+}
+
+/* On the channel's thread. */
+static void complete(struct completion *completion, bool ok)
+{
+    struct stream_event *event = (struct stream_event *)completion;
+    struct rpc_stream *stream = event->stream;
+    pthread_mutex_lock(&stream->mutex);
+    note(stream, event->kind, ok);
     stream->n_batches--;
     pthread_cond_broadcast(&stream->changed);
     pthread_mutex_unlock(&stream->mutex);
@@ -149,6 +182,8 @@ static struct rpc_stream *stream_create(struct rpc_channel *channel,
                                         const ProtobufCMessageDescriptor *response_type)
 {
     struct rpc_stream *stream = calloc(1, sizeof *stream);
+    if (!stream)
+        return NULL;
     stream->channel = channel;
     stream->response_type = response_type;
     grpc_metadata_array_init(&stream->initial_metadata);
@@ -158,7 +193,8 @@ static struct rpc_stream *stream_create(struct rpc_channel *channel,
     clock_condition_init(&stream->changed);
     for (int kind = 0; kind < N_STREAM_EVENTS; kind++) {
         stream->events[kind].kind = kind;
-        atomic_store(&stream->events[kind].stream, stream);
+        stream->events[kind].stream = stream;
+        atomic_store(&stream->events[kind].completion.complete, complete);
     }
     return stream;
 }
@@ -198,24 +234,35 @@ static enum status begin_call(struct rpc_stream *stream, const char *path, doubl
                         : error_set(error, STATUS_INTERNAL, "gRPC cannot make a call of %s", path);
 }
 
+static enum status refuse_memory(const char *path, struct error *error)
+{
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a call of %s", path);
+}
+
 enum status rpc_stream_open(struct rpc_channel *channel, const char *path, const ProtobufCMessage *request,
                             const ProtobufCMessageDescriptor *response_type, double timeout_seconds,
                             struct rpc_stream **opened, struct error *error)
 {
     struct rpc_stream *stream = stream_create(channel, response_type);
+    if (!stream)
+        return refuse_memory(path, error);
     enum status status = begin_call(stream, path, timeout_seconds, error);
     if (status != STATUS_OK) {
         stream_free(stream);
         return status;
     }
     pthread_mutex_lock(&stream->mutex);
+    bool queued = !request || outbox_push(&stream->outbox, wire_pack(request));
     if (request) {
-        outbox_push(&stream->outbox, wire_pack(request));
         stream->send_closing = true;
         send_next(stream);
     }
     read_next(stream);
     pthread_mutex_unlock(&stream->mutex);
+    if (!queued) {
+        rpc_stream_close(stream);
+        return refuse_memory(path, error);
+    }
     *opened = stream;
     return STATUS_OK;
 }
@@ -287,9 +334,11 @@ enum status rpc_stream_status(struct rpc_stream *stream, struct error *error)
     if (stream->malformed) {
         status =
             error_set(error, STATUS_INTERNAL, "the server's message is no %s", stream->response_type->name);
+    } else if (stream->refused) {
+        status = error_set(error, STATUS_INTERNAL, "gRPC does not take this call");
     } else if (status != STATUS_OK) {
         char *text = wire_text(stream->text);
-        error_set(error, status, "%s", text);
+        error_set(error, status, "%s", text ? text : "");
         free(text);
         if (error)
             error->retry_after_ms = metadata_retry_after_ms(&stream->trailing_metadata);
@@ -308,8 +357,8 @@ enum status rpc_stream_write(struct rpc_stream *stream, const ProtobufCMessage *
         status = STATUS_CANCELLED;
     else if (stream->outbox.size_bytes > MAX_QUEUED_BYTES)
         status = STATUS_RESOURCE_EXHAUSTED;
-    else
-        outbox_push(&stream->outbox, wire_pack(message));
+    else if (!outbox_push(&stream->outbox, wire_pack(message)))
+        status = STATUS_RESOURCE_EXHAUSTED;
     send_next(stream);
     pthread_mutex_unlock(&stream->mutex);
     return status;

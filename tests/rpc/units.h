@@ -5,5 +5,6 @@
 
 /* Parts of common/rpc that need no connection. */
 Suite *quota_suite(void);
+Suite *metadata_suite(void);
 
 #endif
