@@ -254,7 +254,8 @@ struct backend {
                                  int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                  struct error *error);
     void (*weight_free)(struct device *device, struct weight *weight);
-    size_t (*weight_bytes)(const struct weight *weight);
+    /* What weight_create takes of the device's memory for w[n_out, n_in]. */
+    size_t (*weight_bytes)(const struct device *device, enum weight_use use, int n_out, int n_in);
 
     /* x[i, :] = table[ids[i] - first, :], or zeros where ids[i] is outside [first, first + n_rows of the
      * table). table: [n, width] device memory, as float32. */

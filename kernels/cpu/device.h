@@ -74,7 +74,7 @@ enum status cpu_weight_create(struct device *device, enum weight_use use, const 
                               int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                               struct error *error);
 void cpu_weight_free(struct device *device, struct weight *weight);
-size_t cpu_weight_bytes(const struct weight *weight);
+size_t cpu_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in);
 void cpu_head_choose(struct device *device, const struct head_choose *op);
 
 #endif

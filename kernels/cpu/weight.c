@@ -3,7 +3,10 @@
 
 #include "kernels/cpu/device.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/weight_layout.h"
 #include "kernels/weight_parts.h"
+
+_Static_assert((int)WEIGHT_PANEL == (int)LANES, "a panel is a vector wide");
 
 /*
  * A weight is packed once, into panels: what the innermost loop reads, in the order in which it reads it.
@@ -49,7 +52,7 @@ static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_s
     weight->leaf_start = calloc((size_t)n_leaves + 1, sizeof *weight->leaf_start);
     /* a rank may hold no head, no unit or no column: such a weight is empty, and its product zeros or nothing
      */
-    weight->panels = device_floats(((size_t)weight->n_panels * (size_t)n_in + 1) * LANES);
+    weight->panels = device_floats(weight_panels_bytes(n_out, n_in) / sizeof(float) + LANES);
     if (weight->leaf_start == NULL || weight->panels == NULL) {
         cpu_weight_free(NULL, weight);
         return NULL;
@@ -89,7 +92,8 @@ void cpu_weight_free(struct device *device, struct weight *weight)
     free(weight);
 }
 
-size_t cpu_weight_bytes(const struct weight *weight)
+size_t cpu_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in)
 {
-    return (size_t)weight->n_panels * (size_t)weight->n_in * LANES * sizeof(float);
+    (void)device, (void)use; /* all are float32 */
+    return weight_panels_bytes(n_out, n_in);
 }

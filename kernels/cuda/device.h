@@ -7,6 +7,7 @@
 #include "kernels/cuda/segment.h"
 #include "kernels/cuda/upload.h"
 #include "kernels/failure.h"
+#include "kernels/weight_layout.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,10 +48,7 @@ struct device {
     char description[160];
 };
 
-/* A matrix w[n_out, n_in]: rows of ld elements, the last ld - n_in of them zero. ld is a multiple of
- * WEIGHT_ALIGNMENT, so that every row begins on 16 bytes in every format. */
-enum { WEIGHT_ALIGNMENT = 16 };
-enum weight_format { WEIGHT_F32, WEIGHT_BF16, WEIGHT_E4M3 };
+/* A matrix w[n_out, n_in] in rows of ld elements (weight_layout.h). */
 struct weight {
     enum weight_use use;
     enum weight_format format;
@@ -60,7 +58,6 @@ struct weight {
     float *scale;              /* E4M3: [n_out], w = scale[row] * e4m3; else NULL */
     int tile_columns;          /* of the own product's tiles (matmul.h); a matter of n_out and n_in alone */
     struct product_plan *plan; /* the library's algorithm, or NULL: the own product */
-    size_t size_bytes;
 };
 
 static inline int divide_up(int n, int by)
@@ -97,7 +94,7 @@ enum status cuda_weight_create(struct device *device, enum weight_use use, const
                                int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                struct error *error);
 void cuda_weight_free(struct device *device, struct weight *weight);
-size_t cuda_weight_bytes(const struct weight *weight);
+size_t cuda_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in);
 
 #ifdef __cplusplus
 }

@@ -9,5 +9,7 @@ list(TRANSFORM cuda_kernels PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM cuda_host PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM cuda_library PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM cuda_library_missing PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
-list(APPEND cuda_host ${CMAKE_CURRENT_LIST_DIR}/../failure.c ${CMAKE_CURRENT_LIST_DIR}/../weight_parts.c)
-set(cuda_exchange ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective/collective_nccl.c ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective/collective_agree.c) # where there is NCCL
+list(APPEND cuda_host ${CMAKE_CURRENT_LIST_DIR}/../failure.c ${CMAKE_CURRENT_LIST_DIR}/../weight_parts.c
+     ${CMAKE_CURRENT_LIST_DIR}/../weight_layout.c)
+set(cuda_exchange ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective/collective_nccl.c ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective/collective_agree.c
+    ${CMAKE_CURRENT_LIST_DIR}/../../worker/collective/exchange_buffers.c) # where there is NCCL

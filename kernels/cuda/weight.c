@@ -19,38 +19,24 @@ struct loading {
     int turn;
 };
 
-static const size_t format_bytes[] = {[WEIGHT_F32] = 4, [WEIGHT_BF16] = 2, [WEIGHT_E4M3] = 1};
-
-static enum weight_format choose_format(const struct device *device, enum weight_use use)
+static void reserve(struct device *device, struct weight *weight, const struct weight_rows *rows)
 {
-    if (device->precision == PRECISION_F32)
-        return WEIGHT_F32;
-    return device->precision == PRECISION_FP8 && use == WEIGHT_PRODUCT ? WEIGHT_E4M3 : WEIGHT_BF16;
+    if (rows->data_bytes > 0) /* a rank may hold no head or no unit */
+        weight->data = device_allocate(device, rows->data_bytes);
+    if (rows->scale_bytes > 0 && device->failure.status == STATUS_OK)
+        weight->scale = device_allocate(device, rows->scale_bytes);
 }
 
-static void reserve(struct device *device, struct weight *weight)
-{
-    size_t n = (size_t)weight->n_out * (size_t)weight->ld;
-    if (n == 0) /* a rank may hold no head or no unit */
-        return;
-    weight->data = device_allocate(device, n * format_bytes[weight->format]);
-    weight->size_bytes = n * format_bytes[weight->format];
-    if (weight->format != WEIGHT_E4M3 || device->failure.status != STATUS_OK)
-        return;
-    weight->scale = device_allocate(device, (size_t)weight->n_out * sizeof *weight->scale);
-    weight->size_bytes += (size_t)weight->n_out * sizeof *weight->scale;
-}
-
-static struct weight *weight_new(const struct device *device, enum weight_use use, int n_out, int n_in)
+static struct weight *weight_new(enum weight_use use, int n_out, int n_in, const struct weight_rows *rows)
 {
     struct weight *weight = calloc(1, sizeof *weight);
     if (weight == NULL)
         return NULL;
     weight->use = use;
-    weight->format = choose_format(device, use);
+    weight->format = rows->format;
     weight->n_out = n_out;
     weight->n_in = n_in;
-    weight->ld = (n_in + (int64_t)WEIGHT_ALIGNMENT - 1) / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
+    weight->ld = rows->ld;
     weight->tile_columns = matmul_tile_columns(n_out, n_in);
     return weight;
 }
@@ -116,11 +102,13 @@ enum status cuda_weight_create(struct device *device, enum weight_use use, const
     enum status status = weight_parts_check(parts, n_parts, leaf_start, n_leaves, &n_out, error);
     if (status != STATUS_OK)
         return status;
-    struct weight *made = weight_new(device, use, n_out, (int)parts[0].columns);
+    const int n_in = (int)parts[0].columns;
+    const struct weight_rows rows = weight_rows_of(device->precision, use, n_out, n_in);
+    struct weight *made = weight_new(use, n_out, n_in, &rows);
     if (made == NULL)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a weight");
     if (device->failure.status == STATUS_OK)
-        reserve(device, made);
+        reserve(device, made, &rows);
     if (device->failure.status == STATUS_OK)
         load(device, parts, made);
     if (device->failure.status == STATUS_OK)
@@ -143,7 +131,8 @@ void cuda_weight_free(struct device *device, struct weight *weight)
     free(weight);
 }
 
-size_t cuda_weight_bytes(const struct weight *weight)
+size_t cuda_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in)
 {
-    return weight->size_bytes;
+    const struct weight_rows rows = weight_rows_of(device->precision, use, n_out, n_in);
+    return rows.data_bytes + rows.scale_bytes;
 }

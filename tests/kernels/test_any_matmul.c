@@ -313,9 +313,10 @@ START_TEST(test_fp8_halves_the_memory)
         enum precision precision = variants[v].precision;
         struct device *device = any_open_variant(&variants[v]);
         struct weight *weight = make_weight(device, WEIGHT_PRODUCT, w, 64, 512, 0);
-        ck_assert_uint_eq(any_backend->weight_bytes(weight), precision == PRECISION_F32    ? OF_F32
-                                                             : precision == PRECISION_BF16 ? OF_BF16
-                                                                                           : OF_FP8);
+        ck_assert_uint_eq(any_backend->weight_bytes(device, WEIGHT_PRODUCT, 64, 512),
+                          precision == PRECISION_F32    ? OF_F32
+                          : precision == PRECISION_BF16 ? OF_BF16
+                                                        : OF_FP8);
         any_backend->weight_free(device, weight);
         any_close(device);
     }

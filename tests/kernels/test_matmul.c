@@ -90,7 +90,8 @@ START_TEST(test_split_by_output_gives_the_same_bits)
     multiply(device, op, weight_of(device, w, N_OUT, N_IN, NULL, 1));
     for (int first = 0; first < N_OUT; first += 24) {
         struct weight *weight = weight_slice(device, w, N_IN, first, 24, 0, N_IN, NULL, 1);
-        ck_assert_uint_eq(backend_cpu.weight_bytes(weight), 32 * N_IN * sizeof *w); /* panels of 16 */
+        ck_assert_uint_eq(backend_cpu.weight_bytes(device, WEIGHT_PRODUCT, 24, N_IN),
+                          32 * N_IN * sizeof *w); /* panels of 16 */
         op.y = part + first;
         multiply(device, op, weight);
     }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "worker/collective/exchange_buffers.h"
 
 /*
  * The all-reduce is a reduce-scatter and an all-gather: each rank receives everybody's copy of its own slice,
@@ -25,8 +26,7 @@ struct collective_mpi {
     struct collective base;
     const struct backend *backend;
     struct device *device;
-    float *scratch;              /* [n_ranks, slice of max_elements]; host memory */
-    float *staged, *staged_part; /* host [max_elements]; NULL where the device's memory is the host's */
+    struct exchange_buffers buffers;
     int *counts, *starts, *slice_counts, *slice_starts; /* [n_ranks] each */
 };
 
@@ -44,8 +44,8 @@ static void add_tree(struct collective_mpi *mpi, int64_t n)
     int n_ranks = mpi->base.n_ranks;
     for (int distance = 1; distance < n_ranks; distance *= 2) {
         for (int at = 0; at + distance < n_ranks; at += 2 * distance) {
-            float *sum = mpi->scratch + at * n;
-            const float *other = mpi->scratch + (at + distance) * n;
+            float *sum = mpi->buffers.scratch + at * n;
+            const float *other = mpi->buffers.scratch + (at + distance) * n;
             if (mpi->backend->on_host)
                 mpi->backend->add(mpi->device, sum, other, n, sum);
             else
@@ -77,10 +77,10 @@ static void sum_over_ranks(struct collective_mpi *mpi, float *x, int64_t n)
         mpi->slice_counts[rank] = mine;
         mpi->slice_starts[rank] = rank * mine;
     }
-    keep_first_error(mpi, MPI_Alltoallv(x, mpi->counts, mpi->starts, MPI_FLOAT, mpi->scratch,
+    keep_first_error(mpi, MPI_Alltoallv(x, mpi->counts, mpi->starts, MPI_FLOAT, mpi->buffers.scratch,
                                         mpi->slice_counts, mpi->slice_starts, MPI_FLOAT, MPI_COMM_WORLD));
     add_tree(mpi, mine);
-    keep_first_error(mpi, MPI_Allgatherv(mpi->scratch, mine, MPI_FLOAT, x, mpi->counts, mpi->starts,
+    keep_first_error(mpi, MPI_Allgatherv(mpi->buffers.scratch, mine, MPI_FLOAT, x, mpi->counts, mpi->starts,
                                          MPI_FLOAT, MPI_COMM_WORLD));
 }
 
@@ -89,11 +89,11 @@ static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     double start = clock_seconds();
     size_t size_bytes = (size_t)n * sizeof *x;
-    if (mpi->staged)
-        fetch(mpi, mpi->staged, x, size_bytes);
-    sum_over_ranks(mpi, mpi->staged ? mpi->staged : x, n);
-    if (mpi->staged)
-        mpi->backend->upload(mpi->device, x, mpi->staged, size_bytes);
+    if (mpi->buffers.staged)
+        fetch(mpi, mpi->buffers.staged, x, size_bytes);
+    sum_over_ranks(mpi, mpi->buffers.staged ? mpi->buffers.staged : x, n);
+    if (mpi->buffers.staged)
+        mpi->backend->upload(mpi->device, x, mpi->buffers.staged, size_bytes);
     collective->seconds += clock_seconds() - start;
 }
 
@@ -102,17 +102,17 @@ static void mpi_gather(struct collective *collective, const void *part, const in
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     double start = clock_seconds();
     int at = 0, mine = sizes_bytes[collective->rank];
-    if (mpi->staged)
-        fetch(mpi, mpi->staged_part, part, (size_t)mine);
+    if (mpi->buffers.staged)
+        fetch(mpi, mpi->buffers.staged_part, part, (size_t)mine);
     for (int rank = 0; rank < collective->n_ranks; rank++) {
         mpi->starts[rank] = at;
         at += sizes_bytes[rank];
     }
-    keep_first_error(mpi, MPI_Allgatherv(mpi->staged ? mpi->staged_part : part, mine, MPI_BYTE,
-                                         mpi->staged ? mpi->staged : to, sizes_bytes, mpi->starts, MPI_BYTE,
-                                         MPI_COMM_WORLD));
-    if (mpi->staged)
-        mpi->backend->upload(mpi->device, to, mpi->staged, (size_t)at);
+    keep_first_error(mpi, MPI_Allgatherv(mpi->buffers.staged ? mpi->buffers.staged_part : part, mine,
+                                         MPI_BYTE, mpi->buffers.staged ? mpi->buffers.staged : to,
+                                         sizes_bytes, mpi->starts, MPI_BYTE, MPI_COMM_WORLD));
+    if (mpi->buffers.staged)
+        mpi->backend->upload(mpi->device, to, mpi->buffers.staged, (size_t)at);
     collective->seconds += clock_seconds() - start;
 }
 
@@ -154,25 +154,16 @@ static void mpi_exchange(struct collective *collective, const void *part, size_t
 static void mpi_unbind(struct collective *collective)
 {
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
-    float *const owned[] = {mpi->scratch, mpi->staged, mpi->staged_part};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned && mpi->backend; i++)
-        mpi->backend->host_release(mpi->device, owned[i]);
-    mpi->scratch = mpi->staged = mpi->staged_part = NULL;
+    exchange_buffers_release(&mpi->buffers);
 }
 
 static bool mpi_bind(struct collective *collective, const struct backend *backend, struct device *device,
                      int64_t max_elements)
 {
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
-    int64_t n_ranks = collective->n_ranks; /* slices differ by one element: at most n_ranks more in all */
     mpi->backend = backend;
     mpi->device = device;
-    mpi->scratch = backend->host_allocate(device, (size_t)(max_elements + n_ranks) * sizeof *mpi->scratch);
-    if (backend->on_host)
-        return mpi->scratch != NULL;
-    mpi->staged = backend->host_allocate(device, (size_t)max_elements * sizeof *mpi->staged);
-    mpi->staged_part = backend->host_allocate(device, (size_t)max_elements * sizeof *mpi->staged_part);
-    return mpi->scratch && mpi->staged && mpi->staged_part;
+    return exchange_buffers_for_mpi(&mpi->buffers, backend, device, collective->n_ranks, max_elements);
 }
 
 static void mpi_free(struct collective *collective)

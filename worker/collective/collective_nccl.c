@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/device.h"
 #include "worker/collective/collective.h"
+#include "worker/collective/exchange_buffers.h"
 
 /*
  * The communicator of a GPU's module: NCCL on the device's stream; `base` carries what is in host memory, and
@@ -25,15 +26,13 @@
  * A rank that is lost would leave the others waiting in the stream for ever: whoever waits asks NCCL
  * meanwhile, and aborts.
  */
-enum { SLICE_ALIGNMENT = 4 }; /* floats: slices begin on 16 bytes */
-
 struct collective_nccl {
     struct collective base;
     struct collective *host; /* borrowed */
     const struct backend *backend;
     struct device *device;
     ncclComm_t communicator;
-    float *scratch; /* device [n_ranks, slice of max_elements] */
+    struct exchange_buffers buffers;
     char failure[256];
 };
 
@@ -52,8 +51,8 @@ static bool good(struct collective_nccl *nccl, ncclResult_t result, const char *
 /* Where rank's slice of n elements begins; the last one's end for n_ranks. */
 static int64_t slice_start(const struct collective_nccl *nccl, int64_t n, int rank)
 {
-    int64_t units = (n + SLICE_ALIGNMENT - 1) / SLICE_ALIGNMENT;
-    int64_t start = units * rank / nccl->base.n_ranks * SLICE_ALIGNMENT;
+    int64_t units = (n + EXCHANGE_SLICE_ALIGNMENT - 1) / EXCHANGE_SLICE_ALIGNMENT;
+    int64_t start = units * rank / nccl->base.n_ranks * EXCHANGE_SLICE_ALIGNMENT;
     return start < n ? start : n;
 }
 
@@ -73,7 +72,7 @@ static void collect_slices(struct collective_nccl *nccl, const float *x, int64_t
                       nccl->communicator, nccl->device->stream),
              "sending a slice");
         good(nccl,
-             ncclRecv(nccl->scratch + rank * stride, (size_t)slice_size(nccl, n, me), ncclFloat, rank,
+             ncclRecv(nccl->buffers.scratch + rank * stride, (size_t)slice_size(nccl, n, me), ncclFloat, rank,
                       nccl->communicator, nccl->device->stream),
              "receiving a slice");
     }
@@ -85,8 +84,9 @@ static void add_slices(struct collective_nccl *nccl, int64_t n, int64_t stride)
 {
     for (int distance = 1; distance < nccl->base.n_ranks; distance *= 2)
         for (int at = 0; at + distance < nccl->base.n_ranks; at += 2 * distance)
-            nccl->backend->add(nccl->device, nccl->scratch + at * stride,
-                               nccl->scratch + (at + distance) * stride, n, nccl->scratch + at * stride);
+            nccl->backend->add(nccl->device, nccl->buffers.scratch + at * stride,
+                               nccl->buffers.scratch + (at + distance) * stride, n,
+                               nccl->buffers.scratch + at * stride);
 }
 
 static void spread_sums(struct collective_nccl *nccl, float *x, int64_t n)
@@ -95,8 +95,8 @@ static void spread_sums(struct collective_nccl *nccl, float *x, int64_t n)
     good(nccl, ncclGroupStart(), "a group");
     for (int rank = 0; rank < nccl->base.n_ranks; rank++) {
         good(nccl,
-             ncclSend(nccl->scratch, (size_t)slice_size(nccl, n, me), ncclFloat, rank, nccl->communicator,
-                      nccl->device->stream),
+             ncclSend(nccl->buffers.scratch, (size_t)slice_size(nccl, n, me), ncclFloat, rank,
+                      nccl->communicator, nccl->device->stream),
              "sending a sum");
         good(nccl,
              ncclRecv(x + slice_start(nccl, n, rank), (size_t)slice_size(nccl, n, rank), ncclFloat, rank,
@@ -118,7 +118,8 @@ static void nccl_all_reduce(struct collective *collective, float *x, int64_t n)
         return;
     }
     int64_t mine = slice_size(nccl, n, collective->rank);
-    int64_t stride = (mine + SLICE_ALIGNMENT - 1) / SLICE_ALIGNMENT * SLICE_ALIGNMENT;
+    int64_t stride =
+        (mine + EXCHANGE_SLICE_ALIGNMENT - 1) / EXCHANGE_SLICE_ALIGNMENT * EXCHANGE_SLICE_ALIGNMENT;
     collect_slices(nccl, x, n, stride);
     add_slices(nccl, mine, stride);
     spread_sums(nccl, x, n);
@@ -208,23 +209,16 @@ static bool nccl_bind(struct collective *collective, const struct backend *backe
                       int64_t max_elements)
 {
     struct collective_nccl *nccl = (struct collective_nccl *)collective;
-    int64_t n_ranks = collective->n_ranks;
     nccl->backend = backend;
     nccl->device = device;
-    if (n_ranks == 2)
-        return true; /* summed in place */
-    size_t floats = (size_t)(max_elements + 2 * SLICE_ALIGNMENT * n_ranks);
-    nccl->scratch = backend->allocate(device, floats * sizeof *nccl->scratch);
-    return nccl->scratch != NULL;
+    return exchange_buffers_for_nccl(&nccl->buffers, backend, device, collective->n_ranks, max_elements);
 }
 
 static void nccl_unbind(struct collective *collective)
 {
     struct collective_nccl *nccl = (struct collective_nccl *)collective;
     leave(nccl); /* before any memory that it may know of is freed */
-    if (nccl->scratch)
-        nccl->backend->release(nccl->device, nccl->scratch);
-    nccl->scratch = NULL;
+    exchange_buffers_release(&nccl->buffers);
 }
 
 static void nccl_free(struct collective *collective)

@@ -5,7 +5,7 @@
 
 #include "worker/model/schedule.h"
 
-enum { SINUSOID_WIDTH = 256, SINUSOID_HALF = SINUSOID_WIDTH / 2 };
+enum { SINUSOID_HALF = SINUSOID_WIDTH / 2 };
 
 static void *allocate(struct conditioning *conditioning, size_t n_floats)
 {

@@ -26,12 +26,12 @@ struct conditioning {
     } * keys;               /* [n_entries] */
     uint64_t clock, turn;   /* turn: the clock when the plan at hand began */
     int at_once;            /* rows of the buffers below; device, [at_once, ...] */
-    float *features;        /* [256] */
+    float *features;        /* [SINUSOID_WIDTH] */
     float *hidden;          /* [C] */
     float *joined;          /* [2C]: t_emb, dt_emb */
     float *condition;       /* [2C] or, in a teacher, [C] */
     float *block_condition; /* [C] */
-    float *host_features;   /* host [at_once, 256] */
+    float *host_features;   /* host [at_once, SINUSOID_WIDTH] */
 };
 
 /* Entries beyond those of one step's batch: room for steps that are still to come; and how many are computed

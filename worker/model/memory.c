@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "kernels/precision.h"
+#include "kernels/weight_layout.h"
+#include "worker/collective/exchange_buffers.h"
 #include "worker/model/conditioning.h"
 #include "worker/model/forward.h"
-#include "worker/model/model.h"
 #include "worker/model/sampler.h"
 
 /* The counting backend's device. */
@@ -18,11 +19,7 @@ struct device {
     size_t device_bytes, host_bytes;
 };
 
-struct weight {
-    size_t size_bytes;
-};
-
-static char somewhere; /* what every allocation answers: nobody looks into it */
+static _Alignas(64) char somewhere; /* what every allocation answers: nobody looks into it */
 
 static void *count_device(struct device *device, size_t size_bytes)
 {
@@ -55,51 +52,30 @@ static enum status synchronize_nothing(struct device *device, struct error *erro
     return STATUS_OK;
 }
 
-static size_t round_up(size_t n, size_t to)
+static size_t weight_size(const struct device *device, enum weight_use use, int n_out, int n_in)
 {
-    return (n + to - 1) / to * to;
-}
-
-/* The layouts of kernels/cpu/weight.c (panels of 16 outputs) and kernels/cuda/weight.c (rows of a multiple of
- * 16). */
-static size_t weight_size(const struct device *device, enum weight_use use, size_t n_out, size_t n_in)
-{
-    enum { ALIGNMENT = 16 };
     if (!device->gpu)
-        return round_up(n_out, ALIGNMENT) * n_in * sizeof(float);
-    size_t elements = n_out * round_up(n_in, ALIGNMENT);
-    if (device->precision == PRECISION_F32)
-        return elements * sizeof(float);
-    bool one_byte = device->precision == PRECISION_FP8 && use == WEIGHT_PRODUCT;
-    return one_byte ? elements + n_out * sizeof(float) : 2 * elements;
+        return weight_panels_bytes(n_out, n_in);
+    struct weight_rows rows = weight_rows_of(device->precision, use, n_out, n_in);
+    return rows.data_bytes + rows.scale_bytes;
 }
 
 static enum status count_weight(struct device *device, enum weight_use use, const struct matrix_view *parts,
                                 int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                 struct error *error)
 {
-    size_t n_out = 0;
-    (void)leaf_start, (void)n_leaves;
+    int n_out = 0;
+    (void)leaf_start, (void)n_leaves, (void)error;
     for (int i = 0; i < n_parts; i++)
-        n_out += (size_t)parts[i].rows;
-    struct weight *made = malloc(sizeof *made);
-    if (!made)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to plan the memory");
-    made->size_bytes = weight_size(device, use, n_out, (size_t)parts[0].columns);
-    device->device_bytes += made->size_bytes;
-    *weight = made;
+        n_out += (int)parts[i].rows;
+    device->device_bytes += weight_size(device, use, n_out, (int)parts[0].columns);
+    *weight = (struct weight *)&somewhere;
     return STATUS_OK;
 }
 
 static void free_weight(struct device *device, struct weight *weight)
 {
-    (void)device;
-    free(weight);
-}
-
-static size_t counted_bytes(const struct weight *weight)
-{
-    return weight->size_bytes;
+    (void)device, (void)weight;
 }
 
 static struct backend counting_backend(bool gpu)
@@ -114,7 +90,7 @@ static struct backend counting_backend(bool gpu)
                             .host_release = release_nothing,
                             .weight_create = count_weight,
                             .weight_free = free_weight,
-                            .weight_bytes = counted_bytes};
+                            .weight_bytes = weight_size};
 }
 
 /* What came to the device since the last call. */
@@ -125,22 +101,23 @@ static size_t taken(struct device *device)
     return bytes;
 }
 
-/* What a collective's bind takes (collective_mpi.c, collective_nccl.c). */
-static void count_exchange(const struct memory_request *request, struct device *device)
+int64_t memory_exchanged_floats(const struct model_config *config, int n_ranks, int max_rows)
 {
-    size_t n_ranks = (size_t)request->n_ranks;
-    size_t sums = (size_t)request->limits.max_rows * (size_t)request->config->hidden;
-    size_t sampled = (size_t)sampler_gathered_floats(request->n_ranks, request->limits.max_rows);
-    size_t floats = sums > sampled ? sums : sampled;
-    if (n_ranks == 1)
-        return;
-    if (request->gpu && request->nccl) {
-        device->device_bytes += n_ranks > 2 ? (floats + 8 * n_ranks) * sizeof(float) : 0;
-        return;
-    }
-    (void)count_host(device, (floats + n_ranks) * sizeof(float));
-    if (request->gpu)
-        (void)count_host(device, 2 * floats * sizeof(float));
+    int64_t sums = (int64_t)max_rows * config->hidden, sampled = sampler_gathered_floats(n_ranks, max_rows);
+    return sums > sampled ? sums : sampled;
+}
+
+static void count_exchange(const struct memory_request *request, const struct backend *backend,
+                           struct device *device)
+{
+    struct exchange_buffers buffers;
+    const int n_ranks = request->n_ranks;
+    int64_t floats = memory_exchanged_floats(request->config, n_ranks, request->limits.max_rows);
+    if (request->gpu && request->nccl)
+        exchange_buffers_for_nccl(&buffers, backend, device, n_ranks, floats);
+    else
+        exchange_buffers_for_mpi(&buffers, backend, device, n_ranks, floats);
+    exchange_buffers_release(&buffers);
 }
 
 struct rehearsal {
@@ -184,7 +161,7 @@ static void count_workspace(const struct memory_request *request, struct memory_
                                            .precision = request->precision,
                                            .max_rows = request->limits.max_rows,
                                            .max_positions = config->max_length,
-                                           .max_columns = model_widest(config)};
+                                           .max_columns = model_widest_row(config)};
     struct workspace workspace = request->gpu ? workspace_of_gpu(&options) : workspace_of_cpu(&options);
     plan->workspace = workspace.size_bytes;
     plan->estimated = workspace.estimated;
@@ -205,7 +182,7 @@ enum status memory_plan(const struct memory_request *request, int rank, struct m
     inputs_release(&it.inputs);
     conditioning_release(&it.conditioning);
     model_weights_release(&it.weights);
-    count_exchange(request, &device);
+    count_exchange(request, &backend, &device);
     plan->exchange = taken(&device);
     plan->host = device.host_bytes;
     count_workspace(request, plan);

@@ -7,8 +7,9 @@
 
 /*
  * What a rank will allocate, before it does. Nothing here is a second formula: the functions that allocate
- * (weights, conditioning, inputs, forward, sampler) run on a backend that only counts. Sizes of weights
- * follow the backends' layouts; the test holds the result against what is really allocated.
+ * (weights, conditioning, inputs, forward, sampler, exchange_buffers) run on a backend that only counts, and
+ * sizes of weights are those by which the backends allocate (kernels/weight_layout.h). The test holds the
+ * result against what is really allocated.
  */
 struct memory_request {
     const struct model_config *config;
@@ -27,6 +28,9 @@ struct memory_plan {
     size_t host; /* pinned memory of the host; on the CPU it is part of the above */
     bool estimated;
 };
+
+/* The most floats that one exchange between the ranks moves in a step of max_rows rows. */
+int64_t memory_exchanged_floats(const struct model_config *config, int n_ranks, int max_rows);
 
 enum status memory_plan(const struct memory_request *request, int rank, struct memory_plan *plan,
                         struct error *error);

@@ -9,11 +9,6 @@ static int largest(int a, int b)
     return a > b ? a : b;
 }
 
-int model_widest(const struct model_config *config)
-{
-    return largest(4 * config->hidden, largest(2 * config->condition, 256));
-}
-
 static enum status open_files(struct model *model, const struct model_options *options,
                               struct model_config *config, struct error *error)
 {
@@ -40,7 +35,7 @@ static enum status open_device(struct model *model, const struct model_options *
         .precision = options->precision,
         .max_rows = limits.max_rows,
         .max_positions = config->max_length,
-        .max_columns = model_widest(config),
+        .max_columns = model_widest_row(config),
     };
     return model->backend->open(&model->device, &device_options, error);
 }
@@ -66,14 +61,6 @@ static enum status open_shard(struct model *model, const struct model_config *co
     model->forward.meters = model->meters;
     model->sampler.meters = model->meters;
     return status;
-}
-
-/* The most that one exchange of a step moves. */
-static int64_t exchanged_floats(int n_ranks, const struct model_config *config, struct plan_limits limits)
-{
-    int64_t sums = (int64_t)limits.max_rows * config->hidden,
-            sampled = sampler_gathered_floats(n_ranks, limits.max_rows);
-    return sums > sampled ? sums : sampled;
 }
 
 /*
@@ -150,7 +137,8 @@ static enum status open_rest(struct model *model, struct opening *opening, struc
     enum status status = plan_memory(model, opening, error);
     if (status != STATUS_OK)
         return status;
-    int64_t floats = exchanged_floats(model->collective->n_ranks, &opening->config, opening->limits);
+    int64_t floats =
+        memory_exchanged_floats(&opening->config, model->collective->n_ranks, opening->limits.max_rows);
     if (!model->collective->table->bind(model->collective, model->backend, model->device, floats))
         return with_device_memory(model,
                                   error_set(error, STATUS_RESOURCE_EXHAUSTED,

@@ -41,9 +41,6 @@ struct model_options {
     struct meters *meters;     /* what loading and steps are counted in, or NULL; outlives the model */
 };
 
-/* The widest row that an operation reads. */
-int model_widest(const struct model_config *config);
-
 /*
  * Opens everything. All ranks call it together and get the same verdict: where one fails, all return its
  * status and sentence. What was built is released then. The files are checked before they are touched.

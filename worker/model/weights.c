@@ -106,7 +106,11 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
         loader->status = status;
         return NULL;
     }
-    loader->weights->size_bytes += backend->weight_bytes(weight);
+    int n_out = 0;
+    for (int i = 0; i < n_parts; i++)
+        n_out += (int)parts[i].rows;
+    loader->weights->size_bytes +=
+        backend->weight_bytes(loader->weights->device, use, n_out, (int)parts[0].columns);
     meter_add(loader->meters, METER_PROGRESS, 1);
     return weight;
 }
@@ -285,6 +289,13 @@ enum status model_weights_load(struct model_weights *weights, const struct backe
     if (loader.status != STATUS_OK)
         model_weights_release(weights);
     return loader.status;
+}
+
+int model_widest_row(const struct model_config *config)
+{
+    int of_blocks = 4 * config->hidden, of_conditions = 2 * config->condition, least = SINUSOID_WIDTH;
+    int widest = of_blocks > of_conditions ? of_blocks : of_conditions;
+    return widest > least ? widest : least;
 }
 
 static void free_matrices(struct model_weights *weights, struct weight *const *matrices, int n)

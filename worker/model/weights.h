@@ -10,7 +10,8 @@
 /* This rank's part of a model, in the backend's memory and layout. D, C, N, F = 4D as in config.h; _r is "of
  * this rank". */
 
-/* Linear(256, C), SiLU, Linear(C, C): the embedding of a time or of a step size. */
+/* Linear(SINUSOID_WIDTH, C), SiLU, Linear(C, C): the embedding of a time or of a step size. */
+enum { SINUSOID_WIDTH = 256 };
 struct time_mlp {
     struct weight *first, *second;
     float *first_bias, *second_bias; /* [C] */
@@ -48,6 +49,9 @@ struct model_weights {
         *head; /* [C, 2C], [2D, C], [columns of this rank, D] */
     float *out_condition_fuser_bias, *out_modulation_bias, *head_bias;
 };
+
+/* How wide the widest row is that an operation on these weights reads. */
+int model_widest_row(const struct model_config *config);
 
 /*
  * Brings this rank's slices of `tensors` (checked with tensors_check_model) to the device; touches no other

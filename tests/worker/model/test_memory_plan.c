@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/worker/mpi_main.h"
+#include "worker/collective/exchange_buffers.h"
 #include "worker/model/model.h"
 
 static char directory[4096];
@@ -35,13 +36,27 @@ static void *count_host(struct device *device, size_t size_bytes)
     return backend->host_allocate(device, size_bytes);
 }
 
+/* The linker sends the CPU's allocations here. */
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size_bytes);
+int __real_posix_memalign(void **memory, size_t alignment, size_t size_bytes);
+static size_t of_weights;
+
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size_bytes)
+{
+    of_weights += size_bytes;
+    return __real_posix_memalign(memory, alignment, size_bytes);
+}
+
+/* What a weight really takes: of the memory that a GPU says is free, or of the process's own. */
 static enum status count_weight(struct device *device, enum weight_use use, const struct matrix_view *parts,
                                 int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                 struct error *error)
 {
+    of_weights = 0;
+    size_t free_before = backend->memory(device).free_bytes;
     enum status status =
         backend->weight_create(device, use, parts, n_parts, leaf_start, n_leaves, weight, error);
-    on_device += status == STATUS_OK ? backend->weight_bytes(*weight) : 0;
+    on_device += backend->on_host ? of_weights : free_before - backend->memory(device).free_bytes;
     return status;
 }
 
@@ -60,6 +75,17 @@ static void near(const char *what, size_t planned, size_t allocated)
 
 static struct model_config config;
 static struct tensors *tensors;
+
+static void allocate_exchange(const struct memory_request *request, const struct backend *counting,
+                              struct device *device, int64_t floats)
+{
+    struct exchange_buffers buffers;
+    if (request->gpu && request->nccl)
+        ck_assert(exchange_buffers_for_nccl(&buffers, counting, device, request->n_ranks, floats));
+    else
+        ck_assert(exchange_buffers_for_mpi(&buffers, counting, device, request->n_ranks, floats));
+    exchange_buffers_release(&buffers);
+}
 
 /* Everything that model.c makes on a device, in its order. */
 static void allocate_all(const struct memory_request *request, struct device *device,
@@ -93,6 +119,9 @@ static void allocate_all(const struct memory_request *request, struct device *de
     plan->activations = taken();
     ck_assert_int_eq(sampler_init(&sampler, &weights, &alone, &inputs, &error), STATUS_OK);
     plan->sampling = taken();
+    int64_t exchanged = memory_exchanged_floats(&config, request->n_ranks, request->limits.max_rows);
+    allocate_exchange(request, &counting, device, exchanged);
+    plan->exchange = taken();
     plan->host = on_host;
     sampler_release(&sampler);
     forward_release(&forward);
@@ -101,7 +130,7 @@ static void allocate_all(const struct memory_request *request, struct device *de
     model_weights_release(&weights);
 }
 
-static void check(enum precision precision, int n_ranks)
+static void check(enum precision precision, int n_ranks, bool nccl)
 {
     struct error error;
     struct device *device;
@@ -112,13 +141,13 @@ static void check(enum precision precision, int n_ranks)
                                            .gpu = !backend->on_host,
                                            .precision = precision,
                                            .n_threads = 2,
-                                           .nccl = true,
+                                           .nccl = nccl,
                                            .limits = {.max_sequences = 5, .max_rows = 3000}};
     const struct device_options options = {.n_threads = 2,
                                            .precision = precision,
                                            .max_rows = 3000,
                                            .max_positions = config.max_length,
-                                           .max_columns = model_widest(&config)};
+                                           .max_columns = model_widest_row(&config)};
     ck_assert_msg(backend->open(&device, &options, &error) == STATUS_OK, "%s", error.text);
     ck_assert_int_eq(memory_plan(&request, 0, &planned, &error), STATUS_OK);
     allocate_all(&request, device, &allocated);
@@ -126,6 +155,7 @@ static void check(enum precision precision, int n_ranks)
     near("conditioning", planned.conditioning, allocated.conditioning);
     near("activations", planned.activations, allocated.activations);
     near("sampling", planned.sampling, allocated.sampling);
+    ck_assert_uint_eq(planned.exchange, allocated.exchange);
     ck_assert_uint_eq(planned.host > 0, !backend->on_host);
     if (!backend->on_host)
         near("pinned", planned.host, allocated.host);
@@ -149,11 +179,12 @@ static void close_files(void)
 START_TEST(what_is_planned_is_allocated)
 {
     for (int n_ranks = 1; n_ranks <= 4; n_ranks *= 2) {
-        check(PRECISION_F32, n_ranks);
+        check(PRECISION_F32, n_ranks, true);
         if (backend->on_host)
             continue;
-        check(PRECISION_BF16, n_ranks);
-        check(PRECISION_FP8, n_ranks);
+        check(PRECISION_BF16, n_ranks, true);
+        check(PRECISION_FP8, n_ranks, true);
+        check(PRECISION_BF16, n_ranks, false);
     }
 }
 END_TEST
