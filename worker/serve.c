@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "kernels/precision.h"
 #include "worker/engine/attach.h"
+#include "worker/engine/ready_file.h"
 #include "worker/engine/submission.h"
 
 #define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
@@ -120,14 +121,6 @@ void serve_remove_ready_file(const struct settings *settings)
         log_error("--ready-file %s: %s", settings->ready_file, strerror(errno));
 }
 
-/* For probes and scripts that wait for this replica. */
-static void make_ready_file(const struct settings *settings)
-{
-    FILE *file = settings->ready_file ? fopen(settings->ready_file, "we") : NULL;
-    if (settings->ready_file && (!file || fclose(file)))
-        log_error("--ready-file %s: %s", settings->ready_file, strerror(errno));
-}
-
 static enum status lead(const struct settings *settings, struct model *model, struct engine *engine,
                         struct leader *leader, struct error *error)
 {
@@ -148,10 +141,9 @@ static enum status lead(const struct settings *settings, struct model *model, st
     struct engine_sink sink = attach_sink(leader->attach);
     attach_ready(leader->attach, model->forward.limits, settings_run_ahead(settings, model),
                  model->load_seconds);
-    make_ready_file(settings);
+    struct ready_file *ready = ready_file_open(settings->ready_file, model->meters);
     status = engine_lead(engine, leader->mailbox, &sink, error);
-    if (settings->ready_file)
-        unlink(settings->ready_file);
+    ready_file_close(ready);
     pthread_kill(signal_thread, SIGUSR2);
     pthread_join(signal_thread, NULL);
     return status;

@@ -20,7 +20,8 @@ static const struct option_row rows[] = {
      "Name of this replica, unique in the cluster.", &given.replica},
     {"ready-file", 0, OPTION_TEXT, "PATH", "MILLRACE_READY_FILE", NULL, 0, 0,
      "Make this file when every rank has loaded and a warm-up step is done; it goes when the replica ends, "
-     "or, where it was killed, when it starts again.",
+     "or, where it was killed, when it starts again. Its time is renewed every second while the ranks move: "
+     "an old one is of a replica that hangs.",
      &given.ready_file},
     SECURITY_OPTION_ROWS(given.security),
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,

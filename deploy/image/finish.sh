@@ -5,8 +5,9 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
 # ssh: how the leader of a group of pods starts ranks in the others (deploy/kubernetes)
 apt-get -qq install -y --no-install-recommends /tmp/*.deb openssh-client openssh-server >/dev/null
+# The shell: sshd starts the ranks of a group's other pods through it.
 groupadd --gid 65532 nonroot
-useradd --uid 65532 --gid 65532 --home-dir /var/lib/millrace --no-create-home --shell /usr/sbin/nologin nonroot
+useradd --uid 65532 --gid 65532 --home-dir /var/lib/millrace --no-create-home --shell /bin/sh nonroot
 install -d -o 65532 -g 65532 /var/lib/millrace
 apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/log/* /usr/share/doc/* \

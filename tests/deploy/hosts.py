@@ -2,7 +2,9 @@
 latency, a cut cable; the text is always that of one host.
 """
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.environ["MILLRACE_SOURCE"], "tests/e2e"))
 import grpc  # noqa: E402
-from cluster import BIN, DEMO, Cluster, alive, api, check_stream, children_of, try_namespaces, wait_until  # noqa: E402
+from cluster import BIN, DEMO, SOURCE, Cluster, alive, api, check_stream, children_of, try_namespaces, wait_until  # noqa: E402
 from switch import Switch  # noqa: E402
 
 REQUEST = dict(prompt="Once upon a time", seed=33, steps=40, length=256)
@@ -179,61 +181,125 @@ class Hosts(unittest.TestCase):
         anyone.close()
 
 
-class Group(unittest.TestCase):
-    """The scripts by which a LeaderWorkerSet's pods become one replica (deploy/kubernetes/group-*.sh), on two hosts with sshd."""
+def image_shell():
+    """Of the image's user: what sshd starts ranks through."""
+    with open(f"{SOURCE}/deploy/image/finish.sh") as file:
+        return re.search(r"useradd .*--shell (\S+)", file.read()).group(1)
 
-    def test_leader_and_worker(self):
+
+class Group(unittest.TestCase):
+    """The scripts by which a LeaderWorkerSet's pods become one replica (deploy/kubernetes/group-*.sh), on two hosts with sshd: as the
+    image's user, with its passwd and no privileges, under names that resolve only whole, as pods' do."""
+
+    LEADER, WORKER = "group.svc.ns", "group-1.svc.ns"
+    USER = 65532
+
+    def as_user(self, *command):
+        return ["setpriv", f"--reuid={self.USER}", f"--regid={self.USER}", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
+                "--inh-caps=-all", *command]
+
+    def setUp(self):
         if not shutil.which("sshd", path="/usr/sbin"):
             self.skipTest("no sshd")
-        directory = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, directory, True)
-        switch = Switch(["", "h1", "h2"])
-        self.addCleanup(switch.remove)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{directory}/id_ed25519"], check=True)
-        for host in ("h1", "h2"):  # `ip netns exec` lays these over /etc
-            os.makedirs(f"/etc/netns/{switch.namespace(host)}")
-            self.addCleanup(shutil.rmtree, f"/etc/netns/{switch.namespace(host)}", True)
-            with open(f"/etc/netns/{switch.namespace(host)}/hosts", "w") as file:
-                file.write(f"127.0.0.1 localhost\n{switch.address['h1']} group group.svc.ns\n{switch.address['h2']} group-1 group-1.svc.ns\n")
+        if subprocess.run(self.as_user("test", "-x", f"{BIN}/millrace-worker", "-a", "-r", f"{DEMO}/config.json")).returncode:
+            self.skipTest(f"user {self.USER} may not read this build")
+        self.directory = tempfile.mkdtemp()
+        os.chmod(self.directory, 0o755)
+        self.addCleanup(shutil.rmtree, self.directory, True)
+        self.switch = Switch(["", "h1", "h2"])
+        self.addCleanup(self.switch.remove)
+        self.make_keys()
+        for host in ("h1", "h2"):
+            self.make_etc(host)
+        self.processes = []
+        self.addCleanup(end_all, self.processes)
+        self.start_coordinator()
+
+    def make_keys(self):
+        self.keys = f"{self.directory}/keys"
+        os.mkdir(self.keys)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{self.keys}/id_ed25519"], check=True)
+        os.chmod(f"{self.keys}/id_ed25519", 0o644)  # in a pod the secret's group may read it
         if not os.path.exists("/etc/millrace/ssh"):  # where the pods' secret is mounted
             self.addCleanup(lambda: subprocess.run(["rmdir", "-p", "--ignore-fail-on-non-empty", "/etc/millrace/ssh"],
                                                    stderr=subprocess.DEVNULL))
-        processes = []
-        self.addCleanup(end_all, processes)
-        cluster = Cluster("--spawn", "0", ready=False, listen=f"{switch.address['']}:0")
-        self.addCleanup(cluster.stop)
-        address = wait_until(lambda: next((w for w in cluster.text_of_log().split() if w.startswith(switch.address[""] + ":")), None),
-                             "it listens")
-        cluster.connect(address)
-        scripts = os.path.join(os.environ["MILLRACE_SOURCE"], "deploy/kubernetes")
 
-        def pod(host, name, *command):
-            home = f"{directory}/{host}"
-            os.mkdir(home)
-            # what a pod mounts at /etc/millrace/ssh and has in its PATH
-            inside = ('mkdir -p /etc/millrace/ssh /run/sshd && mount --bind "$1" /etc/millrace/ssh && hostname "$2" && shift 2 && exec "$@"')
-            environment = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": home, "LWS_LEADER_ADDRESS": "group.svc.ns",
-                           "LWS_GROUP_SIZE": "2", "MILLRACE_MODEL": DEMO, "MILLRACE_COORDINATOR": address, "MILLRACE_REPLICA": "wide",
-                           "MILLRACE_READY_FILE": f"{directory}/ready", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                           "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_oob_tcp_if_include": "eth0",
-                           "OMPI_MCA_btl_tcp_if_include": "eth0"}
-            log = open(f"{directory}/{host}.log", "wb")
-            processes.append(subprocess.Popen(["ip", "netns", "exec", switch.namespace(host), "unshare", "--uts", "--mount", "sh", "-c",
-                                               inside, "sh", directory, name, *command], env=environment, stdout=log, stderr=log))
-            log.close()
+    def make_etc(self, host):
+        """`ip netns exec` lays these over /etc. A pod knows itself by both names and the others by none."""
+        etc = f"/etc/netns/{self.switch.namespace(host)}"
+        os.makedirs(etc)
+        self.addCleanup(shutil.rmtree, etc, True)
+        with open(f"{etc}/hosts", "w") as file:
+            file.write("127.0.0.1 localhost\n")
+            for name, whole in (("h1", self.LEADER), ("h2", self.WORKER)):
+                file.write(f"{self.switch.address[name]} {whole} {whole.split('.')[0] if name == host else ''}\n")
+        with open(f"{etc}/nsswitch.conf", "w") as file:
+            file.write("passwd: files\ngroup: files\nhosts: files\n")
+        with open(f"{etc}/passwd", "w") as file:
+            file.write(f"root:x:0:0:root:/root:/bin/bash\nsshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n"
+                       f"nonroot:x:{self.USER}:{self.USER}::{self.directory}:{image_shell()}\n")
+        with open(f"{etc}/group", "w") as file:
+            file.write(f"root:x:0:\nnonroot:x:{self.USER}:\n")
 
-        pod("h2", "group-1", f"{scripts}/group-worker.sh")
-        pod("h1", "group", f"{scripts}/group-leader.sh", "2", "1")
+    def start_coordinator(self):
+        here = self.switch.address[""]
+        self.cluster = Cluster("--spawn", "0", ready=False, listen=f"{here}:0")
+        self.addCleanup(self.cluster.stop)
+        self.address = wait_until(lambda: next((w for w in self.cluster.text_of_log().split() if w.startswith(here + ":")), None),
+                                  "it listens")
+        self.cluster.connect(self.address)
+
+    def pod(self, host, name, *command):
+        home = f"{self.directory}/{host}"
+        os.mkdir(home)
+        os.chown(home, self.USER, self.USER)
+        # what a pod mounts at /etc/millrace/ssh
+        inside = 'mkdir -p /etc/millrace/ssh && mount --bind "$1" /etc/millrace/ssh && hostname "$2" && shift 2 && exec "$@"'
+        environment = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": home, "LWS_LEADER_ADDRESS": self.LEADER,
+                       "LWS_GROUP_SIZE": "2", "MILLRACE_MODEL": DEMO, "MILLRACE_COORDINATOR": self.address, "MILLRACE_REPLICA": "wide",
+                       "MILLRACE_READY_FILE": f"{home}/ready", "OMPI_MCA_oob_tcp_if_include": "eth0",
+                       "OMPI_MCA_btl_tcp_if_include": "eth0", "OMPI_MCA_mpi_yield_when_idle": "1"}
+        with open(f"{self.directory}/{host}.log", "wb") as log:
+            self.processes.append(subprocess.Popen(
+                ["ip", "netns", "exec", self.switch.namespace(host), "unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child",
+                 "--mount-proc", "sh", "-c", inside, "sh", self.keys, name, *self.as_user(*command)],
+                env=environment, stdout=log, stderr=log))
+        return self.processes[-1]
+
+    def delete(self, pod):
+        """SIGTERM to its process 1."""
+        os.kill(children_of(pod.pid)[0][0], signal.SIGTERM)
+
+    def logs(self):
+        return "\n".join(read(f"{self.directory}/{host}.log").decode(errors="replace")[-1500:] for host in ("h1", "h2"))
+
+    def test_leader_and_worker(self):
+        """They become a replica, write the text of one host, and drain when both get SIGTERM, as all pods of a group do."""
+        scripts = f"{SOURCE}/deploy/kubernetes"
+        worker = self.pod("h2", "group-1", f"{scripts}/group-worker.sh")
+        leader = self.pod("h1", "group", f"{scripts}/group-leader.sh", "2", "1")
         try:
-            wait_until(lambda: [(r.state, r.ranks) for r in cluster.status().replicas] == [("ready", 2)], "the group is a replica")
-        except AssertionError:
-            for host in ("h1", "h2"):
-                print(read(f"{directory}/{host}.log").decode(errors="replace")[-2000:])
-            raise
-        self.assertTrue(os.path.exists(f"{directory}/ready"))
-        finished = cluster.text(prompt="Once upon a time", seed=33, steps=8, length=64)
+            wait_until(lambda: [(r.state, r.ranks) for r in self.cluster.status().replicas] == [("ready", 2)], "the group is a replica")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from None
+        wait_until(lambda: os.path.exists(f"{self.directory}/h1/ready"), "the leader says so")
+        events = []
+        for event in self.cluster.generate(api.GenerateRequest(**REQUEST), timeout=60):
+            events.append(event)
+            if event.WhichOneof("kind") == "frame" and event.frame.step == 3:
+                for pod in (worker, leader):
+                    self.delete(pod)
+        self.assertEqual(check_stream(events).replica, "wide")
+        self.assertEqual([leader.wait(60), worker.wait(60)], [0, 0], self.logs())
         with Cluster(ranks=1) as alone:
-            self.assertEqual(list(finished.ids), list(alone.text(prompt="Once upon a time", seed=33, steps=8, length=64).ids))
+            self.assertEqual(list(events[-1].finished.ids), list(alone.text(**REQUEST).ids))
+
+    def test_a_leader_that_waits_ends_at_once(self):
+        """Its other pod never comes."""
+        leader = self.pod("h1", "group", f"{SOURCE}/deploy/kubernetes/group-leader.sh", "2", "1")
+        wait_until(lambda: "waiting for" in read(f"{self.directory}/h1.log").decode(), "it waits")
+        self.delete(leader)
+        self.assertEqual(leader.wait(20), 0)
 
 
 if __name__ == "__main__":
