@@ -1,8 +1,8 @@
 #include "coordinator/gate.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/file_watch.h"
 #include "common/log.h"
@@ -22,16 +22,42 @@ static enum status check_options(const struct gate_options *options, struct erro
     return STATUS_OK;
 }
 
-/* A name that nobody guesses, and the token for it. */
-static enum status make_private_line(struct gate *gate, struct error *error)
+/* Where the private socket may lie: what the system gives a service or a user for that, else where Open MPI
+ * keeps its own files. Programs that clean up /tmp leave a directory alone that is locked, as this one is. */
+static const char *const named_by[] = {"RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "TMPDIR"};
+static const char *const parents[] = {"/tmp", "/dev/shm", "/var/tmp"};
+enum { N_PLACES = 3 };
+
+static bool make_private_directory(struct gate *gate, const char *parent, const char *name)
 {
-    char random[TOKEN_SIZE];
+    struct owned_directory *directory = &gate->private_directory;
+    if (!parent || parent[0] != '/')
+        return false;
+    owned_directory_sweep(parent);
+    return owned_directory_make(directory, parent, name);
+}
+
+/* With a random name, so that nobody can have it before us. */
+static enum status make_private_address(struct gate *gate, struct error *error)
+{
+    char random[TOKEN_SIZE], name[32];
     enum status status = token_make(random, error);
     if (status == STATUS_OK)
         status = token_make(gate->private_token, error);
-    snprintf(gate->private_address, sizeof gate->private_address, "unix-abstract:millrace-%d-%.16s",
-             (int)getpid(), random + strlen("millrace_"));
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    snprintf(name, sizeof name, "private-%.12s", random + strlen("millrace_"));
+    bool made = false;
+    for (int i = 0; i < 2 * N_PLACES && !made; i++)
+        made = make_private_directory(gate, i < N_PLACES ? getenv(named_by[i]) : parents[i - N_PLACES], name);
+    if (!made)
+        return error_set(
+            error, STATUS_RESOURCE_EXHAUSTED,
+            "no place for the socket of our own replicas: neither $TMPDIR nor /tmp, /dev/shm and "
+            "/var/tmp can be written to");
+    snprintf(gate->private_address, sizeof gate->private_address, "unix:%s/socket",
+             gate->private_directory.path);
+    return STATUS_OK;
 }
 
 static enum status open_access(struct gate *gate, const struct gate_options *options, struct error *error)
@@ -41,7 +67,7 @@ static enum status open_access(struct gate *gate, const struct gate_options *opt
     if (!options->tokens && !options->tls_client_ca)
         return STATUS_OK;
     enum status status = access_open(&access_options, &gate->access, error);
-    if (status == STATUS_OK && options->private_line)
+    if (status == STATUS_OK && options->has_own_replicas)
         access_add(gate->access, &own, gate->private_token);
     return status;
 }
@@ -53,8 +79,8 @@ enum status gate_open(struct gate *gate, const struct gate_options *options, str
     gate->tls = (struct rpc_server_tls){options->tls_cert, options->tls_key, options->tls_client_ca,
                                         options->tls_client_optional};
     enum status status = check_options(options, error);
-    if (status == STATUS_OK && options->private_line)
-        status = make_private_line(gate, error);
+    if (status == STATUS_OK && options->has_own_replicas)
+        status = make_private_address(gate, error);
     return status == STATUS_OK ? open_access(gate, options, error) : status;
 }
 
@@ -126,5 +152,6 @@ void gate_close(struct gate *gate)
 {
     access_free(gate->access);
     gate->access = NULL;
+    owned_directory_remove(&gate->private_directory);
     explicit_bzero(gate->private_token, sizeof gate->private_token);
 }

@@ -248,7 +248,7 @@ static enum status open_gate(struct process *process, struct error *error)
         .tls_key = none_if_empty(settings.tls_key),
         .tls_client_ca = none_if_empty(settings.tls_client_ca),
         .tls_client_optional = settings.tls_client_optional,
-        .private_line = settings.spawn > 0,
+        .has_own_replicas = settings.spawn > 0,
         .tokens = none_if_empty(settings.tokens),
     };
     return gate_open(&process->gate, &process->gate_options, error);

@@ -264,15 +264,14 @@ static enum status bind_address(struct rpc_server *server, const char *text, con
     return status;
 }
 
-/* In the clear, whatever the other address asks for. */
+/* In the clear, whatever the other address asks for. It is the caller's own: nobody else can be there. */
 static enum status bind_private_address(struct rpc_server *server, const char *text, struct error *error)
 {
     struct address address;
-    int port;
     enum status status = address_parse(text, ADDRESS_TO_LISTEN, &address, error);
-    if (status != STATUS_OK)
-        return status;
-    return bind_address(server, text, &address, grpc_insecure_server_credentials_create(), &port, error);
+    if (status == STATUS_OK && !add_port(server, text, grpc_insecure_server_credentials_create()))
+        status = binding_refuse(&address, error);
+    return status;
 }
 
 static enum status listen_on(struct rpc_server *server, const struct rpc_server_options *options,

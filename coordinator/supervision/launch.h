@@ -12,7 +12,7 @@ struct launch_options {
     const char *mpirun;  /* program, looked up in PATH */
     const char *worker;  /* program */
     const char *model;   /* directory */
-    const char *address; /* of the coordinator: its private line */
+    const char *address; /* of the coordinator: its private one */
     const char *token;   /* for it; NULL: none. Goes through the environment */
     const char *backend, *precision;
     const char *log_format;

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "coordinator/supervision/shm_directory.h"
+#include "common/owned_directory.h"
 
 #define LEAST_PAUSE_SECONDS 0.5
 #define SETTLED_SECONDS 10.0 /* who lived for so long is started again at once */
@@ -27,10 +27,13 @@
 
 enum { FAILED_STARTS_MAX = 3 };
 
+static const char shared_memory[] = "/dev/shm";
+
 struct child {
     char name[16];
-    struct shm_directory shm_directory;
-    pid_t pid; /* 0: none */
+    struct owned_directory
+        shm_directory; /* of the ranks' shared memory: those that are killed leave it behind */
+    pid_t pid;         /* 0: none */
     double started_at, start_at;
     bool was_attached, is_killed; /* since it was started */
     int n_failed_starts;          /* in a row: it died before it was ready */
@@ -51,7 +54,7 @@ struct spawn *spawn_create(const struct launch_options *options, int n_replicas,
     struct spawn *spawn = calloc(1, sizeof *spawn + (size_t)n_replicas * sizeof *spawn->children);
     if (!spawn)
         return NULL;
-    shm_directory_sweep();
+    owned_directory_sweep(shared_memory);
     spawn->options = options;
     spawn->scheduler = scheduler;
     spawn->attach_seconds = attach_seconds;
@@ -107,7 +110,7 @@ static void on_death(struct spawn *spawn, struct child *child, int wait_status)
     char reason[128];
     double now = clock_seconds();
     describe_death(wait_status, now - child->started_at, reason, sizeof reason);
-    shm_directory_remove(&child->shm_directory);
+    owned_directory_remove(&child->shm_directory);
     child->pid = 0;
     if (!spawn->restarting) {
         log_info("replica %s ended", child->name);
@@ -168,7 +171,7 @@ static void start(struct spawn *spawn, struct child *child)
 {
     struct error error;
     double now = clock_seconds();
-    shm_directory_make(&child->shm_directory, child->name);
+    owned_directory_make(&child->shm_directory, shared_memory, child->name);
     child->started_at = now;
     child->was_attached = child->is_killed = false;
     if (launch_replica(spawn->options, child->name, child->shm_directory.path, &child->pid, &error) ==
@@ -177,7 +180,7 @@ static void start(struct spawn *spawn, struct child *child)
                  spawn->options->n_threads);
         return;
     }
-    shm_directory_remove(&child->shm_directory);
+    owned_directory_remove(&child->shm_directory);
     if (error.status == STATUS_NOT_FOUND)
         error_prefix(&error, "is Open MPI installed?");
     start_again(spawn, child, error.text);

@@ -1,4 +1,4 @@
-#include "coordinator/supervision/shm_directory.h"
+#include "common/owned_directory.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -8,24 +8,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char parent[] = "/dev/shm";
-
+/* -1: it is another user's, or in use. */
 static int open_locked(const char *path)
 {
+    struct stat found;
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB)) {
+    if (descriptor >= 0 && !fstat(descriptor, &found) && found.st_uid == geteuid() &&
+        !flock(descriptor, LOCK_EX | LOCK_NB))
+        return descriptor;
+    if (descriptor >= 0)
         close(descriptor);
-        return -1;
-    }
-    return descriptor;
+    return -1;
 }
 
-void shm_directory_make(struct shm_directory *directory, const char *name)
+bool owned_directory_make(struct owned_directory *directory, const char *parent, const char *name)
 {
-    snprintf(directory->path, sizeof directory->path, "%s/millrace-%d-%s", parent, (int)getpid(), name);
-    directory->lock = mkdir(directory->path, 0700) ? -1 : open_locked(directory->path);
+    int size =
+        snprintf(directory->path, sizeof directory->path, "%s/millrace-%d-%s", parent, (int)getpid(), name);
+    directory->lock = -1;
+    if (size < (int)sizeof directory->path && !mkdir(directory->path, 0700))
+        directory->lock = open_locked(directory->path);
     if (directory->lock < 0)
         directory->path[0] = '\0';
+    return directory->lock >= 0;
 }
 
 /* Takes the descriptor over. */
@@ -42,23 +47,23 @@ static void remove_tree(const char *path, int descriptor)
         close(descriptor);
 }
 
-void shm_directory_remove(struct shm_directory *directory)
+void owned_directory_remove(struct owned_directory *directory)
 {
     if (*directory->path)
         remove_tree(directory->path, directory->lock);
     directory->path[0] = '\0';
 }
 
-void shm_directory_sweep(void)
+void owned_directory_sweep(const char *parent)
 {
     DIR *all = opendir(parent);
     const struct dirent *entry;
     while (all && (entry = readdir(all))) {
-        char path[sizeof parent + sizeof entry->d_name];
+        char path[512];
         int owner, descriptor;
-        if (sscanf(entry->d_name, "millrace-%d-", &owner) != 1)
+        if (sscanf(entry->d_name, "millrace-%d-", &owner) != 1 ||
+            snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) >= (int)sizeof path)
             continue;
-        snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
         descriptor = open_locked(path);
         if (descriptor >= 0)
             remove_tree(path, descriptor);
