@@ -111,11 +111,12 @@ static int connect_as(uid_t user, const struct socket_address *resolved)
 
 static bool has_abstract_socket(void)
 {
-    char line[256];
+    char line[256], name[32];
     bool found = false;
+    snprintf(name, sizeof name, "@millrace-%d-", (int)getpid());
     FILE *sockets = fopen("/proc/net/unix", "re");
     while (sockets && fgets(line, sizeof line, sockets))
-        found |= strstr(line, "@millrace-") != NULL;
+        found |= strstr(line, name) != NULL;
     if (sockets)
         fclose(sockets);
     return found;
