@@ -3,8 +3,8 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
-# ssh: how the leader of a group of pods starts ranks in the others (deploy/kubernetes)
-apt-get -qq install -y --no-install-recommends /tmp/*.deb openssh-client openssh-server >/dev/null
+# deploy/kubernetes: the leader of a group of pods starts ranks in the others through ssh; fetch-model.sh uses curl
+apt-get -qq install -y --no-install-recommends /tmp/*.deb openssh-client openssh-server curl ca-certificates >/dev/null
 # The shell: sshd starts the ranks of a group's other pods through it.
 groupadd --gid 65532 nonroot
 useradd --uid 65532 --gid 65532 --home-dir /var/lib/millrace --no-create-home --shell /bin/sh nonroot

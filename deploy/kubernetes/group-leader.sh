@@ -1,9 +1,10 @@
 #!/bin/sh
 # First pod of a LeaderWorkerSet group: waits for the others' sshd, then becomes replica.sh, whose mpirun has ranks on all of them.
-# usage: group-leader.sh RANKS RANKS_PER_POD      (LWS_* is set by the controller)
+# usage: group-leader.sh RANKS RANKS_PER_POD [WORKER OPTION...]      (LWS_* is set by the controller)
 set -eu
 trap 'exit 0' TERM INT # process 1 has no default action: a pod that is deleted while it waits here would stay for its whole grace period
 ranks=$1 per_pod=$2
+shift 2
 : "${LWS_LEADER_ADDRESS:?not in a LeaderWorkerSet}" "${LWS_GROUP_SIZE:?not in a LeaderWorkerSet}"
 # GROUP.SERVICE.NAMESPACE: the leader is GROUP, the others GROUP-1, GROUP-2, ...
 group=${LWS_LEADER_ADDRESS%%.*} domain=${LWS_LEADER_ADDRESS#*.}
@@ -36,4 +37,4 @@ for name in $(env | sed -n 's/^\(\(MILLRACE\|NCCL\|UCX\|FI\)_[A-Z0-9_]*\)=.*/\1/
 # shellcheck disable=SC2086 # a list of options
 exec "$(dirname "$0")/replica.sh" mpirun --bind-to none -n "$ranks" --host "$hosts" --mca plm_rsh_args "-F $HOME/.ssh/config" \
     --mca plm_rsh_no_tree_spawn 1 --mca orte_keep_fqdn_hostnames 1 --mca oob_tcp_keepalive_time 2 --mca oob_tcp_keepalive_intvl 1 \
-    --mca oob_tcp_keepalive_probes 3 $exports "$(command -v millrace-worker)"
+    --mca oob_tcp_keepalive_probes 3 $exports "$(command -v millrace-worker)" "$@"
