@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "cli/command.h"
+#include "cli/cluster/ask.h"
 #include "cli/cluster/connection.h"
 #include "common/clock.h"
 #include "proto/millrace.pb-c.h"
@@ -28,9 +29,9 @@ static enum status ask_status(struct rpc_channel *channel, Millrace__V1__StatusR
                               struct error *error)
 {
     Millrace__V1__StatusRequest request = MILLRACE__V1__STATUS_REQUEST__INIT;
-    return rpc_unary(channel, "/millrace.v1.Millrace/Status", &request.base,
-                     &millrace__v1__status_response__descriptor, CALL_TIMEOUT_S, (ProtobufCMessage **)status,
-                     error);
+    return ask(channel, "/millrace.v1.Millrace/Status", &request.base,
+               &millrace__v1__status_response__descriptor, CALL_TIMEOUT_S, (ProtobufCMessage **)status,
+               error);
 }
 
 static void free_status(Millrace__V1__StatusResponse *status)
@@ -45,8 +46,8 @@ static enum status ask_drain(struct rpc_channel *channel, const char *name, bool
     request.replica = (char *)(uintptr_t)name;
     request.restart = restart;
     enum status status =
-        rpc_unary(channel, "/millrace.v1.Millrace/DrainReplica", &request.base,
-                  &millrace__v1__drain_replica_response__descriptor, CALL_TIMEOUT_S, &answer, error);
+        ask(channel, "/millrace.v1.Millrace/DrainReplica", &request.base,
+            &millrace__v1__drain_replica_response__descriptor, CALL_TIMEOUT_S, &answer, error);
     if (status != STATUS_OK)
         return status;
     const Millrace__V1__DrainReplicaResponse *response = (const void *)answer;

@@ -6,7 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/cluster/connection.h"
-#include "cli/cluster/get_model.h"
+#include "cli/cluster/ask.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/json_output.h"
 #include "cli/cluster/status_table.h"
@@ -18,14 +18,13 @@ struct answers {
     Millrace__V1__Model *model;
 };
 
-static enum status ask(struct rpc_channel *channel, struct answers *answers, struct error *error)
+static enum status ask_both(struct rpc_channel *channel, struct answers *answers, struct error *error)
 {
     Millrace__V1__StatusRequest status_request = MILLRACE__V1__STATUS_REQUEST__INIT;
-    enum status status =
-        rpc_unary(channel, "/millrace.v1.Millrace/Status", &status_request.base,
-                  &millrace__v1__status_response__descriptor, TIMEOUT_S, &answers->status, error);
+    enum status status = ask(channel, "/millrace.v1.Millrace/Status", &status_request.base,
+                             &millrace__v1__status_response__descriptor, TIMEOUT_S, &answers->status, error);
     if (status == STATUS_OK)
-        status = get_model(channel, NULL, TIMEOUT_S, &answers->model, error);
+        status = ask_model(channel, NULL, TIMEOUT_S, &answers->model, error);
     return status;
 }
 
@@ -51,7 +50,7 @@ static enum status write_page(struct rpc_channel *channel, const struct settings
                               struct error *error)
 {
     struct answers answers = {0};
-    enum status status = ask(channel, &answers, error);
+    enum status status = ask_both(channel, &answers, error);
     if (status == STATUS_OK && settings->json)
         status = write_json(&answers, settings->watch ? 0 : 2, out, error);
     else if (status == STATUS_OK)
@@ -81,7 +80,8 @@ static enum status show_page(struct rpc_channel *channel, const struct settings 
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the page");
     if (is_screen(settings))
         fputs("\033[H\033[J", out); /* home; clear from there */
-    if (write_page(channel, settings, out, error) != STATUS_OK)
+    enum status status = write_page(channel, settings, out, error);
+    if (status != STATUS_OK && status != STATUS_CANCELLED)
         fprintf(settings->json ? stderr : out, "%s: %s\n", status_name(error->status), error->text);
     if (!is_screen(settings) && !settings->json)
         fputc('\n', out);
@@ -89,7 +89,7 @@ static enum status show_page(struct rpc_channel *channel, const struct settings 
     fwrite(page, 1, size, stdout);
     fflush(stdout);
     free(page);
-    return STATUS_OK;
+    return status == STATUS_CANCELLED ? status : STATUS_OK;
 }
 
 static enum status watch(struct rpc_channel *channel, const struct settings *settings, struct error *error)
@@ -100,7 +100,7 @@ static enum status watch(struct rpc_channel *channel, const struct settings *set
     do {
         status = show_page(channel, settings, error);
     } while (status == STATUS_OK && !ferror(stdout) && !interrupt_wait(settings->interval_seconds));
-    return status;
+    return status == STATUS_CANCELLED ? STATUS_OK : status; /* Ctrl-C is how a watch ends */
 }
 
 static enum status show_status(const struct settings *settings, struct error *error)

@@ -18,7 +18,7 @@
 #include "cli/eval/table.h"
 #include "cli/eval/task.h"
 #include "cli/eval/writing.h"
-#include "cli/cluster/get_model.h"
+#include "cli/cluster/ask.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/json_output.h"
 
@@ -138,7 +138,7 @@ static enum status write_texts(struct eval *eval, struct error *error)
         connection_open_choice(&connection, &eval->settings->cluster, eval->settings->ranks, error);
     if (status != STATUS_OK)
         return status;
-    status = get_model(connection.channel, NULL, CALL_TIMEOUT_S, &model, error);
+    status = ask_model(connection.channel, NULL, CALL_TIMEOUT_S, &model, error);
     if (status == STATUS_OK)
         status = write_with(eval, connection.channel, model, error);
     if (status != STATUS_OK && status != STATUS_CANCELLED && status != STATUS_INVALID_ARGUMENT)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/command.h"
-#include "cli/generate/solver_name.h"
+#include "cli/generate/choices.h"
 
 enum { STEPS_MOST = 65536 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cluster/ask.h"
 #include "cli/generate/input.h"
 #include "common/philox.h"
 #include "proto/millrace.pb-c.h"
@@ -50,8 +51,8 @@ static enum status tokenize_piece(struct rpc_channel *channel, const char *text,
     request.text = strndup(text, size_bytes);
     if (!request.text)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %zu bytes of text", size_bytes);
-    enum status status = rpc_unary(channel, "/millrace.v1.Millrace/Tokenize", &request.base,
-                                   &millrace__v1__tokenize_response__descriptor, TIMEOUT_S, &answer, error);
+    enum status status = ask(channel, "/millrace.v1.Millrace/Tokenize", &request.base,
+                             &millrace__v1__tokenize_response__descriptor, TIMEOUT_S, &answer, error);
     free(request.text);
     if (status != STATUS_OK)
         return status;

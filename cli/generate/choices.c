@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/generate/solver_name.h"
-
 enum status choice_read_seed(const char *text, Millrace__V1__GenerateRequest *message, struct error *error)
 {
     char *end;
@@ -75,6 +73,14 @@ enum status choice_read_priority(const char *name, Millrace__V1__GenerateRequest
         }
     }
     return error_set(error, STATUS_INVALID_ARGUMENT, "--priority is high, normal or low, not '%s'", name);
+}
+
+enum status solver_from_name(const char *name, enum solver *solver, struct error *error)
+{
+    return solver_find(name, solver)
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID_ARGUMENT,
+                           "--solver is cumulative, euler, dfm or stratified, not '%.40s'", name);
 }
 
 enum status choice_read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error)

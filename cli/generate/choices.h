@@ -1,6 +1,7 @@
 #ifndef MILLRACE_CLI_GENERATE_CHOICES_H
 #define MILLRACE_CLI_GENERATE_CHOICES_H
 
+#include "common/solver.h"
 #include "common/status.h"
 #include "proto/millrace.pb-c.h"
 
@@ -13,6 +14,14 @@ enum status choice_read_steps(const char *text, Millrace__V1__GenerateRequest *m
 /* "high", "normal", "low" */
 enum status choice_read_priority(const char *name, Millrace__V1__GenerateRequest *message,
                                  struct error *error);
+
+/* What the options of `generate` and `eval` say of --solver. */
+#define SOLVER_HELP                                                                                         \
+    "How steps move the text: cumulative; euler, the reference's baseline; dfm, for teachers; stratified, " \
+    "cumulative with its jumps spread evenly. Without it: the model's own."
+
+/* The solver of that name. INVALID_ARGUMENT names those that there are. */
+enum status solver_from_name(const char *name, enum solver *solver, struct error *error);
 enum status choice_read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error);
 
 #endif

@@ -7,15 +7,14 @@
 #include "cli/generate/choices.h"
 #include "cli/command.h"
 #include "cli/cluster/connection.h"
-#include "cli/cluster/get_model.h"
+#include "cli/cluster/ask.h"
 #include "cli/generate/infill.h"
 #include "cli/generate/input.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/generate/output.h"
-#include "cli/generate/solver_name.h"
 
 static const char generate_path[] = "/millrace.v1.Millrace/Generate";
-enum { LOOK_EVERY_MS = 100, MODEL_TIMEOUT_S = 10 };
+enum { MODEL_TIMEOUT_S = 10 };
 
 struct generate_settings {
     const char *file, *infill, *seed, *steps, *priority, *model, *solver;
@@ -128,19 +127,13 @@ static enum status build_request(const struct generate_settings *settings, const
 
 static enum status show_events(struct rpc_stream *stream, struct output *output, struct error *error)
 {
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK) {
-        ProtobufCMessage *message;
-        enum rpc_read read = rpc_stream_read(stream, LOOK_EVERY_MS / 1000.0, &message);
-        if (interrupt_taken())
-            status = error_set(error, STATUS_CANCELLED, "interrupted");
-        if (read == RPC_READ_END)
-            break;
-        if (read != RPC_READ_MESSAGE)
-            continue;
-        if (status == STATUS_OK)
-            status = output_event(output, (Millrace__V1__GenerateEvent *)message, error);
+    ProtobufCMessage *message;
+    enum status status;
+    while ((status = ask_read(stream, &message, error)) == STATUS_OK && message) {
+        status = output_event(output, (Millrace__V1__GenerateEvent *)message, error);
         protobuf_c_message_free_unpacked(message, NULL);
+        if (status != STATUS_OK)
+            break;
     }
     if (status == STATUS_OK)
         status = rpc_stream_status(stream, error);
@@ -163,7 +156,7 @@ static enum status choose_solver(const struct generate_settings *settings, struc
     if (settings->solver)
         return STATUS_OK;
     double seconds = fmin(MODEL_TIMEOUT_S, seconds_of(settings));
-    enum status status = get_model(channel, settings->model, seconds, &model, error);
+    enum status status = ask_model(channel, settings->model, seconds, &model, error);
     if (status == STATUS_OK)
         message->solver = model->default_solver;
     millrace__v1__model__free_unpacked(model, NULL);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/cluster/ask.h"
 #include "cli/cluster/connection.h"
 #include "cli/generate/input.h"
 #include "cli/terminal/json_output.h"
@@ -79,8 +80,8 @@ static enum status ask_cluster(const struct tokenize_settings *settings, char *t
         connection_open(&connection, settings->cluster.endpoint, &settings->cluster.security, error);
     if (status != STATUS_OK)
         return status;
-    status = rpc_unary(connection.channel, "/millrace.v1.Millrace/Tokenize", &request.base,
-                       &millrace__v1__tokenize_response__descriptor, TIMEOUT_S, &answer, error);
+    status = ask(connection.channel, "/millrace.v1.Millrace/Tokenize", &request.base,
+                 &millrace__v1__tokenize_response__descriptor, TIMEOUT_S, &answer, error);
     if (status == STATUS_OK)
         status = print_tokens(settings, (const Millrace__V1__TokenizeResponse *)answer, error);
     if (answer)

@@ -8,5 +8,6 @@ Suite *glyphs_suite(void);
 Suite *view_suite(void);
 Suite *output_suite(void);
 Suite *table_suite(void);
+Suite *connection_suite(void);
 
 #endif

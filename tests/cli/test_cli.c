@@ -12,6 +12,7 @@ int main(void)
     srunner_add_suite(runner, view_suite());
     srunner_add_suite(runner, output_suite());
     srunner_add_suite(runner, table_suite());
+    srunner_add_suite(runner, connection_suite());
     srunner_run_all(runner, CK_NORMAL);
     int n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);

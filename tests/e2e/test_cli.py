@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -68,6 +69,37 @@ class Alone(unittest.TestCase):
                 done = millrace("generate", "--endpoint", address, "--deadline", "1", *solver, "x", code=1)
                 self.assertIn("DEADLINE_EXCEEDED", done.stderr)
                 self.assertLess(time.monotonic() - begun, 5)
+        finally:
+            ended.set()
+            server.stop(None)
+
+    def test_ctrl_c_is_heard_by_a_cluster_that_never_answers(self):
+        """While generate asks for the model, and while it waits for the text."""
+        ended, asked = threading.Event(), threading.Event()
+
+        def wait(request, context):
+            asked.set()
+            ended.wait()
+            return b""
+
+        class Silent(grpc.GenericRpcHandler):
+            def service(self, details):
+                return grpc.unary_unary_rpc_method_handler(wait)
+
+        server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Silent()])
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        try:
+            for arguments in (["generate", "x"], ["generate", "--solver", "euler", "x"], ["status", "--watch"]):
+                asked.clear()
+                process = subprocess.Popen([f"{BIN}/millrace", *arguments, "--endpoint", address], stderr=subprocess.PIPE,
+                                           stdout=subprocess.PIPE)
+                self.assertTrue(asked.wait(60))
+                begun = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 0 if "--watch" in arguments else 130, arguments)
+                self.assertLess(time.monotonic() - begun, 3, arguments)
         finally:
             ended.set()
             server.stop(None)
