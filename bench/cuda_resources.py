@@ -8,6 +8,9 @@ Tensor instructions are counted in the machine code (HMMA, HGMMA) where cuobjdum
 assembler turns into one or more of them.
 """
 import argparse
+import concurrent.futures
+import itertools
+import os
 import pathlib
 import re
 import shutil
@@ -78,7 +81,8 @@ def tensor_instructions(nvcc, cubin, ptx_command, ptx):
 
 def measure(nvcc, source, file, architecture, directory):
     common = [nvcc, "-std=c++17", "-O3", f"-I{source}", f"-gencode=arch=compute_{architecture},code=sm_{architecture}"]
-    cubin, ptx = f"{directory}/{file.stem}.cubin", f"{directory}/{file.stem}.ptx"
+    stem = f"{directory}/{file.stem}.{architecture}"
+    cubin, ptx = f"{stem}.cubin", f"{stem}.ptx"
     found = resources(run(common + ["-cubin", "-Xptxas", "-v", "-o", cubin, file]))
     if file.name in TENSOR:
         counts = tensor_instructions(nvcc, cubin, [nvcc, "-std=c++17", "-O3", f"-I{source}", f"-arch=compute_{architecture}",
@@ -86,6 +90,15 @@ def measure(nvcc, source, file, architecture, directory):
         for entry, row in found.items():
             row["tensor"] = counts.get(entry, 0)
     return found
+
+
+def measure_all(options, files):
+    """(file, architecture, its entries) in order; one compiler a core."""
+    jobs = list(itertools.product(files, options.architectures.split(",")))
+    with tempfile.TemporaryDirectory() as directory, \
+            concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        results = pool.map(lambda job: measure(options.nvcc, options.source, *job, directory), jobs)
+        return [(file, architecture, found) for (file, architecture), found in zip(jobs, results)]
 
 
 def main():
@@ -97,7 +110,7 @@ def main():
     parser.add_argument("files", nargs="*", type=pathlib.Path)
     options = parser.parse_args()
     if not pathlib.Path(options.nvcc).is_file():
-        print("no nvcc here")
+        print("skipped: no nvcc here")
         sys.exit(SKIPPED)
     files = options.files or sorted((options.source / "kernels/cuda").glob("*.cu"))
     form = "| {:<58} | {:>4} | {:>9} | {:>6} | {:>6} | {:>6} |" if options.markdown else "{:<60} {:>5} {:>9} {:>7} {:>7} {:>7}"
@@ -105,22 +118,19 @@ def main():
     if options.markdown:
         print("|---|---|---|---|---|---|")
     wrong, n = [], 0
-    with tempfile.TemporaryDirectory() as directory:
-        for file in files:
-            for architecture in options.architectures.split(","):
-                found = measure(options.nvcc, options.source, file, architecture, directory)
-                names = readable(list(found))
-                for entry, row in sorted(found.items(), key=lambda item: names[item[0]]):
-                    n += 1
-                    print(form.format(names[entry], architecture, row["registers"], row["shared"], row["spills"],
-                                      row.get("tensor", "")))
-                    if row["spills"]:
-                        wrong.append(f"{names[entry]} (sm_{architecture}) spills {row['spills']} bytes")
-                hot = [entry for entry in found if re.search(TENSOR.get(file.name, "^$"), names[entry])]
-                if file.name in TENSOR and not any(found[entry]["tensor"] for entry in hot):
-                    wrong.append(f"{file.name} (sm_{architecture}) uses no tensor core")
-                wrong += [f"{names[entry]} (sm_{architecture}) uses no tensor core" for entry in hot
-                          if file.name == "matmul_tensor.cu" and not found[entry]["tensor"]]
+    for file, architecture, found in measure_all(options, files):
+        names = readable(list(found))
+        for entry, row in sorted(found.items(), key=lambda item: names[item[0]]):
+            n += 1
+            print(form.format(names[entry], architecture, row["registers"], row["shared"], row["spills"],
+                              row.get("tensor", "")))
+            if row["spills"]:
+                wrong.append(f"{names[entry]} (sm_{architecture}) spills {row['spills']} bytes")
+        hot = [entry for entry in found if re.search(TENSOR.get(file.name, "^$"), names[entry])]
+        if file.name in TENSOR and not any(found[entry]["tensor"] for entry in hot):
+            wrong.append(f"{file.name} (sm_{architecture}) uses no tensor core")
+        wrong += [f"{names[entry]} (sm_{architecture}) uses no tensor core" for entry in hot
+                  if file.name == "matmul_tensor.cu" and not found[entry]["tensor"]]
     print("\n".join(wrong) or f"{n} kernels: none spills; those that should use tensor cores do")
     sys.exit(1 if wrong or n == 0 else 0)
 

@@ -53,7 +53,7 @@ while [ $# -gt 0 ]; do
 done
 
 if [ "$backend" = cuda ] && ! nvidia-smi -L >/dev/null 2>&1; then
-    echo "gpu.sh: no GPU here (nvidia-smi finds none); --backend cpu --quick tries the script without one" >&2
+    echo "skipped: no GPU here (nvidia-smi finds none); gpu.sh --backend cpu --quick tries the script without one" >&2
     exit 77
 fi
 mkdir -p "$out" || exit 1

@@ -13,12 +13,11 @@ int main(int argc, char **argv)
     struct error error = {0};
     const char *name = argc > 1 ? argv[1] : "cpu";
     enum status status = backend_find(name, &any_backend, &error);
-    if (status != STATUS_OK)
-        fprintf(stderr, "%s\n", error.text);
-    if (status == STATUS_UNAVAILABLE && getenv("MILLRACE_CUDA_MODULE") == NULL)
-        return EXIT_SKIPPED;
-    if (status != STATUS_OK)
-        return EXIT_FAILURE;
+    bool skipped = status == STATUS_UNAVAILABLE && getenv("MILLRACE_CUDA_MODULE") == NULL;
+    if (status != STATUS_OK) {
+        fprintf(stderr, "%s%s\n", skipped ? "skipped: " : "", error.text);
+        return skipped ? EXIT_SKIPPED : EXIT_FAILURE;
+    }
     SRunner *runner = srunner_create(any_matmul_suite());
     srunner_add_suite(runner, any_rows_suite());
     srunner_add_suite(runner, any_attention_suite());

@@ -21,6 +21,7 @@ def main():
     patterns, options = sys.argv[1:cut], sys.argv[cut + 1:]
     source = pathlib.Path(os.environ["MILLRACE_SHARED"]) / "golden/public"
     if not source.is_dir():
+        print("skipped: the golden vectors are not here:", source)
         sys.exit(SKIPPED)
     manifest = json.loads((source / "manifest.json").read_text())
     names = [name for name in sorted(os.listdir(source))
