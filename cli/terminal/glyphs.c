@@ -2,17 +2,45 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <wchar.h>
+
+#include <utf8proc.h>
 
 #include "common/utf8.h"
 
 enum { REPLACEMENT = 0xFFFD, CONTROL_PICTURES = 0x2400, DELETE_PICTURE = 0x2421, TAB_WIDTH = 4 };
+enum { EMOJI_PRESENTATION = 0xFE0F }; /* asks for the wide picture of the character before it */
 
 /* Marks and overrides of direction: they make a text read as another than it is. */
 static bool reorders_text(uint32_t character)
 {
     return character == 0x061C || character == 0x200E || character == 0x200F ||
            (character >= 0x202A && character <= 0x202E) || (character >= 0x2066 && character <= 0x2069);
+}
+
+/* Code points that stand for nothing that could be shown. */
+static bool is_shown(uint32_t character)
+{
+    switch (utf8proc_category((utf8proc_int32_t)character)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* The most columns that a terminal may give a code point: some give a mark that stands beside its letter
+ * (a vowel of Devanagari) one of its own. */
+static uint8_t width_of(uint32_t character)
+{
+    utf8proc_int32_t code = (utf8proc_int32_t)character;
+    int width = utf8proc_charwidth(code);
+    bool beside = utf8proc_category(code) == UTF8PROC_CATEGORY_MC ||
+                  utf8proc_get_property(code)->boundclass == UTF8PROC_BOUNDCLASS_PREPEND;
+    return (uint8_t)(width == 0 && beside ? 1 : width);
 }
 
 /* What is shown in place of a character that must not reach the terminal. */
@@ -22,7 +50,7 @@ static uint32_t made_harmless(uint32_t character)
         return CONTROL_PICTURES + character;
     if (character == 0x7F)
         return DELETE_PICTURE;
-    return reorders_text(character) || wcwidth((wchar_t)character) < 0 ? REPLACEMENT : character;
+    return reorders_text(character) || !is_shown(character) ? REPLACEMENT : character;
 }
 
 size_t glyph_read(const char *text, size_t size_bytes, struct glyph *glyph)
@@ -33,9 +61,8 @@ size_t glyph_read(const char *text, size_t size_bytes, struct glyph *glyph)
     if (glyph->is_break)
         return 1;
     uint32_t shown = taken ? made_harmless(character) : REPLACEMENT;
-    int width = wcwidth((wchar_t)shown);
     glyph->size_bytes = (uint8_t)utf8_write(shown, glyph->bytes);
-    glyph->width = (uint8_t)(width < 0 ? 1 : width); /* only a locale without UTF-8 has none for U+FFFD */
+    glyph->width = width_of(shown);
     return taken ? (size_t)taken : 1;
 }
 
@@ -49,6 +76,7 @@ void glyph_text_release(struct glyph_text *text)
 void glyph_text_clear(struct glyph_text *text)
 {
     text->n_glyphs = text->n_lines = 0;
+    text->last = 0;
 }
 
 static enum status push_glyph(struct glyph_text *text, const struct glyph *glyph)
@@ -65,12 +93,38 @@ static enum status push_glyph(struct glyph_text *text, const struct glyph *glyph
     return STATUS_OK;
 }
 
+/* Whether `next`, one code point, goes on with the last cluster, which it then belongs to. */
+static bool continues_cluster(struct glyph_text *text, const struct glyph *next)
+{
+    uint32_t character = 0;
+    utf8_read(next->bytes, next->size_bytes, &character);
+    uint32_t before = text->last;
+    text->last = next->is_break ? 0 : character;
+    if (before == 0 || next->is_break) {
+        text->break_state = 0;
+        return false;
+    }
+    if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)character,
+                                         &text->break_state))
+        return false;
+    struct glyph *cluster = &text->glyphs[text->n_glyphs - 1];
+    if (cluster->size_bytes + next->size_bytes > GLYPH_BYTES_MAX)
+        return false;
+    memcpy(cluster->bytes + cluster->size_bytes, next->bytes, next->size_bytes);
+    cluster->size_bytes = (uint8_t)(cluster->size_bytes + next->size_bytes);
+    cluster->width = (uint8_t)(cluster->width + next->width);
+    if (character == EMOJI_PRESENTATION && cluster->width == 1)
+        cluster->width = 2;
+    return true;
+}
+
 static enum status push_tab(struct glyph_text *text, uint16_t style)
 {
     const struct glyph space = {.bytes = " ", .size_bytes = 1, .width = 1, .style = style};
     enum status status = STATUS_OK;
     for (int i = 0; status == STATUS_OK && i < TAB_WIDTH; i++)
         status = push_glyph(text, &space);
+    text->last = 0;
     return status;
 }
 
@@ -86,7 +140,8 @@ enum status glyph_text_append(struct glyph_text *text, const char *bytes, size_t
         }
         at += glyph_read(bytes + at, size_bytes - at, &glyph);
         glyph.style = style;
-        status = push_glyph(text, &glyph);
+        if (!continues_cluster(text, &glyph))
+            status = push_glyph(text, &glyph);
     }
     return status;
 }
@@ -130,7 +185,7 @@ static size_t find_line_end(const struct glyph_text *text, size_t first, int col
             *next = last_space + 1;
             return last_space;
         }
-        if (width + glyphs[i].width > columns) {
+        if (width + glyphs[i].width > columns && i > first) {
             *next = i;
             return i;
         }
