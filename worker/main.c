@@ -10,6 +10,7 @@
 #include <mpi.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -29,13 +30,65 @@ static void end_hung(void)
     _exit(1);
 }
 
+/* A signal ended this replica while it was loading. Other threads are in the middle of that. */
+static void end_stopped(void)
+{
+    _exit(0);
+}
+
 static enum status run(struct collective *collective, bool *failed, struct error *error)
 {
     if (settings->verify)
         return mode_verify(settings, collective, failed, error);
     if (settings->bench || settings->elbo)
         return mode_measure(settings, collective, error);
-    return serve(settings, collective, end_hung, error);
+    static const struct serve_ends ends = {.hung = end_hung, .stopped = end_stopped};
+    return serve(settings, collective, &ends, error);
+}
+
+/* Only who serves waits for signals; whoever measures or checks ends at once, as programs do. */
+static void block_signals(void)
+{
+    sigset_t set = serve_signals();
+    if (settings_serve(settings))
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* MPI may offer less than was asked for, and says so only here. */
+static enum status start_mpi(struct collective **collective, struct error *error)
+{
+    int provided;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+        return error_set(error, STATUS_INTERNAL, "MPI_Init_thread failed");
+    if (provided < MPI_THREAD_FUNNELED)
+        return error_set(error, STATUS_UNAVAILABLE,
+                         "this MPI does not allow other threads beside the one that calls it; use one that "
+                         "provides MPI_THREAD_FUNNELED");
+    *collective = collective_mpi_create();
+    return *collective ? STATUS_OK : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
+}
+
+/* Ranks above 0 that serve have said it themselves. Of a verdict, which all ranks have, rank 0 speaks. */
+static void log_failure(const struct collective *collective, const struct error *error)
+{
+    if (!collective || collective->rank == 0)
+        log_error("%s", error->text);
+    else if (!settings_serve(settings) && collective_rank_of(error->text) < 0)
+        log_error("rank %d of %d: %s", collective->rank, collective->n_ranks, error->text);
+}
+
+/* The other ranks may wait for this one for ever. A rank above 0 takes rank 0 with it, which the same fault
+ * may have hit: it then has a moment to say so. */
+static int abort_all(int rank)
+{
+    const struct timespec moment = {.tv_nsec = 500000000};
+    int initialised;
+    if (rank > 0)
+        nanosleep(&moment, NULL);
+    MPI_Initialized(&initialised);
+    if (initialised)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    return 1;
 }
 
 int main(int argc, char **argv)
@@ -46,26 +99,23 @@ int main(int argc, char **argv)
         return parsed;
     if (settings->plan)
         return mode_plan(settings);
-    sigset_t set = serve_signals();
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    block_signals();
     serve_remove_ready_file(settings);
-    int provided;
-    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
-        return 1;
     struct error error = {0};
-    struct collective *collective = collective_mpi_create();
+    struct collective *collective = NULL;
+    enum status status = start_mpi(&collective, &error);
     char program[48] = "worker";
     if (collective)
         snprintf(program, sizeof program, "%s.%d", settings->replica, collective->rank);
     log_open(program);
     bool failed = false;
-    enum status status = collective ? run(collective, &failed, &error)
-                                    : error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
-    if (status != STATUS_OK && (!collective || collective->rank == 0))
-        log_error("%s", error.text);
+    if (status == STATUS_OK)
+        status = run(collective, &failed, &error);
+    if (status != STATUS_OK) {
+        log_failure(collective, &error);
+        return abort_all(collective ? collective->rank : 0);
+    }
     collective_free(collective);
-    if (status != STATUS_OK)
-        MPI_Abort(MPI_COMM_WORLD, 1); /* the others may wait for this rank for ever */
     MPI_Finalize();
     return failed;
 }

@@ -11,15 +11,17 @@
 #include "common/log.h"
 #include "kernels/precision.h"
 #include "worker/engine/attach.h"
+#include "worker/engine/last_words.h"
 #include "worker/engine/ready_file.h"
 #include "worker/engine/submission.h"
 
-#define HUNG_SECONDS 10.0 /* that a replica which was given up for hanging has to move again */
+#define HUNG_SECONDS 10.0      /* that a replica which was given up for hanging has to move again */
+#define LAST_WORDS_SECONDS 1.0 /* of a rank above 0 whose step failed */
 
 /*
  * SIGTERM and SIGINT stop rank 0 at its next step boundary, and it the others; SIGUSR1, which mpirun passes
- * on, makes it finish what runs first. SIGUSR2 ends the thread that waits for them. The mask is set before
- * any thread starts.
+ * on, makes it finish what runs first. While the model loads nothing runs, and each of the three ends the
+ * replica at once. SIGUSR2 ends the thread that waits for them. The mask is set before any thread starts.
  */
 sigset_t serve_signals(void)
 {
@@ -37,7 +39,27 @@ struct leader {
     struct attach *attach;
     char fingerprint[17];
     char backend[32]; /* "cpu f32" */
+    void (*stopped)(void);
+
+    pthread_t signal_thread;
+    bool waits_for_signals;
+    pthread_mutex_t lock; /* guards `serving`; who ends the process while the model loads keeps it */
+    bool serving;         /* the engine takes mail */
 };
+
+/* The coordinator is told goodbye, and the process ends: other threads are in the middle of loading. */
+static void stop_loading(struct leader *leader)
+{
+    attach_end(leader->attach, NULL);
+    leader->stopped();
+}
+
+static void stop_serving(struct leader *leader, bool drain)
+{
+    if (drain)
+        attach_leaving(leader->attach); /* what can move elsewhere does */
+    mailbox_post(leader->mailbox, (struct mail){.kind = drain ? MAIL_DRAIN : MAIL_STOP});
+}
 
 static void *wait_for_signal(void *argument)
 {
@@ -46,11 +68,16 @@ static void *wait_for_signal(void *argument)
     struct leader *leader = argument;
     while (sigwait(&set, &signal_number) == 0 && signal_number != SIGUSR2) {
         bool drain = signal_number == SIGUSR1;
-        log_info("%s: %s", strsignal(signal_number),
-                 drain ? "finishing what runs" : "stopping at the next step boundary");
-        if (drain)
-            attach_leaving(leader->attach); /* what can move elsewhere does */
-        mailbox_post(leader->mailbox, (struct mail){.kind = drain ? MAIL_DRAIN : MAIL_STOP});
+        pthread_mutex_lock(&leader->lock);
+        const char *what = !leader->serving ? "ending while the model loads"
+                           : drain          ? "finishing what runs"
+                                            : "stopping at the next step boundary";
+        log_info("%s: %s", strsignal(signal_number), what);
+        if (leader->serving)
+            stop_serving(leader, drain);
+        else
+            stop_loading(leader);
+        pthread_mutex_unlock(&leader->lock);
     }
     return NULL;
 }
@@ -69,16 +96,22 @@ static void read_fingerprint(const char *directory, char fingerprint[17])
     tensors_close(tensors);
 }
 
-static enum status leader_init(struct leader *leader, const struct settings *settings,
-                               const struct meters *meters, int n_ranks, void (*hung)(void),
-                               struct error *error)
+static void describe_backend(const struct settings *settings, char *text, size_t size)
 {
     const struct backend *backend;
     struct error unknown;
     bool found = backend_find(settings->backend, &backend, &unknown) == STATUS_OK;
-    *leader = (struct leader){.mailbox = mailbox_create()};
-    snprintf(leader->backend, sizeof leader->backend, "%s %s", found ? backend->name : settings->backend,
+    snprintf(text, size, "%s %s", found ? backend->name : settings->backend,
              precision_text(found ? precision_on(backend, settings->numbers) : settings->numbers));
+}
+
+static enum status leader_init(struct leader *leader, const struct settings *settings,
+                               const struct meters *meters, int n_ranks, const struct serve_ends *ends,
+                               struct error *error)
+{
+    *leader = (struct leader){.mailbox = mailbox_create(), .stopped = ends->stopped};
+    pthread_mutex_init(&leader->lock, NULL);
+    describe_backend(settings, leader->backend, sizeof leader->backend);
     read_fingerprint(settings->model, leader->fingerprint);
     const struct attach_options attach_options = {.coordinator = settings->coordinator,
                                                   .security = &settings->security,
@@ -88,31 +121,30 @@ static enum status leader_init(struct leader *leader, const struct settings *set
                                                   .n_ranks = n_ranks,
                                                   .meters = meters,
                                                   .hung_seconds = HUNG_SECONDS,
-                                                  .hung = hung};
+                                                  .hung = ends->hung};
     if (!leader->mailbox)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the mailbox");
-    return attach_start(&attach_options, leader->mailbox, &leader->attach, error);
+    enum status status = attach_start(&attach_options, leader->mailbox, &leader->attach, error);
+    if (status != STATUS_OK)
+        return status;
+    if (pthread_create(&leader->signal_thread, NULL, wait_for_signal, leader) != 0)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
+    leader->waits_for_signals = true;
+    return STATUS_OK;
 }
 
-static void leader_release(struct leader *leader)
+/* `why`: what failed, or NULL. */
+static void leader_release(struct leader *leader, const struct error *why)
 {
-    attach_end(leader->attach);
+    if (leader->waits_for_signals) {
+        pthread_kill(leader->signal_thread, SIGUSR2);
+        pthread_join(leader->signal_thread, NULL);
+    }
+    attach_end(leader->attach, why);
     if (leader->mailbox)
         mailbox_free(leader->mailbox, submission_free);
+    pthread_mutex_destroy(&leader->lock);
     *leader = (struct leader){0};
-}
-
-/* The first rank that exits takes all others with it: none does before the coordinator knows why. */
-static void say_why_and_wait(struct collective *collective, struct leader *leader, const struct error *error)
-{
-    char here = 1, *all = calloc((size_t)collective->n_ranks, 1);
-    if (leader) {
-        attach_failed(leader->attach, 0, error);
-        leader_release(leader);
-    }
-    if (all)
-        collective->table->exchange(collective, &here, 1, all);
-    free(all);
 }
 
 void serve_remove_ready_file(const struct settings *settings)
@@ -121,16 +153,8 @@ void serve_remove_ready_file(const struct settings *settings)
         log_error("--ready-file %s: %s", settings->ready_file, strerror(errno));
 }
 
-static enum status lead(const struct settings *settings, struct model *model, struct engine *engine,
-                        struct leader *leader, struct error *error)
+static void log_ready(const struct model *model)
 {
-    pthread_t signal_thread;
-    enum status status = engine_warm_up(engine, error);
-    if (status == STATUS_OK && pthread_create(&signal_thread, NULL, wait_for_signal, leader) != 0)
-        status =
-            error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start the thread that waits for signals");
-    if (status != STATUS_OK)
-        return status;
     log_info(
         "ready: %s on %s, %d ranks, %.1f MiB of weights a rank, %.1f MiB planned in all, loaded in %.2f s: "
         "%.2f s files and device, %.2f s exchange, %.2f s weights and buffers",
@@ -138,56 +162,104 @@ static enum status lead(const struct settings *settings, struct model *model, st
         (double)model->weights.size_bytes / 1048576, (double)model->planned.total / 1048576,
         model->load_seconds, model->stage_seconds[0], model->stage_seconds[1] - model->stage_seconds[0],
         model->stage_seconds[2] - model->stage_seconds[1]);
+}
+
+static enum status lead(const struct settings *settings, struct model *model, struct engine *engine,
+                        struct leader *leader, struct error *error)
+{
+    pthread_mutex_lock(&leader->lock); /* not while the process is ended for a signal */
+    leader->serving = true;
+    pthread_mutex_unlock(&leader->lock);
+    log_ready(model);
     struct engine_sink sink = attach_sink(leader->attach);
     attach_ready(leader->attach, model->forward.limits, settings_run_ahead(settings, model),
                  model->load_seconds);
     struct ready_file *ready = ready_file_open(settings->ready_file, model->meters);
-    status = engine_lead(engine, leader->mailbox, &sink, error);
+    enum status status = engine_lead(engine, leader->mailbox, &sink, error);
     ready_file_close(ready);
-    pthread_kill(signal_thread, SIGUSR2);
-    pthread_join(signal_thread, NULL);
     return status;
 }
 
-/* `leader` on rank 0, else NULL. */
-static enum status run_engine(const struct settings *settings, struct model *model, struct leader *leader,
-                              struct error *error)
+/* All that has to be done before the replica is ready. All ranks get the same verdict. */
+static enum status start(const struct settings *settings, struct collective *collective,
+                         struct meters *meters, struct model *model, struct engine **engine,
+                         struct error *error)
 {
-    struct engine *engine = NULL;
-    enum status status =
-        engine_create(model, model->forward.limits, settings_run_ahead(settings, model), &engine, error);
-    status = collective_agree(model->collective, status, error);
-    if (status == STATUS_OK)
-        status = leader ? lead(settings, model, engine, leader, error) : engine_follow(engine, error);
-    engine_free(engine);
-    return status;
-}
-
-static enum status load_and_run(const struct settings *settings, struct collective *collective,
-                                struct meters *meters, struct leader *leader, struct error *error)
-{
-    struct model model;
     const struct model_options model_options = settings_model(settings, collective, meters);
-    enum status status = model_open(&model, &model_options, error);
-    if (status != STATUS_OK) { /* on all ranks */
-        say_why_and_wait(collective, leader, error);
+    enum status status = model_open(model, &model_options, error);
+    if (status != STATUS_OK)
         return status;
-    }
-    status = run_engine(settings, &model, leader, error);
-    model_close(&model);
-    return status;
+    status = engine_create(model, model->forward.limits, settings_run_ahead(settings, model), engine, error);
+    status = collective_verdict(collective, status, error);
+    return status == STATUS_OK ? engine_warm_up(*engine, error) : status;
 }
 
-enum status serve(const struct settings *settings, struct collective *collective, void (*hung)(void),
-                  struct error *error)
+/* After a start that failed on all ranks. The first rank that exits takes all others with it, so none does
+ * before the leader has told the coordinator why. */
+static void wait_for_leader(struct collective *collective)
+{
+    char here = 1, *all = calloc((size_t)collective->n_ranks, 1);
+    if (all)
+        collective->table->exchange(collective, &here, 1, all);
+    free(all);
+}
+
+/* A verdict names the rank already. */
+static void name_rank(const struct collective *collective, struct error *error)
+{
+    const struct error said = *error;
+    if (collective->n_ranks > 1 && collective_rank_of(said.text) < 0)
+        error_set(error, said.status, "rank %d of %d: %s", collective->rank, collective->n_ranks, said.text);
+}
+
+/* Of a rank above 0 that failed while the leader waits for it in vain. */
+static void tell_coordinator(const struct settings *settings, const struct collective *collective,
+                             const struct error *error)
+{
+    log_error("%s", error->text);
+    const struct last_words words = {.coordinator = settings->coordinator,
+                                     .security = &settings->security,
+                                     .replica = settings->replica,
+                                     .rank = collective->rank,
+                                     .why = error};
+    last_words_say(&words, LAST_WORDS_SECONDS);
+}
+
+/* `leader` on rank 0, else NULL. What failed the coordinator knows when this returns. */
+static enum status start_and_run(const struct settings *settings, struct collective *collective,
+                                 struct meters *meters, struct leader *leader, struct error *error)
+{
+    struct model model = {0};
+    struct engine *engine = NULL;
+    enum status status = start(settings, collective, meters, &model, &engine, error);
+    bool started = status == STATUS_OK;
+    if (started)
+        status = leader ? lead(settings, &model, engine, leader, error) : engine_follow(engine, error);
+    if (status != STATUS_OK)
+        name_rank(collective, error);
+    if (leader)
+        leader_release(leader, status == STATUS_OK ? NULL : error);
+    if (!started && collective->status == STATUS_OK)
+        wait_for_leader(collective);
+    else if (status != STATUS_OK && !leader)
+        tell_coordinator(settings, collective, error);
+    if (status != STATUS_OK)
+        return status; /* the process ends with all it has: a device that failed is left alone */
+    engine_free(engine);
+    model_close(&model);
+    return STATUS_OK;
+}
+
+enum status serve(const struct settings *settings, struct collective *collective,
+                  const struct serve_ends *ends, struct error *error)
 {
     static struct meters meters;
     struct leader leader;
     if (collective->rank > 0)
-        return load_and_run(settings, collective, &meters, NULL, error);
-    enum status status = leader_init(&leader, settings, &meters, collective->n_ranks, hung, error);
+        return start_and_run(settings, collective, &meters, NULL, error);
+    enum status status = leader_init(&leader, settings, &meters, collective->n_ranks, ends, error);
     if (status == STATUS_OK)
-        status = load_and_run(settings, collective, &meters, &leader, error);
-    leader_release(&leader);
+        return start_and_run(settings, collective, &meters, &leader, error);
+    leader_release(&leader, error);
     return status;
 }

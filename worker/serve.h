@@ -5,13 +5,19 @@
 
 #include "worker/settings.h"
 
+/* Both are called on rank 0, on another thread than serve's, and end the process. */
+struct serve_ends {
+    void (*hung)(void);    /* the coordinator gave this replica up, and nothing has moved since */
+    void (*stopped)(void); /* a signal came while the model loads, and the coordinator knows */
+};
+
 /*
  * Serves a coordinator until told to end (all ranks): loads the model, takes a warm-up step, then leads or
- * follows. `hung` is called on rank 0, on a thread of its own, when the coordinator gave this replica up and
- * nothing has moved since; it ends the process.
+ * follows. Where it fails, at start or in a step, the coordinator has been told why when this returns, if it
+ * can be reached and rank 0 knows.
  */
-enum status serve(const struct settings *settings, struct collective *collective, void (*hung)(void),
-                  struct error *error);
+enum status serve(const struct settings *settings, struct collective *collective,
+                  const struct serve_ends *ends, struct error *error);
 
 /* The signals that serve() waits for on rank 0. Block them before any thread starts. */
 sigset_t serve_signals(void);

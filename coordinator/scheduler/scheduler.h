@@ -110,6 +110,10 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
 /* It says that it failed, and why. Before it was ready: it failed to start. Later: it is lost, as by
  * scheduler_detach; the line is then no replica's any more. */
 void scheduler_failed(struct scheduler *scheduler, void *connection, const char *reason);
+/* A rank above 0 of the replica of that name says why the replica is about to break. Before it was ready: as
+ * scheduler_failed. Later: kept as the reason of the loss that follows; by itself it changes nothing. Nothing
+ * where no such replica is attached. */
+void scheduler_explain(struct scheduler *scheduler, const char *name, const char *reason);
 /* An error means that the replica cannot be trusted: hang up. A report of a run that has ended or moved
  * is nothing. */
 enum status scheduler_report(struct scheduler *scheduler, void *connection, const struct step_report *report,
@@ -158,7 +162,8 @@ bool scheduler_restarting(struct scheduler *scheduler, const char *name, const c
 /* It was hung up on for its silence: true once, to whoever can kill it. */
 bool scheduler_take_stuck(struct scheduler *scheduler, const char *name);
 bool scheduler_is_attached(struct scheduler *scheduler, const char *name);
-/* It keeps dying. When no other is left, those who wait are told so; it may still come back. */
+/* It keeps dying. `reason`: why; NULL: as it last said, or was last said of it. When no other is left,
+ * those who wait are told so; it may still come back. */
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason);
 
 /* ---- the process ---- */

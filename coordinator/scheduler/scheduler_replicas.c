@@ -155,12 +155,17 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
     scheduler_unlock(scheduler);
 }
 
+static bool has_not_started(const struct replica *replica)
+{
+    return replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED;
+}
+
 /* One that never became ready may never do: nobody waits for it alone. One that was ready is lost as if it
  * had been killed, and may be as good as ever once it is started again. */
 static void fail_replica(struct scheduler *scheduler, struct replica *replica, const char *reason)
 {
     replica->spoke = true;
-    if (replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED) {
+    if (has_not_started(replica)) {
         set_failed(scheduler, replica, reason);
         return;
     }
@@ -174,6 +179,26 @@ void scheduler_failed(struct scheduler *scheduler, void *connection, const char 
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica)
         fail_replica(scheduler, replica, reason);
+    scheduler_unlock(scheduler);
+}
+
+static void explain(struct scheduler *scheduler, struct replica *replica, const char *reason)
+{
+    replica->spoke = true;
+    if (has_not_started(replica)) {
+        set_failed(scheduler, replica, reason);
+        return;
+    }
+    set_error(replica, reason);
+    log_error("replica %s failed: %s", replica->name, reason);
+}
+
+void scheduler_explain(struct scheduler *scheduler, const char *name, const char *reason)
+{
+    scheduler_lock(scheduler);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    if (replica && replica->operations && !replica->spoke)
+        explain(scheduler, replica, reason);
     scheduler_unlock(scheduler);
 }
 
@@ -319,8 +344,13 @@ void scheduler_lose_connection(struct scheduler *scheduler, struct replica *repl
 
 void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean, const char *reason)
 {
+    char explained[sizeof(((struct replica *)0)->last_error)];
     scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
+    if (replica && !clean && replica->spoke) { /* it said why its stream would break */
+        memcpy(explained, replica->last_error, sizeof explained);
+        reason = explained;
+    }
     if (replica)
         scheduler_lose_connection(scheduler, replica, clean, reason);
     scheduler_unlock(scheduler);
@@ -404,8 +434,11 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 {
     scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
-    if (replica && replica->state != REPLICA_FAILED)
-        set_failed(scheduler, replica, reason);
+    if (replica && replica->state != REPLICA_FAILED) {
+        char known[sizeof replica->last_error];
+        memcpy(known, replica->last_error, sizeof known);
+        set_failed(scheduler, replica, reason ? reason : known);
+    }
     scheduler_unlock(scheduler);
 }
 

@@ -5,9 +5,9 @@
  *   opened → greeted [Hello]        the scheduler has attached it
  *   greeted → ready  [Ready]        the fingerprint was right; LoadFailed instead: failed, and then it ends
  *   ready → failed   [LoadFailed]   a step failed there: the scheduler counts it as lost, and it ends
- *   any → leaving    [half-close]   the replica ends in its own time: a clean end
- *   any → lost       [hang_up]      the scheduler gave it up and knows the line no more
- *   any → gone       [on_close]
+ *   opened → gone    [LoadFailed]   a rank above 0 says why its replica, which has a stream of its own, will
+ * break any → leaving    [half-close]   the replica ends in its own time: a clean end any → lost [hang_up]
+ * the scheduler gave it up and knows the line no more any → gone       [on_close]
  */
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +191,11 @@ static enum status handle(struct rpc_call *call, struct coordinator *coordinator
     const struct connection *connection = rpc_call_user(call);
     if (message->kind_case == MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_HELLO)
         return on_hello(call, coordinator, message->hello, error);
+    if (!connection->greeted && message->kind_case == MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_FAILED &&
+        message->failed->replica[0]) {
+        scheduler_explain(coordinator->scheduler, message->failed->replica, message->failed->reason);
+        return STATUS_OK;
+    }
     if (!connection->greeted)
         return error_set(error, STATUS_INVALID_ARGUMENT, "the first message of a replica is its hello");
     switch (message->kind_case) {

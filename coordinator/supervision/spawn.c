@@ -102,7 +102,7 @@ static void start_again(struct spawn *spawn, struct child *child, const char *re
     child->start_at = now + pause;
     log_warning("replica %s: %s; starting it again in %.1f s", child->name, reason, pause);
     if (child->n_failed_starts >= FAILED_STARTS_MAX)
-        scheduler_give_up(spawn->scheduler, child->name, reason);
+        scheduler_give_up(spawn->scheduler, child->name, NULL);
 }
 
 static void on_death(struct spawn *spawn, struct child *child, int wait_status)

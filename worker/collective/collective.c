@@ -3,12 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "kernels/cuda_module.h"
 
 void collective_free(struct collective *collective)
 {
     if (collective)
         collective->table->free(collective);
+}
+
+enum status collective_verdict(struct collective *collective, enum status mine, struct error *error)
+{
+    if (mine != STATUS_OK && collective->rank > 0)
+        log_error("rank %d of %d: %s", collective->rank, collective->n_ranks, error->text);
+    return collective_agree(collective, mine, error);
 }
 
 /* Whether all ranks have it: hosts may differ in what is installed. */

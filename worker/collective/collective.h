@@ -14,7 +14,8 @@
  * All ranks call the same functions in the same order. Device operations (all_reduce, gather) are ordered
  * with the device's own: they read what was enqueued before them. A transport that fails takes the rank down:
  * there is no way to go on without it, so these functions return nothing and report through
- * collective_status.
+ * `status`. A rank whose device has failed sets its own and takes part in no all_reduce and no gather from
+ * then on; it must end, since the others wait for it.
  */
 struct collective;
 
@@ -73,5 +74,13 @@ void collective_free(struct collective *collective); /* unbound; NULL is allowed
 /* The verdict of all ranks about something each tried: the first rank that failed decides, and all ranks get
  * its status and sentence ("rank 2: ..."). STATUS_OK where all succeeded. */
 enum status collective_agree(struct collective *collective, enum status mine, struct error *error);
+
+/* Which rank a verdict's sentence names; -1: the sentence is no verdict. A sentence on which ranks agreed
+ * before keeps the rank that it names. */
+int collective_rank_of(const char *text);
+
+/* As collective_agree. A rank above 0 that failed logs its own sentence first: the verdict may be another
+ * rank's, and rank 0 logs the verdict. */
+enum status collective_verdict(struct collective *collective, enum status mine, struct error *error);
 
 #endif

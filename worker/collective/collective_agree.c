@@ -6,11 +6,10 @@
 
 /* In a file of its own: a GPU's module, which has nothing else of the collective, agrees too. */
 
-/* A sentence on which the ranks agreed before says already whose it is. */
-static bool is_verdict(const char *text)
+int collective_rank_of(const char *text)
 {
     int rank, n_ranks, length = 0;
-    return sscanf(text, "rank %d of %d: %n", &rank, &n_ranks, &length) == 2 && length > 0;
+    return sscanf(text, "rank %d of %d: %n", &rank, &n_ranks, &length) == 2 && length > 0 ? rank : -1;
 }
 
 enum status collective_agree(struct collective *collective, enum status mine, struct error *error)
@@ -27,7 +26,7 @@ enum status collective_agree(struct collective *collective, enum status mine, st
         if (all[rank].status == STATUS_OK)
             continue;
         verdict = all[rank].status;
-        if (collective->n_ranks == 1 || is_verdict(all[rank].text))
+        if (collective->n_ranks == 1 || collective_rank_of(all[rank].text) >= 0)
             *error = all[rank];
         else
             error_set(error, verdict, "rank %d of %d: %s", rank, collective->n_ranks, all[rank].text);

@@ -55,12 +55,20 @@ static void add_tree(struct collective_mpi *mpi, int64_t n)
     }
 }
 
-/* Brings n bytes of device memory to the host. */
-static void fetch(struct collective_mpi *mpi, void *to, const void *from, size_t n)
+/*
+ * Waits for what is to be exchanged: after `from`, if it lies on a device of its own, has been brought to
+ * `to`. false: this rank's device has failed, so what it has is no result, and the rank takes part in nothing
+ * more. The others wait until it has ended; else they would add up what is wrong and report it.
+ */
+static bool prepare(struct collective_mpi *mpi, void *to, const void *from, size_t size_bytes)
 {
     struct error error; /* kept by the device, which says it again when the step is waited for */
-    mpi->backend->download(mpi->device, to, from, n);
-    (void)mpi->backend->synchronize(mpi->device, &error);
+    if (mpi->base.status != STATUS_OK)
+        return false;
+    if (to)
+        mpi->backend->download(mpi->device, to, from, size_bytes);
+    mpi->base.status = mpi->backend->synchronize(mpi->device, &error);
+    return mpi->base.status == STATUS_OK;
 }
 
 /* x[n] in host memory */
@@ -89,8 +97,8 @@ static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     double start = clock_seconds();
     size_t size_bytes = (size_t)n * sizeof *x;
-    if (mpi->buffers.staged)
-        fetch(mpi, mpi->buffers.staged, x, size_bytes);
+    if (!prepare(mpi, mpi->buffers.staged, x, size_bytes))
+        return;
     sum_over_ranks(mpi, mpi->buffers.staged ? mpi->buffers.staged : x, n);
     if (mpi->buffers.staged)
         mpi->backend->upload(mpi->device, x, mpi->buffers.staged, size_bytes);
@@ -102,8 +110,8 @@ static void mpi_gather(struct collective *collective, const void *part, const in
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     double start = clock_seconds();
     int at = 0, mine = sizes_bytes[collective->rank];
-    if (mpi->buffers.staged)
-        fetch(mpi, mpi->buffers.staged_part, part, (size_t)mine);
+    if (!prepare(mpi, mpi->buffers.staged_part, part, (size_t)mine))
+        return;
     for (int rank = 0; rank < collective->n_ranks; rank++) {
         mpi->starts[rank] = at;
         at += sizes_bytes[rank];

@@ -40,8 +40,7 @@ struct attach {
     struct plan_limits limits; /* NEWS_READY */
     bool run_ahead;
     double load_seconds;
-    int failed_rank; /* NEWS_FAILED */
-    struct error failure;
+    struct error failure; /* NEWS_FAILED */
     bool ending;
     atomic_bool answered; /* since the line was opened: the coordinator said something */
 };
@@ -88,7 +87,8 @@ static void write_ready(struct rpc_stream *stream, const struct attach *attach)
 static void write_failed(struct rpc_stream *stream, const struct attach *attach)
 {
     Millrace__Replica__V1__LoadFailed failed = MILLRACE__REPLICA__V1__LOAD_FAILED__INIT;
-    failed.rank = (uint32_t)attach->failed_rank;
+    int rank = collective_rank_of(attach->failure.text);
+    failed.rank = rank > 0 ? (uint32_t)rank : 0;
     failed.status = (uint32_t)attach->failure.status;
     failed.reason = (char *)attach->failure.text;
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
@@ -399,25 +399,25 @@ void attach_ready(struct attach *attach, struct plan_limits limits, bool run_ahe
     pthread_mutex_unlock(&attach->lock);
 }
 
-void attach_failed(struct attach *attach, int rank, const struct error *error)
+/* Under the lock. Says it at once, or on the next connection, if there is one within some seconds. */
+static void say_why(struct attach *attach, const struct error *why)
 {
     struct timespec until = clock_after(LAST_WORDS_SECONDS);
     int waited = 0;
-    pthread_mutex_lock(&attach->lock);
     attach->news = NEWS_FAILED;
-    attach->failed_rank = rank;
-    attach->failure = *error;
+    attach->failure = *why;
     write_news(attach);
     while (!attach->stream && !waited)
         waited = pthread_cond_timedwait(&attach->changed, &attach->lock, &until);
-    pthread_mutex_unlock(&attach->lock);
 }
 
-void attach_end(struct attach *attach)
+void attach_end(struct attach *attach, const struct error *why)
 {
     if (!attach)
         return;
     pthread_mutex_lock(&attach->lock);
+    if (why)
+        say_why(attach, why);
     attach->ending = true;
     pthread_cond_broadcast(&attach->changed);
     if (attach->stream)

@@ -45,16 +45,15 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
  */
 void attach_ready(struct attach *attach, struct plan_limits limits, bool run_ahead, double load_seconds);
 
-/* Instead: tells the coordinator why there will be no replica; waits some seconds for a line to say it on. */
-void attach_failed(struct attach *attach, int rank, const struct error *error);
-
 /* Tells the coordinator that this replica is to end, so that it sends nothing more here. From any thread. */
 void attach_leaving(struct attach *attach);
 
 /* The engine's sink on this line. */
 struct engine_sink attach_sink(struct attach *attach);
 
-/* Sends what is queued, closes the line, joins the thread and frees everything. NULL is allowed. */
-void attach_end(struct attach *attach);
+/* Sends what is queued, closes the line, joins the thread and frees everything. `why`: what failed, which the
+ * coordinator is told first (before attach_ready: why there will be no replica); this waits some seconds for
+ * a line to say it on. NULL: nothing failed. A NULL attach is allowed. */
+void attach_end(struct attach *attach, const struct error *why);
 
 #endif

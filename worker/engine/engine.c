@@ -302,7 +302,8 @@ static enum status follow_step(struct engine *engine, struct error *error)
         return status;
     model_begin(engine->model, &engine->plan);
     engine->under_way[slot] = true;
-    return STATUS_OK;
+    /* A rank that dropped out of the exchange has failed, and will not hear of another plan. */
+    return engine->model->collective->status == STATUS_OK ? STATUS_OK : finish(engine, slot, error);
 }
 
 static enum status follow_to_the_end(struct engine *engine, struct error *error)
@@ -328,17 +329,38 @@ enum status engine_follow(struct engine *engine, struct error *error)
     }
 }
 
-enum status engine_warm_up(struct engine *engine, struct error *error)
+/* Rank 0: one short sequence, one step. */
+static enum status lead_warm_up(struct engine *engine, struct error *error)
 {
     enum { LENGTH = 16 };
     const uint32_t ids[LENGTH] = {0};
     uint8_t editable[LENGTH];
     for (int i = 0; i < LENGTH; i++)
         editable[i] = 1;
-    int length =
-        engine->model->weights.config.max_length < LENGTH ? engine->model->weights.config.max_length : LENGTH;
+    int max_length = engine->model->weights.config.max_length,
+        length = max_length < LENGTH ? max_length : LENGTH;
     const struct sequence_input input = {
         .ids = ids, .editable = editable, .length = (size_t)length, .n_steps = 1, .temperature = 1};
     enum status status = batch_add(engine->batch, &input, error);
-    return status == STATUS_OK ? step(engine, NULL, error) : status;
+    if (status == STATUS_OK)
+        return step(engine, NULL, error);
+    engine->plan.header->command = PLAN_STOP; /* the others wait for a plan */
+    broadcast_plan(engine);
+    return status;
+}
+
+static enum status follow_warm_up(struct engine *engine, struct error *error)
+{
+    broadcast_plan(engine);
+    enum status status = engine->plan.header->command == PLAN_STEP ? follow_step(engine, error) : STATUS_OK;
+    return status == STATUS_OK ? follow_to_the_end(engine, error) : status;
+}
+
+enum status engine_warm_up(struct engine *engine, struct error *error)
+{
+    struct collective *collective = engine->model->collective;
+    enum status status = collective->rank == 0 ? lead_warm_up(engine, error) : follow_warm_up(engine, error);
+    if (collective->status != STATUS_OK)
+        return status; /* there is nobody to agree with */
+    return collective_verdict(collective, status, error);
 }

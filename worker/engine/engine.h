@@ -41,8 +41,10 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
 /* Other ranks: runs until rank 0 says stop. */
 enum status engine_follow(struct engine *engine, struct error *error);
 
-/* Rank 0, before engine_lead: takes one short sequence through one step on all ranks (the others follow), so
- * that memory is touched and clocks are up before the replica says that it is ready. */
+/* All ranks together, before engine_lead and engine_follow: take one short sequence through one step, so that
+ * memory is touched and clocks are up before the replica says that it is ready. All get the same verdict,
+ * unless the exchange between them broke: then a rank has its own error, and the collective's status is not
+ * OK. */
 enum status engine_warm_up(struct engine *engine, struct error *error);
 
 #endif

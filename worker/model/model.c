@@ -157,7 +157,7 @@ enum status model_open(struct model *model, const struct model_options *options,
     double start = clock_seconds();
     enum status status = STATUS_OK;
     for (size_t i = 0; i < sizeof stages / sizeof *stages && status == STATUS_OK; i++) {
-        status = collective_agree(options->collective, stages[i](model, &opening, error), error);
+        status = collective_verdict(options->collective, stages[i](model, &opening, error), error);
         model->stage_seconds[i] = clock_seconds() - start;
     }
     if (status != STATUS_OK)
