@@ -1,5 +1,6 @@
 """skips.py at the end of a real run of ctest: it says why tests were skipped, and fails for what its list does not allow.
 usage: test_skips.py -v"""
+import json
 import os
 import re
 import subprocess
@@ -58,6 +59,12 @@ class Skips(unittest.TestCase):
         self.assertIn('device must not be skipped with "no device here"', output)
         self.assertIn('silent must not be skipped with "(no reason given)"', output)
         self.assertEqual(self.last_line(output), "4 passed, 2 failed, 0 skipped")
+
+    def test_nothing_is_added_to_a_list_of_tests(self):
+        self.ctest(skips="")
+        code, output = self.ctest("--show-only=json-v1", skips="")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(len(json.loads(output)["tests"]), 6)
 
     def test_a_failure_stays_one(self):
         code, output = self.ctest(skips="device|silent  .*\nparts  no reader\n")
