@@ -106,6 +106,11 @@ bool run_is_suspect(const struct run *run)
     return run->n_losses >= SUSPECT_LOSSES;
 }
 
+struct run *run_of_place(struct run_place *place)
+{
+    return (struct run *)((char *)place - offsetof(struct run, place));
+}
+
 uint32_t run_steps_left(const struct run *run)
 {
     return (uint32_t)run->steps - run->step;

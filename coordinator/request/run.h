@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/hash.h"
 #include "common/status.h"
 #include "coordinator/request/choices.h"
 #include "coordinator/request/draft.h"
+#include "coordinator/request/run_place.h"
 
 /*
  * A run is one row of ids that a replica refines step by step, for one request (request.h). Its last frame is
@@ -35,8 +37,9 @@ struct step_report {
 };
 
 struct run {
-    struct request *request; /* that it belongs to */
-    uint64_t number;         /* never used again */
+    struct hash_node by_number; /* of the scheduler's table */
+    struct request *request;    /* that it belongs to */
+    uint64_t number;            /* never used again */
 
     /* ---- what it is, for its whole life ---- */
     enum request_class class; /* of its request */
@@ -66,7 +69,7 @@ struct run {
     double accepted_at, began_at, first_frame_at;
     struct run_list *list; /* that it is in: a class's queue, or the runs of a replica; NULL: none */
     struct run *previous, *next;
-    struct run *next_in_bucket; /* in the run table */
+    struct run_place place; /* while it runs: as its replica's occupancy counts it */
 };
 
 /* Fills a zeroed run from a draft and takes that over. false without memory; the draft is then still the
@@ -82,6 +85,8 @@ void run_release(struct run *run);
 enum status run_advance(struct run *run, const struct step_report *report, int n_ids, struct error *error);
 
 uint32_t run_steps_left(const struct run *run);
+/* Whose place this is. */
+struct run *run_of_place(struct run_place *place);
 
 /* Replicas were lost while they ran it, twice or more in a row: it may be the cause. It is then run alone
  * (scheduler_suspects.c) until it has taken a step. */

@@ -34,16 +34,27 @@ double cost_model_least_seconds(const struct cost_model *model, double tokens)
     return cost_model_step_seconds(model, fmin(tokens, model->most_tokens));
 }
 
-double cost_model_step_seconds(const struct cost_model *model, double tokens)
+struct cost_line cost_model_line(const struct cost_model *model)
 {
     double mean = cost_model_mean_seconds(model);
     if (!(model->weight > 0))
-        return mean;
+        return (struct cost_line){mean, mean, mean};
     double mean_tokens = model->tokens / model->weight;
     double variance = model->tokens_tokens / model->weight - mean_tokens * mean_tokens;
     double covariance = model->tokens_seconds / model->weight - mean_tokens * mean;
-    if (variance < pow(LEAST_SPREAD * mean_tokens, 2))
-        return mean * fmax(tokens / mean_tokens, 1);
+    if (variance < LEAST_SPREAD * LEAST_SPREAD * mean_tokens * mean_tokens)
+        return (struct cost_line){mean, 0, mean / mean_tokens};
     double slope = fmax(covariance / variance, 0), fixed = mean - slope * mean_tokens;
-    return fixed >= 0 ? fixed + slope * tokens : mean * tokens / mean_tokens;
+    return fixed >= 0 ? (struct cost_line){0, fixed, slope} : (struct cost_line){0, 0, mean / mean_tokens};
+}
+
+double cost_line_seconds(const struct cost_line *line, double tokens)
+{
+    return fmax(line->floor, line->fixed + line->per_token * tokens);
+}
+
+double cost_model_step_seconds(const struct cost_model *model, double tokens)
+{
+    struct cost_line line = cost_model_line(model);
+    return cost_line_seconds(&line, tokens);
 }

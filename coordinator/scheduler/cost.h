@@ -14,6 +14,11 @@ struct cost_model {
     double most_tokens;                                            /* of any step */
 };
 
+/* The model as a line: seconds = max(floor, fixed + per_token × tokens). All NAN: nothing is measured yet. */
+struct cost_line {
+    double floor, fixed, per_token;
+};
+
 void cost_model_add(struct cost_model *model, double tokens, double seconds);
 
 /* NAN: nothing is measured yet. */
@@ -21,5 +26,9 @@ double cost_model_step_seconds(const struct cost_model *model, double tokens);
 /* No less than that, as far as was measured: a batch larger than any that was seen counts as the largest. */
 double cost_model_least_seconds(const struct cost_model *model, double tokens);
 double cost_model_mean_seconds(const struct cost_model *model);
+
+/* What cost_model_step_seconds is made of, for whoever asks often between two steps. */
+struct cost_line cost_model_line(const struct cost_model *model);
+double cost_line_seconds(const struct cost_line *line, double tokens);
 
 #endif

@@ -1,27 +1,14 @@
 #include "coordinator/scheduler/estimate.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "common/clock.h"
-#include "coordinator/scheduler/snapshot.h"
-#include "coordinator/scheduler/occupancy.h"
-
-static double step_seconds(const struct replica *replica, double tokens, enum estimate_kind kind)
-{
-    return kind == ESTIMATE_LEAST ? cost_model_least_seconds(&replica->cost, tokens)
-                                  : cost_model_step_seconds(&replica->cost, tokens);
-}
 
 double estimate_rate(const struct replica_set *replicas, enum estimate_kind kind)
 {
     double rate = 0;
-    for (const struct replica *replica = replicas->first; replica; replica = replica->next) {
-        double tokens = (double)replica->capacity.max_tokens;
-        double seconds = step_seconds(replica, tokens, kind);
-        if (replica->state == REPLICA_READY && seconds > 0)
-            rate += tokens / seconds;
-    }
+    for (int i = 0; i < replicas->n; i++)
+        rate += kind == ESTIMATE_LEAST ? replicas->paces[i].least_rate : replicas->paces[i].rate;
     return rate > 0 ? rate : (double)NAN;
 }
 
@@ -30,46 +17,66 @@ double estimate_total(const struct estimate *estimate)
     return estimate->wait_seconds + estimate->run_seconds;
 }
 
-static bool gives_way(const struct run *run, enum request_class class, const struct policy_rules *rules,
-                      double now)
+static double step_seconds(const struct replica_pace *pace, double tokens, enum estimate_kind kind)
 {
-    return run->class > class && now - run->accepted_at < rules->due_seconds;
+    double counted = kind == ESTIMATE_LEAST ? fmin(tokens, pace->most_tokens) : tokens;
+    return cost_line_seconds(&pace->line, counted);
 }
 
-/* Steps until a run has room on that replica, beside all that does not give way. */
-static uint32_t steps_until_room(const struct replica *replica, const struct run *newcomer,
-                                 const struct policy_rules *rules)
+/* What is asked of every replica. */
+struct question {
+    const struct run *newcomer;
+    int steps;
+    enum estimate_kind kind;
+    double queue_seconds; /* what waits before it takes of all replicas */
+    double queue_tokens;
+    double due_at; /* what was accepted by then does not give way */
+};
+
+static bool has_lower(const struct occupancy *occupancy, enum request_class class)
 {
-    const struct replica_capacity *capacity = &replica->capacity;
-    const struct policy_replica limits = {.max_sequences = capacity->max_sequences,
-                                          .max_tokens = capacity->max_tokens};
-    struct occupancy occupancy = {
-        .replica = &limits, .entries = calloc((size_t)replica->running.n + 1, sizeof *occupancy.entries)};
-    double now = clock_seconds();
-    const struct run *run = occupancy.entries ? replica->running.first : NULL;
-    for (; run; run = run->next) {
-        if (!gives_way(run, newcomer->class, rules, now))
-            occupancy_insert(&occupancy, (struct occupancy_entry){.number = run->number,
-                                                                  .length = run->length,
-                                                                  .leaves_in = run_steps_left(run)});
+    for (int c = (int)class + 1; c < CLASS_COUNT; c++) {
+        if (occupancy->by_class[c].n)
+            return true;
     }
-    uint32_t steps = occupancy_start_in(&occupancy, newcomer->length);
-    free(occupancy.entries);
-    return steps;
+    return false;
 }
 
-static struct estimate estimate_on(const struct replica *replica, const struct run *newcomer, int steps,
-                                   const struct policy_rules *rules, struct queue_sums before, double rate,
-                                   enum estimate_kind kind)
+/* Steps until it has room there, or fewer. */
+static uint32_t least_start(const struct occupancy *occupancy, const struct run *newcomer)
 {
-    double most = (double)replica->capacity.max_tokens, running = (double)replica->running.n_tokens;
-    double busy_step = step_seconds(replica, fmin(running, most), kind);
-    double beside = fmin(running + (double)before.n_tokens + newcomer->length, most);
-    uint32_t until_room = steps_until_room(replica, newcomer, rules);
-    double boundary = replica->running.n ? 0.5 * busy_step : 0; /* of the step that is under way */
+    const struct occupancy_limits *limits = &occupancy->limits;
+    bool fits =
+        occupancy->n < limits->max_sequences && occupancy->n_tokens + newcomer->length <= limits->max_tokens;
+    if (fits || !occupancy->n_groups || has_lower(occupancy, newcomer->class))
+        return 0;
+    return occupancy->groups[0].steps_left;
+}
+
+/* With room after so many steps. */
+static struct estimate estimate_on(const struct occupancy *occupancy, const struct replica_pace *pace,
+                                   const struct question *question, uint32_t until_room)
+{
+    double most = pace->max_tokens, running = (double)occupancy->n_tokens;
+    double busy_step = step_seconds(pace, fmin(running, most), question->kind);
+    double beside = fmin(running + question->queue_tokens + question->newcomer->length, most);
+    double boundary = occupancy->n ? 0.5 * busy_step : 0; /* of the step that is under way */
     double room_seconds = until_room == OCCUPANCY_NEVER ? INFINITY : fmax(until_room * busy_step, boundary);
-    return (struct estimate){.wait_seconds = fmax((double)before.work / rate, room_seconds),
-                             .run_seconds = steps * step_seconds(replica, beside, kind)};
+    return (struct estimate){.wait_seconds = fmax(question->queue_seconds, room_seconds),
+                             .run_seconds = question->steps * step_seconds(pace, beside, question->kind)};
+}
+
+/* The better of `best` and this replica. */
+static struct estimate better(struct estimate best, const struct occupancy *occupancy,
+                              const struct replica_pace *pace, const struct question *question)
+{
+    const struct run *newcomer = question->newcomer;
+    struct estimate bound = estimate_on(occupancy, pace, question, least_start(occupancy, newcomer));
+    if (estimate_total(&bound) >= estimate_total(&best)) /* not if best is NAN still */
+        return best;
+    uint32_t start = occupancy_start_above(occupancy, newcomer->length, newcomer->class, question->due_at);
+    struct estimate here = estimate_on(occupancy, pace, question, start);
+    return isnan(best.run_seconds) || estimate_total(&here) < estimate_total(&best) ? here : best;
 }
 
 struct estimate estimate_run(const struct queue *queue, const struct replica_set *replicas,
@@ -78,13 +85,16 @@ struct estimate estimate_run(const struct queue *queue, const struct replica_set
 {
     struct estimate best = {(double)NAN, (double)NAN};
     struct queue_sums before = queue_sums(queue, newcomer->class);
-    double rate = estimate_rate(replicas, kind);
-    for (const struct replica *replica = replicas->first; replica; replica = replica->next) {
-        if (replica->state != REPLICA_READY || isnan(cost_model_mean_seconds(&replica->cost)))
-            continue;
-        struct estimate here = estimate_on(replica, newcomer, steps, rules, before, rate, kind);
-        if (isnan(best.run_seconds) || estimate_total(&here) < estimate_total(&best))
-            best = here;
+    const struct question question = {
+        .newcomer = newcomer,
+        .steps = steps,
+        .kind = kind,
+        .queue_seconds = before.work ? (double)before.work / estimate_rate(replicas, kind) : 0,
+        .queue_tokens = (double)before.n_tokens,
+        .due_at = clock_seconds() - rules->due_seconds};
+    for (int i = 0; i < replicas->n; i++) {
+        if (replicas->paces[i].is_measured)
+            best = better(best, &replicas->places[i].occupancy, &replicas->paces[i], &question);
     }
     return best;
 }
@@ -92,9 +102,13 @@ struct estimate estimate_run(const struct queue *queue, const struct replica_set
 bool estimate_starts_now(const struct replica_set *replicas, const struct policy_rules *rules,
                          const struct run *newcomer)
 {
-    for (const struct replica *replica = replicas->first; replica; replica = replica->next) {
-        if (replica->state == REPLICA_READY &&
-            steps_until_room(replica, newcomer, rules) <= snapshot_ahead_steps(replica))
+    double due_at = clock_seconds() - rules->due_seconds;
+    for (int i = 0; i < replicas->n; i++) {
+        const struct occupancy *occupancy = &replicas->places[i].occupancy;
+        if (replicas->replicas[i]->state == REPLICA_READY &&
+            (occupancy_takes(occupancy, newcomer->length) ||
+             occupancy_start_above(occupancy, newcomer->length, newcomer->class, due_at) <=
+                 occupancy->limits.ahead_steps))
             return true;
     }
     return false;

@@ -3,7 +3,7 @@
 
 #include "coordinator/scheduler/policy.h"
 #include "coordinator/scheduler/queue.h"
-#include "coordinator/scheduler/replica.h"
+#include "coordinator/scheduler/replica_set.h"
 
 /*
  * When would a run be finished, if it came now? From what runs, what waits before it, and what the
@@ -15,7 +15,9 @@
  *          whichever is longer
  *   run  = steps × a step of a batch of what runs there, what waits before it, and itself
  *
- * Sequences that would give way to it do not count as running.
+ * Runs that would give way to it do not count as running.
+ *
+ * It costs a few instructions a replica: of most a bound says that they are not the one.
  */
 struct estimate {
     double wait_seconds, run_seconds; /* NAN: nothing is measured yet */

@@ -1,11 +1,10 @@
 #include "coordinator/scheduler/policy.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "coordinator/scheduler/occupancy.h"
+#include "coordinator/scheduler/sacrifice.h"
 
-/* Sequences that are looked at behind one that holds a reservation. */
+/* Runs that are looked at behind one that holds a reservation. */
 enum { BYPASS_MOST = 64 };
 
 /* A decision while it is made. */
@@ -13,16 +12,12 @@ struct making {
     const struct policy_rules *rules;
     const struct policy_input *input;
     struct policy_decision *decision;
-    struct occupancy *occupancies;   /* [n_replicas] */
-    struct occupancy_entry *storage; /* what the entries of occupancies and `trial` point into */
-    struct occupancy trial;          /* for trying out who gives way */
-    struct occupancy_entry *victims; /* [n_running] */
-    int *chosen;                     /* [n_running]: indexes of running */
-    bool *considered;                /* [n_waiting] */
-    int next;                        /* the first of waiting that may not have been considered */
+    bool *considered; /* [n_waiting] */
+    int next;         /* the first of waiting that may not have been considered */
+    int64_t too_long; /* texts of so many positions, or more, find room nowhere */
 
     int reserved; /* of waiting; -1: none */
-    int reserved_room;
+    int reserved_replica;
     uint32_t reserved_at; /* steps from now */
 };
 
@@ -33,55 +28,9 @@ void policy_decision_release(struct policy_decision *decision)
     *decision = (struct policy_decision){0};
 }
 
-static void making_release(struct making *making)
+static bool is_due(const struct making *making, double accepted_at)
 {
-    free(making->occupancies);
-    free(making->storage);
-    free(making->victims);
-    free(making->chosen);
-    free(making->considered);
-}
-
-/* Each occupancy may get all that wait, and one that is tried out. */
-static bool allocate(struct making *making)
-{
-    const struct policy_input *input = making->input;
-    size_t n_waiting = (size_t)input->n_waiting, n_running = (size_t)input->n_running,
-           n_replicas = (size_t)input->n_replicas;
-    making->occupancies = calloc(n_replicas + 1, sizeof *making->occupancies);
-    making->storage = calloc(2 * n_running + (n_replicas + 1) * (n_waiting + 2), sizeof *making->storage);
-    making->victims = calloc(n_running + 1, sizeof *making->victims);
-    making->chosen = calloc(n_running + 1, sizeof *making->chosen);
-    making->considered = calloc(n_waiting + 1, sizeof *making->considered);
-    making->decision->preempted = calloc(n_running + 1, sizeof *making->decision->preempted);
-    making->decision->started = calloc(n_waiting + 1, sizeof *making->decision->started);
-    return making->occupancies && making->storage && making->victims && making->chosen &&
-           making->considered && making->decision->preempted && making->decision->started;
-}
-
-static bool is_due(const struct making *making, double waited)
-{
-    return waited >= making->rules->due_seconds;
-}
-
-/* The entries of the occupancies lie one after the other, each with space for all that may come. */
-static void fill_occupancies(struct making *making)
-{
-    const struct policy_input *input = making->input;
-    struct occupancy_entry *entries = making->storage;
-    for (int r = 0; r < input->n_replicas; r++) {
-        struct occupancy *occupancy = &making->occupancies[r];
-        *occupancy = (struct occupancy){.replica = &input->replicas[r], .entries = entries};
-        for (int i = 0; i < input->n_running; i++) {
-            const struct policy_running *running = &input->running[i];
-            if (running->replica == r)
-                occupancy_insert(occupancy, (struct occupancy_entry){running->number, running->class,
-                                                                     running->length, running->steps_left, i,
-                                                                     !is_due(making, running->waited)});
-        }
-        entries += occupancy->n + input->n_waiting + 1;
-    }
-    making->trial.entries = entries;
+    return making->input->now - accepted_at >= making->rules->due_seconds;
 }
 
 /* ---- whose turn it is ---- */
@@ -100,8 +49,9 @@ static int find_passed_over(const struct making *making)
     while (first < n && !is_candidate(making, first))
         first++;
     for (int i = first; i < n; i++) {
-        if (is_candidate(making, i) && waiting[i].class > waiting[first].class &&
-            is_due(making, waiting[i].waited) && (oldest < 0 || waiting[i].number < waiting[oldest].number))
+        if (waiting[i].class > waiting[first].class && is_candidate(making, i) &&
+            is_due(making, waiting[i].accepted_at) &&
+            (oldest < 0 || waiting[i].number < waiting[oldest].number))
             oldest = i;
     }
     return oldest;
@@ -122,15 +72,14 @@ static int take_next(struct making *making)
     return next;
 }
 
-/* Was that the turn of one who is passed over, or did it pass over one? */
+/* Was that the turn of one that is passed over, or did it pass over one? */
 static void count_start(struct making *making, int started)
 {
-    const struct policy_waiting *waiting = &making->input->waiting[started];
+    if (making->input->waiting[started].replica >= 0)
+        return;
     making->considered[started] = false;
     int due = find_passed_over(making);
     making->considered[started] = true;
-    if (waiting->replica >= 0)
-        return;
     if (due < 0 || due == started)
         making->decision->starts = 0;
     else if (making->decision->starts < making->rules->due_share)
@@ -139,46 +88,61 @@ static void count_start(struct making *making, int started)
 
 /* ---- where ---- */
 
-static struct occupancy_entry entry_of(const struct policy_waiting *waiting,
-                                       const struct occupancy *occupancy)
+static struct occupancy *occupancy_of(const struct making *making, int replica)
 {
-    return (struct occupancy_entry){.number = waiting->number,
-                                    .class = waiting->class,
-                                    .length = waiting->length,
-                                    .leaves_in =
-                                        waiting->steps_left + occupancy_start_in(occupancy, waiting->length),
-                                    .running = -1};
+    return &making->input->replicas[replica].occupancy;
+}
+
+/* Of a run that is started there now. */
+static uint32_t leaves_in(const struct policy_waiting *waiting, const struct occupancy *occupancy)
+{
+    return waiting->steps_left + occupancy_start_in(occupancy, waiting->length, OCCUPANCY_NEVER);
 }
 
 /* Would the one with the reservation start later than it would without this one? */
-static bool delays_reserved(struct making *making, int r, const struct policy_waiting *waiting)
+static bool delays_reserved(const struct making *making, int r, const struct policy_waiting *waiting)
 {
-    if (making->reserved < 0 || making->reserved_room != r)
+    if (making->reserved < 0 || making->reserved_replica != r)
         return false;
-    struct occupancy *occupancy = &making->occupancies[r];
-    occupancy_insert(occupancy, entry_of(waiting, occupancy));
-    bool late =
-        occupancy_start_in(occupancy, making->input->waiting[making->reserved].length) > making->reserved_at;
-    occupancy_remove(occupancy, occupancy_find(occupancy, waiting->number));
+    struct occupancy *occupancy = occupancy_of(making, r);
+    if (!occupancy_reserve(occupancy))
+        return true;
+    uint32_t leaves = leaves_in(waiting, occupancy);
+    occupancy_count(occupancy, waiting->length, leaves, 1);
+    bool late = occupancy_start_in(occupancy, making->input->waiting[making->reserved].length,
+                                   OCCUPANCY_NEVER) > making->reserved_at;
+    occupancy_count(occupancy, waiting->length, leaves, -1);
     return late;
 }
 
-static double load_of(const struct occupancy *occupancy)
+static double load_of(const struct making *making, int r)
 {
-    return occupancy->work * occupancy->replica->slowness;
+    double work = (double)making->input->replicas[r].occupancy.work;
+    return making->input->equal_slowness ? work : work * making->input->replicas[r].slowness;
 }
 
-/* The replica with room where the least is left to do; -1: none. */
-static int choose_room(struct making *making, const struct policy_waiting *waiting)
+/* The replica with room where the least is left to do; -1: none. Room only shrinks while nothing gives way,
+ * so what found none need not be looked for again. */
+static int choose_replica(struct making *making, const struct policy_waiting *waiting)
 {
     int best = -1;
+    bool has_room = false;
+    double least = 0;
+    if (waiting->length >= making->too_long)
+        return -1;
     for (int r = 0; r < making->input->n_replicas; r++) {
-        if (r == waiting->replica || !occupancy_takes(&making->occupancies[r], waiting->length) ||
-            delays_reserved(making, r, waiting))
+        const struct policy_replica *replica = &making->input->replicas[r];
+        if (!replica->open || !occupancy_takes(&replica->occupancy, waiting->length))
             continue;
-        if (best < 0 || load_of(&making->occupancies[r]) < load_of(&making->occupancies[best]))
-            best = r;
+        has_room = true;
+        double load = load_of(making, r);
+        if ((best >= 0 && load >= least) || r == waiting->replica || delays_reserved(making, r, waiting))
+            continue;
+        best = r;
+        least = load;
     }
+    if (!has_room)
+        making->too_long = waiting->length;
     return best;
 }
 
@@ -187,153 +151,91 @@ static void reserve(struct making *making, int index)
 {
     uint32_t soonest = OCCUPANCY_NEVER;
     for (int r = 0; r < making->input->n_replicas; r++) {
-        const struct occupancy *occupancy = &making->occupancies[r];
-        uint32_t steps = occupancy->replica->open
-                             ? occupancy_start_in(occupancy, making->input->waiting[index].length)
-                             : OCCUPANCY_NEVER;
+        if (!making->input->replicas[r].open)
+            continue;
+        uint32_t steps =
+            occupancy_start_in(occupancy_of(making, r), making->input->waiting[index].length, soonest);
         if (steps >= soonest)
             continue;
         soonest = steps;
         making->reserved = index;
-        making->reserved_room = r;
+        making->reserved_replica = r;
         making->reserved_at = steps;
     }
-}
-
-/* ---- who gives way ---- */
-
-/* The lowest class first, in it the last accepted. */
-static int compare_victims(const void *a, const void *b)
-{
-    const struct occupancy_entry *x = a, *y = b;
-    if (x->class != y->class)
-        return x->class < y->class ? 1 : -1;
-    return (x->number < y->number) - (x->number > y->number);
-}
-
-static int list_victims(struct making *making, const struct occupancy *occupancy, enum request_class class)
-{
-    int n = 0;
-    for (int i = 0; i < occupancy->n; i++) {
-        const struct occupancy_entry *entry = &occupancy->entries[i];
-        if (entry->running >= 0 && entry->may_give_way && entry->class > class)
-            making->victims[n++] = *entry;
-    }
-    qsort(making->victims, (size_t)n, sizeof *making->victims, compare_victims);
-    return n;
-}
-
-/* Of the first n victims, which `trial` is without, those that may stay after all are put back. Returns how
- * many are left. */
-static int spare_victims(struct making *making, int n, int length)
-{
-    struct occupancy *trial = &making->trial;
-    int n_left = 0;
-    for (int i = n - 1; i >= 0; i--) {
-        occupancy_insert(trial, making->victims[i]);
-        if (occupancy_takes(trial, length))
-            continue;
-        occupancy_remove(trial, occupancy_find(trial, making->victims[i].number));
-        making->victims[n - 1 - n_left++] = making->victims[i]; /* a place that is done with */
-    }
-    memmove(making->victims, making->victims + n - n_left, (size_t)n_left * sizeof *making->victims);
-    return n_left;
-}
-
-/* Puts the runs that would have to give way on replica r into making->victims. Returns how many; 0: that does
- * not help. */
-static int find_victims(struct making *making, const struct policy_waiting *waiting,
-                        const struct occupancy *occupancy)
-{
-    struct occupancy *trial = &making->trial;
-    struct occupancy_entry *entries = trial->entries;
-    int n = list_victims(making, occupancy, waiting->class), n_taken = 0;
-    memcpy(entries, occupancy->entries, (size_t)occupancy->n * sizeof *entries);
-    *trial = *occupancy;
-    trial->entries = entries;
-    while (n_taken < n && !occupancy_takes(trial, waiting->length)) {
-        occupancy_remove(trial, occupancy_find(trial, making->victims[n_taken].number));
-        n_taken++;
-    }
-    return occupancy_takes(trial, waiting->length) ? spare_victims(making, n_taken, waiting->length) : 0;
-}
-
-/* The replica where room can be made for the least, with the victims in making->chosen; -1: nowhere. */
-static int choose_sacrifice(struct making *making, const struct policy_waiting *waiting, int *n_chosen)
-{
-    int best = -1;
-    int64_t least = 0;
-    for (int r = 0; r < making->input->n_replicas; r++) {
-        int n =
-            making->occupancies[r].replica->open ? find_victims(making, waiting, &making->occupancies[r]) : 0;
-        int64_t tokens = 0;
-        for (int i = 0; i < n; i++)
-            tokens += making->victims[i].length;
-        if (!n || (best >= 0 && tokens >= least))
-            continue;
-        best = r;
-        least = tokens;
-        *n_chosen = n;
-        for (int i = 0; i < n; i++)
-            making->chosen[i] = making->victims[i].running;
-    }
-    return best;
 }
 
 /* Makes room by preemption. -1: it cannot be. */
 static int make_room(struct making *making, const struct policy_waiting *waiting)
 {
-    struct policy_decision *decision = making->decision;
-    int n = 0, r = choose_sacrifice(making, waiting, &n);
-    for (int i = 0; i < n && r >= 0; i++) {
-        struct occupancy *occupancy = &making->occupancies[r];
-        occupancy_remove(occupancy,
-                         occupancy_find(occupancy, making->input->running[making->chosen[i]].number));
-        decision->preempted[decision->n_preempted++] = making->chosen[i];
-    }
+    double due_at = making->input->now - making->rules->due_seconds;
+    int r = sacrifice_choose(making->input, waiting, due_at, making->decision);
+    if (r >= 0)
+        making->too_long = INT64_MAX;
     return r;
 }
 
 /* ---- one after the other ---- */
 
-static void start(struct making *making, int index, int r)
+/* False: no memory to count it there. */
+static bool start(struct making *making, int index, int r)
 {
     const struct policy_waiting *waiting = &making->input->waiting[index];
     struct policy_decision *decision = making->decision;
-    occupancy_insert(&making->occupancies[r], entry_of(waiting, &making->occupancies[r]));
-    decision->started[decision->n_started++] = (struct policy_start){index, r};
+    struct occupancy *occupancy = occupancy_of(making, r);
+    if (!occupancy_reserve(occupancy))
+        return false;
+    uint32_t leaves = leaves_in(waiting, occupancy);
+    occupancy_count(occupancy, waiting->length, leaves, 1);
+    decision->started[decision->n_started++] = (struct policy_start){index, r, leaves};
     count_start(making, index);
+    return true;
 }
 
-static void consider(struct making *making, int index)
+static bool consider(struct making *making, int index)
 {
     const struct policy_waiting *waiting = &making->input->waiting[index];
-    int r = choose_room(making, waiting);
+    int r = choose_replica(making, waiting);
     bool first = making->reserved < 0 && waiting->replica < 0;
     if (r < 0 && first)
         r = make_room(making, waiting);
     if (r >= 0)
-        start(making, index, r);
-    else if (first)
+        return start(making, index, r);
+    if (first)
         reserve(making, index);
+    return true;
+}
+
+/* The occupancies, as they were. */
+static void count_back(const struct making *making)
+{
+    const struct policy_decision *decision = making->decision;
+    for (int i = 0; i < decision->n_started; i++) {
+        const struct policy_start *start = &decision->started[i];
+        occupancy_count(occupancy_of(making, start->replica), making->input->waiting[start->waiting].length,
+                        start->leaves_in, -1);
+    }
+    sacrifice_count_back(making->input, decision);
 }
 
 enum status policy_decide(const struct policy_rules *rules, const struct policy_input *input,
                           struct policy_decision *decision, struct error *error)
 {
-    struct making making = {.rules = rules, .input = input, .decision = decision, .reserved = -1};
+    struct making making = {
+        .rules = rules, .input = input, .decision = decision, .reserved = -1, .too_long = INT64_MAX};
+    size_t n_waiting = (size_t)input->n_waiting;
     *decision = (struct policy_decision){.starts = input->starts};
-    if (!allocate(&making)) {
-        making_release(&making);
-        policy_decision_release(decision);
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to decide what runs next");
-    }
-    fill_occupancies(&making);
+    decision->started = malloc((n_waiting + 1) * sizeof *decision->started);
+    making.considered = calloc(n_waiting + 1, sizeof *making.considered);
+    bool good = decision->started && making.considered;
     int n_behind = 0;
-    for (int index; n_behind <= BYPASS_MOST && (index = take_next(&making)) >= 0;) {
-        consider(&making, index);
+    for (int index; good && n_behind <= BYPASS_MOST && (index = take_next(&making)) >= 0;) {
+        good = consider(&making, index);
         n_behind += making.reserved >= 0;
     }
-    making_release(&making);
-    return STATUS_OK;
+    count_back(&making);
+    free(making.considered);
+    if (good)
+        return STATUS_OK;
+    policy_decision_release(decision);
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to decide what runs next");
 }

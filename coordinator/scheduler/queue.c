@@ -5,6 +5,11 @@ void queue_insert(struct queue *queue, struct run *run)
     run_list_insert(&queue->by_class[run->class], run);
 }
 
+void queue_step(struct queue *queue, const struct run *run)
+{
+    queue->by_class[run->class].work -= run->length;
+}
+
 struct run *queue_first(const struct queue *queue)
 {
     for (int class = 0; class < CLASS_COUNT; class ++) {

@@ -11,6 +11,9 @@ struct queue {
 
 void queue_insert(struct queue *queue, struct run *run);
 
+/* It has taken a step although it waits: the one that was under way when it gave way. */
+void queue_step(struct queue *queue, const struct run *run);
+
 /* Of all classes; NULL: nobody waits. */
 struct run *queue_first(const struct queue *queue);
 

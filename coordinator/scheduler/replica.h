@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/hash.h"
 #include "coordinator/scheduler/cost.h"
 #include "coordinator/scheduler/run_list.h"
 
@@ -50,7 +51,9 @@ struct replica_capacity {
 
 /* What is known of a replica, attached or not. Guarded by the scheduler's lock. */
 struct replica {
-    struct replica *next;
+    struct hash_node by_name, by_connection; /* of the set */
+    struct replica *next;                    /* in the order in which they came */
+    int index;                               /* of the set's tables */
     char name[REPLICA_NAME_MAX + 1];
     enum replica_state state;
     bool supervised; /* we start it ourselves, and start it again */
@@ -84,24 +87,12 @@ struct replica {
     char last_error[256];
 };
 
-struct replica_set {
-    struct replica *first;
-};
-
 /* "r0": letters, digits, '.', '_' and '-', at most REPLICA_NAME_MAX. */
 bool replica_name_is_valid(const char *name);
-/* Finds it or makes it (starting). NULL without memory. */
-struct replica *replica_set_get(struct replica_set *set, const char *name);
-/* NULL: never heard of. */
-struct replica *replica_set_find(const struct replica_set *set, const char *name);
-/* Takes it out and frees it; it is not attached. */
-void replica_set_remove(struct replica_set *set, struct replica *replica);
-void replica_set_free(struct replica_set *set);
 
-/* The longest text that a ready replica takes; -1: none is ready. */
-int64_t replica_set_longest(const struct replica_set *set);
-/* Is any in that state? */
-bool replica_set_any(const struct replica_set *set, enum replica_state state);
+/* Steps that runs of a replica may be from their end to count as ended: what takes their places is sent
+ * ahead. */
+uint32_t replica_ahead_steps(const struct replica *replica);
 
 const char *replica_state_name(enum replica_state state);
 

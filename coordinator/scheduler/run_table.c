@@ -1,29 +1,36 @@
 #include "coordinator/scheduler/run_table.h"
 
-#include <assert.h>
-
 #include "common/ticket.h"
 
-static struct run **bucket_of(struct run_table *table, uint64_t number)
+bool run_table_init(struct run_table *table)
 {
-    return &table->buckets[number % RUN_TABLE_BUCKETS];
+    struct hash_node first; /* the only one that can fail */
+    if (!hash_table_add(&table->by_number, &first, 0))
+        return false;
+    hash_table_remove(&table->by_number, &first);
+    return true;
+}
+
+void run_table_release(struct run_table *table)
+{
+    hash_table_release(&table->by_number);
+}
+
+static bool has_number(const struct hash_node *node, const void *number)
+{
+    return ((const struct run *)node)->number == *(const uint64_t *)number;
 }
 
 void run_table_add(struct run_table *table, struct run *run)
 {
     run->number = run->ticket = ++table->last_number;
-    struct run **bucket = bucket_of(table, run->number);
-    run->next_in_bucket = *bucket;
-    *bucket = run;
+    hash_table_add(&table->by_number, &run->by_number, hash_number(run->number));
     table->n++;
 }
 
 struct run *run_table_find(const struct run_table *table, uint64_t number)
 {
-    struct run *run = table->buckets[number % RUN_TABLE_BUCKETS];
-    while (run && run->number != number)
-        run = run->next_in_bucket;
-    return run;
+    return (struct run *)hash_table_find(&table->by_number, hash_number(number), has_number, &number);
 }
 
 struct run *run_table_find_ticket(const struct run_table *table, uint64_t ticket)
@@ -34,11 +41,6 @@ struct run *run_table_find_ticket(const struct run_table *table, uint64_t ticket
 
 void run_table_remove(struct run_table *table, struct run *run)
 {
-    struct run **link = bucket_of(table, run->number);
-    while (*link != run) {
-        assert(*link); /* it is in the table */
-        link = &(*link)->next_in_bucket;
-    }
-    *link = run->next_in_bucket;
+    hash_table_remove(&table->by_number, &run->by_number);
     table->n--;
 }

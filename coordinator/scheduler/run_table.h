@@ -1,17 +1,21 @@
 #ifndef MILLRACE_COORDINATOR_SCHEDULER_RUN_TABLE_H
 #define MILLRACE_COORDINATOR_SCHEDULER_RUN_TABLE_H
 
+#include "common/hash.h"
 #include "coordinator/request/run.h"
 
 /* Every run of a live request by its number, which the table also hands out. Guarded by the scheduler's lock.
- * Zeroed memory is an empty table. */
-enum { RUN_TABLE_BUCKETS = 256 };
-
+ * It grows with what is in it. */
 struct run_table {
-    struct run *buckets[RUN_TABLE_BUCKETS];
+    struct hash_table by_number;
     uint64_t last_number;
     int n;
 };
+
+/* Makes an empty table of zeroed memory. False: no memory. Adding a run cannot fail afterwards. */
+bool run_table_init(struct run_table *table);
+/* Frees the memory of an empty table. */
+void run_table_release(struct run_table *table);
 
 /* Numbers the run and puts it in. */
 void run_table_add(struct run_table *table, struct run *run);

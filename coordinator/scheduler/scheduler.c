@@ -42,6 +42,10 @@ struct scheduler *scheduler_create(const struct scheduler_options *options)
     struct scheduler *scheduler = calloc(1, sizeof *scheduler);
     if (!scheduler)
         return NULL;
+    if (!run_table_init(&scheduler->runs)) {
+        free(scheduler);
+        return NULL;
+    }
     scheduler->options = *options;
     pthread_mutex_init(&scheduler->mutex, NULL);
     return scheduler;
@@ -52,6 +56,7 @@ void scheduler_free(struct scheduler *scheduler)
     if (!scheduler)
         return;
     replica_set_free(&scheduler->replicas);
+    run_table_release(&scheduler->runs);
     pthread_mutex_destroy(&scheduler->mutex);
     free(scheduler);
 }
@@ -159,8 +164,7 @@ void scheduler_totals(struct scheduler *scheduler, struct scheduler_totals *tota
     totals->queued = (uint32_t)queued.n;
     totals->queued_tokens = queued.n_tokens;
     totals->running = (uint32_t)(scheduler->runs.n - queued.n);
-    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next)
-        totals->running_tokens += replica->running.n_tokens;
+    totals->running_tokens = scheduler->replicas.running_tokens;
     scheduler_unlock(scheduler);
 }
 

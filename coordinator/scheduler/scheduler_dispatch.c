@@ -23,8 +23,7 @@ const struct policy_rules scheduler_rules = {.due_seconds = 30, .due_share = 4};
 void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica)
 {
     run_list_remove(run);
-    run->replica = replica;
-    run_list_append(&replica->running, run);
+    replica_set_add_run(&scheduler->replicas, replica, run);
     if (run->former_connection)
         run->ticket = ticket_next(run->ticket);
     run->former_connection = NULL;
@@ -48,12 +47,12 @@ static void carry_out(struct scheduler *scheduler, const struct snapshot *snapsh
                       const struct policy_decision *decision)
 {
     for (int i = 0; i < decision->n_preempted; i++)
-        take_away(scheduler, snapshot->running_runs[decision->preempted[i]], EVENT_PREEMPTED);
+        take_away(scheduler, run_of_place(decision->preempted[i].place), EVENT_PREEMPTED);
     for (int i = 0; i < decision->n_started; i++) {
         struct run *run = snapshot->waiting_runs[decision->started[i].waiting];
         if (run->replica)
             take_away(scheduler, run, EVENT_MOVED);
-        scheduler_start_on(scheduler, run, snapshot->replica_records[decision->started[i].replica]);
+        scheduler_start_on(scheduler, run, scheduler->replicas.replicas[decision->started[i].replica]);
     }
     scheduler->starts = decision->starts;
 }
@@ -109,6 +108,8 @@ void scheduler_fail_too_long(struct scheduler *scheduler)
 /* A replica drains, and what it runs could run elsewhere. */
 static bool somebody_could_move(const struct scheduler *scheduler)
 {
+    if (!replica_set_any(&scheduler->replicas, REPLICA_DRAINING))
+        return false;
     for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
         if (replica->state == REPLICA_DRAINING && replica->running.n)
             return true;
@@ -134,8 +135,8 @@ static void count_return(struct scheduler_totals *totals, enum scheduler_event_k
 
 void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why)
 {
-    const struct replica *replica = run->replica;
-    run_list_remove(run);
+    struct replica *replica = run->replica;
+    replica_set_remove_run(&scheduler->replicas, replica, run);
     run->former_connection = why == EVENT_LOST ? NULL : replica->connection;
     run->replica = NULL;
     queue_insert(&scheduler->queue, run);

@@ -8,7 +8,7 @@
 static void begin_draining(struct scheduler *scheduler, struct replica *replica)
 {
     log_info("replica %s drains; it runs %d sequences", replica->name, replica->running.n);
-    replica->state = REPLICA_DRAINING;
+    replica_set_state(&scheduler->replicas, replica, REPLICA_DRAINING);
     replica->was_drained = true;
     replica->operations->drain(replica->connection);
     scheduler_dispatch(scheduler); /* what it runs moves, as far as there is room */
@@ -54,7 +54,7 @@ enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool 
     if (status == STATUS_OK) {
         replica->is_held = !restart && replica->supervised;
         if (replica->state == REPLICA_DRAINED)
-            replica->state = REPLICA_STARTING;
+            replica_set_state(&scheduler->replicas, replica, REPLICA_STARTING);
         if (replica->state == REPLICA_READY)
             begin_draining(scheduler, replica);
         *supervised = replica->supervised;
@@ -81,7 +81,8 @@ bool scheduler_take_drained(struct scheduler *scheduler, const char *name)
     bool was_drained = replica && replica->was_drained;
     if (was_drained) {
         replica->was_drained = false;
-        replica->state = replica->is_held ? REPLICA_DRAINED : REPLICA_STARTING;
+        replica_set_state(&scheduler->replicas, replica,
+                          replica->is_held ? REPLICA_DRAINED : REPLICA_STARTING);
         if (replica->is_held)
             snprintf(replica->last_error, sizeof replica->last_error, "it was drained");
         scheduler_fail_without_hope(scheduler);

@@ -7,16 +7,12 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "coordinator/scheduler/snapshot.h"
 
 enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
 
 struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection)
 {
-    struct replica *replica = scheduler->replicas.first;
-    while (replica && replica->connection != connection)
-        replica = replica->next;
-    return replica;
+    return replica_set_find_connection(&scheduler->replicas, connection);
 }
 
 /* The run that a replica speaks of, if it runs there. */
@@ -43,7 +39,7 @@ static void set_error(struct replica *replica, const char *reason)
 
 static void set_failed(struct scheduler *scheduler, struct replica *replica, const char *reason)
 {
-    replica->state = REPLICA_FAILED;
+    replica_set_state(&scheduler->replicas, replica, REPLICA_FAILED);
     set_error(replica, reason);
     log_error("replica %s failed: %s", replica->name, reason);
     scheduler_put_back_all(scheduler, replica, reason);
@@ -55,7 +51,6 @@ static void set_failed(struct scheduler *scheduler, struct replica *replica, con
 static void forget(struct scheduler *scheduler, struct replica *replica)
 {
     replica_set_remove(&scheduler->replicas, replica);
-    scheduler->n_replicas--;
 }
 
 bool scheduler_is_lost_outsider(const struct replica *replica)
@@ -84,28 +79,17 @@ static enum status check_hello(struct scheduler *scheduler, const struct replica
     if (known && known->operations)
         return error_set(error, STATUS_ALREADY_EXISTS, "hello.replica: a replica \"%s\" is attached already",
                          hello->name);
-    if (!known && scheduler->n_replicas >= MAX_REPLICAS)
+    if (!known && scheduler->replicas.n >= MAX_REPLICAS)
         make_room(scheduler);
-    if (!known && scheduler->n_replicas >= MAX_REPLICAS)
+    if (!known && scheduler->replicas.n >= MAX_REPLICAS)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d replicas are known; no more fit",
-                         scheduler->n_replicas);
+                         scheduler->replicas.n);
     return STATUS_OK;
 }
 
-/* The replica of that name, new or known. NULL without memory. */
-static struct replica *get_replica(struct scheduler *scheduler, const char *name)
+/* It begins anew, as it is now. */
+static void begin(struct scheduler *scheduler, struct replica *replica, const struct replica_hello *hello)
 {
-    bool known = replica_set_find(&scheduler->replicas, name);
-    struct replica *replica = replica_set_get(&scheduler->replicas, name);
-    scheduler->n_replicas += replica && !known;
-    return replica;
-}
-
-static void connect(struct replica *replica, const struct replica_hello *hello,
-                    const struct replica_connection *operations, void *connection)
-{
-    replica->operations = operations;
-    replica->connection = connection;
     replica->n_ranks = hello->n_ranks;
     snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
     replica->steps = 0;
@@ -120,6 +104,7 @@ static void connect(struct replica *replica, const struct replica_hello *hello,
     replica->spoke = false;
     replica->is_closed = false;
     replica->was_attached = true;
+    replica_set_update(&scheduler->replicas, replica);
 }
 
 enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
@@ -128,9 +113,9 @@ enum status scheduler_attach(struct scheduler *scheduler, const struct replica_h
 {
     scheduler_lock(scheduler);
     enum status status = check_hello(scheduler, hello, error);
-    struct replica *replica = status == STATUS_OK ? get_replica(scheduler, hello->name) : NULL;
-    if (replica)
-        connect(replica, hello, operations, connection);
+    struct replica *replica = status == STATUS_OK ? replica_set_get(&scheduler->replicas, hello->name) : NULL;
+    if (replica && replica_set_connect(&scheduler->replicas, replica, operations, connection))
+        begin(scheduler, replica, hello);
     else if (status == STATUS_OK)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for another replica");
     scheduler_unlock(scheduler);
@@ -142,9 +127,9 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
     scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica && replica->state != REPLICA_DRAINING) { /* else it says so on its way out */
-        replica->state = REPLICA_READY;
         replica->was_ready = true;
         replica->capacity = *capacity;
+        replica_set_state(&scheduler->replicas, replica, REPLICA_READY);
         log_info("replica %s is ready: %s, %u ranks, %d sequences, %lld tokens at a time", replica->name,
                  replica->backend, replica->n_ranks, capacity->max_sequences,
                  (long long)capacity->max_tokens);
@@ -206,7 +191,7 @@ void scheduler_explain(struct scheduler *scheduler, const char *name, const char
 static void finish_run(struct scheduler *scheduler, struct run *run, const struct replica *replica)
 {
     const struct ending ending = {.status = STATUS_OK, .replica = replica->name, .n_ranks = replica->n_ranks};
-    scheduler_take_off(run);
+    scheduler_take_off(scheduler, run);
     const struct run *answer = run->request->rule->answer(run->request, run);
     if (answer)
         scheduler_end_request(scheduler, answer, &ending);
@@ -231,6 +216,7 @@ static void note_step(struct scheduler *scheduler, struct replica *replica, cons
         return;
     replica->batch_step = report->batch_step;
     cost_model_add(&replica->cost, (double)report->batch_tokens, report->step_ms * 1e-3);
+    replica_set_update(&scheduler->replicas, replica);
     if (!queue_first(&scheduler->queue) || replica->state != REPLICA_READY)
         return;
     scheduler->totals.full_tokens += (uint64_t)report->batch_tokens;
@@ -241,14 +227,17 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
                            const struct step_report *report, struct error *error)
 {
     bool was_suspect = run_is_suspect(run);
+    int64_t room = replica_set_room(&scheduler->replicas, replica);
     enum status status = run_advance(run, report, scheduler->options.n_ids, error);
     if (status != STATUS_OK)
         return status;
     replica->steps++;
     replica->n_fruitless = 0;
     scheduler->n_suspects -= was_suspect;
-    run->list->work -= run->length;
-    bool ends_soon = run_steps_left(run) <= snapshot_ahead_steps(replica);
+    if (run->replica)
+        replica_set_step_run(&scheduler->replicas, replica, run);
+    else
+        queue_step(&scheduler->queue, run);
     note_step(scheduler, replica, report);
     note_times(scheduler, run, report);
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_STEP,
@@ -259,7 +248,7 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
     run->request->sink->frame(run->request->client, run, report->positions, report->ids, report->n_changed);
     if (report->done)
         finish_run(scheduler, run, replica);
-    if (report->done || ends_soon || was_suspect)
+    if (replica_set_room(&scheduler->replicas, replica) > room || was_suspect || scheduler->n_suspects)
         scheduler_dispatch(scheduler);
     return STATUS_OK;
 }
@@ -288,11 +277,11 @@ static void reject(struct scheduler *scheduler, struct replica *replica, struct 
                    const char *reason)
 {
     if (status != STATUS_UNAVAILABLE) {
-        scheduler_take_off(run);
+        scheduler_take_off(scheduler, run);
         scheduler_fail_request(scheduler, run, status, reason);
         return;
     }
-    replica->state = REPLICA_DRAINING;
+    replica_set_state(&scheduler->replicas, replica, REPLICA_DRAINING);
     scheduler_put_back(scheduler, run, EVENT_MOVED);
     scheduler_note_change(scheduler);
 }
@@ -322,7 +311,8 @@ static void forget_or_expect(struct scheduler *scheduler, struct replica *replic
     replica->lost_at = clock_seconds();
     if (replica->state == REPLICA_FAILED)
         return;
-    replica->state = replica->n_fruitless < REPLICA_FRUITLESS_MAX ? REPLICA_STARTING : REPLICA_FAILED;
+    replica_set_state(&scheduler->replicas, replica,
+                      replica->n_fruitless < REPLICA_FRUITLESS_MAX ? REPLICA_STARTING : REPLICA_FAILED);
     if (!clean)
         set_error(replica, reason);
 }
@@ -332,8 +322,7 @@ void scheduler_lose_connection(struct scheduler *scheduler, struct replica *repl
 {
     log_info("replica %s is gone%s%s; %d of its sequences go back to the queue", replica->name,
              clean ? "" : ": ", clean ? "" : reason, replica->running.n);
-    replica->operations = NULL;
-    replica->connection = NULL;
+    replica_set_disconnect(&scheduler->replicas, replica);
     replica->n_fruitless += !clean && replica->running.n && !replica->steps;
     scheduler_put_back_all(scheduler, replica, clean ? NULL : reason);
     forget_or_expect(scheduler, replica, clean, reason);
@@ -406,7 +395,7 @@ void scheduler_forget_long_lost(struct scheduler *scheduler, double now)
 void scheduler_expect(struct scheduler *scheduler, const char *name)
 {
     scheduler_lock(scheduler);
-    struct replica *replica = get_replica(scheduler, name);
+    struct replica *replica = replica_set_get(&scheduler->replicas, name);
     if (replica)
         replica->supervised = true;
     scheduler_unlock(scheduler);
@@ -450,7 +439,7 @@ void scheduler_drain_supervised(struct scheduler *scheduler)
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
         if (!replica->operations || !replica->supervised)
             continue;
-        replica->state = REPLICA_DRAINING;
+        replica_set_state(&scheduler->replicas, replica, REPLICA_DRAINING);
         replica->operations->drain(replica->connection);
     }
     scheduler_unlock(scheduler);

@@ -18,9 +18,12 @@ static void count_ending(struct scheduler *scheduler, const struct run *run, enu
     }
 }
 
-void scheduler_take_off(struct run *run)
+void scheduler_take_off(struct scheduler *scheduler, struct run *run)
 {
-    run_list_remove(run);
+    if (run->replica)
+        replica_set_remove_run(&scheduler->replicas, run->replica, run);
+    else
+        run_list_remove(run);
     run->replica = NULL;
 }
 
@@ -31,7 +34,7 @@ static void drop_runs(struct scheduler *scheduler, struct request *request)
         struct run *run = &request->runs[i];
         if (run->replica)
             run->replica->operations->cancel(run->replica->connection, run->ticket);
-        scheduler_take_off(run);
+        scheduler_take_off(scheduler, run);
         run_table_remove(&scheduler->runs, run);
         scheduler->n_suspects -= run_is_suspect(run);
     }
@@ -62,13 +65,9 @@ void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, 
 /* All have failed, and there were some. */
 const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler)
 {
-    const struct replica *last = NULL;
-    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        if (replica->state != REPLICA_FAILED && replica->state != REPLICA_DRAINED)
-            return NULL;
-        last = replica;
-    }
-    return last;
+    const struct replica_set *replicas = &scheduler->replicas;
+    int n_lost = replicas->n_in_state[REPLICA_FAILED] + replicas->n_in_state[REPLICA_DRAINED];
+    return n_lost == replicas->n ? replicas->last : NULL;
 }
 
 enum status scheduler_no_replica_error(const struct replica *failed, struct error *error)

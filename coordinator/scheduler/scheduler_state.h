@@ -6,6 +6,7 @@
 #include "coordinator/scheduler/accounts.h"
 #include "coordinator/scheduler/policy.h"
 #include "coordinator/scheduler/queue.h"
+#include "coordinator/scheduler/replica_set.h"
 #include "coordinator/scheduler/run_table.h"
 #include "coordinator/scheduler/scheduler.h"
 
@@ -23,8 +24,8 @@ struct scheduler {
     struct accounts accounts;
     int starts; /* of the policy */
     struct replica_set replicas;
-    int n_replicas;
     int n_suspects; /* runs that are suspect, waiting or running */
+    bool has_trial; /* a replica is closed for one (scheduler_suspects.c) */
     bool refusing;
     double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
     struct scheduler_totals totals; /* those that only grow */
@@ -43,7 +44,7 @@ void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event ev
 /* ---- scheduler_requests.c: how requests come and end ---- */
 
 /* Off its replica or out of the queue. */
-void scheduler_take_off(struct run *run);
+void scheduler_take_off(struct scheduler *scheduler, struct run *run);
 /* The only way in which a request ends, because of one of its runs: replicas that have runs of it are told to
  * drop them, its client is told, and it is freed. */
 void scheduler_end_request(struct scheduler *scheduler, const struct run *run, const struct ending *ending);

@@ -38,12 +38,20 @@ static struct run *next_suspect(const struct scheduler *scheduler)
     return next;
 }
 
+static void close_replica(struct scheduler *scheduler, struct replica *replica, bool is_closed)
+{
+    if (replica->is_closed == is_closed)
+        return;
+    replica->is_closed = is_closed;
+    replica_set_update(&scheduler->replicas, replica);
+}
+
 /* Closes the replica that runs a suspect, and opens all others. Returns whether there is one. */
 static bool find_trial(struct scheduler *scheduler)
 {
     bool found = false;
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        replica->is_closed = replica->running.first && run_is_suspect(replica->running.first);
+        close_replica(scheduler, replica, replica->running.first && run_is_suspect(replica->running.first));
         found |= replica->is_closed;
     }
     return found;
@@ -63,11 +71,15 @@ static struct replica *choose_replica(const struct scheduler *scheduler, const s
 
 void scheduler_try_suspect(struct scheduler *scheduler)
 {
-    struct run *suspect = find_trial(scheduler) || !scheduler->n_suspects ? NULL : next_suspect(scheduler);
+    if (!scheduler->n_suspects && !scheduler->has_trial)
+        return;
+    scheduler->has_trial = find_trial(scheduler);
+    struct run *suspect = scheduler->has_trial || !scheduler->n_suspects ? NULL : next_suspect(scheduler);
     struct replica *replica = suspect ? choose_replica(scheduler, suspect) : NULL;
     if (!replica || (!replica->steps && other_waits(scheduler)))
         return;
-    replica->is_closed = true;
-    if (!replica->running.n)
+    close_replica(scheduler, replica, true);
+    scheduler->has_trial = true;
+    if (!replica->running.n && replica_set_reserve_run(&scheduler->replicas, replica))
         scheduler_start_on(scheduler, suspect, replica);
 }

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "coordinator/scheduler/policy.h"
+#include "tests/coordinator/scheduler/reference_policy.h"
 
-enum { MOST = 4096, REPLICAS = 3, NOWHERE = -1 };
+enum { MOST = 4096, REPLICAS = 3, MOST_REPLICAS = 8, NOWHERE = -1 };
 
 struct work {
     struct policy_waiting it;
@@ -39,18 +40,21 @@ static uint32_t draw(uint32_t below)
 
 static void set_up_world(int n_replicas, int max_sequences, int64_t max_tokens, uint32_t ahead)
 {
+    for (int r = 0; r < REPLICAS; r++)
+        occupancy_release(&world.replicas[r].occupancy);
     memset(&world, 0, sizeof world);
     world.random = 7;
     world.rules = (struct policy_rules){.due_seconds = 20, .due_share = 4};
     world.n_replicas = n_replicas;
-    for (int r = 0; r < n_replicas; r++)
-        world.replicas[r] = (struct policy_replica){.open = true,
-                                                    .max_sequences = max_sequences,
-                                                    .max_tokens = max_tokens,
-                                                    .held_sequences = ahead ? max_sequences : 0,
-                                                    .held_tokens = ahead ? max_tokens : 0,
-                                                    .ahead_steps = ahead,
-                                                    .slowness = 1};
+    const struct occupancy_limits limits = {.max_sequences = max_sequences,
+                                            .max_tokens = max_tokens,
+                                            .held_sequences = ahead ? max_sequences : 0,
+                                            .held_tokens = ahead ? max_tokens : 0,
+                                            .ahead_steps = ahead};
+    for (int r = 0; r < n_replicas; r++) {
+        world.replicas[r] = (struct policy_replica){.open = true, .slowness = 1};
+        occupancy_set_limits(&world.replicas[r].occupancy, &limits);
+    }
 }
 
 static struct work *arrive(enum request_class class, int length, uint32_t steps)
@@ -70,6 +74,11 @@ static struct work *arrive(enum request_class class, int length, uint32_t steps)
 
 /* ---- a replica's step ---- */
 
+static const struct occupancy_limits *limits_of(int r)
+{
+    return &world.replicas[r].occupancy.limits;
+}
+
 static void join(int r, int64_t *tokens, int *n)
 {
     bool blocked = false;
@@ -77,8 +86,7 @@ static void join(int r, int64_t *tokens, int *n)
         struct work *work = &world.works[world.order[i]];
         if (work->ended || work->replica != r || work->joined || work->mail_at > world.now || blocked)
             continue;
-        if (*n == world.replicas[r].max_sequences ||
-            *tokens + work->it.length > world.replicas[r].max_tokens) {
+        if (*n == limits_of(r)->max_sequences || *tokens + work->it.length > limits_of(r)->max_tokens) {
             blocked = true; /* strictly in order */
             continue;
         }
@@ -119,8 +127,8 @@ static void step_replica(int r, bool somebody_waits)
         }
     }
     join(r, &tokens, &n);
-    ck_assert_int_le(n, world.replicas[r].max_sequences);
-    ck_assert_int_le(tokens, world.replicas[r].max_tokens);
+    ck_assert_int_le(n, limits_of(r)->max_sequences);
+    ck_assert_int_le(tokens, limits_of(r)->max_tokens);
     for (int i = 0; i < world.n; i++) {
         struct work *work = &world.works[i];
         if (steps_on(work, r))
@@ -128,9 +136,9 @@ static void step_replica(int r, bool somebody_waits)
         else if (work->replica == r && !work->ended && work->mail_at <= world.now)
             held += work->it.length;
     }
-    ck_assert_int_le(held, world.replicas[r].held_tokens);
+    ck_assert_int_le(held, limits_of(r)->held_tokens);
     world.filled += somebody_waits ? tokens : 0;
-    world.fillable += somebody_waits ? world.replicas[r].max_tokens : 0;
+    world.fillable += somebody_waits ? limits_of(r)->max_tokens : 0;
 }
 
 /* ---- a decision ---- */
@@ -144,26 +152,40 @@ static int list_waiting(struct policy_waiting *waiting, int *works)
             if ((int)work->it.class != class || work->ended || work->replica != NOWHERE)
                 continue;
             waiting[n] = work->it;
-            waiting[n].waited = world.now - work->arrived;
+            waiting[n].accepted_at = work->arrived;
             works[n++] = i;
         }
     }
     return n;
 }
 
-static int list_running(struct policy_running *running, int *works)
+static void empty_replicas(void)
+{
+    for (int r = 0; r < world.n_replicas; r++) {
+        struct occupancy *occupancy = &world.replicas[r].occupancy;
+        struct occupancy_limits limits = occupancy->limits;
+        occupancy_release(occupancy);
+        occupancy_set_limits(occupancy, &limits);
+    }
+}
+
+/* All that runs, on its replicas; places[i] is of works[i]. */
+static int list_running(struct run_place *places, int *works)
 {
     int n = 0;
+    empty_replicas();
     for (int i = 0; i < world.n; i++) {
         const struct work *work = &world.works[i];
         if (work->ended || work->replica == NOWHERE)
             continue;
-        running[n] = (struct policy_running){.number = work->it.number,
-                                             .class = work->it.class,
-                                             .length = work->it.length,
-                                             .steps_left = work->it.steps_left,
-                                             .waited = world.now - work->arrived,
-                                             .replica = work->replica};
+        struct occupancy *occupancy = &world.replicas[work->replica].occupancy;
+        places[n] = (struct run_place){.number = work->it.number,
+                                       .class = work->it.class,
+                                       .length = work->it.length,
+                                       .steps_left = work->it.steps_left,
+                                       .accepted_at = work->arrived};
+        ck_assert(occupancy_reserve(occupancy));
+        occupancy_add(occupancy, &places[n]);
         works[n++] = i;
     }
     return n;
@@ -182,6 +204,71 @@ static void check_same(const struct policy_decision *one, const struct policy_in
     policy_decision_release(&other);
 }
 
+/* ---- the same, by the reference ---- */
+
+static void list_for_reference(const struct policy_input *input, struct reference_waiting *waiting,
+                               struct reference_replica *replicas)
+{
+    for (int i = 0; i < input->n_waiting; i++) {
+        const struct policy_waiting *it = &input->waiting[i];
+        waiting[i] = (struct reference_waiting){
+            it->number, it->class, it->length, it->steps_left, input->now - it->accepted_at, it->replica};
+    }
+    for (int r = 0; r < input->n_replicas; r++) {
+        const struct occupancy_limits *limits = &input->replicas[r].occupancy.limits;
+        replicas[r] =
+            (struct reference_replica){.open = input->replicas[r].open,
+                                       .max_sequences = limits->max_sequences,
+                                       .held_sequences = limits->held_sequences,
+                                       .max_tokens = limits->max_tokens,
+                                       .held_tokens = limits->held_tokens,
+                                       .ahead_steps = limits->ahead_steps,
+                                       .slowness = input->equal_slowness ? 1 : input->replicas[r].slowness};
+    }
+}
+
+static void check_decisions(const struct policy_decision *decision, const struct reference_decision *wanted,
+                            const struct run_place *places)
+{
+    ck_assert_int_eq(decision->n_started, wanted->n_started);
+    ck_assert_int_eq(decision->n_preempted, wanted->n_preempted);
+    ck_assert_int_eq(decision->starts, wanted->starts);
+    for (int i = 0; i < wanted->n_started; i++) {
+        ck_assert_int_eq(decision->started[i].waiting, wanted->started[i].waiting);
+        ck_assert_int_eq(decision->started[i].replica, wanted->started[i].replica);
+    }
+    for (int i = 0; i < wanted->n_preempted; i++)
+        ck_assert_int_eq(decision->preempted[i].place - places, wanted->preempted[i]);
+}
+
+/* places[n_running] are all on input's replicas, replica_of[i] is where. */
+static void check_against_reference(const struct policy_decision *decision, const struct policy_input *input,
+                                    const struct run_place *places, const int *replica_of, int n_running)
+{
+    static struct reference_waiting waiting[MOST];
+    static struct reference_running running[MOST];
+    struct reference_replica replicas[MOST_REPLICAS];
+    list_for_reference(input, waiting, replicas);
+    for (int i = 0; i < n_running; i++)
+        running[i] = (struct reference_running){places[i].number,
+                                                places[i].class,
+                                                places[i].length,
+                                                places[i].steps_left,
+                                                input->now - places[i].accepted_at,
+                                                replica_of[i]};
+    const struct reference_input same = {.waiting = waiting,
+                                         .n_waiting = input->n_waiting,
+                                         .running = running,
+                                         .n_running = n_running,
+                                         .replicas = replicas,
+                                         .n_replicas = input->n_replicas,
+                                         .starts = input->starts};
+    struct reference_decision wanted;
+    ck_assert_int_eq(reference_decide(&world.rules, &same, &wanted, NULL), STATUS_OK);
+    check_decisions(decision, &wanted, places);
+    reference_decision_release(&wanted);
+}
+
 static void give_way(struct work *work)
 {
     work->leave_at = world.now + 2; /* the step that follows is under way when the word comes */
@@ -198,10 +285,10 @@ static void give_way(struct work *work)
 }
 
 static void carry_out(const struct policy_decision *decision, const struct policy_input *input,
-                      const int *waiting_works, const int *running_works)
+                      const int *waiting_works, const struct run_place *places, const int *running_works)
 {
     for (int i = 0; i < decision->n_preempted; i++) {
-        struct work *work = &world.works[running_works[decision->preempted[i]]];
+        struct work *work = &world.works[running_works[decision->preempted[i].place - places]];
         bool for_a_higher_class = false;
         for (int k = 0; k < decision->n_started; k++)
             for_a_higher_class |= input->waiting[decision->started[k].waiting].class < work->it.class;
@@ -224,20 +311,23 @@ static void carry_out(const struct policy_decision *decision, const struct polic
 static int decide(void)
 {
     static struct policy_waiting waiting[MOST];
-    static struct policy_running running[MOST];
-    static int waiting_works[MOST], running_works[MOST];
+    static struct run_place places[MOST];
+    static int waiting_works[MOST], running_works[MOST], replica_of[MOST];
+    int n_running = list_running(places, running_works);
     struct policy_input input = {.waiting = waiting,
                                  .n_waiting = list_waiting(waiting, waiting_works),
-                                 .running = running,
-                                 .n_running = list_running(running, running_works),
                                  .replicas = world.replicas,
                                  .n_replicas = world.n_replicas,
+                                 .now = world.now,
                                  .starts = world.starts};
     struct policy_decision decision;
+    for (int i = 0; i < n_running; i++)
+        replica_of[i] = world.works[running_works[i]].replica;
     ck_assert_int_eq(policy_decide(&world.rules, &input, &decision, NULL), STATUS_OK);
     check_same(&decision, &input);
+    check_against_reference(&decision, &input, places, replica_of, n_running);
     world.starts = decision.starts;
-    carry_out(&decision, &input, waiting_works, running_works);
+    carry_out(&decision, &input, waiting_works, places, running_works);
     int n_left = input.n_waiting - decision.n_started;
     policy_decision_release(&decision);
     return n_left;
@@ -469,14 +559,16 @@ START_TEST(runs_of_a_draining_replica_move_where_there_is_room)
 {
     set_up_world(2, 4, 40, 0);
     world.replicas[0].open = false;
-    struct policy_waiting moving[2] = {{1, CLASS_LOW, 30, 5, 1, 0}, {2, CLASS_LOW, 30, 5, 1, 0}};
-    struct policy_running running[2] = {{1, CLASS_LOW, 30, 5, 1, 0}, {2, CLASS_LOW, 30, 5, 1, 0}};
-    struct policy_input input = {.waiting = moving,
-                                 .n_waiting = 2,
-                                 .running = running,
-                                 .n_running = 2,
-                                 .replicas = world.replicas,
-                                 .n_replicas = 2};
+    struct policy_waiting moving[2] = {{1, CLASS_LOW, 30, 5, -1, 0}, {2, CLASS_LOW, 30, 5, -1, 0}};
+    struct run_place places[2] = {
+        {.number = 1, .class = CLASS_LOW, .length = 30, .steps_left = 5, .accepted_at = -1},
+        {.number = 2, .class = CLASS_LOW, .length = 30, .steps_left = 5, .accepted_at = -1}};
+    for (int i = 0; i < 2; i++) {
+        ck_assert(occupancy_reserve(&world.replicas[0].occupancy));
+        occupancy_add(&world.replicas[0].occupancy, &places[i]);
+    }
+    struct policy_input input = {
+        .waiting = moving, .n_waiting = 2, .replicas = world.replicas, .n_replicas = 2};
     struct policy_decision decision;
     ck_assert_int_eq(policy_decide(&world.rules, &input, &decision, NULL), STATUS_OK);
     ck_assert_int_eq(decision.n_started,
@@ -488,12 +580,146 @@ START_TEST(runs_of_a_draining_replica_move_where_there_is_room)
 }
 END_TEST
 
+/* ---- states at random, as no simulation reaches them ---- */
+
+struct state {
+    struct policy_replica replicas[MOST_REPLICAS];
+    struct run_place places[MOST];
+    int replica_of[MOST], n_running, n_waiting, n_replicas;
+    struct policy_waiting waiting[MOST];
+};
+
+static struct state state;
+
+static struct occupancy_limits random_limits(void)
+{
+    bool holds = draw(2);
+    return (struct occupancy_limits){.max_sequences = 1 + (int)draw(12),
+                                     .max_tokens = 20 + draw(200),
+                                     .held_sequences = holds ? (int)draw(8) : 0,
+                                     .held_tokens = holds ? draw(200) : 0,
+                                     .ahead_steps = holds ? draw(5) : 0};
+}
+
+/* Whatever fits beside what is there already, or is held. */
+static void fill_replica(int r, uint64_t *number)
+{
+    struct occupancy *occupancy = &state.replicas[r].occupancy;
+    const struct occupancy_limits *limits = &occupancy->limits;
+    for (int tries = (int)draw(30); tries > 0; tries--) {
+        int length = 1 + (int)draw(60);
+        if (occupancy->n >= limits->max_sequences + limits->held_sequences ||
+            occupancy->n_tokens + length > limits->max_tokens + limits->held_tokens)
+            continue;
+        struct run_place *place = &state.places[state.n_running];
+        *number += 1 + draw(3);
+        *place = (struct run_place){.number = *number,
+                                    .class = (enum request_class)draw(CLASS_COUNT),
+                                    .length = length,
+                                    .steps_left = 1 + draw(20),
+                                    .accepted_at = (double)*number};
+        ck_assert(occupancy_reserve(occupancy));
+        occupancy_add(occupancy, place);
+        state.replica_of[state.n_running++] = r;
+    }
+}
+
+static void wait_to_move(const struct run_place *place, int r)
+{
+    state.waiting[state.n_waiting++] = (struct policy_waiting){
+        place->number, place->class, place->length, place->steps_left, place->accepted_at, r};
+}
+
+static void fill_queue(uint64_t *number)
+{
+    for (int i = 0; i < state.n_running; i++) {
+        if (!state.replicas[state.replica_of[i]].open && draw(2))
+            wait_to_move(&state.places[i], state.replica_of[i]);
+    }
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        uint64_t last = draw(100);
+        for (uint32_t n = draw(40); n > 0; n--) {
+            last += 3 + draw(3);
+            state.waiting[state.n_waiting++] =
+                (struct policy_waiting){last * CLASS_COUNT + (uint64_t) class + *number, /* never twice */
+                                        (enum request_class) class,
+                                        1 + (int)draw(draw(4) ? 60 : 250),
+                                        1 + draw(20),
+                                        (double)last,
+                                        NOWHERE};
+        }
+    }
+}
+
+static void set_up_state(void)
+{
+    uint64_t number = 0;
+    for (int r = 0; r < MOST_REPLICAS; r++)
+        occupancy_release(&state.replicas[r].occupancy);
+    state.n_running = state.n_waiting = 0;
+    state.n_replicas = 1 + (int)draw(MOST_REPLICAS);
+    for (int r = 0; r < state.n_replicas; r++) {
+        struct occupancy_limits limits = random_limits();
+        state.replicas[r] = (struct policy_replica){.open = draw(5) != 0, .slowness = 1 + draw(3)};
+        occupancy_set_limits(&state.replicas[r].occupancy, &limits);
+        fill_replica(r, &number);
+    }
+    fill_queue(&number);
+}
+
+/* A picture of an occupancy's sums, to see that nothing is left of a decision. */
+static void check_as_before(const struct policy_replica *before)
+{
+    for (int r = 0; r < state.n_replicas; r++) {
+        const struct occupancy *then = &before[r].occupancy, *now = &state.replicas[r].occupancy;
+        ck_assert_int_eq(then->n, now->n);
+        ck_assert_int_eq(then->n_tokens, now->n_tokens);
+        ck_assert_int_eq(then->work, now->work);
+        ck_assert_int_eq(then->longest, now->longest);
+        ck_assert_int_eq(then->n_groups, now->n_groups);
+    }
+    for (int i = 0; i < state.n_running; i++)
+        ck_assert(!state.places[i].is_chosen);
+}
+
+START_TEST(every_decision_is_the_reference_s)
+{
+    int n_started = 0, n_preempted = 0, n_reserved = 0;
+    set_up_world(1, 1, 1, 0);
+    for (uint64_t seed = 0; seed < 3000; seed++) {
+        world.random = seed;
+        set_up_state();
+        const struct policy_input input = {.waiting = state.waiting,
+                                           .n_waiting = state.n_waiting,
+                                           .replicas = state.replicas,
+                                           .n_replicas = state.n_replicas,
+                                           .equal_slowness = draw(4) == 0,
+                                           .now = draw(150),
+                                           .starts = (int)draw(4)};
+        struct policy_replica before[MOST_REPLICAS];
+        struct policy_decision decision;
+        memcpy(before, state.replicas, sizeof before);
+        ck_assert_int_eq(policy_decide(&world.rules, &input, &decision, NULL), STATUS_OK);
+        check_against_reference(&decision, &input, state.places, state.replica_of, state.n_running);
+        check_as_before(before);
+        n_started += decision.n_started;
+        n_preempted += decision.n_preempted;
+        n_reserved += decision.n_started < state.n_waiting;
+        policy_decision_release(&decision);
+    }
+    ck_assert_int_gt(n_started, 10000);
+    ck_assert_int_gt(n_preempted, 1000);
+    ck_assert_int_gt(n_reserved, 1000);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("policy");
     TCase *tests = tcase_create("policy");
     suite_add_tcase(suite, tests);
     tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, every_decision_is_the_reference_s);
     tcase_add_test(tests, everything_ends_and_no_budget_is_exceeded);
     tcase_add_test(tests, the_batch_stays_full);
     tcase_add_test(tests, one_step_texts_keep_the_batch_full_too);

@@ -73,7 +73,7 @@ START_TEST(lost_outsiders_do_not_fill_the_table)
         scheduler_detach(scheduler, &passing, false, "lost");
     }
     ck_assert(scheduler_is_attached(scheduler, "steady"));
-    ck_assert_int_le(scheduler->n_replicas, 1024);
+    ck_assert_int_le(scheduler->replicas.n, 1024);
     ck_assert_ptr_nonnull(replica_set_find(&scheduler->replicas, "pod-2999"));
     ck_assert_ptr_null(replica_set_find(&scheduler->replicas, "pod-0"));
     attach_ready("ours", &supervised, 1);
@@ -97,7 +97,7 @@ START_TEST(a_lost_outsider_is_forgotten_after_a_while)
     ck_assert_int_gt(n_changes, 0);
     ck_assert_ptr_nonnull(find_replica("stays"));
     ck_assert_ptr_nonnull(find_replica("ours")); /* never attached, but we start it */
-    ck_assert_int_eq(scheduler->n_replicas, 2);
+    ck_assert_int_eq(scheduler->replicas.n, 2);
     attach_ready("lost", &again, 1);
     ck_assert_uint_eq(find_replica("lost")->restarts, 0);
 }
