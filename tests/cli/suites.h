@@ -9,5 +9,7 @@ Suite *view_suite(void);
 Suite *output_suite(void);
 Suite *table_suite(void);
 Suite *connection_suite(void);
+Suite *command_suite(void);
+Suite *json_output_suite(void);
 
 #endif

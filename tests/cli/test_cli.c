@@ -13,6 +13,8 @@ int main(void)
     srunner_add_suite(runner, output_suite());
     srunner_add_suite(runner, table_suite());
     srunner_add_suite(runner, connection_suite());
+    srunner_add_suite(runner, command_suite());
+    srunner_add_suite(runner, json_output_suite());
     srunner_run_all(runner, CK_NORMAL);
     int n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);
