@@ -8,7 +8,7 @@
 #include "cli/command.h"
 #include "cli/convert/convert.h"
 #include "cli/eval/eval.h"
-#include "cli/convert/inspect.h"
+#include "cli/check/inspect.h"
 #include "cli/convert/random.h"
 #include "cli/check/verify.h"
 #include "common/log.h"

@@ -159,7 +159,7 @@ static void log_ready(const struct model *model)
         "ready: %s on %s, %d ranks, %.1f MiB of weights a rank, %.1f MiB planned in all, loaded in %.2f s: "
         "%.2f s files and device, %.2f s exchange, %.2f s weights and buffers",
         model->weights.config.name, model->backend->describe(model->device), model->collective->n_ranks,
-        (double)model->weights.size_bytes / 1048576, (double)model->planned.total / 1048576,
+        (double)model->weights.size_bytes / 1048576, (double)model->needed_memory.total / 1048576,
         model->load_seconds, model->stage_seconds[0], model->stage_seconds[1] - model->stage_seconds[0],
         model->stage_seconds[2] - model->stage_seconds[1]);
 }

@@ -6,7 +6,7 @@
 
 #include "common/log.h"
 #include "common/options.h"
-#include "common/plan_bounds.h"
+#include "common/memory_bounds.h"
 #include "kernels/precision.h"
 
 static struct settings given; /* the table below points into it */
@@ -49,16 +49,16 @@ static const struct option_row rows[] = {
     {"plan", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: print what a rank would take, for --tp ranks and --batch texts of --length.",
      &given.plan},
-    {"tp", 0, OPTION_INTEGER, "N", NULL, "1", 1, PLAN_RANKS_MAX, "With --plan: ranks.", &given.tp},
+    {"tp", 0, OPTION_INTEGER, "N", NULL, "1", 1, MEMORY_RANKS_MAX, "With --plan: ranks.", &given.tp},
     {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "With --plan: one JSON object.", &given.json},
     {"run-ahead", 0, OPTION_TEXT, "auto|on|off", "MILLRACE_RUN_AHEAD", "auto", 0, 0,
      "Hand the device a step before the outcome of the last is read; auto: where it has memory of its own.",
      &given.run_ahead},
     {"bench", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: write texts, measure, print a line of JSON.", &given.bench},
-    {"batch", 'b', OPTION_INTEGER, "N", NULL, "1", 1, PLAN_BATCH_MAX,
+    {"batch", 'b', OPTION_INTEGER, "N", NULL, "1", 1, MEMORY_BATCH_MAX,
      "With --bench and --plan: texts that are written together.", &given.batch},
-    {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, PLAN_LENGTH_MAX,
+    {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, MEMORY_LENGTH_MAX,
      "With --bench, --plan and --elbo: tokens of a text.", &given.length},
     {"steps", 's', OPTION_INTEGER, "N", NULL, "8", 1, 1 << 16, "With --bench: refinement steps.",
      &given.steps},

@@ -9,7 +9,7 @@
 #include "cli/command.h"
 #include "cli/convert/convert_elements.h"
 #include "cli/convert/model_directory.h"
-#include "cli/convert/normal.h"
+#include "cli/convert/random_normal.h"
 #include "common/model/file.h"
 #include "common/model/layout.h"
 #include "common/model/tensors.h"
@@ -117,8 +117,8 @@ static enum status write_tensor(struct maker *maker, const struct model_tensor *
     return status;
 }
 
-static void plan(const struct random_options *options, const struct model_config *config,
-                 struct model_tensor *tensors, struct tensor_output *outputs, int n)
+static void list_outputs(const struct random_options *options, const struct model_config *config,
+                         struct model_tensor *tensors, struct tensor_output *outputs, int n)
 {
     for (int i = 0; i < n; i++) {
         model_layout_at(config, i, &tensors[i]);
@@ -133,7 +133,7 @@ static enum status write_tensors(struct maker *maker, const char *path, struct m
                                  struct tensor_output *outputs, struct error *error)
 {
     const int n = model_layout_count(maker->config);
-    plan(maker->options, maker->config, tensors, outputs, n);
+    list_outputs(maker->options, maker->config, tensors, outputs, n);
     enum status status = tensors_write_open(path, outputs, n, &maker->writer, error);
     if (status)
         return status;

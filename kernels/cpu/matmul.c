@@ -139,7 +139,7 @@ static void multiply_part(void *context, int part, int thread)
 
 /* Column blocks that fit the cache, nearly equal, as many for each thread; several runs of rows each where
  * the blocks are too few to share out evenly. */
-static void plan(const struct device *device, struct product *product)
+static void cut_product(const struct device *device, struct product *product)
 {
     const struct weight *weight = product->op->weight;
     size_t panel_bytes = ((size_t)weight->n_in + 1) * LANES * sizeof(float);
@@ -162,7 +162,7 @@ void ISA(matmul)(struct device *device, const struct matmul *op)
         struct product product = {.op = op, .first_row = row, .n_threads = device->n_threads};
         product.strips = ISA(strips_pack)(device, (const float *)op->x + row * op->ld_x, op->ld_x,
                                           least(ROW_BLOCK, op->rows - row), op->weight->n_in);
-        plan(device, &product);
+        cut_product(device, &product);
         pool_run(device->pool, multiply_part, &product, product.n_column_blocks * product.n_row_runs);
     }
 }

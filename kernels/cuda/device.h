@@ -54,10 +54,10 @@ struct weight {
     enum weight_format format;
     int n_in, n_out;
     int64_t ld;
-    void *data;                /* NULL where n_out or n_in is 0 */
-    float *scale;              /* E4M3: [n_out], w = scale[row] * e4m3; else NULL */
-    int tile_columns;          /* of the own product's tiles (matmul.h); a matter of n_out and n_in alone */
-    struct product_plan *plan; /* the library's algorithm, or NULL: the own product */
+    void *data;       /* NULL where n_out or n_in is 0 */
+    float *scale;     /* E4M3: [n_out], w = scale[row] * e4m3; else NULL */
+    int tile_columns; /* of the own product's tiles (matmul.h); a matter of n_out and n_in alone */
+    struct library_choice *choice; /* the library's algorithm, or NULL: the own product */
 };
 
 static inline int divide_up(int n, int by)

@@ -21,7 +21,7 @@ extern "C" {
  * on equal GPUs choose alike.
  */
 struct product_library;
-struct product_plan;
+struct library_choice;
 
 /* Sets device->library, or leaves it NULL; keeps a failure only where the library was asked for by name. */
 void library_open(struct device *device);
@@ -29,8 +29,8 @@ void library_close(struct device *device);
 
 /* Chooses the algorithm for a weight of WEIGHT_PRODUCT; NULL where the own product is to run. Start-up only.
  */
-struct product_plan *library_plan(struct device *device, const struct weight *weight);
-void library_plan_free(struct product_plan *plan);
+struct library_choice *library_choose(struct device *device, const struct weight *weight);
+void library_choice_free(struct library_choice *choice);
 
 /* What is multiplied: x as it lies in memory (bf16 [rows, ld_x], or e4m3 with a scale a row), else as in
  * struct matmul. */

@@ -31,10 +31,10 @@ void library_close(struct device *device)
     struct product_library *library = device->library;
     if (library == NULL)
         return;
-    while (library->plans != NULL) {
-        struct product_plan *plan = library->plans;
-        library->plans = plan->next;
-        free(plan);
+    while (library->choices != NULL) {
+        struct library_choice *choice = library->choices;
+        library->choices = choice->next;
+        free(choice);
     }
     (void)cublasLtDestroy(library->handle);
     free(library);
@@ -42,9 +42,9 @@ void library_close(struct device *device)
 }
 
 /* Plans belong to the library: weights of one shape share one. */
-void library_plan_free(struct product_plan *plan)
+void library_choice_free(struct library_choice *choice)
 {
-    (void)plan;
+    (void)choice;
 }
 
 static cublasStatus_t set(struct lt_call *call, cublasLtMatmulDescAttributes_t attribute, const void *value,
@@ -171,7 +171,7 @@ bool library_run(struct device *device, const struct library_product *product)
     if (op->bias != NULL)
         epilogue = op->activation == ACTIVATION_GELU_TANH ? EPILOGUE_BIAS_GELU : EPILOGUE_BIAS;
     bool wanted = op->activation == ACTIVATION_NONE || epilogue == EPILOGUE_BIAS_GELU;
-    const struct lt_variant *variant = &op->weight->plan->variant[op->y_type != DTYPE_F32][epilogue];
+    const struct lt_variant *variant = &op->weight->choice->variant[op->y_type != DTYPE_F32][epilogue];
     if (!wanted || !variant->usable || !lies_right(product))
         return false;
     (void)lt_multiply(device, variant, product, epilogue);

@@ -6,7 +6,7 @@
 #include "kernels/cuda/library.h"
 
 /*
- * cuBLASLt (library_lt.c enqueues, library_plan.c chooses). The library counts columns first: what it calls
+ * cuBLASLt (library_lt.c enqueues, library_choose.c chooses). The library counts columns first: what it calls
  * D[n_out, rows] with columns ld_y apart is our y, A (transposed) is w, B is x. So D = A^T · B with a bias
  * per row of D.
  */
@@ -21,8 +21,8 @@ struct lt_variant {
 };
 
 /* For all weights of one shape and format. */
-struct product_plan {
-    struct product_plan *next;
+struct library_choice {
+    struct library_choice *next;
     int n_out, n_in;
     enum weight_format format;
     bool usable; /* one of the variants is */
@@ -31,7 +31,7 @@ struct product_plan {
 
 struct product_library {
     cublasLtHandle_t handle;
-    struct product_plan *plans;
+    struct library_choice *choices;
 };
 
 /* What describes a call to the library; on the stack, nothing is allocated. */

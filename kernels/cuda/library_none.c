@@ -18,15 +18,15 @@ void library_close(struct device *device)
     (void)device;
 }
 
-struct product_plan *library_plan(struct device *device, const struct weight *weight)
+struct library_choice *library_choose(struct device *device, const struct weight *weight)
 {
     (void)device, (void)weight;
     return NULL;
 }
 
-void library_plan_free(struct product_plan *plan)
+void library_choice_free(struct library_choice *choice)
 {
-    (void)plan;
+    (void)choice;
 }
 
 bool library_run(struct device *device, const struct library_product *product)

@@ -7,8 +7,8 @@
 
 /*
  * Which product runs: conditioning in float32; float32 devices our own; else the library where the weight has
- * a plan and the call is one for it, else our own. The scratch holds the library's workspace first, then rows
- * of x as e4m3, then their scales.
+ * a choice and the call is one for it, else our own. The scratch holds the library's workspace first, then
+ * rows of x as e4m3, then their scales.
  */
 static size_t aligned_up(size_t n, size_t to)
 {
@@ -67,7 +67,7 @@ static void multiply(struct device *device, const struct matmul *op)
         own = (struct tile_product){.op = op, .x = x.q, .ld_x = (int64_t)ld, .x_scale = x.scale};
     }
     const struct library_product library = {op, own.x, own.ld_x, own.x_scale, scratch};
-    if (op->weight->plan == NULL || !library_run(device, &library))
+    if (op->weight->choice == NULL || !library_run(device, &library))
         matmul_tensor(device, &own);
 }
 

@@ -112,7 +112,7 @@ enum status cuda_weight_create(struct device *device, enum weight_use use, const
     if (device->failure.status == STATUS_OK)
         load(device, parts, made);
     if (device->failure.status == STATUS_OK)
-        made->plan = library_plan(device, made);
+        made->choice = library_choose(device, made);
     if (device->failure.status == STATUS_OK) {
         *weight = made;
         return STATUS_OK;
@@ -125,7 +125,7 @@ void cuda_weight_free(struct device *device, struct weight *weight)
 {
     if (weight == NULL)
         return;
-    library_plan_free(weight->plan);
+    library_choice_free(weight->choice);
     device_release(device, weight->data);
     device_release(device, weight->scale);
     free(weight);

@@ -7,7 +7,7 @@
 #include "tests/emulation/runtime_api.h"
 
 /*
- * Stands in for cuBLASLt: the calls that kernels/cuda/library_lt.c and library_plan.c make, with the
+ * Stands in for cuBLASLt: the calls that kernels/cuda/library_lt.c and library_choose.c make, with the
  * library's conventions (columns first, D = op(A) · op(B), epilogues along the rows of D, outer vector
  * scales; cuBLAS 13.0 documentation). Products are computed plainly, in double, when the stream comes to
  * them.

@@ -9,7 +9,7 @@
 #include "tests/reference/reference.h"
 
 /*
- * Products by the vendor's library, as kernels/cuda/library_lt.c calls it and library_plan.c chooses, with
+ * Products by the vendor's library, as kernels/cuda/library_lt.c calls it and library_choose.c chooses, with
  * the stand-in of tests/emulation/cublasLt.h: its fifth proposal is the first good one. Whether the real
  * library keeps its word only a GPU can say.
  */

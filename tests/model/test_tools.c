@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cli/convert/checkpoint_print.h"
-#include "cli/convert/inspection.h"
-#include "cli/convert/normal.h"
+#include "cli/check/inspection.h"
+#include "cli/convert/random_normal.h"
 #include "cli/convert/random.h"
 #include "common/model/layout.h"
 #include "tests/model/convert_suites.h"

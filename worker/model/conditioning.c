@@ -69,16 +69,17 @@ static void show(const struct conditioning *conditioning, const char *name, int 
                   (struct observation){name, block, x, DTYPE_F32, 1, width, {0, (int)width}});
 }
 
-/* Rows of a product: so many, of so many columns, that lie `ld` apart. */
-struct rows {
+/* What a product multiplies: n dense rows x[n, n_in]. */
+struct input_matrix {
     int n;
     const float *x;
     int n_in;
 };
 
 /* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), rows of y ld_y apart */
-static void linear(const struct conditioning *conditioning, struct rows rows, const struct weight *weight,
-                   const float *bias, enum activation activation, float *y, int64_t ld_y)
+static void linear(const struct conditioning *conditioning, struct input_matrix rows,
+                   const struct weight *weight, const float *bias, enum activation activation, float *y,
+                   int64_t ld_y)
 {
     const struct matmul op = {.x = rows.x,
                               .ld_x = rows.n_in,
@@ -126,10 +127,10 @@ static void embed_time(const struct conditioning *conditioning, const struct tim
     weights->backend->upload(weights->device, conditioning->features, conditioning->host_features,
                              (size_t)pairs.n * SINUSOID_WIDTH * sizeof(float));
     show(conditioning, names.features, -1, conditioning->features, SINUSOID_WIDTH);
-    linear(conditioning, (struct rows){pairs.n, conditioning->features, SINUSOID_WIDTH}, mlp->first,
+    linear(conditioning, (struct input_matrix){pairs.n, conditioning->features, SINUSOID_WIDTH}, mlp->first,
            mlp->first_bias, ACTIVATION_SILU, conditioning->hidden, width);
-    linear(conditioning, (struct rows){pairs.n, conditioning->hidden, width}, mlp->second, mlp->second_bias,
-           activation, out, ld_out);
+    linear(conditioning, (struct input_matrix){pairs.n, conditioning->hidden, width}, mlp->second,
+           mlp->second_bias, activation, out, ld_out);
     show(conditioning, names.embedding, -1, out, width);
 }
 
@@ -142,12 +143,12 @@ static void modulate_layer(const struct conditioning *conditioning, int n, int b
     int width = conditioning->weights->config.condition;
     const float *condition = conditioning->condition;
     if (fuser) {
-        linear(conditioning, (struct rows){n, condition, 2 * width}, fuser, fuser_bias, ACTIVATION_SILU,
-               conditioning->block_condition, width);
+        linear(conditioning, (struct input_matrix){n, condition, 2 * width}, fuser, fuser_bias,
+               ACTIVATION_SILU, conditioning->block_condition, width);
         condition = conditioning->block_condition;
     }
     show(conditioning, "c_in", block, condition, width);
-    linear(conditioning, (struct rows){n, condition, width}, modulation, bias, ACTIVATION_NONE, out,
+    linear(conditioning, (struct input_matrix){n, condition, width}, modulation, bias, ACTIVATION_NONE, out,
            conditioning->width);
     show(conditioning, block < 0 ? "final_adaLN" : "adaLN", block, out, n_out);
 }
@@ -166,7 +167,7 @@ static void condition_of(const struct conditioning *conditioning, struct pairs p
                (struct embedding_names){"t_sinusoid", "t_emb"}, conditioning->joined, 2 * width);
     embed_time(conditioning, &weights->step_size, pairs, true, ACTIVATION_NONE,
                (struct embedding_names){"dt_sinusoid", "dt_emb"}, conditioning->joined + width, 2 * width);
-    linear(conditioning, (struct rows){pairs.n, conditioning->joined, 2 * width}, weights->condition,
+    linear(conditioning, (struct input_matrix){pairs.n, conditioning->joined, 2 * width}, weights->condition,
            weights->condition_bias, ACTIVATION_SILU, conditioning->condition, 2 * width);
     show(conditioning, "silu(time_condition_fuser)", -1, conditioning->condition, 2 * width);
 }

@@ -110,7 +110,7 @@ static void product(struct forward *forward, const void *x, int n_in, int rows, 
 }
 
 /* The rows of a pass through one block: all of them, or in the last block the needed ones. */
-struct rows {
+struct block_rows {
     int n;
     float *x;
     void *normed;
@@ -186,7 +186,7 @@ static void normalise(struct forward *forward, const float *x, int rows, const f
 }
 
 /* Adds up all ranks' forward->sum. */
-static void reduce_sum(struct forward *forward, const char *name, int block, const struct rows *rows)
+static void reduce_sum(struct forward *forward, const char *name, int block, const struct block_rows *rows)
 {
     int hidden = forward->weights->config.hidden;
     forward->collective->table->all_reduce(forward->collective, forward->sum, (int64_t)rows->n * hidden);
@@ -194,7 +194,7 @@ static void reduce_sum(struct forward *forward, const char *name, int block, con
 }
 
 /* x += gate ⊙ (sum + bias) */
-static void add_gated(struct forward *forward, const struct rows *rows, const float *bias,
+static void add_gated(struct forward *forward, const struct block_rows *rows, const float *bias,
                       int64_t gate_offset)
 {
     int hidden = forward->weights->config.hidden;
@@ -223,7 +223,7 @@ static int longest_sequence(const struct plan *plan)
 }
 
 /* Queries of `rows` against the keys and values of every row. */
-static void attend(struct forward *forward, const struct plan *plan, const struct rows *rows)
+static void attend(struct forward *forward, const struct plan *plan, const struct block_rows *rows)
 {
     double start = clock_seconds();
     const struct model_weights *weights = forward->weights;
@@ -250,7 +250,7 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
 }
 
 static void attention_half(struct forward *forward, const struct plan *plan, int index,
-                           const struct rows *rows)
+                           const struct block_rows *rows)
 {
     const struct model_weights *weights = forward->weights;
     const struct block_weights *block = &weights->blocks[index];
@@ -267,7 +267,7 @@ static void attention_half(struct forward *forward, const struct plan *plan, int
     add_gated(forward, rows, NULL, offset + 2 * hidden);
 }
 
-static void mlp_half(struct forward *forward, int index, const struct rows *rows)
+static void mlp_half(struct forward *forward, int index, const struct block_rows *rows)
 {
     const struct model_weights *weights = forward->weights;
     const struct block_weights *block = &weights->blocks[index];
@@ -314,7 +314,7 @@ static void embed(struct forward *forward, const struct plan *plan)
 }
 
 /* What a block's keys and values are made of, for every row: norm and product. */
-static void keys_and_values(struct forward *forward, int index, const struct rows *all)
+static void keys_and_values(struct forward *forward, int index, const struct block_rows *all)
 {
     const struct model_weights *weights = forward->weights;
     int inner = range_size(weights->shard.heads) * weights->config.head_size, hidden = weights->config.hidden;
@@ -334,7 +334,7 @@ static bool may_record(const struct forward *forward)
 }
 
 /* The stretch for all rows: every block but the last one's queries and what follows from them. */
-static void run_all_rows(struct forward *forward, const struct plan *plan, const struct rows *all)
+static void run_all_rows(struct forward *forward, const struct plan *plan, const struct block_rows *all)
 {
     const struct backend *backend = forward->weights->backend;
     int n_blocks = forward->weights->config.n_blocks;
@@ -381,12 +381,12 @@ const void *forward_run(struct forward *forward, const struct plan *plan, int sl
     upload_plan(forward, plan, slot);
     const struct input_rows *inputs = &forward->inputs->rows;
     int last = forward->weights->config.n_blocks - 1;
-    const struct rows all = {plan->header->n_rows,    forward->x,
-                             forward->normed,         inputs->condition_of_row,
-                             inputs->position_of_row, inputs->row_start};
-    const struct rows needed = {plan->header->n_needed,     forward->needed_x,
-                                forward->needed_normed,     inputs->condition_of_needed,
-                                inputs->position_of_needed, inputs->needed_start};
+    const struct block_rows all = {plan->header->n_rows,    forward->x,
+                                   forward->normed,         inputs->condition_of_row,
+                                   inputs->position_of_row, inputs->row_start};
+    const struct block_rows needed = {plan->header->n_needed,     forward->needed_x,
+                                      forward->needed_normed,     inputs->condition_of_needed,
+                                      inputs->position_of_needed, inputs->needed_start};
     embed(forward, plan);
     run_all_rows(forward, plan, &all);
     keep_needed(forward, plan);

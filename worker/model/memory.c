@@ -130,31 +130,31 @@ struct rehearsal {
 
 static enum status rehearse(const struct memory_request *request, struct collective *collective,
                             const struct backend *backend, struct device *device, struct rehearsal *it,
-                            struct memory_plan *plan, struct error *error)
+                            struct memory_need *need, struct error *error)
 {
     struct shard shard;
     struct plan_limits limits = request->limits;
     shard_init(&shard, request->config, collective->rank, collective->n_ranks);
     enum status status = model_weights_load(&it->weights, backend, device, request->tensors, request->config,
                                             &shard, NULL, error);
-    plan->weights = taken(device);
+    need->weights = taken(device);
     if (status == STATUS_OK)
         status =
             conditioning_init(&it->conditioning, &it->weights, conditioning_entries(limits.max_sequences),
                               conditioning_at_once(limits.max_rows), error);
-    plan->conditioning = taken(device);
+    need->conditioning = taken(device);
     if (status == STATUS_OK)
         status = inputs_init(&it->inputs, backend, device, limits, error);
     if (status == STATUS_OK)
         status = forward_init(&it->forward, &it->weights, &it->conditioning, collective, &it->inputs, error);
-    plan->activations = taken(device);
+    need->activations = taken(device);
     if (status == STATUS_OK)
         status = sampler_init(&it->sampler, &it->weights, collective, &it->inputs, error);
-    plan->sampling = taken(device);
+    need->sampling = taken(device);
     return status;
 }
 
-static void count_workspace(const struct memory_request *request, struct memory_plan *plan)
+static void count_workspace(const struct memory_request *request, struct memory_need *need)
 {
     const struct model_config *config = request->config;
     const struct device_options options = {.n_threads = request->n_threads > 0 ? request->n_threads : 1,
@@ -163,11 +163,11 @@ static void count_workspace(const struct memory_request *request, struct memory_
                                            .max_positions = config->max_length,
                                            .max_columns = model_widest_row(config)};
     struct workspace workspace = request->gpu ? workspace_of_gpu(&options) : workspace_of_cpu(&options);
-    plan->workspace = workspace.size_bytes;
-    plan->estimated = workspace.estimated;
+    need->workspace = workspace.size_bytes;
+    need->estimated = workspace.estimated;
 }
 
-enum status memory_plan(const struct memory_request *request, int rank, struct memory_plan *plan,
+enum status memory_need(const struct memory_request *request, int rank, struct memory_need *need,
                         struct error *error)
 {
     struct backend backend = counting_backend(request->gpu);
@@ -175,42 +175,42 @@ enum status memory_plan(const struct memory_request *request, int rank, struct m
     struct device device = {.gpu = request->gpu, .precision = precision_on(&backend, request->precision)};
     struct rehearsal it;
     memset(&it, 0, sizeof it);
-    *plan = (struct memory_plan){0};
-    enum status status = rehearse(request, &collective, &backend, &device, &it, plan, error);
+    *need = (struct memory_need){0};
+    enum status status = rehearse(request, &collective, &backend, &device, &it, need, error);
     sampler_release(&it.sampler);
     forward_release(&it.forward);
     inputs_release(&it.inputs);
     conditioning_release(&it.conditioning);
     model_weights_release(&it.weights);
     count_exchange(request, &backend, &device);
-    plan->exchange = taken(&device);
-    plan->host = device.host_bytes;
-    count_workspace(request, plan);
-    plan->total = plan->weights + plan->conditioning + plan->activations + plan->sampling + plan->exchange +
-                  plan->workspace;
+    need->exchange = taken(&device);
+    need->host = device.host_bytes;
+    count_workspace(request, need);
+    need->total = need->weights + need->conditioning + need->activations + need->sampling + need->exchange +
+                  need->workspace;
     return status;
 }
 
-enum status memory_plan_largest(const struct memory_request *request, struct memory_plan *plan,
+enum status memory_need_largest(const struct memory_request *request, struct memory_need *need,
                                 struct error *error)
 {
     enum status status = STATUS_OK;
-    *plan = (struct memory_plan){0};
+    *need = (struct memory_need){0};
     for (int rank = 0; rank < request->n_ranks && status == STATUS_OK; rank++) {
-        struct memory_plan one;
-        status = memory_plan(request, rank, &one, error);
-        if (one.total > plan->total)
-            *plan = one;
+        struct memory_need one;
+        status = memory_need(request, rank, &one, error);
+        if (one.total > need->total)
+            *need = one;
     }
     return status;
 }
 
 static bool fits(struct memory_request request, int rows, size_t size_bytes)
 {
-    struct memory_plan plan;
+    struct memory_need need;
     struct error ignored;
     request.limits.max_rows = rows;
-    return memory_plan_largest(&request, &plan, &ignored) == STATUS_OK && plan.total <= size_bytes;
+    return memory_need_largest(&request, &need, &ignored) == STATUS_OK && need.total <= size_bytes;
 }
 
 int memory_rows_that_fit(const struct memory_request *request, size_t size_bytes, int most)
@@ -226,12 +226,12 @@ int memory_rows_that_fit(const struct memory_request *request, size_t size_bytes
     return fitting;
 }
 
-enum status memory_check(const struct memory_request *request, const struct memory_plan *plan,
+enum status memory_check(const struct memory_request *request, const struct memory_need *need,
                          size_t size_bytes, struct error *error)
 {
     const double gib = 1024.0 * 1024 * 1024;
     char would_fit[96];
-    if (plan->total <= size_bytes)
+    if (need->total <= size_bytes)
         return STATUS_OK;
     int rows = memory_rows_that_fit(request, size_bytes, request->limits.max_rows);
     if (rows >= request->config->max_length)
@@ -243,8 +243,8 @@ enum status memory_check(const struct memory_request *request, const struct memo
         error, STATUS_RESOURCE_EXHAUSTED,
         "a rank needs %.3f GiB (weights %.3f, activations of %d tokens %.3f, the rest %.3f) and has "
         "%.3f: %s",
-        (double)plan->total / gib, (double)plan->weights / gib, request->limits.max_rows,
-        (double)plan->activations / gib, (double)(plan->total - plan->weights - plan->activations) / gib,
+        (double)need->total / gib, (double)need->weights / gib, request->limits.max_rows,
+        (double)need->activations / gib, (double)(need->total - need->weights - need->activations) / gib,
         (double)size_bytes / gib, would_fit);
 }
 

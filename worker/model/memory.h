@@ -23,7 +23,7 @@ struct memory_request {
 };
 
 /* Of the device's memory, in bytes; on the CPU the host's is the device's. */
-struct memory_plan {
+struct memory_need {
     size_t weights, conditioning, activations, sampling, exchange, workspace, total;
     size_t host; /* pinned memory of the host; on the CPU it is part of the above */
     bool estimated;
@@ -32,17 +32,17 @@ struct memory_plan {
 /* The most floats that one exchange between the ranks moves in a step of max_rows rows. */
 int64_t memory_exchanged_floats(const struct model_config *config, int n_ranks, int max_rows);
 
-enum status memory_plan(const struct memory_request *request, int rank, struct memory_plan *plan,
+enum status memory_need(const struct memory_request *request, int rank, struct memory_need *need,
                         struct error *error);
 /* Of the rank that needs most. */
-enum status memory_plan_largest(const struct memory_request *request, struct memory_plan *plan,
+enum status memory_need_largest(const struct memory_request *request, struct memory_need *need,
                                 struct error *error);
 
-/* The most rows, up to `most`, with which every rank's plan fits into size_bytes; 0: not one. */
+/* The most rows, up to `most`, with which every rank's need fits into size_bytes; 0: not one. */
 int memory_rows_that_fit(const struct memory_request *request, size_t size_bytes, int most);
 
-/* OK where the plan fits into size_bytes; else RESOURCE_EXHAUSTED: what did not fit, and what would. */
-enum status memory_check(const struct memory_request *request, const struct memory_plan *plan,
+/* OK where the need fits into size_bytes; else RESOURCE_EXHAUSTED: what did not fit, and what would. */
+enum status memory_check(const struct memory_request *request, const struct memory_need *need,
                          size_t size_bytes, struct error *error);
 
 /* "80GiB", "512M", "1000000": bytes, powers of 1024. INVALID_ARGUMENT says what was wrong. */

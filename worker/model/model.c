@@ -100,7 +100,7 @@ static size_t memory_of_rank(const struct model *model, const struct model_optio
         return options->memory_bytes;
     if (model->backend->on_host)
         return memory.total_bytes / (size_t)model->collective->n_local;
-    return memory.free_bytes + model->planned.workspace;
+    return memory.free_bytes + model->needed_memory.workspace;
 }
 
 /* Before anything large is allocated. */
@@ -114,10 +114,10 @@ static enum status plan_memory(struct model *model, struct opening *opening, str
                                            .n_threads = opening->options->n_threads,
                                            .nccl = model->collective->table->on_device,
                                            .limits = opening->limits};
-    enum status status = memory_plan(&request, model->collective->rank, &model->planned, error);
+    enum status status = memory_need(&request, model->collective->rank, &model->needed_memory, error);
     if (status != STATUS_OK)
         return status;
-    return memory_check(&request, &model->planned, memory_of_rank(model, opening->options), error);
+    return memory_check(&request, &model->needed_memory, memory_of_rank(model, opening->options), error);
 }
 
 /* What did not fit is the caller's sentence; how much room there was is the device's own. */

@@ -20,7 +20,7 @@ struct model {
     struct sampler sampler;
     struct meters *meters; /* not owned; may be NULL */
     char fingerprint[17];
-    struct memory_plan planned;
+    struct memory_need needed_memory;
     double load_seconds;
     /* Since the start, when each of these was done: files and device; exchange between devices; everything.
      */

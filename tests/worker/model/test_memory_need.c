@@ -89,7 +89,7 @@ static void allocate_exchange(const struct memory_request *request, const struct
 
 /* Everything that model.c makes on a device, in its order. */
 static void allocate_all(const struct memory_request *request, struct device *device,
-                         struct memory_plan *plan)
+                         struct memory_need *plan)
 {
     struct backend counting = *backend;
     struct model_weights weights;
@@ -134,7 +134,7 @@ static void check(enum precision precision, int n_ranks, bool nccl)
 {
     struct error error;
     struct device *device;
-    struct memory_plan planned, allocated = {0};
+    struct memory_need planned, allocated = {0};
     const struct memory_request request = {.config = &config,
                                            .tensors = tensors,
                                            .n_ranks = n_ranks,
@@ -149,7 +149,7 @@ static void check(enum precision precision, int n_ranks, bool nccl)
                                            .max_positions = config.max_length,
                                            .max_columns = model_widest_row(&config)};
     ck_assert_msg(backend->open(&device, &options, &error) == STATUS_OK, "%s", error.text);
-    ck_assert_int_eq(memory_plan(&request, 0, &planned, &error), STATUS_OK);
+    ck_assert_int_eq(memory_need(&request, 0, &planned, &error), STATUS_OK);
     allocate_all(&request, device, &allocated);
     near("weights", planned.weights, allocated.weights);
     near("conditioning", planned.conditioning, allocated.conditioning);
@@ -214,13 +214,13 @@ END_TEST
 START_TEST(what_does_not_fit_is_refused_with_what_would)
 {
     struct error error = {0};
-    struct memory_plan plan;
+    struct memory_need plan;
     struct memory_request request = {.config = &config,
                                      .tensors = tensors,
                                      .n_ranks = 1,
                                      .gpu = !backend->on_host,
                                      .limits = {.max_sequences = 4, .max_rows = 8192}};
-    ck_assert_int_eq(memory_plan(&request, 0, &plan, &error), STATUS_OK);
+    ck_assert_int_eq(memory_need(&request, 0, &plan, &error), STATUS_OK);
     ck_assert_int_eq(memory_check(&request, &plan, plan.total, &error), STATUS_OK);
     size_t less = plan.total - plan.activations / 2;
     ck_assert_int_eq(memory_check(&request, &plan, less, &error), STATUS_RESOURCE_EXHAUSTED);
@@ -229,10 +229,10 @@ START_TEST(what_does_not_fit_is_refused_with_what_would)
     int rows = atoi(advice + strlen("--batch-tokens "));
     ck_assert_int_lt(rows, 8192);
     request.limits.max_rows = rows; /* it does fit, and nothing more does */
-    ck_assert_int_eq(memory_plan(&request, 0, &plan, &error), STATUS_OK);
+    ck_assert_int_eq(memory_need(&request, 0, &plan, &error), STATUS_OK);
     ck_assert_uint_le(plan.total, less);
     request.limits.max_rows = rows + 1;
-    ck_assert_int_eq(memory_plan(&request, 0, &plan, &error), STATUS_OK);
+    ck_assert_int_eq(memory_need(&request, 0, &plan, &error), STATUS_OK);
     ck_assert_uint_gt(plan.total, less);
     ck_assert_int_eq(memory_check(&request, &plan, 1 << 20, &error), STATUS_RESOURCE_EXHAUSTED);
     ck_assert_msg(strstr(error.text, "more ranks") != NULL, "%s", error.text);
@@ -255,10 +255,10 @@ START_TEST(a_model_that_does_not_fit_is_not_opened)
     if (!backend->on_host)
         return; /* all operations are needed to go on */
     ck_assert_msg(model_open(&model, &options, &error) == STATUS_OK, "%s", error.text);
-    ck_assert_uint_gt(model.planned.total, model.weights.size_bytes);
+    ck_assert_uint_gt(model.needed_memory.total, model.weights.size_bytes);
     struct device_memory memory = backend->memory(model.device);
     int crowd =
-        (int)(memory.total_bytes / model.planned.total) + 1; /* one rank more than the machine holds */
+        (int)(memory.total_bytes / model.needed_memory.total) + 1; /* one rank more than the machine holds */
     model_close(&model);
     ranks->n_local = crowd;
     ck_assert_int_eq(model_open(&model, &options, &error), STATUS_RESOURCE_EXHAUSTED);

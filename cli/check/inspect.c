@@ -1,4 +1,4 @@
-#include "cli/convert/inspect.h"
+#include "cli/check/inspect.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,10 +10,10 @@
 
 #include "cli/command.h"
 #include "cli/convert/checkpoint_print.h"
-#include "cli/convert/inspection.h"
+#include "cli/check/inspection.h"
 #include "common/program.h"
 #include "common/options.h"
-#include "common/plan_bounds.h"
+#include "common/memory_bounds.h"
 
 struct inspect_options {
     const char *directory;
@@ -38,14 +38,14 @@ static enum status parse(int argc, char **argv, struct inspect_options *options,
          NULL},
         {"tensors", 't', OPTION_FLAG, NULL, NULL, NULL, 0, 0, "the table of tensors, too", &options->tensors,
          NULL},
-        {"tp", 0, OPTION_INTEGER, "N", NULL, "1", 1, PLAN_RANKS_MAX,
+        {"tp", 0, OPTION_INTEGER, "N", NULL, "1", 1, MEMORY_RANKS_MAX,
          "what each of N tensor-parallel ranks holds", &options->n_ranks, NULL},
         {"plan", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
          "the memory that each rank of a replica would take, and what fits", &options->plan, NULL},
-        {"batch", 'b', OPTION_INTEGER, "N", NULL, "32", 1, PLAN_BATCH_MAX,
+        {"batch", 'b', OPTION_INTEGER, "N", NULL, "32", 1, MEMORY_BATCH_MAX,
          "with --plan: texts that are refined together", &options->batch, NULL},
-        {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, PLAN_LENGTH_MAX, "with --plan: tokens of each",
-         &options->length, NULL},
+        {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, MEMORY_LENGTH_MAX,
+         "with --plan: tokens of each", &options->length, NULL},
         {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
          "with --plan: cpu, cuda (also where there is no GPU), or auto, the best that runs here",
          &options->backend, NULL},

@@ -1,4 +1,4 @@
-#include "cli/convert/inspection.h"
+#include "cli/check/inspection.h"
 
 #include <stdlib.h>
 

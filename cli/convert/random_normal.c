@@ -1,4 +1,4 @@
-#include "cli/convert/normal.h"
+#include "cli/convert/random_normal.h"
 
 #include <math.h>
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/convert/inspection.h"
+#include "cli/check/inspection.h"
 #include "common/model/layout.h"
 
 static const char *const sharding_names[] = {[SHARDED_NOT] = "every rank",

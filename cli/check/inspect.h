@@ -1,5 +1,5 @@
-#ifndef MILLRACE_CLI_CONVERT_INSPECT_H
-#define MILLRACE_CLI_CONVERT_INSPECT_H
+#ifndef MILLRACE_CLI_CHECK_INSPECT_H
+#define MILLRACE_CLI_CHECK_INSPECT_H
 
 /*
  * `millrace inspect MODEL_DIR [--json] [--tensors] [--tp N]`: opens a model as a worker does, with every

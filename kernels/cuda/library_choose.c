@@ -16,7 +16,7 @@
  * by 1e-3, which an approximate tanh is, and which bf16 hardly shows. Before that the library is asked
  * whether the algorithm takes any number of rows: it was proposed for one number only, and a refusal in the
  * middle of the work would end the worker. A weight for which none passes runs our own product. Weights of
- * one shape share one plan: a trial costs milliseconds, once.
+ * one shape share one choice: a trial costs milliseconds, once.
  */
 enum { CANDIDATES = 8, TRIAL_BYTES = 32 << 20, TRIAL_ROWS = 2304 };
 enum {
@@ -296,11 +296,11 @@ static void choose(struct trial *trial, struct lt_variant *variant, enum dtype y
     }
 }
 
-static void choose_all(struct trial *trial, struct product_plan *plan)
+static void choose_all(struct trial *trial, struct library_choice *choice)
 {
     for (int output = 0; output < N_OUTPUTS; output++)
         for (int epilogue = 0; epilogue < N_EPILOGUES; epilogue++) {
-            struct lt_variant *variant = &plan->variant[output][epilogue];
+            struct lt_variant *variant = &choice->variant[output][epilogue];
             variant->bias_type = CUDA_R_32F;
             choose(trial, variant, output ? DTYPE_BF16 : DTYPE_F32, (enum epilogue)epilogue);
             if (!variant->usable && epilogue != EPILOGUE_NONE &&
@@ -308,7 +308,7 @@ static void choose_all(struct trial *trial, struct product_plan *plan)
                 variant->bias_type = CUDA_R_16BF;
                 choose(trial, variant, DTYPE_BF16, (enum epilogue)epilogue);
             }
-            plan->usable |= variant->usable;
+            choice->usable |= variant->usable;
         }
 }
 
@@ -320,34 +320,34 @@ static bool library_takes(const struct device *device, const struct weight *weig
            (size_t)weight->n_out * 2 <= LT_BIAS_BYTES;
 }
 
-static struct product_plan *find(const struct product_library *library, const struct weight *weight)
+static struct library_choice *find(const struct product_library *library, const struct weight *weight)
 {
-    struct product_plan *plan = library->plans;
-    while (plan != NULL &&
-           (plan->n_out != weight->n_out || plan->n_in != weight->n_in || plan->format != weight->format))
-        plan = plan->next;
-    return plan;
+    struct library_choice *choice = library->choices;
+    while (choice != NULL && (choice->n_out != weight->n_out || choice->n_in != weight->n_in ||
+                              choice->format != weight->format))
+        choice = choice->next;
+    return choice;
 }
 
-struct product_plan *library_plan(struct device *device, const struct weight *weight)
+struct library_choice *library_choose(struct device *device, const struct weight *weight)
 {
     if (!library_takes(device, weight))
         return NULL;
-    struct product_plan *plan = find(device->library, weight);
-    if (plan == NULL) {
-        plan = calloc(1, sizeof *plan);
-        if (plan == NULL)
+    struct library_choice *choice = find(device->library, weight);
+    if (choice == NULL) {
+        choice = calloc(1, sizeof *choice);
+        if (choice == NULL)
             return NULL;
-        *plan = (struct product_plan){.next = device->library->plans,
-                                      .n_out = weight->n_out,
-                                      .n_in = weight->n_in,
-                                      .format = weight->format};
-        device->library->plans = plan;
+        *choice = (struct library_choice){.next = device->library->choices,
+                                          .n_out = weight->n_out,
+                                          .n_in = weight->n_in,
+                                          .format = weight->format};
+        device->library->choices = choice;
         struct trial trial;
         trial_init(&trial, device, weight);
         if (device->failure.status == STATUS_OK)
-            choose_all(&trial, plan);
+            choose_all(&trial, choice);
         trial_release(&trial);
     }
-    return plan->usable ? plan : NULL;
+    return choice->usable ? choice : NULL;
 }
