@@ -15,6 +15,8 @@
 #include "common/options.h"
 #include "common/memory_bounds.h"
 
+static const char program[] = "millrace inspect";
+
 struct inspect_options {
     const char *directory;
     bool json, tensors, is_checkpoint, plan;
@@ -28,11 +30,9 @@ static bool is_file(const char *path)
     return stat(path, &found) == 0 && S_ISREG(found.st_mode);
 }
 
-static enum status parse(int argc, char **argv, struct inspect_options *options, bool *help,
-                         struct error *error)
+/* As command_options. */
+static int parse(struct inspect_options *options, int argc, char **argv, char ***operands, int *n_operands)
 {
-    char **operands;
-    int n_operands;
     const struct option_row rows[] = {
         {"json", 'j', OPTION_FLAG, NULL, NULL, NULL, 0, 0, "one JSON object, for programs", &options->json,
          NULL},
@@ -56,7 +56,7 @@ static enum status parse(int argc, char **argv, struct inspect_options *options,
         {NULL},
     };
     const struct option_table table = {
-        "millrace inspect",
+        program,
         "Opens a model directory with every check that a worker makes, and says what is in it.\n"
         "Of a checkpoint (.pth) it says which networks can be converted; nothing in it runs.",
         "DIRECTORY|CHECKPOINT.pth",
@@ -65,11 +65,12 @@ static enum status parse(int argc, char **argv, struct inspect_options *options,
         rows,
         1,
     };
-    enum status status = options_parse(&table, argc, argv, help, &operands, &n_operands, error);
-    if (!status && *help)
-        options_print_help(&table, stdout);
-    if (status || *help)
-        return status;
+    return command_options(&table, argc, argv, operands, n_operands);
+}
+
+static enum status take_operand(struct inspect_options *options, char **operands, int n_operands,
+                                struct error *error)
+{
     if (n_operands != 1)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "give the model's directory: millrace inspect DIRECTORY");
@@ -95,10 +96,10 @@ static enum status inspect(const struct inspect_options *options, struct error *
     return status;
 }
 
-static int fail(const struct error *error, enum exit_code code)
+static int fail(const struct error *error)
 {
-    fprintf(stderr, "millrace inspect: %s\n", error->text);
-    return code;
+    fprintf(stderr, "%s: %s\n", program, error->text);
+    return EXIT_CODE_FAILED;
 }
 
 /* The worker knows what it allocates: it takes this program's place. */
@@ -129,15 +130,16 @@ int inspect_main(int argc, char **argv)
 {
     struct inspect_options options = {0};
     struct error error;
-    bool help = false;
-    if (parse(argc, argv, &options, &help, &error))
-        return fail(&error, EXIT_CODE_USAGE);
-    if (help)
-        return EXIT_CODE_OK;
+    char **operands;
+    int n_operands;
+    int code = parse(&options, argc, argv, &operands, &n_operands);
+    if (code >= 0)
+        return code;
+    if (take_operand(&options, operands, n_operands, &error) != STATUS_OK)
+        return command_refuse(program, &error);
     if (options.plan && !options.is_checkpoint)
-        return become_planner(&options, &error) ? fail(&error, EXIT_CODE_FAILED) : EXIT_CODE_OK;
-    const enum status status = is_file(options.directory)
-                                   ? checkpoint_print(options.directory, stdout, &error)
-                                   : inspect(&options, &error);
-    return status ? fail(&error, EXIT_CODE_FAILED) : EXIT_CODE_OK;
+        return become_planner(&options, &error) != STATUS_OK ? fail(&error) : EXIT_CODE_OK;
+    const enum status status = options.is_checkpoint ? checkpoint_print(options.directory, stdout, &error)
+                                                     : inspect(&options, &error);
+    return status != STATUS_OK ? fail(&error) : EXIT_CODE_OK;
 }

@@ -6,7 +6,8 @@
 
 #include "cli/command.h"
 #include "cli/convert/convert.h"
-#include "common/options.h"
+
+static const char program[] = "millrace convert";
 
 /* What the command line says, before it is turned into convert_options. */
 struct typed {
@@ -38,8 +39,8 @@ static void show_progress(void *context, uint64_t done_bytes, uint64_t total_byt
             (int)(100.0 * (double)done_bytes / (double)total_bytes), total_bytes / 1000000);
 }
 
-static enum status parse(struct typed *typed, int argc, char **argv, bool *help, char ***operands,
-                         int *n_operands, struct error *error)
+/* As command_options. */
+static int parse(struct typed *typed, int argc, char **argv, char ***operands, int *n_operands)
 {
     const struct option_row rows[] = {
         {"weights", 'w', OPTION_TEXT, "WHICH", NULL, NULL, 0, 0,
@@ -67,7 +68,7 @@ static enum status parse(struct typed *typed, int argc, char **argv, bool *help,
         {NULL},
     };
     const struct option_table table = {
-        "millrace convert",
+        program,
         "Turns a checkpoint of the FS-DFM reference implementation into a model directory\n"
         "(config.json, model.safetensors, tokenizer.json). The checkpoint is read as data: nothing in it "
         "runs.",
@@ -77,10 +78,7 @@ static enum status parse(struct typed *typed, int argc, char **argv, bool *help,
         rows,
         2,
     };
-    enum status status = options_parse(&table, argc, argv, help, operands, n_operands, error);
-    if (!status && *help)
-        options_print_help(&table, stdout);
-    return status;
+    return command_options(&table, argc, argv, operands, n_operands);
 }
 
 /* Index of `text` among two choices. */
@@ -143,12 +141,6 @@ static void print_report(const struct convert_options *options, const struct con
         printf("  no tokenizer.json: text requests need one (--tokenizer)\n");
 }
 
-static int fail(const struct error *error, enum exit_code code)
-{
-    fprintf(stderr, "millrace convert: %s\n", error->text);
-    return code;
-}
-
 int convert_main(int argc, char **argv)
 {
     struct typed typed = {0};
@@ -156,25 +148,24 @@ int convert_main(int argc, char **argv)
     struct convert_report report;
     struct error error;
     struct progress progress = {0};
-    bool help = false;
     char **operands;
     int n_operands;
-    enum status status = parse(&typed, argc, argv, &help, &operands, &n_operands, &error);
-    if (!status && help)
-        return 0;
-    if (!status)
-        status = fill_options(&typed, operands, n_operands, &options, &error);
-    if (status)
-        return fail(&error, EXIT_CODE_USAGE);
+    int code = parse(&typed, argc, argv, &operands, &n_operands);
+    if (code >= 0)
+        return code;
+    if (fill_options(&typed, operands, n_operands, &options, &error) != STATUS_OK)
+        return command_refuse(program, &error);
     clock_gettime(CLOCK_MONOTONIC, &progress.next);
     progress.next.tv_sec++;
     options.progress = isatty(STDERR_FILENO) ? show_progress : NULL;
     options.progress_context = &progress;
-    status = convert_checkpoint(&options, &report, &error);
+    enum status status = convert_checkpoint(&options, &report, &error);
     if (progress.shown)
         fputs("\r\033[K", stderr);
-    if (status)
-        return fail(&error, EXIT_CODE_FAILED);
+    if (status) {
+        fprintf(stderr, "%s: %s\n", program, error.text);
+        return EXIT_CODE_FAILED;
+    }
     print_report(&options, &report);
-    return 0;
+    return EXIT_CODE_OK;
 }

@@ -6,14 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/command.h"
 #include "cli/convert/convert_elements.h"
 #include "cli/convert/model_directory.h"
 #include "cli/convert/random_normal.h"
 #include "common/model/file.h"
 #include "common/model/layout.h"
 #include "common/model/tensors.h"
-#include "common/options.h"
 
 enum { PIECE_ELEMENTS = 1 << 16 };
 
@@ -186,79 +184,4 @@ enum status random_model(const struct random_options *options, struct model_conf
     if (!status)
         *config = made;
     return status;
-}
-
-static enum status parse(int argc, char **argv, struct random_options *options, bool *help,
-                         struct error *error)
-{
-    int64_t seed, vocabulary;
-    const char *dtype, *source;
-    char **operands;
-    int n_operands;
-    const struct option_row rows[] = {
-        {"seed", 's', OPTION_INTEGER, "N", NULL, "0", 0, 9007199254740991,
-         "the same seed gives the same weights", &seed, NULL},
-        {"vocabulary", 0, OPTION_INTEGER, "N", NULL, "50257", 2, 1 << 20, "tokens. GPT-2 has 50257",
-         &vocabulary, NULL},
-        {"dtype", 0, OPTION_TEXT, "FORMAT", NULL, "f32", 0, 0, "of the matrices: f32 or bf16", &dtype, NULL},
-        {"source", 0, OPTION_TEXT, "NAME", NULL, "uniform", 0, 0,
-         "what a text starts from: uniform, or mask (one token more than the vocabulary)", &source, NULL},
-        {NULL},
-    };
-    const struct option_table table = {
-        "millrace random",
-        "Writes a model directory with random weights of a named size, for measuring speed:\n"
-        "nano, mini (of the shapes of books-mini), 0.17B, 1.3B, 1.7B. It has no tokenizer, so\n"
-        "only `millrace bench` and `millrace inspect` accept it.",
-        "SIZE DIRECTORY",
-        "millrace random 0.17B /tmp/random-0.17B\nmillrace bench --model-dir /tmp/random-0.17B",
-        rows,
-        2,
-    };
-    enum status status = options_parse(&table, argc, argv, help, &operands, &n_operands, error);
-    if (!status && *help)
-        options_print_help(&table, stdout);
-    if (status || *help)
-        return status;
-    if (n_operands != 2)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "give a size and the directory to make: millrace random 0.17B DIRECTORY");
-    if (strcmp(dtype, "f32") != 0 && strcmp(dtype, "bf16") != 0)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "--dtype is \"%.32s\"; it must be f32 or bf16",
-                         dtype);
-    if (strcmp(source, "uniform") != 0 && strcmp(source, "mask") != 0)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "--source is \"%.32s\"; it must be uniform or mask",
-                         source);
-    *options = (struct random_options){operands[0],
-                                       operands[1],
-                                       (uint64_t)seed,
-                                       (int)vocabulary,
-                                       strcmp(dtype, "f32") == 0 ? DTYPE_F32 : DTYPE_BF16,
-                                       strcmp(source, "mask") == 0 ? SOURCE_MASK : SOURCE_UNIFORM};
-    return STATUS_OK;
-}
-
-static int fail(const struct error *error, enum exit_code code)
-{
-    fprintf(stderr, "millrace random: %s\n", error->text);
-    return code;
-}
-
-int random_main(int argc, char **argv)
-{
-    struct random_options options;
-    struct model_config config;
-    struct error error;
-    bool help = false;
-    if (parse(argc, argv, &options, &help, &error))
-        return fail(&error, EXIT_CODE_USAGE);
-    if (help)
-        return EXIT_CODE_OK;
-    if (random_model(&options, &config, &error))
-        return fail(&error, EXIT_CODE_FAILED);
-    printf("%s: %.2f million random parameters, width %d, %d heads, %d blocks, vocabulary %d\n"
-           "  no tokenizer.json: only `millrace bench` and `millrace inspect` accept this directory\n",
-           options.directory, (double)model_config_parameters(&config) / 1e6, config.hidden, config.n_heads,
-           config.n_blocks, config.vocabulary);
-    return EXIT_CODE_OK;
 }
