@@ -13,6 +13,7 @@
 #include "cli/check/verify.h"
 #include "common/log.h"
 #include "common/nearest.h"
+#include "common/output.h"
 #include "common/program.h"
 
 static command_function version_main, help_main;
@@ -100,12 +101,8 @@ static void use_utf8(void)
         setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    program_begin(true);
-    use_utf8();
-    log_open("millrace");
-    log_set_format(getenv("MILLRACE_LOG_FORMAT"), NULL);
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         print_overview(stdout);
         return EXIT_CODE_OK;
@@ -114,4 +111,13 @@ int main(int argc, char **argv)
         return version_main(argc, argv);
     const struct command *command = find_command(argv[1]);
     return command ? command->main(argc - 1, argv + 1) : refuse_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    program_begin(true);
+    use_utf8();
+    log_open("millrace");
+    log_set_format(getenv("MILLRACE_LOG_FORMAT"), NULL);
+    return output_finish("millrace", run(argc, argv));
 }

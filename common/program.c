@@ -9,14 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static void secure_descriptors(void)
+static void secure_descriptors(bool output_is_result)
 {
-    int opened;
-    do
-        opened = open("/dev/null", O_RDWR); /* takes the lowest number that is free */
-    while (opened >= 0 && opened <= STDERR_FILENO);
-    if (opened >= 0)
-        close(opened);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) /* open takes the lowest number that is free, which is this one */
+            (void)!open("/dev/null", output_is_result && fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
+    }
 }
 
 /* Only async-signal-safe calls. A pipe that nobody reads says so to poll; a socket has another number. */
@@ -36,7 +34,7 @@ void program_begin(bool ends_with_reader)
     struct sigaction action = {.sa_handler = ends_with_reader ? on_broken_pipe : SIG_IGN,
                                .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    secure_descriptors();
+    secure_descriptors(ends_with_reader);
     sigaction(SIGPIPE, &action, NULL);
 }
 

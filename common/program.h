@@ -10,7 +10,8 @@
  * What every program does before anything else.
  *
  * Descriptors 0 to 2 that are closed become /dev/null: else the next file or socket would get such a number,
- * and what is printed would go into it.
+ * and what is printed would go into it. Where standard output is a program's result, writing to the one that
+ * was closed fails, as it should (common/output.h).
  *
  * A socket whose other end has hung up must not end the program: writing to it fails like any other call.
  * SIGPIPE would end it without a word, and OpenSSL writes to sockets without turning that off. A program that

@@ -23,6 +23,7 @@
 #include "common/clock.h"
 #include "common/machine/cpus.h"
 #include "common/options.h"
+#include "common/output.h"
 #include "common/program.h"
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
@@ -436,7 +437,7 @@ int main(int argc, char **argv)
     program_begin(false);
     int parsed = parse(argc, argv);
     if (parsed >= 0)
-        return parsed;
+        return output_finish(options.program, parsed);
     log_open("coordinator");
     int code = 1;
     if (start(&process, &error) == STATUS_OK)

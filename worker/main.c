@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/output.h"
 #include "common/program.h"
 #include "worker/modes.h"
 #include "worker/serve.h"
@@ -96,9 +97,9 @@ int main(int argc, char **argv)
     program_begin(false);
     int parsed = settings_parse(argc, argv, &settings);
     if (parsed >= 0)
-        return parsed;
+        return output_finish("millrace-worker", parsed);
     if (settings->plan)
-        return mode_plan(settings);
+        return output_finish("millrace-worker", mode_plan(settings));
     block_signals();
     serve_remove_ready_file(settings);
     struct error error = {0};
@@ -117,5 +118,5 @@ int main(int argc, char **argv)
     }
     collective_free(collective);
     MPI_Finalize();
-    return failed;
+    return output_finish("millrace-worker", failed);
 }

@@ -1,15 +1,16 @@
 /* `millrace token`: makes the token of a client, and keeps the file that the coordinator knows its clients
  * by. */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "common/file_lock.h"
+#include "common/new_file.h"
+#include "common/output.h"
 #include "common/rpc/access_table.h"
 
 struct token_settings {
@@ -88,38 +89,9 @@ static bool remove_client(json_t *clients, const char *name)
     return false;
 }
 
-static bool write_whole(int descriptor, const char *text)
-{
-    FILE *file = fdopen(descriptor, "w");
-    if (!file) {
-        close(descriptor);
-        return false;
-    }
-    bool good = fprintf(file, "%s\n", text) > 0 && !fflush(file) && !fsync(fileno(file));
-    return !fclose(file) && good;
-}
-
-/* A coordinator that reads meanwhile sees the old file or the new one. Whoever could read it still can. */
-static enum status replace(const char *path, const char *text, struct error *error)
-{
-    char beside[4096];
-    struct stat old;
-    mode_t mode = stat(path, &old) ? 0600 : old.st_mode & 07777;
-    if ((size_t)snprintf(beside, sizeof beside, "%s.XXXXXX", path) >= sizeof beside)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "--tokens: the path is too long");
-    int descriptor = mkstemp(beside);
-    if (descriptor < 0)
-        return error_set(error, STATUS_UNKNOWN, "%s: %s", beside, strerror(errno));
-    fchmod(descriptor, mode);
-    if (write_whole(descriptor, text) && !rename(beside, path))
-        return STATUS_OK;
-    error_set(error, STATUS_UNKNOWN, "%s: %s", path, strerror(errno));
-    unlink(beside);
-    return STATUS_UNKNOWN;
-}
-
-/* `client`: NULL only removes. */
-static enum status change_file(const char *path, const char *name, json_t *client, struct error *error)
+/* The file's next content. `client`: NULL only removes. */
+static enum status change(const char *path, const char *name, json_t *client, char **text,
+                          struct error *error)
 {
     json_t *root = NULL;
     enum status status = load(path, &root, error);
@@ -131,12 +103,55 @@ static enum status change_file(const char *path, const char *name, json_t *clien
         json_array_append(clients, client);
     else if (!was_there)
         status = error_set(error, STATUS_NOT_FOUND, "%s: there is no client \"%s\"", path, name);
-    char *text = status == STATUS_OK ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
-    if (status == STATUS_OK)
-        status = text ? replace(path, text, error)
-                      : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to write %s", path);
-    free(text);
+    *text = status == STATUS_OK ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+    if (status == STATUS_OK && !*text)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to write %s", path);
     json_decref(root);
+    return status;
+}
+
+/* The new token goes out before the file takes it up: a token that nobody has read must not replace one in
+ * use. */
+static enum status deliver(const char *token, struct error *error)
+{
+    puts(token);
+    return output_deliver(error);
+}
+
+/* A coordinator that reads meanwhile sees the old file or the new one. `token`: NULL for none. */
+static enum status replace(const char *path, const char *text, const char *token, struct error *error)
+{
+    struct new_file *file;
+    enum status status = new_file_create_private(path, &file, error);
+    if (status != STATUS_OK)
+        return status;
+    status = new_file_write(file, text, strlen(text), error);
+    if (status == STATUS_OK)
+        status = new_file_write(file, "\n", 1, error);
+    if (status == STATUS_OK)
+        status = new_file_sync(file, error);
+    if (status == STATUS_OK && token)
+        status = deliver(token, error);
+    if (status == STATUS_OK)
+        return new_file_commit(file, error);
+    new_file_abandon(file);
+    return status;
+}
+
+/* Under a lock from reading to writing, so that two commands at once do not undo each other. */
+static enum status change_file(const char *path, const char *name, json_t *client, const char *token,
+                               struct error *error)
+{
+    struct file_lock lock;
+    char *text = NULL;
+    enum status status = file_lock_wait(path, &lock, error);
+    if (status != STATUS_OK)
+        return status;
+    status = change(path, name, client, &text, error);
+    if (status == STATUS_OK)
+        status = replace(path, text, token, error);
+    file_lock_release(&lock);
+    free(text);
     return status;
 }
 
@@ -149,12 +164,9 @@ static enum status give(const struct token_settings *settings, const char *name,
     enum status status = token_make(token, error);
     if (status == STATUS_OK)
         status = make_client(settings, name, token, &client, error);
-    if (status == STATUS_OK && settings->file)
-        status = change_file(settings->file, name, client, error);
-    if (status == STATUS_OK) {
-        puts(token);
-        fflush(stdout);
-    }
+    if (status == STATUS_OK)
+        status =
+            settings->file ? change_file(settings->file, name, client, token, error) : deliver(token, error);
     if (status == STATUS_OK && !settings->file) {
         char *text = json_dumps(client, JSON_PRESERVE_ORDER);
         fprintf(stderr, "for \"clients\" in the file of --tokens:\n%s\n", text ? text : "");
@@ -217,7 +229,7 @@ int token_main(int argc, char **argv)
     const char *name = n_operands ? operands[0] : NULL;
     if (check(&s, name, &error) != STATUS_OK)
         return command_refuse(table.program, &error);
-    enum status status = s.revoke ? change_file(s.file, name, NULL, &error) : give(&s, name, &error);
+    enum status status = s.revoke ? change_file(s.file, name, NULL, NULL, &error) : give(&s, name, &error);
     if (status == STATUS_INVALID_ARGUMENT)
         return command_refuse(table.program, &error);
     return status == STATUS_OK ? EXIT_CODE_OK : command_fail(table.program, &error);

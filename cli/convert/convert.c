@@ -13,6 +13,7 @@
 #include "cli/convert/state_dict.h"
 #include "common/model/file.h"
 #include "common/model/tensors.h"
+#include "common/new_file.h"
 #include "common/tokenizer/tokenizer.h"
 
 enum { TOKENIZER_BYTES_MAX = 64 << 20 };
@@ -168,13 +169,11 @@ static enum status verify(const char *path, struct convert_report *report, struc
     return status;
 }
 
-static enum status write_model(const struct convert_options *options, struct checkpoint *checkpoint,
+static enum status write_files(const struct convert_options *options, struct checkpoint *checkpoint,
                                const struct state_dict *state, struct convert_report *report,
                                struct error *error)
 {
-    enum status status = model_directory_make(options->directory, error);
-    if (!status)
-        status = copy_tokenizer(options, &report->config, error);
+    enum status status = copy_tokenizer(options, &report->config, error);
     if (status)
         return status;
     char *path = model_path(options->directory, "model.safetensors"), *origin = origin_json(options, report);
@@ -194,6 +193,19 @@ static enum status write_model(const struct convert_options *options, struct che
     }
     free(origin);
     free(path);
+    return status;
+}
+
+static enum status write_model(const struct convert_options *options, struct checkpoint *checkpoint,
+                               const struct state_dict *state, struct convert_report *report,
+                               struct error *error)
+{
+    struct file_lock lock;
+    enum status status = model_directory_make(options->directory, &lock, error);
+    if (status)
+        return status;
+    status = write_files(options, checkpoint, state, report, error);
+    file_lock_release(&lock);
     return status;
 }
 

@@ -1,10 +1,12 @@
 #ifndef MILLRACE_CLI_CONVERT_MODEL_DIRECTORY_H
 #define MILLRACE_CLI_CONVERT_MODEL_DIRECTORY_H
 
+#include "common/file_lock.h"
 #include "common/status.h"
 
-/* Makes the directory if it is not there (its parent must be). ALREADY_EXISTS when it has a model in it: a
- * model that may be in use is never written over. */
-enum status model_directory_make(const char *directory, struct error *error);
+/* Makes the directory if it is not there (its parent must be) and locks it for this writer; the caller
+ * releases the lock. ALREADY_EXISTS when it has a model in it, as a model that may be in use is never written
+ * over, and when another command is writing there. */
+enum status model_directory_make(const char *directory, struct file_lock *lock, struct error *error);
 
 #endif

@@ -172,15 +172,18 @@ enum status random_model(const struct random_options *options, struct model_conf
 {
     char origin[128];
     struct model_config made;
+    struct file_lock lock;
     enum status status = find_config(options, &made, error);
     if (!status)
-        status = model_directory_make(options->directory, error);
-    if (!status)
-        status = write_weights(options, &made, error);
+        status = model_directory_make(options->directory, &lock, error);
+    if (status)
+        return status;
+    status = write_weights(options, &made, error);
     snprintf(origin, sizeof origin, "{\"made_by\": \"millrace random %s\", \"seed\": \"%" PRIu64 "\"}",
              MILLRACE_VERSION, options->seed);
     if (!status)
         status = model_config_write(options->directory, &made, origin, error);
+    file_lock_release(&lock);
     if (!status)
         *config = made;
     return status;

@@ -22,8 +22,10 @@ static enum status write_ids(const char *path, const int32_t *ids, size_t n, str
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no temporary file %s: %s", path, strerror(errno));
     for (size_t i = 0; i < n; i++)
         fprintf(file, "%d\n", ids[i]);
-    return fclose(file) == 0 ? STATUS_OK
-                             : error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: %s", path, strerror(errno));
+    bool failed = ferror(file) != 0;
+    return fclose(file) == 0 && !failed
+               ? STATUS_OK
+               : error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: %s", path, strerror(errno));
 }
 
 /* Writes the file's ids to `path`; says how many there are, of how many bytes. */

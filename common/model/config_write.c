@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/model/file.h"
+#include "common/new_file.h"
 
 /* 1 rather than 1.0, as a person would type it. */
 static json_t *exponent_json(double exponent)

@@ -6,7 +6,7 @@
 #include "common/status.h"
 
 /*
- * Files of a model directory, as untrusted input and as output that is never seen half-written.
+ * Files of a model directory, as untrusted input. For output see common/new_file.h.
  * Every sentence begins with the path.
  */
 
@@ -27,13 +27,5 @@ struct file_mapping {
 };
 enum status file_map(const char *path, struct file_mapping *mapping, struct error *error);
 void file_unmap(struct file_mapping *mapping);
-
-/* A file that appears under its name only when it is complete. */
-struct new_file;
-enum status new_file_create(const char *path, struct new_file **file, struct error *error);
-enum status new_file_write(struct new_file *file, const void *bytes, size_t size_bytes, struct error *error);
-/* Syncs, renames, syncs the directory; frees `file`, also on failure (then nothing is left behind). */
-enum status new_file_commit(struct new_file *file, struct error *error);
-void new_file_abandon(struct new_file *file); /* removes what was written; NULL is allowed */
 
 #endif

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/model/file.h"
 #include "common/model/tensors.h"
+#include "common/new_file.h"
 
 enum { DATA_ALIGNMENT = 64 }; /* the data begins at a multiple of it, as the mapping does at a page */
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/model/file.h"
+#include "common/new_file.h"
 
 static bool fsync_fails;
 int __real_fsync(int descriptor);
