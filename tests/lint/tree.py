@@ -15,6 +15,8 @@ LIBRARIES = {
     "NCCL": r"nccl",
     "libmicrohttpd": r"microhttpd",
     "libzip": r"zip\.h",
+    "hwloc": r"hwloc",
+    "utf8proc": r"utf8proc",
 }
 
 

@@ -3,10 +3,14 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "coordinator/monitoring/histogram.h"
 #include "coordinator/monitoring/metrics.h"
+#include "coordinator/monitoring/process_usage.h"
 
 static const double bounds[] = {1, 2, 4};
 
@@ -255,6 +259,65 @@ START_TEST(test_recent_figures_forget)
 }
 END_TEST
 
+/* ---- what the process takes ---- */
+
+/* The value of a line "NAME VALUE" of the page; NaN without one. */
+static double figure(const char *name)
+{
+    struct exposition page = {0};
+    char before[64];
+    process_usage_write(&page);
+    snprintf(before, sizeof before, "\n%s ", name);
+    const char *line = strstr(page.text, before);
+    double value = line ? strtod(line + strlen(before), NULL) : NAN;
+    exposition_free(&page);
+    return value;
+}
+
+START_TEST(test_a_descriptor_more_is_counted)
+{
+    double before = figure("process_open_fds");
+    int descriptor = dup(1);
+    ck_assert_double_eq(figure("process_open_fds"), before + 1);
+    close(descriptor);
+    ck_assert_double_eq(figure("process_open_fds"), before);
+    ck_assert_double_ge(figure("process_max_fds"), before);
+}
+END_TEST
+
+static void *wait_for_the_end(void *pipe_end)
+{
+    char byte;
+    return (void *)read(*(int *)pipe_end, &byte, 1);
+}
+
+START_TEST(test_a_thread_more_is_counted)
+{
+    int ends[2];
+    pthread_t thread;
+    double before = figure("process_threads");
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_the_end, &ends[0]), 0);
+    ck_assert_double_eq(figure("process_threads"), before + 1);
+    close(ends[1]);
+    pthread_join(thread, NULL);
+    close(ends[0]);
+}
+END_TEST
+
+START_TEST(test_times_and_memory_are_those_of_this_process)
+{
+    struct timespec cpu;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    double started = figure("process_start_time_seconds"), spent = figure("process_cpu_seconds_total");
+    ck_assert_double_le(started, (double)time(NULL) + 1);
+    ck_assert_double_ge(started, (double)time(NULL) - 3600); /* CTest ends it sooner */
+    ck_assert_double_eq_tol(spent, (double)cpu.tv_sec + 1e-9 * (double)cpu.tv_nsec, 0.5);
+    ck_assert_double_ge(figure("process_resident_memory_bytes"), 1 << 16);
+    ck_assert_double_ge(figure("process_virtual_memory_bytes"), figure("process_resident_memory_bytes"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("metrics");
@@ -269,6 +332,9 @@ int main(void)
     tcase_add_test(tests, test_every_event_has_its_counter);
     tcase_add_test(tests, test_threads_count_while_others_read);
     tcase_add_test(tests, test_recent_figures_forget);
+    tcase_add_test(tests, test_a_descriptor_more_is_counted);
+    tcase_add_test(tests, test_a_thread_more_is_counted);
+    tcase_add_test(tests, test_times_and_memory_are_those_of_this_process);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
