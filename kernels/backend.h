@@ -62,6 +62,11 @@ struct device_options {
     int max_rows;      /* the most rows of any operation */
     int max_positions; /* the longest sequence */
     int max_columns;   /* the widest row that an operation reads (K of the largest product) */
+    /* Called on any of the device's threads whenever a piece of an operation is done, which takes well under
+     * a second: so that one long operation is told from a thread that hangs. NULL: nobody watches. The CPU's;
+     * a GPU's work is only enqueued, and it calls nothing. */
+    void (*progressed)(void *context);
+    void *progress_context;
 };
 
 enum activation { ACTIVATION_NONE, ACTIVATION_GELU_TANH, ACTIVATION_SILU };

@@ -197,8 +197,11 @@ static void attend_part(void *context, int part, int thread)
                           &work.scratch);
     pack_keys(&work);
     pack_values(&work);
-    for (; block < end_block; block++)
+    for (; block < end_block; block++) {
         attend_block(&work, first_query + block * BLOCK, least(BLOCK, n_queries - block * BLOCK));
+        device_progressed(
+            heads->device); /* with long texts a part takes minutes, a block far below a second */
+    }
 }
 
 static bool sizes_fit(struct device *device, const struct attention *op)

@@ -126,12 +126,16 @@ static enum status set_up(struct device *device, const struct device_options *op
     device->max_rows = options->max_rows;
     device->max_positions = options->max_positions;
     device->max_columns = options->max_columns;
+    device->progressed = options->progressed;
+    device->progress_context = options->progress_context;
     device->cache_bytes = second_level_cache_bytes();
     enum status status = choose_operations(&device->operations, error);
     if (status == STATUS_OK)
         status = reserve_scratch(device, error);
     if (status == STATUS_OK)
         status = pool_create(device->n_threads, &device->pool, error);
+    if (status == STATUS_OK)
+        pool_watch(device->pool, options->progressed, options->progress_context);
     if (status == STATUS_OK)
         snprintf(device->description, sizeof device->description, "cpu %s, %d thread%s",
                  device->operations->name, device->n_threads, device->n_threads == 1 ? "" : "s");

@@ -22,7 +22,9 @@ struct device {
     const struct operations *operations;
     struct pool *pool;
     int n_threads, max_rows, max_positions, max_columns;
-    size_t cache_bytes; /* the second-level cache of one core */
+    size_t cache_bytes;                /* the second-level cache of one core */
+    void (*progressed)(void *context); /* struct device_options */
+    void *progress_context;
 
     float *packed_rows;    /* [ROW_BLOCK, max_columns] in strips (strips.h), written by all threads */
     float *thread_scratch; /* [n_threads, thread_scratch_floats] (attention_scratch.h) */
@@ -53,6 +55,13 @@ static inline int least(int a, int b)
 static inline float *device_thread_scratch(const struct device *device, int thread)
 {
     return device->thread_scratch + (size_t)thread * device->thread_scratch_floats;
+}
+
+/* A part of an operation, or a piece of a long part, is done. From any thread. */
+static inline void device_progressed(const struct device *device)
+{
+    if (device->progressed)
+        device->progressed(device->progress_context);
 }
 
 /* Memory of n floats, aligned to 64 bytes (large blocks to huge pages), not cleared; NULL when there is none.

@@ -33,6 +33,9 @@ struct pool {
     int n_parts;
     bool closing;
 
+    void (*part_done)(void *context);
+    void *part_context;
+
     _Alignas(64) atomic_uint round;
     _Alignas(64) atomic_int next_part;
     _Alignas(64) atomic_int n_busy;
@@ -82,11 +85,19 @@ static void wake_sleepers(struct pool *pool)
     pthread_mutex_unlock(&pool->mutex);
 }
 
+static void count_part(const struct pool *pool)
+{
+    if (pool->part_done != NULL)
+        pool->part_done(pool->part_context);
+}
+
 static void take_parts(struct pool *pool, int thread)
 {
     int part;
-    while ((part = atomic_fetch_add(&pool->next_part, 1)) < pool->n_parts)
+    while ((part = atomic_fetch_add(&pool->next_part, 1)) < pool->n_parts) {
         pool->function(pool->context, part, thread);
+        count_part(pool);
+    }
 }
 
 static void begin_round(struct pool *pool)
@@ -162,12 +173,20 @@ void pool_free(struct pool *pool)
     free(pool);
 }
 
+void pool_watch(struct pool *pool, void (*part_done)(void *context), void *context)
+{
+    pool->part_done = part_done;
+    pool->part_context = context;
+}
+
 void pool_run(struct pool *pool, void (*function)(void *context, int part, int thread), void *context,
               int n_parts)
 {
     if (pool->n_started == 0 || n_parts <= 1) {
-        for (int part = 0; part < n_parts; part++)
+        for (int part = 0; part < n_parts; part++) {
             function(context, part, 0);
+            count_part(pool);
+        }
         return;
     }
     pool->function = function;

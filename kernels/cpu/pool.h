@@ -14,6 +14,10 @@ struct pool;
 enum status pool_create(int n_threads, struct pool **pool, struct error *error);
 void pool_free(struct pool *pool); /* NULL is allowed */
 
+/* Before the first loop: `part_done` is called, on the thread that did it, after each part. NULL: nobody
+ * watches. */
+void pool_watch(struct pool *pool, void (*part_done)(void *context), void *context);
+
 /* Calls function(context, part, thread) once for every part, 0 <= thread < n_threads; returns when all are
  * done. */
 void pool_run(struct pool *pool, void (*function)(void *context, int part, int thread), void *context,

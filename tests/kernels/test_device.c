@@ -152,6 +152,44 @@ START_TEST(test_pool_runs_every_part_once)
 }
 END_TEST
 
+static void count_call(void *context)
+{
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
+/* One attention or product over a long text takes minutes where processors are few: it must show that it
+ * moves. */
+START_TEST(test_long_operations_show_progress)
+{
+    enum { LONG = 4096, SIZE = 16, OUT = 64 };
+    static atomic_int n_done;
+    struct device *device;
+    const struct device_options options = {.n_threads = _i,
+                                           .max_rows = LONG,
+                                           .max_positions = LONG,
+                                           .max_columns = SIZE,
+                                           .progressed = count_call,
+                                           .progress_context = &n_done};
+    ck_assert_int_eq(backend_cpu.open(&device, &options, NULL), STATUS_OK);
+    float *x = calloc(LONG * SIZE, sizeof *x), *y = calloc(LONG * OUT, sizeof *y),
+          *w = calloc(OUT * SIZE, sizeof *w);
+    int32_t starts[] = {0, LONG}, *positions = calloc(LONG, sizeof *positions);
+    struct weight *weight = weight_of(device, w, OUT, SIZE, NULL, 1);
+    const struct attention attention = {x, x, x,    SIZE, SIZE,   SIZE,   1,         SIZE,
+                                        x, 1, LONG, LONG, starts, starts, positions, y};
+    const struct matmul product = {.x = x, .ld_x = SIZE, .rows = LONG, .weight = weight, .y = y, .ld_y = OUT};
+    atomic_store(&n_done, 0);
+    backend_cpu.attention(device, &attention);
+    ck_assert_int_ge(atomic_load(&n_done), LONG / 128); /* a block of queries is at most 128 */
+    atomic_store(&n_done, 0);
+    backend_cpu.matmul(device, &product);
+    ck_assert_int_ge(atomic_load(&n_done), LONG / 1024);
+    backend_cpu.weight_free(device, weight);
+    backend_cpu.close(device);
+    free(x), free(y), free(w), free(positions);
+}
+END_TEST
+
 Suite *device_suite(void)
 {
     Suite *suite = suite_create("device");
@@ -159,6 +197,7 @@ Suite *device_suite(void)
     tcase_add_test(tests, test_backends_by_name);
     tcase_add_test(tests, test_open_refuses);
     tcase_add_test(tests, test_operations_do_not_allocate);
+    tcase_add_loop_test(tests, test_long_operations_show_progress, 1, 3);
     tcase_add_loop_test(tests, test_pool_runs_every_part_once, 1, 5);
     suite_add_tcase(suite, tests);
     return suite;

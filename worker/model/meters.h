@@ -10,9 +10,9 @@
  * thread reads. Each number is right by itself; two that are read one after the other may be a step apart.
  */
 enum meter {
-    /* Finished pieces of work: a tensor loaded, a product, an attention, a block of the head, an idle round
-     * in which all ranks answered. Moves for as long as nothing hangs, so a piece should take well under a
-     * second. */
+    /* Finished pieces of work: a tensor loaded, an operation, on a CPU also each part of an operation
+     * (device_options.progressed), an idle round in which all ranks answered. Moves for as long as nothing
+     * hangs, so a piece should take well under a second. */
     METER_PROGRESS,
     METER_STEPS,  /* taken by sequences */
     METER_PASSES, /* through the model; a step in which nothing can change needs none */
@@ -32,7 +32,7 @@ struct meters {
     atomic_uint_least64_t count[N_METERS];
 };
 
-/* One thread. NULL counts nothing. */
+/* Any thread. NULL counts nothing. */
 static inline void meter_add(struct meters *meters, enum meter meter, uint64_t n)
 {
     if (meters)

@@ -22,6 +22,11 @@ static enum status open_files(struct model *model, const struct model_options *o
     return status;
 }
 
+static void count_progress(void *meters)
+{
+    meter_add(meters, METER_PROGRESS, 1);
+}
+
 static enum status open_device(struct model *model, const struct model_options *options,
                                const struct model_config *config, struct plan_limits limits,
                                struct error *error)
@@ -36,6 +41,8 @@ static enum status open_device(struct model *model, const struct model_options *
         .max_rows = limits.max_rows,
         .max_positions = config->max_length,
         .max_columns = model_widest_row(config),
+        .progressed = options->meters ? count_progress : NULL,
+        .progress_context = options->meters,
     };
     return model->backend->open(&model->device, &device_options, error);
 }
