@@ -30,6 +30,7 @@ struct collective_mpi {
     int *counts, *starts, *slice_counts, *slice_starts; /* [n_ranks] each */
 };
 
+enum { PIECE = 1 << 22 }; /* floats that are summed at a time, at most */
 enum { SPIN_US = 2000, NAP_LEAST_US = 50, NAP_MOST_US = 1000 };
 
 static void keep_first_error(struct collective_mpi *mpi, int code)
@@ -63,16 +64,16 @@ static void add_tree(struct collective_mpi *mpi, int64_t n)
 static bool prepare(struct collective_mpi *mpi, void *to, const void *from, size_t size_bytes)
 {
     struct error error; /* kept by the device, which says it again when the step is waited for */
-    if (mpi->base.status != STATUS_OK)
-        return false;
+    if (mpi->base.status != STATUS_OK || !mpi->backend)
+        return mpi->base.status == STATUS_OK; /* unbound: there is no device */
     if (to)
         mpi->backend->download(mpi->device, to, from, size_bytes);
     mpi->base.status = mpi->backend->synchronize(mpi->device, &error);
     return mpi->base.status == STATUS_OK;
 }
 
-/* x[n] in host memory */
-static void sum_over_ranks(struct collective_mpi *mpi, float *x, int64_t n)
+/* x[n] in host memory, n at most PIECE: MPI counts in int. */
+static void sum_piece(struct collective_mpi *mpi, float *x, int64_t n)
 {
     struct collective *collective = &mpi->base;
     int n_ranks = collective->n_ranks;
@@ -90,6 +91,13 @@ static void sum_over_ranks(struct collective_mpi *mpi, float *x, int64_t n)
     add_tree(mpi, mine);
     keep_first_error(mpi, MPI_Allgatherv(mpi->buffers.scratch, mine, MPI_FLOAT, x, mpi->counts, mpi->starts,
                                          MPI_FLOAT, MPI_COMM_WORLD));
+}
+
+/* x[n] in host memory. An element's sum does not depend on the piece that it is in. */
+static void sum_over_ranks(struct collective_mpi *mpi, float *x, int64_t n)
+{
+    for (int64_t at = 0; at < n || at == 0; at += PIECE)
+        sum_piece(mpi, x + at, n - at < PIECE ? n - at : PIECE);
 }
 
 static void mpi_all_reduce(struct collective *collective, float *x, int64_t n)
@@ -163,6 +171,8 @@ static void mpi_unbind(struct collective *collective)
 {
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     exchange_buffers_release(&mpi->buffers);
+    mpi->backend = NULL;
+    mpi->device = NULL;
 }
 
 static bool mpi_bind(struct collective *collective, const struct backend *backend, struct device *device,
