@@ -58,7 +58,7 @@ static void stop_serving(struct leader *leader, bool drain)
 {
     if (drain)
         attach_leaving(leader->attach); /* what can move elsewhere does */
-    mailbox_post(leader->mailbox, (struct mail){.kind = drain ? MAIL_DRAIN : MAIL_STOP});
+    mailbox_order(leader->mailbox, drain ? MAIL_DRAIN : MAIL_STOP);
 }
 
 static void *wait_for_signal(void *argument)

@@ -207,19 +207,22 @@ static void post_submission(struct attach *attach, to_replica *message)
     sink_rejected(attach, mail.number, mail.line, &error);
 }
 
-static void handle(struct attach *attach, to_replica *message)
+/* false: the line is of no use any more. A cancelled sequence must not run on because there was no memory to
+ * note it: then all that came by this line is dropped, and the coordinator hands it to another replica. */
+static bool handle(struct attach *attach, to_replica *message)
 {
+    bool go_on = true;
     switch (message->kind_case) {
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT:
         post_submission(attach, message);
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL:
         request_log_dropped(message->cancel->sequence);
-        mailbox_post(attach->mailbox,
-                     (struct mail){.kind = MAIL_CANCEL, .number = message->cancel->sequence});
+        go_on = mailbox_post(attach->mailbox,
+                             (struct mail){.kind = MAIL_CANCEL, .number = message->cancel->sequence});
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_DRAIN:
-        mailbox_post(attach->mailbox, (struct mail){.kind = MAIL_DRAIN});
+        mailbox_order(attach->mailbox, MAIL_DRAIN);
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_WELCOME:
         atomic_store(&attach->answered, true);
@@ -230,6 +233,7 @@ static void handle(struct attach *attach, to_replica *message)
         log_warning("a message of an unknown kind came from the coordinator; it was ignored");
         break;
     }
+    return go_on;
 }
 
 static bool is_ending(struct attach *attach)
@@ -257,8 +261,10 @@ static void serve(struct attach *attach, struct rpc_stream *stream)
         if (read == RPC_READ_END)
             return;
         if (read == RPC_READ_MESSAGE) {
-            handle(attach, (to_replica *)message);
+            bool go_on = handle(attach, (to_replica *)message);
             protobuf_c_message_free_unpacked(message, NULL);
+            if (!go_on)
+                return;
         }
     }
 }
@@ -307,7 +313,7 @@ static enum status hold_line(struct attach *attach)
     rpc_stream_cancel(stream); /* changes nothing where it ended by itself */
     enum status status = rpc_stream_status(stream, &error);
     if (!is_ending(attach)) {
-        mailbox_post(attach->mailbox, (struct mail){.kind = MAIL_CANCEL_ALL});
+        mailbox_order(attach->mailbox, MAIL_CANCEL_ALL);
         log_warning("the line to the coordinator ended: %s%s%s", status_name(status), status ? ": " : "",
                     status ? error.text : "");
     }

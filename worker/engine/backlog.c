@@ -17,16 +17,16 @@ void backlog_release(struct backlog *backlog, void (*free_submission)(void *subm
     *backlog = (struct backlog){0};
 }
 
-bool backlog_push(struct backlog *backlog, struct mail *mail, int length)
+bool backlog_push(struct backlog *backlog, const struct mail *mail, int length)
 {
     if (backlog->n == backlog->max_sequences || backlog->n_tokens + length > backlog->max_tokens)
         return false;
-    backlog->entries[backlog->n++] = (struct backlog_entry){mail, length};
+    backlog->entries[backlog->n++] = (struct backlog_entry){*mail, length};
     backlog->n_tokens += length;
     return true;
 }
 
-static struct mail *take(struct backlog *backlog, int index)
+static struct mail take(struct backlog *backlog, int index)
 {
     struct backlog_entry entry = backlog->entries[index];
     backlog->n--;
@@ -36,22 +36,16 @@ static struct mail *take(struct backlog *backlog, int index)
     return entry.mail;
 }
 
-struct mail *backlog_pop(struct backlog *backlog)
+struct mail backlog_pop(struct backlog *backlog)
 {
     return take(backlog, 0);
-}
-
-static void drop(struct mail *mail, void (*free_submission)(void *submission))
-{
-    free_submission(mail->submission);
-    free(mail);
 }
 
 bool backlog_remove(struct backlog *backlog, uint64_t number, void (*free_submission)(void *submission))
 {
     for (int i = 0; i < backlog->n; i++) {
-        if (backlog->entries[i].mail->number == number) {
-            drop(take(backlog, i), free_submission);
+        if (backlog->entries[i].mail.number == number) {
+            free_submission(take(backlog, i).submission);
             return true;
         }
     }
@@ -61,5 +55,5 @@ bool backlog_remove(struct backlog *backlog, uint64_t number, void (*free_submis
 void backlog_clear(struct backlog *backlog, void (*free_submission)(void *submission))
 {
     while (backlog->n)
-        drop(backlog_pop(backlog), free_submission);
+        free_submission(backlog_pop(backlog).submission);
 }

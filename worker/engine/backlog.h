@@ -11,7 +11,7 @@
  * empty for a step. They join strictly in order: who is behind a long text does not pass it.
  */
 struct backlog_entry {
-    struct mail *mail; /* MAIL_SUBMIT */
+    struct mail mail; /* MAIL_SUBMIT */
     int length;
 };
 
@@ -27,10 +27,10 @@ bool backlog_init(struct backlog *backlog, int max_sequences, int64_t max_tokens
 /* Frees what it holds. A zeroed one is empty. */
 void backlog_release(struct backlog *backlog, void (*free_submission)(void *submission));
 
-/* Takes the mail over. false: it is full, and nothing was taken. */
-bool backlog_push(struct backlog *backlog, struct mail *mail, int length);
-/* The oldest, now the caller's; there is one. */
-struct mail *backlog_pop(struct backlog *backlog);
+/* Takes the submission over. false: it is full, and nothing was taken. */
+bool backlog_push(struct backlog *backlog, const struct mail *mail, int length);
+/* The oldest, whose submission is now the caller's; there is one. */
+struct mail backlog_pop(struct backlog *backlog);
 /* Drops one; false: it is not here. */
 bool backlog_remove(struct backlog *backlog, uint64_t number, void (*free_submission)(void *submission));
 void backlog_clear(struct backlog *backlog, void (*free_submission)(void *submission));

@@ -75,15 +75,8 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
-static void free_mail(struct mail *mail)
-{
-    if (mail->submission)
-        submission_free(mail->submission);
-    free(mail);
-}
-
-/* Takes the mail over. */
-static void submit(struct engine *engine, struct mail *mail, const struct engine_sink *sink)
+/* Takes the submission over. */
+static void submit(struct engine *engine, const struct mail *mail, const struct engine_sink *sink)
 {
     struct error error;
     struct sequence_input input;
@@ -98,16 +91,16 @@ static void submit(struct engine *engine, struct mail *mail, const struct engine
                   (long long)engine->backlog.n_tokens, engine->backlog.max_sequences,
                   (long long)engine->backlog.max_tokens);
     sink->rejected(sink->context, mail->number, mail->line, &error);
-    free_mail(mail);
+    submission_free(mail->submission);
 }
 
-/* Takes the mail over. */
-static void handle(struct engine *engine, struct mail *mail, const struct engine_sink *sink)
+/* Takes the mail's submission over, if it has one. */
+static void handle(struct engine *engine, const struct mail *mail, const struct engine_sink *sink)
 {
     switch (mail->kind) {
     case MAIL_SUBMIT:
         submit(engine, mail, sink);
-        return;
+        break;
     case MAIL_CANCEL:
         if (!batch_remove(engine->batch, mail->number))
             backlog_remove(&engine->backlog, mail->number, submission_free);
@@ -123,7 +116,6 @@ static void handle(struct engine *engine, struct mail *mail, const struct engine
         engine->stopping = true;
         break;
     }
-    free_mail(mail);
 }
 
 /* Those that came first join the batch, as far as there is room; a draining replica finishes them too. */
@@ -131,16 +123,16 @@ static void join(struct engine *engine, const struct engine_sink *sink)
 {
     struct backlog *backlog = &engine->backlog;
     while (backlog->n && batch_has_room(engine->batch, (size_t)backlog->entries[0].length)) {
-        struct mail *mail = backlog_pop(backlog);
+        struct mail mail = backlog_pop(backlog);
         struct error error;
         struct sequence_input input;
-        enum status status = submission_read(mail->submission, &input, &error);
-        input.line = mail->line;
+        enum status status = submission_read(mail.submission, &input, &error);
+        input.line = mail.line;
         if (status == STATUS_OK)
             status = batch_add(engine->batch, &input, &error);
         if (status != STATUS_OK)
-            sink->rejected(sink->context, mail->number, mail->line, &error);
-        free_mail(mail);
+            sink->rejected(sink->context, mail.number, mail.line, &error);
+        submission_free(mail.submission);
     }
 }
 
@@ -186,14 +178,13 @@ static enum status take_mail(struct engine *engine, struct mailbox *mailbox, con
     enum status status = STATUS_OK;
     while (status == STATUS_OK) {
         bool idle = is_idle(engine);
-        struct mail *mail = mailbox_take(mailbox, idle ? IDLE_ROUND_SECONDS : 0);
-        if (!mail && !idle)
-            break;
-        if (!mail) {
+        struct mail mail;
+        if (mailbox_take(mailbox, idle ? IDLE_ROUND_SECONDS : 0, &mail))
+            handle(engine, &mail, sink);
+        else if (idle)
             status = look_after_ranks(engine, error);
-            continue;
-        }
-        handle(engine, mail, sink);
+        else
+            break;
     }
     if (status == STATUS_OK)
         join(engine, sink);

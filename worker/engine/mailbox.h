@@ -6,8 +6,6 @@
 
 /*
  * What others ask of the engine's thread: a queue with one reader. Posting never blocks on the engine's work.
- *
- * The messages own their memory; whoever takes one frees it.
  */
 enum mail_kind {
     MAIL_SUBMIT,     /* take up this sequence */
@@ -21,20 +19,23 @@ struct mail {
     enum mail_kind kind;
     uint64_t number;  /* SUBMIT, CANCEL */
     uint32_t line;    /* SUBMIT: the line to the coordinator by which it came (attach.h) */
-    void *submission; /* SUBMIT: a message of the wire, as it came (replica.proto, Submit) */
-    struct mail *next;
+    void *submission; /* SUBMIT: a message of the wire, as it came (replica.proto, Submit); the reader's */
 };
 
 struct mailbox;
 
 struct mailbox *mailbox_create(void); /* NULL without memory */
+/* Frees the submissions that nobody took. NULL is allowed. */
 void mailbox_free(struct mailbox *mailbox, void (*free_submission)(void *submission));
 
-/* Any thread. false: no memory, and nothing was posted. */
+/* Any thread. SUBMIT and CANCEL. false: no memory, and nothing was posted. */
 bool mailbox_post(struct mailbox *mailbox, struct mail mail);
 
-/* The reader: the oldest message, or NULL when none has come within so many seconds (0: only looks). Free it
- * with free(). */
-struct mail *mailbox_take(struct mailbox *mailbox, double seconds);
+/* Any thread. CANCEL_ALL, DRAIN and STOP: there is memory for one of each from the start, so this cannot
+ * fail. Where one of the kind waits already, it moves behind all that came after it. */
+void mailbox_order(struct mailbox *mailbox, enum mail_kind kind);
+
+/* The reader: the oldest message. false: none has come within so many seconds (0: only looks). */
+bool mailbox_take(struct mailbox *mailbox, double seconds, struct mail *mail);
 
 #endif
