@@ -143,7 +143,8 @@ static enum status copy_tokenizer(const struct convert_options *options, const s
     struct tokenizer *tokenizer;
     if (!options->tokenizer)
         return STATUS_OK;
-    enum status status = file_read(options->tokenizer, TOKENIZER_BYTES_MAX, &json, &size_bytes, error);
+    enum status status =
+        file_read(options->tokenizer, FILE_REGULAR, TOKENIZER_BYTES_MAX, &json, &size_bytes, error);
     if (status)
         return status;
     status = tokenizer_parse(json, size_bytes, config->vocabulary, options->tokenizer, &tokenizer, error);

@@ -1,11 +1,11 @@
 #include "cli/generate/input.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/file_read.h"
 #include "common/utf8.h"
 
 enum { INPUT_BYTES_MAX = 64 << 20 };
@@ -23,44 +23,11 @@ static enum status check(const char *text, size_t size_bytes, const char *where,
     return STATUS_OK;
 }
 
-static enum status read_stream(FILE *stream, const char *where, char **text, size_t *size_bytes,
-                               struct error *error)
+/* A last line break is the file's, not the text's. */
+static void cut_line_break(char *text, size_t *size_bytes)
 {
-    char *read = NULL;
-    size_t n = 0, capacity = 0, got;
-    do {
-        if (capacity - n < 2) {
-            capacity = 2 * capacity + 65536;
-            char *larger = realloc(read, capacity);
-            if (!larger || capacity > INPUT_BYTES_MAX) {
-                free(larger ? larger : read);
-                return error_set(error, STATUS_INVALID_ARGUMENT, "%s is longer than %d MiB", where,
-                                 INPUT_BYTES_MAX >> 20);
-            }
-            read = larger;
-        }
-        got = fread(read + n, 1, capacity - n - 1, stream);
-        n += got;
-    } while (got > 0);
-    if (ferror(stream)) {
-        free(read);
-        return error_set(error, STATUS_UNKNOWN, "%s cannot be read: %s", where, strerror(errno));
-    }
-    n -= n > 0 && read[n - 1] == '\n';
-    read[n] = '\0';
-    *text = read;
-    *size_bytes = n;
-    return STATUS_OK;
-}
-
-static enum status read_file(const char *file, char **text, size_t *size_bytes, struct error *error)
-{
-    FILE *stream = fopen(file, "rb");
-    if (!stream)
-        return error_set(error, STATUS_NOT_FOUND, "%s cannot be opened: %s", file, strerror(errno));
-    enum status status = read_stream(stream, file, text, size_bytes, error);
-    fclose(stream);
-    return status;
+    if (*size_bytes > 0 && text[*size_bytes - 1] == '\n')
+        text[--*size_bytes] = '\0';
 }
 
 enum status input_read(const char *argument, const char *file, char **text, size_t *size_bytes,
@@ -72,15 +39,18 @@ enum status input_read(const char *argument, const char *file, char **text, size
     size_t size = 0;
     enum status status = STATUS_OK;
     if (file) {
-        status = read_file(file, &read, &size, error);
+        status = file_read(file, FILE_ANY, INPUT_BYTES_MAX, &read, &size, error);
     } else if (from_standard_input) {
-        status = read_stream(stdin, where = "standard input", &read, &size, error);
+        where = "standard input";
+        status = file_read_descriptor(STDIN_FILENO, where, INPUT_BYTES_MAX, &read, &size, error);
     } else {
         read = strdup(argument ? argument : "");
         size = read ? strlen(read) : 0;
         if (!read)
             status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the text");
     }
+    if (status == STATUS_OK && (file || from_standard_input))
+        cut_line_break(read, &size);
     if (status == STATUS_OK)
         status = check(read, size, where, error);
     if (status != STATUS_OK) {

@@ -303,7 +303,7 @@ static enum status load(const char *directory, char **path, char **json, size_t 
     *path = model_path(directory, "config.json");
     if (!*path)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: no memory", directory);
-    status = file_read(*path, MODEL_CONFIG_BYTES_MAX, json, size_bytes, error);
+    status = file_read(*path, FILE_REGULAR, MODEL_CONFIG_BYTES_MAX, json, size_bytes, error);
     if (status) {
         free(*path);
         *path = NULL;

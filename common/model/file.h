@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "common/file_read.h"
 #include "common/status.h"
 
 /*
@@ -15,10 +16,6 @@ enum status model_directory_check(const char *directory, struct error *error);
 
 /* DIRECTORY/NAME, malloc'ed. Does not return without memory for it: NULL only then. */
 char *model_path(const char *directory, const char *name);
-
-/* Reads a whole regular file of at most `most_bytes`. *bytes is malloc'ed and has a NUL behind it. */
-enum status file_read(const char *path, size_t most_bytes, char **bytes, size_t *size_bytes,
-                      struct error *error);
 
 /* A regular file mapped read-only and private. The file must not be shortened while it is mapped. */
 struct file_mapping {

@@ -106,7 +106,7 @@ enum status shard_index_read(const char *directory, struct shard_index *index, s
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: no memory", directory);
     char *json = NULL;
     size_t size_bytes;
-    enum status status = file_read(index->path, INDEX_BYTES_MAX, &json, &size_bytes, error);
+    enum status status = file_read(index->path, FILE_REGULAR, INDEX_BYTES_MAX, &json, &size_bytes, error);
     if (!status)
         status = refuse_both(directory, error);
     if (!status) {

@@ -1,11 +1,13 @@
 #include "common/rpc/access_table.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file_read.h"
 
 enum { FILE_BYTES_MAX = 16 << 20, CLIENTS_MAX = 10000 };
 #define LIMIT_MAX 1e15
@@ -209,41 +211,37 @@ enum status access_table_parse(const char *text, size_t size_bytes, struct acces
 }
 
 /* Whoever can write to the file can let itself in. */
-static enum status check_mode(FILE *file, const char *path, struct error *error)
+static enum status check_mode(int descriptor, const char *path, struct error *error)
 {
     struct stat found;
-    if (!fstat(fileno(file), &found) && (found.st_mode & S_IWOTH))
+    if (!fstat(descriptor, &found) && (found.st_mode & S_IWOTH))
         return error_set(error, STATUS_FAILED_PRECONDITION, "%s: everybody may write to it; `chmod o-w %s`",
                          path, path);
     return STATUS_OK;
 }
 
-static enum status read_file(FILE *file, const char *path, struct access_table *table, struct error *error)
+static enum status parse_file(const char *path, const char *text, size_t size, struct access_table *table,
+                              struct error *error)
 {
-    enum status status = check_mode(file, path, error);
-    if (status != STATUS_OK)
-        return status;
-    char *text = malloc(FILE_BYTES_MAX);
-    if (!text)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: no memory to read it", path);
-    size_t size = fread(text, 1, FILE_BYTES_MAX, file);
-    if (ferror(file) || size == FILE_BYTES_MAX)
-        status = error_set(error, STATUS_INVALID_ARGUMENT, "%s: not a file of at most %d MiB", path,
-                           FILE_BYTES_MAX >> 20);
-    else if ((status = access_table_parse(text, size, table, error)) != STATUS_OK)
-        error_prefix(error, "%s", path);
-    free(text);
-    return status;
+    enum status status = access_table_parse(text, size, table, error);
+    return status == STATUS_OK ? status : error_prefix(error, "%s", path);
 }
 
 enum status access_table_read(const char *path, struct access_table *table, struct error *error)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set(error, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_PERMISSION_DENIED, "%s: %s", path,
-                         strerror(errno));
-    enum status status = read_file(file, path, table, error);
-    fclose(file);
+    int descriptor;
+    char *text = NULL;
+    size_t size;
+    enum status status = file_open(path, FILE_ANY, &descriptor, error);
+    if (status != STATUS_OK)
+        return status;
+    status = check_mode(descriptor, path, error);
+    if (status == STATUS_OK)
+        status = file_read_descriptor(descriptor, path, FILE_BYTES_MAX, &text, &size, error);
+    close(descriptor);
+    if (status == STATUS_OK)
+        status = parse_file(path, text, size, table, error);
+    free(text);
     return status;
 }
 

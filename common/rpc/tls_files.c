@@ -1,6 +1,5 @@
 #include "common/rpc/tls_files.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -8,36 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/file_read.h"
+
 enum { FILE_BYTES_MAX = 1 << 20 };
 
-/* ---- files ---- */
-
-static enum status refuse_file(const char *path, int reason, struct error *error)
-{
-    enum status status = reason == ENOENT   ? STATUS_NOT_FOUND
-                         : reason == EACCES ? STATUS_PERMISSION_DENIED
-                                            : STATUS_UNAVAILABLE;
-    return error_set(error, status, "%s: %s", path, strerror(reason));
-}
-
-/* The whole file as a string. */
+/* The whole file as a string; what is behind a NUL does not count. */
 static enum status read_text(const char *path, char **text, struct error *error)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return refuse_file(path, errno, error);
-    char *bytes = calloc(1, FILE_BYTES_MAX + 1);
-    size_t size = bytes ? fread(bytes, 1, FILE_BYTES_MAX, file) : 0;
-    int reason = !bytes ? ENOMEM : ferror(file) ? EISDIR : size == FILE_BYTES_MAX ? EFBIG : 0;
-    fclose(file);
-    if (!reason) {
-        *text = strdup(bytes);
-        reason = *text ? 0 : ENOMEM;
-    }
-    if (bytes)
-        OPENSSL_cleanse(bytes, size);
-    free(bytes);
-    return reason ? refuse_file(path, reason, error) : STATUS_OK;
+    size_t size;
+    return file_read(path, FILE_ANY, FILE_BYTES_MAX, text, &size, error);
 }
 
 /* ---- what is in them ---- */

@@ -1,12 +1,11 @@
 /* Opening, closing, and the way back from ids to bytes. */
 #include "common/tokenizer/tokenizer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "common/file_read.h"
 #include "common/tokenizer/parts.h"
 
 enum { FILE_BYTES_MAX = 256 << 20 };
@@ -55,38 +54,6 @@ enum status tokenizer_parse(const char *json, size_t size_bytes, int n_ids, cons
     return STATUS_OK;
 }
 
-static enum status read_file(const char *path, char **bytes, size_t *size_bytes, struct error *error)
-{
-    struct stat facts;
-    FILE *file = fopen(path, "rb");
-    if (!file || fstat(fileno(file), &facts) != 0 || !S_ISREG(facts.st_mode)) {
-        enum status status =
-            file ? error_set(error, STATUS_INVALID_ARGUMENT, "%s is no regular file", path)
-                 : error_set(error, STATUS_NOT_FOUND, "%s cannot be opened: %s", path, strerror(errno));
-        if (file)
-            fclose(file);
-        return status;
-    }
-    enum status status = STATUS_OK;
-    size_t size = (size_t)facts.st_size;
-    char *read = size <= FILE_BYTES_MAX ? malloc(size + 1) : NULL;
-    if (size > FILE_BYTES_MAX)
-        status = error_set(error, STATUS_INVALID_ARGUMENT, "%s has %zu bytes; at most %d are read", path,
-                           size, FILE_BYTES_MAX);
-    else if (!read)
-        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the %zu bytes of %s", size, path);
-    else if (fread(read, 1, size, file) != size)
-        status = error_set(error, STATUS_DATA_LOSS, "%s cannot be read to its end", path);
-    fclose(file);
-    if (status != STATUS_OK) {
-        free(read);
-        return status;
-    }
-    *bytes = read;
-    *size_bytes = size;
-    return STATUS_OK;
-}
-
 enum status tokenizer_open(const char *directory, int n_ids, struct tokenizer **tokenizer,
                            struct error *error)
 {
@@ -94,7 +61,7 @@ enum status tokenizer_open(const char *directory, int n_ids, struct tokenizer **
     size_t size = 0;
     if (asprintf(&path, "%s/tokenizer.json", directory) < 0)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a file name");
-    enum status status = read_file(path, &json, &size, error);
+    enum status status = file_read(path, FILE_REGULAR, FILE_BYTES_MAX, &json, &size, error);
     if (status == STATUS_OK)
         status = tokenizer_parse(json, size, n_ids, path, tokenizer, error);
     free(json);

@@ -43,7 +43,7 @@ expect 2 'the gap ___0___ must have' "$millrace" generate --infill 'a ___0___ b'
 expect 2 'takes no prompt beside it' "$millrace" generate --infill '___' prompt
 expect 2 'only one of them' "$millrace" generate --file x prompt
 expect 2 '--json or --json-frames' "$millrace" generate --json --json-frames x
-expect 2 '/nowhere/x cannot be opened' "$millrace" generate --file /nowhere/x
+expect 2 '/nowhere/x: No such file' "$millrace" generate --file /nowhere/x
 expect 2 'is not valid UTF-8: byte 0xFF at offset 1' "$millrace" generate $'a\xff'
 expect 2 '--ranks 1,x: must be' "$millrace" bench --ranks 1,x
 expect 2 '--ranks 0: must be' "$millrace" bench --ranks 0

@@ -10,6 +10,7 @@ Suite *log_queue_suite(void);
 Suite *file_watch_suite(void);
 Suite *trace_suite(void);
 Suite *hash_suite(void);
+Suite *file_read_suite(void);
 Suite *process_suite(void);
 Suite *address_suite(void);
 Suite *clock_suite(void);

@@ -13,6 +13,7 @@ int main(void)
     srunner_add_suite(runner, file_watch_suite());
     srunner_add_suite(runner, trace_suite());
     srunner_add_suite(runner, hash_suite());
+    srunner_add_suite(runner, file_read_suite());
     srunner_add_suite(runner, process_suite());
     srunner_add_suite(runner, address_suite());
     srunner_add_suite(runner, clock_suite());

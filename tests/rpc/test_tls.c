@@ -347,7 +347,7 @@ static const struct {
     {"empty", "server.key", NULL, STATUS_FAILED_PRECONDITION, "empty: there is no certificate"},
     {"server.pem", "server.key", "empty", STATUS_FAILED_PRECONDITION, "empty: there is no certificate"},
     {"server.pem", "server.key", "none.pem", STATUS_NOT_FOUND, "none.pem: No such file"},
-    {".", "server.key", NULL, STATUS_UNAVAILABLE, "Is a directory"},
+    {".", "server.key", NULL, STATUS_INVALID_ARGUMENT, "a directory, not a file"},
 };
 enum { N_BAD_FILES = sizeof bad_files / sizeof *bad_files };
 

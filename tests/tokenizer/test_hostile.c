@@ -199,7 +199,7 @@ START_TEST(missing_file)
     struct tokenizer *tokenizer = NULL;
     struct error error = {0};
     ck_assert_int_eq(tokenizer_open("/nowhere", 9, &tokenizer, &error), STATUS_NOT_FOUND);
-    ck_assert_str_eq(error.text, "/nowhere/tokenizer.json cannot be opened: No such file or directory");
+    ck_assert_str_eq(error.text, "/nowhere/tokenizer.json: No such file or directory");
 }
 END_TEST
 
