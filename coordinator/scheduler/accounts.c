@@ -1,36 +1,30 @@
 #include "coordinator/scheduler/accounts.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a. A client cannot gain by a collision: its own names are all that it can choose. */
-static unsigned bucket_of(const char *name)
+static bool has_name(const struct hash_node *node, const void *name)
 {
-    uint32_t hash = 2166136261u;
-    while (*name)
-        hash = (hash ^ (unsigned char)*name++) * 16777619u;
-    return hash % ACCOUNTS_BUCKETS;
+    return !strcmp(((const struct account *)node)->name, name);
 }
 
 struct account *accounts_find(const struct accounts *accounts, const char *name)
 {
-    struct account *account = accounts->buckets[bucket_of(name)];
-    while (account && strcmp(account->name, name))
-        account = account->next;
-    return account;
+    return (struct account *)hash_table_find(&accounts->by_name, hash_string(name), has_name, name);
 }
 
 static struct account *open_account(struct accounts *accounts, const char *name)
 {
     size_t size = strlen(name) + 1;
-    struct account *account = calloc(1, sizeof *account + size), **bucket;
+    struct account *account = calloc(1, sizeof *account + size);
     if (!account)
         return NULL;
     memcpy(account->name, name, size);
-    bucket = &accounts->buckets[bucket_of(name)];
-    account->next = *bucket;
-    *bucket = account;
-    return account;
+    if (hash_table_add(&accounts->by_name, &account->node, hash_string(name)))
+        return account;
+    free(account);
+    return NULL;
 }
 
 struct account *accounts_charge(struct accounts *accounts, const char *name, int64_t n_tokens)
@@ -52,9 +46,11 @@ void accounts_release(struct accounts *accounts, struct account *account, int64_
     account->n_tokens -= n_tokens;
     if (--account->n_requests > 0)
         return;
-    struct account **link = &accounts->buckets[bucket_of(account->name)];
-    while (*link != account)
-        link = &(*link)->next;
-    *link = account->next;
+    hash_table_remove(&accounts->by_name, &account->node);
     free(account);
+}
+
+void accounts_close(struct accounts *accounts)
+{
+    hash_table_release(&accounts->by_name);
 }

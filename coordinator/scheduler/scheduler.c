@@ -57,6 +57,7 @@ void scheduler_free(struct scheduler *scheduler)
         return;
     replica_set_free(&scheduler->replicas);
     run_table_release(&scheduler->runs);
+    accounts_close(&scheduler->accounts);
     pthread_mutex_destroy(&scheduler->mutex);
     free(scheduler);
 }
