@@ -260,7 +260,7 @@ static void check_checkpoint(struct checkpoint_check *check)
     }
     check_top_level(check);
     for (int i = 0; i < N_NETWORKS; i++) {
-        const struct pickle_value *dict = pickle_get(checkpoint_root(check->checkpoint), networks[i].entry);
+        const struct pickle_value *dict = network_find(&networks[i], checkpoint_root(check->checkpoint));
         n += dict != NULL;
         if (dict && check_network(check, &networks[i], dict, &error))
             find_wrong(check, error.text);

@@ -1,10 +1,12 @@
 #include "cli/convert/checkpoint.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli/convert/checkpoint_zip.h"
+#include "common/foreign_file.h"
 
 enum { PICKLE_BYTES_MAX = 8 << 20 };
 
@@ -20,6 +22,33 @@ void checkpoint_close(struct checkpoint *checkpoint)
     free(checkpoint);
 }
 
+/* A sentence about a file that libzip does not open. */
+static enum status refuse_file(const char *path, uint64_t file_bytes, int code, struct error *error)
+{
+    char begin[FOREIGN_FILE_BYTES];
+    FILE *file = fopen(path, "rbe");
+    const size_t n = file ? fread(begin, 1, sizeof begin, file) : 0;
+    if (file)
+        fclose(file);
+    const bool is_zip = n >= 4 && memcmp(begin, "PK\3\4", 4) == 0;
+    const char *instead = file && !is_zip ? foreign_file(begin, n) : NULL;
+    if (instead)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s", instead);
+    if (is_zip)
+        return error_set(
+            error, STATUS_DATA_LOSS,
+            "is cut off or damaged: its %llu bytes begin as a torch.save file, but the end of that is "
+            "not there. Download or copy it again",
+            (unsigned long long)file_bytes);
+    zip_error_t why;
+    zip_error_init_with_code(&why, code);
+    enum status status = error_set(error, STATUS_INVALID_ARGUMENT,
+                                   "no torch.save file of torch 1.6 or later (those are zip archives): %s",
+                                   zip_error_strerror(&why));
+    zip_error_fini(&why);
+    return status;
+}
+
 static enum status open_zip(const char *path, struct checkpoint *checkpoint, struct error *error)
 {
     struct stat found;
@@ -32,13 +61,7 @@ static enum status open_zip(const char *path, struct checkpoint *checkpoint, str
     checkpoint->zip = zip_open(path, ZIP_RDONLY, &code);
     if (checkpoint->zip)
         return STATUS_OK;
-    zip_error_t why;
-    zip_error_init_with_code(&why, code);
-    enum status status = error_set(error, STATUS_INVALID_ARGUMENT,
-                                   "no torch.save file of torch 1.6 or later (those are zip archives): %s",
-                                   zip_error_strerror(&why));
-    zip_error_fini(&why);
-    return status;
+    return refuse_file(path, checkpoint->file_bytes, code, error);
 }
 
 /* The folder X of the one record X/data.pkl. */
@@ -78,6 +101,19 @@ static enum status check_byte_order(struct checkpoint *checkpoint, struct error 
                               "saved on a big-endian machine; load and save it on a little-endian one first");
 }
 
+static enum status check_root(const struct pickle_value *root, struct error *error)
+{
+    char name[PICKLE_NAME_ROOM];
+    if (root->kind == PICKLE_OPAQUE)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT,
+            "is one object, made by %s, which is refused; save its state_dict(). Nothing was executed",
+            pickle_opaque_name(root, name));
+    return root->kind == PICKLE_DICT
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID_ARGUMENT, "holds no dict of state dicts");
+}
+
 static enum status load(const char *path, struct checkpoint *checkpoint, struct error *error)
 {
     size_t n;
@@ -91,9 +127,7 @@ static enum status load(const char *path, struct checkpoint *checkpoint, struct 
                                         &n, error);
     if (!status)
         status = pickle_parse(checkpoint->pickle_bytes, n, &checkpoint->pickle, error);
-    if (!status && pickle_root(checkpoint->pickle)->kind != PICKLE_DICT)
-        status = error_set(error, STATUS_INVALID_ARGUMENT, "holds no dict of state dicts");
-    return status;
+    return status ? status : check_root(pickle_root(checkpoint->pickle), error);
 }
 
 enum status checkpoint_open(const char *path, struct checkpoint **checkpoint, struct error *error)

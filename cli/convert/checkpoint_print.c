@@ -54,7 +54,7 @@ enum status checkpoint_print(const char *path, FILE *out, struct error *error)
     if (step && step->kind == PICKLE_INTEGER)
         fprintf(out, "  %-18s %" PRId64 "\n", "step", step->integer);
     for (int i = 0; i < N_NETWORKS; i++) {
-        const struct pickle_value *dict = pickle_get(root, networks[i].entry);
+        const struct pickle_value *dict = network_find(&networks[i], root);
         if (dict)
             print_network(&networks[i], dict, out);
     }

@@ -69,6 +69,27 @@ static enum status open_storage(struct checkpoint *checkpoint, const struct pick
     return status;
 }
 
+/* Turns the sign of elements that a checkpoint holds as a negative view. */
+static void negate(enum dtype dtype, char *elements, size_t n)
+{
+    const size_t width = dtype_bytes(dtype);
+    for (size_t i = 0; i < n; i++)
+        elements[i * width + width - 1] ^= (char)0x80; /* the sign bit; little-endian */
+}
+
+static enum status give(const struct pickle_tensor *tensor, char *piece, size_t n,
+                        const struct element_sink *sink, struct error *error)
+{
+    if (tensor->negated)
+        negate(tensor->storage->dtype, piece, n);
+    return sink->take(sink->context, piece, n, error);
+}
+
+static bool has_sign_bit(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 || dtype == DTYPE_F64 || dtype == DTYPE_F16 || dtype == DTYPE_BF16;
+}
+
 /* A run of elements, straight from the record. */
 static enum status stream(struct record *record, const struct pickle_tensor *tensor, uint64_t n_elements,
                           char *piece, const struct element_sink *sink, struct error *error)
@@ -79,7 +100,7 @@ static enum status stream(struct record *record, const struct pickle_tensor *ten
         const size_t n = n_elements < room ? n_elements : room;
         status = record_read(record, piece, n * width, error);
         if (!status)
-            status = sink->take(sink->context, piece, n, error);
+            status = give(tensor, piece, n, sink, error);
         n_elements -= n;
     }
     return status;
@@ -112,7 +133,7 @@ static enum status gather(const char *storage, const struct pickle_tensor *tenso
             memcpy(piece + i * width, storage + (size_t)place * width, width);
             place = step_on(tensor, index, place);
         }
-        status = sink->take(sink->context, piece, n, error);
+        status = give(tensor, piece, n, sink, error);
         n_elements -= n;
     }
     return status;
@@ -141,6 +162,9 @@ enum status checkpoint_read(struct checkpoint *checkpoint, const struct pickle_t
     if (tensor->shape->n > TENSOR_RANK_MAX)
         return error_set(error, STATUS_INVALID_ARGUMENT, "has %zu dimensions; at most %d are read",
                          tensor->shape->n, TENSOR_RANK_MAX);
+    if (tensor->negated && !has_sign_bit(tensor->storage->dtype))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "is a negative view of %s, which is not read",
+                         dtype_name(tensor->storage->dtype));
     enum status status = pickle_tensor_elements(tensor, &n_elements, error);
     if (status || n_elements == 0)
         return status;

@@ -33,7 +33,7 @@ static void list_offered(const struct pickle_value *root, struct convert_report 
     size_t used = 0;
     report->offered[0] = '\0';
     for (int i = 0; i < N_NETWORKS; i++)
-        if (pickle_get(root, networks[i].entry))
+        if (network_find(&networks[i], root))
             used += (size_t)snprintf(report->offered + used, sizeof report->offered - used, "%s%s",
                                      used ? ", " : "", networks[i].entry);
 }
@@ -42,24 +42,28 @@ static void list_offered(const struct pickle_value *root, struct convert_report 
 static enum status choose(const struct pickle_value *root, const char *weights, struct convert_report *report,
                           const struct pickle_value **dict, struct error *error)
 {
+    const struct network *asked = NULL; /* the first that would do */
     for (int i = 0; i < N_NETWORKS; i++) {
         if (weights && strcmp(weights, networks[i].option) != 0)
             continue;
-        const struct pickle_value *found = pickle_get(root, networks[i].entry);
-        if (!found && !weights)
-            continue;
+        const struct pickle_value *found = network_find(&networks[i], root);
+        if (!asked)
+            asked = &networks[i];
         if (!found)
-            return error_set(error, STATUS_NOT_FOUND, "has no %s; it offers: %s", networks[i].entry,
-                             report->offered[0] ? report->offered : "no network at all");
+            continue;
         snprintf(report->entry, sizeof report->entry, "%s", networks[i].entry);
         *dict = found;
         return STATUS_OK;
     }
+    if (weights && asked)
+        return error_set(error, STATUS_NOT_FOUND, "has no %s; it offers: %s", asked->entry,
+                         report->offered[0] ? report->offered : "no network at all");
     if (weights)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "weights \"%.32s\" are unknown: ema, student, teacher or model", weights);
     return error_set(error, STATUS_INVALID_ARGUMENT,
-                     "has none of student_ema_model, student_model, teacher_model and model");
+                     "has none of student_ema_model, student_model, teacher_model, model, state_dict and "
+                     "model_state_dict, and no tensors of its own");
 }
 
 /* The name that was given, or the directory's last part. */

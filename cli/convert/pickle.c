@@ -4,7 +4,7 @@
 
 #include "cli/convert/pickle_operations.h"
 
-enum { ARENA_BYTES_PER_BYTE = 40, ARENA_BYTES_FREE = 64 << 10 };
+enum { ARENA_BYTES_PER_BYTE = 48, ARENA_BYTES_FREE = 64 << 10 };
 
 /* Runs to the STOP, which must be the last byte and leave one value. */
 static enum status run(struct machine *machine)
@@ -73,4 +73,21 @@ const struct pickle_value *pickle_get(const struct pickle_value *dict, const cha
         if (pickle_text_equals(dict->items.items[i - 2], key))
             return dict->items.items[i - 1];
     return NULL;
+}
+
+static size_t add_printable(struct pickle_text text, char *to, size_t used, size_t most)
+{
+    for (size_t i = 0; i < text.size_bytes && used < most; i++)
+        to[used++] = text.bytes[i] >= 0x20 && text.bytes[i] < 0x7F ? text.bytes[i] : '?';
+    return used;
+}
+
+const char *pickle_opaque_name(const struct pickle_value *value, char to[PICKLE_NAME_ROOM])
+{
+    size_t used = add_printable(value->opaque.module, to, 0, 48);
+    if (value->opaque.module.size_bytes)
+        to[used++] = '.';
+    used = add_printable(value->opaque.name, to, used, PICKLE_NAME_ROOM - 1);
+    to[used] = '\0';
+    return to;
 }

@@ -13,13 +13,13 @@
  *
  * A pickle is a program for a stack machine, and Python's runs whatever it names: loading a checkpoint from a
  * stranger is running it. Here a name ("global") resolves to one of a few symbols (pickle_symbols.c) or is
- * refused, and the only calls are those that make an empty dict or describe a tensor. Nothing of the file is
- * ever executed, because there is nothing here that could.
+ * to an opaque value that only has that name, and the only calls are those that make an empty dict or
+ * describe a tensor. Nothing of the file is ever executed, because there is nothing here that could.
  *
  * The language: https://github.com/python/cpython/blob/main/Lib/pickletools.py (protocols 2 to 5, the opcodes
  * that torch.save writes for state dicts and optimizers).
  *
- * Bounds. Values come from an arena of at most 40 bytes for each byte of the pickle (checkpoints need about
+ * Bounds. Values come from an arena of at most 48 bytes for each byte of the pickle (checkpoints need about
  * 15) and 64 KiB; the stack and the memo take at most 16 more each. Values are never walked recursively, so
  * nesting and cycles cost nothing; open marks are limited to 1000. Time is linear in the size of the pickle.
  */
@@ -35,6 +35,7 @@ enum pickle_kind {
     PICKLE_SYMBOL,
     PICKLE_STORAGE,
     PICKLE_TENSOR,
+    PICKLE_OPAQUE,
 };
 
 struct pickle_text {
@@ -60,6 +61,12 @@ struct pickle_tensor {
     const struct pickle_storage *storage;
     const struct pickle_items *shape, *strides;
     int64_t offset; /* elements, 0 or more */
+    bool negated;   /* its values are those of the storage times -1 */
+};
+
+/* What is not understood: the name of what was to make it. The module is empty where the name says all. */
+struct pickle_opaque {
+    struct pickle_text module, name;
 };
 
 struct pickle_value {
@@ -72,6 +79,7 @@ struct pickle_value {
         const struct pickle_symbol *symbol;
         struct pickle_storage storage;
         struct pickle_tensor tensor;
+        struct pickle_opaque opaque;
     };
 };
 
@@ -88,6 +96,10 @@ const struct pickle_value *pickle_root(const struct pickle *pickle);
 /* The value at a text key of a dict, the last where there are several; NULL when there is none or `dict` is
  * no dict. */
 const struct pickle_value *pickle_get(const struct pickle_value *dict, const char *key);
+
+/* "module.name" of an opaque value, for messages: printable, cut to the room. */
+enum { PICKLE_NAME_ROOM = 100 };
+const char *pickle_opaque_name(const struct pickle_value *value, char to[PICKLE_NAME_ROOM]);
 
 bool pickle_text_equals(const struct pickle_value *value, const char *text); /* false for other kinds */
 

@@ -133,3 +133,13 @@ void arena_free(struct arena_chunk *chunks)
         free(chunk);
     }
 }
+
+enum status machine_take_number(struct machine *machine, size_t n, uint64_t *number)
+{
+    const unsigned char *bytes;
+    enum status status = machine_take(machine, n, &bytes);
+    *number = 0;
+    for (size_t i = 0; i < n && !status; i++)
+        *number |= (uint64_t)bytes[i] << (8 * i);
+    return status;
+}

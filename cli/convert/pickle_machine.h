@@ -3,8 +3,8 @@
 
 #include "cli/convert/pickle.h"
 
-/* The parts of the machine that its operations are written in. Only pickle.c and pickle_operations.c use
- * them. */
+/* The parts of the machine that its operations are written in. Only pickle.c, pickle_operations.c
+ * and pickle_opaque.c use them. */
 enum { MARKS_MAX = 1000 };
 
 struct arena_chunk; /* a linked list of blocks */
@@ -38,6 +38,9 @@ enum status machine_fail(struct machine *machine, const char *format, ...)
 
 /* The next n bytes of the program. */
 enum status machine_take(struct machine *machine, uint64_t n, const unsigned char **bytes);
+
+/* A little-endian whole number of n bytes, n at most 8. */
+enum status machine_take_number(struct machine *machine, size_t n, uint64_t *number);
 
 /* Zeroed memory that lives as long as the pickle. */
 enum status machine_allocate(struct machine *machine, size_t size_bytes, void **memory);

@@ -1,20 +1,10 @@
 #include <string.h>
 
+#include "cli/convert/pickle_opaque.h"
 #include "cli/convert/pickle_operations.h"
 #include "cli/convert/pickle_symbols.h"
 
 /* One small function for each opcode, named as in Python's pickletools; the table is at the end. */
-
-/* A little-endian whole number of n bytes, n at most 8. */
-static enum status take_number(struct machine *machine, size_t n, uint64_t *number)
-{
-    const unsigned char *bytes;
-    enum status status = machine_take(machine, n, &bytes);
-    *number = 0;
-    for (size_t i = 0; i < n && !status; i++)
-        *number |= (uint64_t)bytes[i] << (8 * i);
-    return status;
-}
 
 static enum status push_integer(struct machine *machine, int64_t integer)
 {
@@ -24,7 +14,7 @@ static enum status push_integer(struct machine *machine, int64_t integer)
 static enum status proto(struct machine *machine)
 {
     uint64_t version;
-    enum status status = take_number(machine, 1, &version);
+    enum status status = machine_take_number(machine, 1, &version);
     if (!status && (version < 2 || version > 5))
         return machine_fail(machine, "protocol %u; 2 to 5 are read", (unsigned)version);
     return status;
@@ -34,7 +24,7 @@ static enum status proto(struct machine *machine)
 static enum status frame(struct machine *machine)
 {
     uint64_t length;
-    enum status status = take_number(machine, 8, &length);
+    enum status status = machine_take_number(machine, 8, &length);
     if (!status && length > machine->size_bytes - machine->at)
         return machine_fail(machine, "a frame of %llu bytes; only %zu are left", (unsigned long long)length,
                             machine->size_bytes - machine->at);
@@ -65,21 +55,21 @@ static enum status newfalse(struct machine *machine)
 static enum status binint(struct machine *machine)
 {
     uint64_t number;
-    enum status status = take_number(machine, 4, &number);
+    enum status status = machine_take_number(machine, 4, &number);
     return status ? status : push_integer(machine, (int32_t)(uint32_t)number);
 }
 
 static enum status binint1(struct machine *machine)
 {
     uint64_t number;
-    enum status status = take_number(machine, 1, &number);
+    enum status status = machine_take_number(machine, 1, &number);
     return status ? status : push_integer(machine, (int64_t)number);
 }
 
 static enum status binint2(struct machine *machine)
 {
     uint64_t number;
-    enum status status = take_number(machine, 2, &number);
+    enum status status = machine_take_number(machine, 2, &number);
     return status ? status : push_integer(machine, (int64_t)number);
 }
 
@@ -87,11 +77,11 @@ static enum status binint2(struct machine *machine)
 static enum status long1(struct machine *machine)
 {
     uint64_t n, number;
-    enum status status = take_number(machine, 1, &n);
+    enum status status = machine_take_number(machine, 1, &n);
     if (!status && n > 8)
-        return machine_fail(machine, "a whole number of %u bytes; at most 8 are read", (unsigned)n);
+        return opaque_number(machine, n);
     if (!status)
-        status = take_number(machine, n, &number);
+        status = machine_take_number(machine, n, &number);
     if (status)
         return status;
     if (n > 0 && n < 8 && number >> (8 * n - 1))
@@ -104,7 +94,7 @@ static enum status binfloat(struct machine *machine)
 {
     uint64_t bits;
     double real;
-    enum status status = take_number(machine, 8, &bits);
+    enum status status = machine_take_number(machine, 8, &bits);
     bits = __builtin_bswap64(bits);
     memcpy(&real, &bits, sizeof real);
     return status ? status : machine_push(machine, (struct pickle_value){.kind = PICKLE_REAL, .real = real});
@@ -114,7 +104,7 @@ static enum status push_text(struct machine *machine, size_t length_bytes)
 {
     uint64_t length;
     const unsigned char *bytes;
-    enum status status = take_number(machine, length_bytes, &length);
+    enum status status = machine_take_number(machine, length_bytes, &length);
     if (!status)
         status = machine_take(machine, length, &bytes);
     if (status)
@@ -131,6 +121,11 @@ static enum status binunicode(struct machine *machine)
 static enum status short_binunicode(struct machine *machine)
 {
     return push_text(machine, 1);
+}
+
+static enum status binunicode8(struct machine *machine)
+{
+    return push_text(machine, 8);
 }
 
 static enum status empty_dict(struct machine *machine)
@@ -230,6 +225,8 @@ static enum status move_into(struct machine *machine, size_t first, enum pickle_
     enum status status = machine_top(machine, &target);
     if (status)
         return status;
+    if (target->kind == PICKLE_OPAQUE)
+        return STATUS_OK; /* a list or dict of a kind of its own */
     if (target->kind != kind)
         return machine_fail(machine, "items for a %s, but there is none below them",
                             kind == PICKLE_DICT ? "dict" : "list");
@@ -300,14 +297,14 @@ static enum status memo_get(struct machine *machine, uint64_t index)
 static enum status binput(struct machine *machine)
 {
     uint64_t index;
-    enum status status = take_number(machine, 1, &index);
+    enum status status = machine_take_number(machine, 1, &index);
     return status ? status : memo_put(machine, index);
 }
 
 static enum status long_binput(struct machine *machine)
 {
     uint64_t index;
-    enum status status = take_number(machine, 4, &index);
+    enum status status = machine_take_number(machine, 4, &index);
     return status ? status : memo_put(machine, index);
 }
 
@@ -319,38 +316,22 @@ static enum status memoize(struct machine *machine)
 static enum status binget(struct machine *machine)
 {
     uint64_t index;
-    enum status status = take_number(machine, 1, &index);
+    enum status status = machine_take_number(machine, 1, &index);
     return status ? status : memo_get(machine, index);
 }
 
 static enum status long_binget(struct machine *machine)
 {
     uint64_t index;
-    enum status status = take_number(machine, 4, &index);
+    enum status status = machine_take_number(machine, 4, &index);
     return status ? status : memo_get(machine, index);
-}
-
-/* For messages: at most `room` - 1 bytes, what is not printable as '?'. */
-static const char *printable(struct pickle_text text, char *to, size_t room)
-{
-    const size_t n = text.size_bytes < room - 1 ? text.size_bytes : room - 1;
-    for (size_t i = 0; i < n; i++)
-        to[i] = text.bytes[i] >= 0x20 && text.bytes[i] < 0x7F ? text.bytes[i] : '?';
-    to[n] = '\0';
-    return to;
 }
 
 static enum status push_symbol(struct machine *machine, struct pickle_text module, struct pickle_text name)
 {
-    char shown_module[48], shown_name[48];
     const struct pickle_symbol *symbol = pickle_symbol_find(module, name);
     if (!symbol)
-        return machine_fail(
-            machine,
-            "names %s.%s, which is refused: a checkpoint of weights needs only OrderedDict, torch's "
-            "_rebuild_tensor_v2 and _rebuild_parameter, and its storage types. Nothing was executed",
-            printable(module, shown_module, sizeof shown_module),
-            printable(name, shown_name, sizeof shown_name));
+        return opaque_push_name(machine, module, name);
     return machine_push(machine, (struct pickle_value){.kind = PICKLE_SYMBOL, .symbol = symbol});
 }
 
@@ -406,8 +387,10 @@ static enum status reduce(struct machine *machine)
         status = machine_pop(machine, &callee);
     if (status)
         return status;
-    if (arguments->kind != PICKLE_TUPLE || callee->kind != PICKLE_SYMBOL)
+    if (arguments->kind != PICKLE_TUPLE || (callee->kind != PICKLE_SYMBOL && callee->kind != PICKLE_OPAQUE))
         return machine_fail(machine, "a call must be of a symbol with a tuple");
+    if (callee->kind == PICKLE_OPAQUE)
+        return opaque_push_name(machine, callee->opaque.module, callee->opaque.name);
     const char *reason = pickle_call(callee->symbol, &arguments->items, &made);
     return reason ? machine_fail(machine, "%s", reason) : machine_push(machine, made);
 }
@@ -419,7 +402,8 @@ static enum status build(struct machine *machine)
     enum status status = machine_pop(machine, &state);
     if (!status)
         status = machine_top(machine, &object);
-    if (!status && (object->kind != PICKLE_DICT || state->kind != PICKLE_DICT))
+    if (!status && object->kind != PICKLE_OPAQUE &&
+        (object->kind != PICKLE_DICT || state->kind != PICKLE_DICT))
         return machine_fail(machine, "attributes are only known of a dict");
     return status;
 }
@@ -435,9 +419,18 @@ static enum status (*const operations[256])(struct machine *) = {
     ['K'] = binint1,
     ['M'] = binint2,
     [0x8A] = long1,
+    [0x8B] = opaque_long4,
     ['G'] = binfloat,
     ['X'] = binunicode,
     [0x8C] = short_binunicode,
+    [0x8D] = binunicode8,
+    ['B'] = opaque_binbytes,
+    ['C'] = opaque_short_binbytes,
+    [0x8E] = opaque_binbytes8,
+    [0x96] = opaque_binbytes8 /* BYTEARRAY8 */,
+    [0x8F] = opaque_empty_set,
+    [0x90] = opaque_additems,
+    [0x91] = opaque_frozenset,
     ['}'] = empty_dict,
     [']'] = empty_list,
     ['('] = mark,
@@ -460,6 +453,7 @@ static enum status (*const operations[256])(struct machine *) = {
     ['Q'] = binpersid,
     ['R'] = reduce,
     [0x81] = reduce /* NEWOBJ: of a symbol with a tuple, too */,
+    [0x92] = opaque_newobj_ex,
     ['b'] = build,
 };
 

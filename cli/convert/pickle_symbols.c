@@ -8,6 +8,7 @@ static const struct pickle_symbol symbols[] = {
     {"collections", "OrderedDict", MAKES_DICT, DTYPE_F32},
     {"torch._utils", "_rebuild_tensor_v2", MAKES_TENSOR, DTYPE_F32},
     {"torch._utils", "_rebuild_parameter", PASSES_TENSOR, DTYPE_F32},
+    {"torch._utils", "_rebuild_parameter_with_state", PASSES_TENSOR, DTYPE_F32},
     {"torch", "FloatStorage", NAMES_STORAGE, DTYPE_F32},
     {"torch", "BFloat16Storage", NAMES_STORAGE, DTYPE_BF16},
     {"torch", "HalfStorage", NAMES_STORAGE, DTYPE_F16},
@@ -51,6 +52,10 @@ const char *pickle_make_storage(const struct pickle_items *arguments, struct pic
         return "a persistent id must be ('storage', type, key, location, number of elements)";
     const struct pickle_value *type = arguments->items[1], *key = arguments->items[2],
                               *n = arguments->items[4];
+    if (type->kind == PICKLE_OPAQUE) {
+        *made = *type;
+        return NULL;
+    }
     if (type->kind != PICKLE_SYMBOL || type->symbol->meaning != NAMES_STORAGE)
         return "a storage must have one of torch's storage types";
     if (key->kind != PICKLE_TEXT || !plain_key(key->text))
@@ -72,20 +77,61 @@ static bool whole_numbers(const struct pickle_value *value)
     return true;
 }
 
+static struct pickle_value opaque(const char *what)
+{
+    return (struct pickle_value){.kind = PICKLE_OPAQUE, .opaque = {{"", 0}, {what, strlen(what)}}};
+}
+
+/*
+ * The seventh argument says that the tensor is a lazy view: {"neg": True, "conj": True}. False for one that
+ * is not understood; a tensor that it would change must not be taken as it is.
+ */
+static bool read_metadata(const struct pickle_items *arguments, bool *negated)
+{
+    const struct pickle_value *metadata = arguments->n > 6 ? arguments->items[6] : NULL;
+    *negated = false;
+    if (arguments->n > 7)
+        return false;
+    if (!metadata || metadata->kind == PICKLE_NONE)
+        return true;
+    if (metadata->kind != PICKLE_DICT)
+        return false;
+    for (size_t i = 0; i < metadata->items.n; i += 2) {
+        const struct pickle_value *key = metadata->items.items[i], *value = metadata->items.items[i + 1];
+        if (value->kind != PICKLE_BOOL)
+            return false;
+        if (pickle_text_equals(key, "neg"))
+            *negated = value->integer != 0;
+        else if (value->integer != 0)
+            return false;
+    }
+    return true;
+}
+
 const char *pickle_make_tensor(const struct pickle_items *arguments, struct pickle_value *made)
 {
     if (arguments->n < 4)
         return "_rebuild_tensor_v2 needs a storage, an offset, a shape and strides";
     const struct pickle_value *storage = arguments->items[0], *offset = arguments->items[1];
     const struct pickle_value *shape = arguments->items[2], *strides = arguments->items[3];
+    bool negated;
+    if (storage->kind == PICKLE_OPAQUE) {
+        *made = *storage;
+        return NULL;
+    }
     if (storage->kind != PICKLE_STORAGE)
         return "a tensor's first argument must be a storage";
     if (offset->kind != PICKLE_INTEGER || offset->integer < 0)
         return "a tensor's offset must be a whole number, 0 or more";
     if (!whole_numbers(shape) || !whole_numbers(strides) || shape->items.n != strides->items.n)
         return "a tensor's shape and strides must be tuples of as many whole numbers, 0 or more";
+    if (!read_metadata(arguments, &negated)) {
+        *made = opaque("torch._utils._rebuild_tensor_v2 with arguments of a later version of torch");
+        return NULL;
+    }
     made->kind = PICKLE_TENSOR;
-    made->tensor = (struct pickle_tensor){&storage->storage, &shape->items, &strides->items, offset->integer};
+    made->tensor =
+        (struct pickle_tensor){&storage->storage, &shape->items, &strides->items, offset->integer, negated};
     return NULL;
 }
 
@@ -94,13 +140,14 @@ const char *pickle_call(const struct pickle_symbol *symbol, const struct pickle_
 {
     switch (symbol->meaning) {
     case MAKES_DICT:
-        made->kind = PICKLE_DICT;
-        made->items = (struct pickle_items){0};
-        return arguments->n == 0 ? NULL : "OrderedDict is made empty and filled afterwards";
+        *made = arguments->n ? opaque("collections.OrderedDict with arguments")
+                             : (struct pickle_value){.kind = PICKLE_DICT};
+        return NULL;
     case MAKES_TENSOR:
         return pickle_make_tensor(arguments, made);
     case PASSES_TENSOR:
-        if (arguments->n < 1 || arguments->items[0]->kind != PICKLE_TENSOR)
+        if (arguments->n < 1 ||
+            (arguments->items[0]->kind != PICKLE_TENSOR && arguments->items[0]->kind != PICKLE_OPAQUE))
             return "_rebuild_parameter needs a tensor";
         *made = *arguments->items[0];
         return NULL;

@@ -12,7 +12,7 @@ struct pickle_symbol {
     enum dtype dtype; /* of NAMES_STORAGE */
 };
 
-/* NULL for a name that is not allowed. */
+/* NULL for a name that is not understood. */
 const struct pickle_symbol *pickle_symbol_find(struct pickle_text module, struct pickle_text name);
 
 /*
@@ -21,7 +21,7 @@ const struct pickle_symbol *pickle_symbol_find(struct pickle_text module, struct
  */
 /* ('storage', torch.FloatStorage, key, location, number of elements) */
 const char *pickle_make_storage(const struct pickle_items *arguments, struct pickle_value *made);
-/* _rebuild_tensor_v2(storage, offset, shape, strides, ...) */
+/* _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks, metadata) */
 const char *pickle_make_tensor(const struct pickle_items *arguments, struct pickle_value *made);
 /* A call of `symbol`. */
 const char *pickle_call(const struct pickle_symbol *symbol, const struct pickle_items *arguments,

@@ -3,32 +3,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool starts_with(struct pickle_text text, const char *prefix)
+enum { NAME_BYTES_MAX = 256 };
+
+/* What DataParallel, torch.compile, FSDP, activation checkpointing and Fabric put into the name of what they
+ * wrap. */
+static bool is_wrapper(const char *part, size_t size_bytes)
 {
-    const size_t n = strlen(prefix);
-    return text.size_bytes > n && memcmp(text.bytes, prefix, n) == 0;
+    static const char *const wrappers[] = {
+        "module",          "_orig_mod",   "_fsdp_wrapped_module",      "_fpw_module",
+        "_forward_module", "_ddp_module", "_checkpoint_wrapped_module"};
+    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+        if (size_bytes == strlen(wrappers[i]) && memcmp(part, wrappers[i], size_bytes) == 0)
+            return true;
+    return false;
 }
 
-/* What DataParallel and torch.compile put before names, taken off as often as they did. */
-static struct pickle_text bare_name(struct pickle_text name)
+/* The name without the wrappers' parts, wherever they are; the last part is always kept. Empty when it is too
+ * long. */
+static struct pickle_text bare_name(struct pickle_text name, char to[NAME_BYTES_MAX])
 {
-    static const char *const prefixes[] = {"module.", "_orig_mod."};
-    for (size_t i = 0; i < 2;) {
-        if (!starts_with(name, prefixes[i])) {
-            i++;
+    size_t used = 0;
+    for (size_t at = 0; at < name.size_bytes;) {
+        const char *part = name.bytes + at, *dot = memchr(part, '.', name.size_bytes - at);
+        const size_t n = dot ? (size_t)(dot - part) : name.size_bytes - at;
+        at += n + (dot != NULL);
+        if (dot && is_wrapper(part, n))
             continue;
-        }
-        name.bytes += strlen(prefixes[i]);
-        name.size_bytes -= strlen(prefixes[i]);
-        i = 0;
+        if (used + n + 1 > NAME_BYTES_MAX)
+            return (struct pickle_text){to, 0};
+        memcpy(to + used, part, n + (dot != NULL));
+        used += n + (dot != NULL);
     }
-    return name;
+    return (struct pickle_text){to, used};
 }
 
 /* A copy fit for messages and file headers: printable ASCII, at most 255 bytes. NULL for another name. */
 static char *copy_name(struct pickle_text name)
 {
-    if (name.size_bytes == 0 || name.size_bytes > 255)
+    if (name.size_bytes == 0 || name.size_bytes >= NAME_BYTES_MAX)
         return NULL;
     for (size_t i = 0; i < name.size_bytes; i++)
         if (name.bytes[i] <= 0x20 || name.bytes[i] >= 0x7F)
@@ -49,16 +61,29 @@ void state_dict_release(struct state_dict *state)
     *state = (struct state_dict){0};
 }
 
+static enum status refuse_entry(const char *name, const struct pickle_value *value, struct error *error)
+{
+    char maker[PICKLE_NAME_ROOM];
+    if (value->kind != PICKLE_OPAQUE)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "entry \"%s\" is no tensor", name);
+    return error_set(
+        error, STATUS_INVALID_ARGUMENT,
+        "entry \"%s\" is made by %s, which is refused: a network has only tensors of torch's usual types. "
+        "Nothing was executed",
+        name, pickle_opaque_name(value, maker));
+}
+
 static enum status collect(const struct pickle_items *items, struct state_dict *state, struct error *error)
 {
     for (size_t i = 0; i < items->n; i += 2) {
         const struct pickle_value *key = items->items[i], *value = items->items[i + 1];
-        char *name = key->kind == PICKLE_TEXT ? copy_name(bare_name(key->text)) : NULL;
+        char bare[NAME_BYTES_MAX];
+        char *name = key->kind == PICKLE_TEXT ? copy_name(bare_name(key->text, bare)) : NULL;
         if (!name)
             return error_set(error, STATUS_INVALID_ARGUMENT,
                              "entry %zu: a tensor's name must be 1 to 255 printable characters", i / 2);
         if (value->kind != PICKLE_TENSOR) {
-            enum status status = error_set(error, STATUS_INVALID_ARGUMENT, "entry \"%s\" is no tensor", name);
+            enum status status = refuse_entry(name, value, error);
             free(name);
             return status;
         }
@@ -74,6 +99,11 @@ static enum status collect(const struct pickle_items *items, struct state_dict *
 
 enum status state_dict_read(const struct pickle_value *dict, struct state_dict *state, struct error *error)
 {
+    char maker[PICKLE_NAME_ROOM];
+    if (dict->kind == PICKLE_OPAQUE)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "is made by %s, which is refused; save its state_dict(). Nothing was executed",
+                         pickle_opaque_name(dict, maker));
     if (dict->kind != PICKLE_DICT || dict->items.n == 0)
         return error_set(error, STATUS_INVALID_ARGUMENT, "is no dict of tensors");
     struct state_dict read = {calloc(dict->items.n / 2, sizeof *read.tensors), 0};

@@ -1,4 +1,5 @@
 #include "common/model/config.h"
+#include "common/foreign_file.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -275,6 +276,9 @@ enum status model_config_parse(const char *json, size_t size_bytes, const char *
                          size_bytes, MODEL_CONFIG_BYTES_MAX);
     json_error_t why;
     json_t *object = json_loadb(json, size_bytes, JSON_REJECT_DUPLICATES, &why);
+    const char *instead = object ? NULL : foreign_file(json, size_bytes);
+    if (instead)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s %s", where, instead);
     if (!object)
         return error_set(error, STATUS_INVALID_ARGUMENT, "%s: line %d, column %d: %s", where, why.line,
                          why.column, why.text);

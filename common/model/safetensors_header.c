@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/foreign_file.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors data is used in place, little-endian");
 
 enum { HEADER_BYTES_MAX = 16 << 20, NAME_BYTES_MAX = 256, LENGTH_BYTES = 8 };
@@ -217,6 +219,9 @@ enum status safetensors_parse(const void *bytes, size_t size_bytes, const char *
     json_t *header = NULL;
     size_t data_offset = 0;
     enum status status = read_header(bytes, size_bytes, &header, &data_offset, error);
+    const char *instead = status ? foreign_file(bytes, size_bytes) : NULL;
+    if (instead && !strstr(instead, "safetensors file"))
+        status = error_set(error, STATUS_INVALID_ARGUMENT, "%s", instead);
     if (!status)
         status = check_metadata(json_object_get(header, "__metadata__"), error);
     if (!status) {

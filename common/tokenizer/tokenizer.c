@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/file_read.h"
+#include "common/foreign_file.h"
 #include "common/tokenizer/parts.h"
 
 enum { FILE_BYTES_MAX = 256 << 20 };
@@ -15,6 +16,9 @@ static enum status build(struct tokenizer *tokenizer, const char *json, size_t s
 {
     json_error_t reason;
     json_t *root = json_loadb(json, size_bytes, JSON_REJECT_DUPLICATES, &reason);
+    const char *instead = root ? NULL : foreign_file(json, size_bytes);
+    if (instead)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s", instead);
     if (!root)
         return error_set(error, STATUS_INVALID_ARGUMENT, "no valid JSON: %s (line %d, column %d)",
                          reason.text, reason.line, reason.column);

@@ -4,6 +4,8 @@
 
 #include "cli/convert/checkpoint.h"
 #include "cli/convert/compare.h"
+#include "cli/convert/networks.h"
+#include "cli/convert/state_dict.h"
 #include "tests/model/convert_suites.h"
 #include "tests/model/support.h"
 #include "tests/model/zips.h"
@@ -138,6 +140,30 @@ END_TEST
 
 #define HUGE_NUMBER "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"
 
+/* A lazy negative view: {"neg": True} as the seventh argument. It is a view of the same storage with other
+ * signs. */
+START_TEST(reads_a_negative_view)
+{
+    static const char negative[] = TENSOR("K\1", "K\3\x85",
+                                          "K\2\x85"
+                                          "\x89N}X\3\0\0\0neg\x88s");
+    static const char positive[] = TENSOR("K\1", "K\3\x85",
+                                          "K\2\x85"
+                                          "\x89N}X\3\0\0\0neg\x89s");
+    static const float expected[] = {-1, -3, -5, 1, 3, 5};
+    struct taken taken;
+    struct error error;
+    make_tensor(negative, sizeof negative - 1, sizeof six, 0);
+    ck_assert_int_eq(open_and_read(&taken, &error), STATUS_OK);
+    ck_assert_mem_eq(taken.bytes, expected, 3 * sizeof(float));
+    free(taken.bytes);
+    make_tensor(positive, sizeof positive - 1, sizeof six, 0);
+    ck_assert_int_eq(open_and_read(&taken, &error), STATUS_OK);
+    ck_assert_mem_eq(taken.bytes, expected + 3, 3 * sizeof(float));
+    free(taken.bytes);
+}
+END_TEST
+
 static const struct {
     const char *pickle;
     size_t n;
@@ -213,7 +239,7 @@ START_TEST(refuses_archives_that_are_no_checkpoint)
                    "not a regular file");
     file_write(path, "\x80\2}.", 4);
     assert_refused(checkpoint_open(path, &checkpoint, &error), STATUS_INVALID_ARGUMENT, &error,
-                   "no torch.save file");
+                   "is a plain pickle, which torch.save does not write");
     zip_make(path, none);
     assert_refused(checkpoint_open(path, &checkpoint, &error), STATUS_INVALID_ARGUMENT, &error,
                    "no FOLDER/data.pkl");
@@ -228,6 +254,97 @@ START_TEST(refuses_archives_that_are_no_checkpoint)
     zip_make(path, deflated);
     assert_refused(checkpoint_open(path, &checkpoint, &error), STATUS_INVALID_ARGUMENT, &error,
                    "data.pkl is compressed");
+}
+END_TEST
+
+/* Wrappers put their names anywhere into a tensor's; the last part is never one. */
+#define NAMED(length, name)                                                                      \
+    VIEW("\x80\2}X" length "\0\0\0" name "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage" \
+         "ctorch\nFloatStorage\nX\1\0\0\0"                                                       \
+         "0X\3\0\0\0cpuK\6tQK\0))tRs.")
+
+static const struct {
+    const char *pickle;
+    size_t n;
+    const char *name;
+} wrapped[] = {
+    {NAMED("\x1a", "module._orig_mod.a.0.weight"), NULL}, /* the length is wrong: not read at all */
+    {NAMED("\x1b", "module._orig_mod.a.0.weight"), "a.0.weight"},
+    {NAMED("\x16", "a.0._orig_mod.b.weight"), "a.0.b.weight"},
+    {NAMED("\x22", "a._fsdp_wrapped_module.0.norm.bias"), "a.0.norm.bias"},
+    {NAMED("\x24", "a.0._checkpoint_wrapped_module.qw.w1"), "a.0.qw.w1"},
+    {NAMED("\x1c", "_forward_module.a.module.w12"), "a.w12"},
+    {NAMED("\x08", "a.module"), "a.module"},
+    {NAMED("\x0c", "a.modules.w1"), "a.modules.w1"},
+};
+
+START_TEST(takes_wrappers_out_of_names)
+{
+    struct checkpoint *checkpoint;
+    struct state_dict state = {0};
+    struct error error;
+    static const struct network whole = {"model", NETWORK_WHOLE_FILE};
+    make_tensor(wrapped[_i].pickle, wrapped[_i].n, sizeof six, 0);
+    const enum status opened = checkpoint_open(path, &checkpoint, &error);
+    ck_assert_int_eq(opened == STATUS_OK, wrapped[_i].name != NULL);
+    if (opened != STATUS_OK)
+        return;
+    const struct pickle_value *dict = network_find(&whole, checkpoint_root(checkpoint));
+    ck_assert_ptr_eq(dict, checkpoint_root(checkpoint)); /* a bare state dict */
+    ck_assert_int_eq(state_dict_read(dict, &state, &error), STATUS_OK);
+    ck_assert_str_eq(state.tensors[0].name, wrapped[_i].name);
+    state_dict_release(&state);
+    checkpoint_close(checkpoint);
+}
+END_TEST
+
+/* What lies beside the network does not matter; what lies in it does. */
+START_TEST(ignores_what_is_beside_the_network)
+{
+    static const char beside[] =
+        "\x80\2}(X\4\0\0\0bestcnumpy\nfloat64\nG?\xf8\0\0\0\0\0\0\x85RX\5\0\0\0model}"
+        "X\1\0\0\0wcos\nsystem\n)Rsu.";
+    static const struct network model = {"model", "model"};
+    const struct zip_record records[] = {{"X/data.pkl", beside, sizeof beside - 1, 0}, {NULL, NULL, 0, 0}};
+    struct checkpoint *checkpoint;
+    struct state_dict state = {0};
+    struct error error;
+    zip_make(path, records);
+    ck_assert_int_eq(checkpoint_open(path, &checkpoint, &error), STATUS_OK);
+    const struct pickle_value *dict = network_find(&model, checkpoint_root(checkpoint));
+    ck_assert_ptr_nonnull(dict);
+    assert_refused(state_dict_read(dict, &state, &error), STATUS_INVALID_ARGUMENT, &error,
+                   "entry \"w\" is made by os.system, which is refused");
+    checkpoint_close(checkpoint);
+}
+END_TEST
+
+/* What a download brings instead of the file. */
+static const struct {
+    const char *bytes;
+    size_t n;
+    const char *words;
+} downloads[] = {
+    {VIEW("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"), "is a Git LFS pointer"},
+    {VIEW("\n <!DOCTYPE html><html>"), "is a web page"},
+    {VIEW("<HTML><body>"), "is a web page"},
+    {VIEW("PK\3\4 and no more"), "is cut off or damaged: its 16 bytes"},
+    {VIEW(""), "is empty"},
+    {VIEW("\x1F\x8B\x08"), "is compressed by gzip"},
+    {VIEW("\x40\0\0\0\0\0\0\0{\"a\":"), "is a safetensors file"},
+    {VIEW("\x80\2\x8A\x0Al\xFC\x9C"
+          "F\xF9 j\xA8P\x19.\x80\2M"),
+     "the format of torch before 1.6"},
+    {VIEW("anything else"), "no torch.save file of torch 1.6 or later"},
+};
+
+START_TEST(says_what_a_file_is_instead)
+{
+    struct checkpoint *checkpoint;
+    struct error error;
+    file_write(path, downloads[_i].bytes, downloads[_i].n);
+    const enum status status = checkpoint_open(path, &checkpoint, &error);
+    assert_refused(status, _i == 3 ? STATUS_DATA_LOSS : STATUS_INVALID_ARGUMENT, &error, downloads[_i].words);
 }
 END_TEST
 
@@ -255,6 +372,10 @@ Suite *checkpoint_suite(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, decodes_odd_tensors);
     tcase_add_loop_test(tests, reads_any_view, 0, (int)(sizeof views / sizeof *views));
+    tcase_add_test(tests, reads_a_negative_view);
+    tcase_add_loop_test(tests, takes_wrappers_out_of_names, 0, (int)(sizeof wrapped / sizeof *wrapped));
+    tcase_add_test(tests, ignores_what_is_beside_the_network);
+    tcase_add_loop_test(tests, says_what_a_file_is_instead, 0, (int)(sizeof downloads / sizeof *downloads));
     tcase_add_loop_test(tests, refuses_a_view_that_leaves_its_storage, 0,
                         (int)(sizeof outside / sizeof *outside));
     tcase_add_test(tests, refuses_records_that_are_not_what_they_should_be);

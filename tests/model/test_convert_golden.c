@@ -200,8 +200,8 @@ static const struct {
     {"blocks.0.norm1.weight", "blocks.1.norm1.weight", "blocks.0.norm1.weight\" is missing"},
     {"rotary_emb.inv_freq", "rotary_emb.inv_frea", "give --heads"},
     {"vocab_embed.weight", "vocab_embad.weight", "\"vocab_embed.weight\" is missing"},
-    {"ctorch\nFloatStorage\n", "ctorch\nEvilXStorage\n", "names torch.EvilXStorage"},
-    {"ctorch\nFloatStorage\n", "cshutil\nrmtreeAll_\n\n", "names shutil.rmtree"},
+    {"ctorch\nFloatStorage\n", "ctorch\nEvilXStorage\n", "is made by torch.EvilXStorage, which is refused"},
+    {"ctorch\nFloatStorage\n", "cshutil\nrmtreeAll__\n", "is made by shutil.rmtree"},
 };
 
 START_TEST(refuses_edited_checkpoints)

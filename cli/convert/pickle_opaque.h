@@ -1,0 +1,28 @@
+#ifndef MILLRACE_CLI_CONVERT_PICKLE_OPAQUE_H
+#define MILLRACE_CLI_CONVERT_PICKLE_OPAQUE_H
+
+#include "cli/convert/pickle_machine.h"
+
+/*
+ * What is not understood is kept as an opaque value: a checkpoint holds the best loss, arguments or a device
+ * beside its network, and they do not matter. Nothing is done with such a value; who needs it as a tensor
+ * refuses it by its name.
+ */
+
+/* Pushes an opaque value that was to be made by module.name. */
+enum status opaque_push_name(struct machine *machine, struct pickle_text module, struct pickle_text name);
+
+/* Operations whose results are opaque. */
+enum status opaque_long4(struct machine *machine);
+enum status opaque_binbytes(struct machine *machine);
+enum status opaque_short_binbytes(struct machine *machine);
+enum status opaque_binbytes8(struct machine *machine);
+enum status opaque_empty_set(struct machine *machine);
+enum status opaque_additems(struct machine *machine);
+enum status opaque_frozenset(struct machine *machine);
+enum status opaque_newobj_ex(struct machine *machine);
+
+/* A whole number of n bytes, which follow, where they do not fit 64 bits. */
+enum status opaque_number(struct machine *machine, uint64_t n);
+
+#endif
