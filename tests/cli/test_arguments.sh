@@ -4,6 +4,9 @@ set -u
 millrace=$MILLRACE_BIN/millrace
 unset MILLRACE_ENDPOINT MILLRACE_MODEL
 failures=0
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+nowhere=$here/nowhere
 
 # expect CODE PATTERN command...: the exit code, and a line of output or errors that matches (grep -E)
 expect() {
@@ -43,7 +46,7 @@ expect 2 'the gap ___0___ must have' "$millrace" generate --infill 'a ___0___ b'
 expect 2 'takes no prompt beside it' "$millrace" generate --infill '___' prompt
 expect 2 'only one of them' "$millrace" generate --file x prompt
 expect 2 '--json or --json-frames' "$millrace" generate --json --json-frames x
-expect 2 '/nowhere/x: No such file' "$millrace" generate --file /nowhere/x
+expect 2 "$nowhere/x: No such file" "$millrace" generate --file "$nowhere/x"
 expect 2 'is not valid UTF-8: byte 0xFF at offset 1' "$millrace" generate $'a\xff'
 expect 2 '--ranks 1,x: must be' "$millrace" bench --ranks 1,x
 expect 2 '--ranks 0: must be' "$millrace" bench --ranks 0
@@ -54,11 +57,11 @@ expect 2 '-e: "127.0.0.1:99999" is no address: a port is at most 65535' "$millra
 expect 2 'MILLRACE_ENDPOINT: "::1:7077" is no address: an IPv6 address stands in brackets' \
     env MILLRACE_ENDPOINT=::1:7077 "$millrace" tokenize x
 coordinator=$MILLRACE_BIN/millrace-coordinator worker=$MILLRACE_BIN/millrace-worker
-expect 2 '--listen: "127.0.0.1" is no address: the port is missing' "$coordinator" --model /nowhere --listen 127.0.0.1
-expect 2 '-l: "127.0.0.1:" is no address: the port is missing' "$coordinator" --model /nowhere -l 127.0.0.1:
-expect 2 '--listen: "127.0.0.1:99999" is no address' "$coordinator" --model /nowhere --listen 127.0.0.1:99999
-expect 2 '--http: "9464" is no address: the port is missing' "$coordinator" --model /nowhere --http 9464
-expect 2 '--coordinator: "10.0.0.1" is no address' "$worker" --model /nowhere --coordinator 10.0.0.1
+expect 2 '--listen: "127.0.0.1" is no address: the port is missing' "$coordinator" --model "$nowhere" --listen 127.0.0.1
+expect 2 '-l: "127.0.0.1:" is no address: the port is missing' "$coordinator" --model "$nowhere" -l 127.0.0.1:
+expect 2 '--listen: "127.0.0.1:99999" is no address' "$coordinator" --model "$nowhere" --listen 127.0.0.1:99999
+expect 2 '--http: "9464" is no address: the port is missing' "$coordinator" --model "$nowhere" --http 9464
+expect 2 '--coordinator: "10.0.0.1" is no address' "$worker" --model "$nowhere" --coordinator 10.0.0.1
 
 # Nobody listens at port 1.
 expect 1 'UNAVAILABLE' "$millrace" status --endpoint 127.0.0.1:1
@@ -66,25 +69,25 @@ expect 1 'millrace serve' "$millrace" status --endpoint 127.0.0.1:1
 expect 1 'UNAVAILABLE' "$millrace" generate --endpoint 127.0.0.1:1 x
 expect 1 'UNAVAILABLE' env MILLRACE_ENDPOINT=127.0.0.1:1 "$millrace" generate x
 expect 1 'UNAVAILABLE' "$millrace" tokenize --endpoint 127.0.0.1:1 x
-expect 1 '/nowhere is no model directory' "$millrace" generate --model-dir /nowhere x
-expect 1 '/nowhere is no model directory' "$millrace" tokenize --model-dir /nowhere x
-expect 1 '/nowhere is no model directory' "$millrace" bench --model-dir /nowhere
+expect 1 "$nowhere is no model directory" "$millrace" generate --model-dir "$nowhere" x
+expect 1 "$nowhere is no model directory" "$millrace" tokenize --model-dir "$nowhere" x
+expect 1 "$nowhere is no model directory" "$millrace" bench --model-dir "$nowhere"
 
 # A model's directory that is typed wins over an endpoint of the environment; both typed is a mistake.
 for command in generate tokenize eval; do
-    expect 2 'only one of them' "$millrace" "$command" --endpoint 127.0.0.1:1 --model-dir /nowhere
-    expect 2 'only one of them' env MILLRACE_ENDPOINT=127.0.0.1:2 "$millrace" "$command" -e 127.0.0.1:1 --model-dir /nowhere
-    expect 1 '/nowhere is no model directory' env MILLRACE_ENDPOINT=127.0.0.1:1 "$millrace" "$command" --model-dir /nowhere
+    expect 2 'only one of them' "$millrace" "$command" --endpoint 127.0.0.1:1 --model-dir "$nowhere"
+    expect 2 'only one of them' env MILLRACE_ENDPOINT=127.0.0.1:2 "$millrace" "$command" -e 127.0.0.1:1 --model-dir "$nowhere"
+    expect 1 "$nowhere is no model directory" env MILLRACE_ENDPOINT=127.0.0.1:1 "$millrace" "$command" --model-dir "$nowhere"
 done
-expect 1 'UNAVAILABLE' env MILLRACE_ENDPOINT=127.0.0.1:1 MILLRACE_MODEL=/nowhere "$millrace" generate x
+expect 1 'UNAVAILABLE' env MILLRACE_ENDPOINT=127.0.0.1:1 MILLRACE_MODEL="$nowhere" "$millrace" generate x
 
 # The worker behind inspect --plan takes what inspect takes.
-expect 2 'millrace inspect: --batch is 4097; it must be from 1 to 4096' "$millrace" inspect --plan --batch 4097 /nowhere
-expect 1 'millrace-worker: .*/nowhere' "$millrace" inspect --plan --batch 4096 --tp 64 --length 1048576 /nowhere
+expect 2 'millrace inspect: --batch is 4097; it must be from 1 to 4096' "$millrace" inspect --plan --batch 4097 "$nowhere"
+expect 1 "millrace-worker: .*$nowhere" "$millrace" inspect --plan --batch 4096 --tp 64 --length 1048576 "$nowhere"
 
 # Tokenizing without a cluster: a directory with a config and a tokenizer is enough.
-model=$(mktemp -d)
-trap 'rm -r "$model"' EXIT
+model=$here/model
+mkdir "$model"
 cp "$MILLRACE_SHARED/models/books-mini/tokenizer.json" "$model"
 cat >"$model/config.json" <<'END'
 { "format": "millrace-1", "name": "words", "architecture": "fs-dfm", "vocabulary": 2048, "hidden": 192, "heads": 4,

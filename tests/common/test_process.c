@@ -1,4 +1,5 @@
 /* Children: their end, their files, their environment; also on a kernel that gives no pidfd. */
+#include "common/temporary.h"
 #include "common/process.h"
 
 #include <errno.h>
@@ -53,13 +54,18 @@ END_TEST
 
 START_TEST(what_cannot_be_started_is_named)
 {
-    const char *const arguments[] = {"/nowhere/program", NULL};
+    char directory[TEMPORARY_ROOM], program[TEMPORARY_ROOM + 16], said[TEMPORARY_ROOM + 64];
+    const char *const arguments[] = {program, NULL};
     const struct process_options options = {
         .arguments = (char *const *)(uintptr_t)arguments, .output = -1, .errors = -1, .kept = -1};
     struct process process;
     struct error error;
+    ck_assert_int_eq(temporary_directory(directory, "process", &error), STATUS_OK);
+    snprintf(program, sizeof program, "%s/program", directory);
+    snprintf(said, sizeof said, "cannot start %s: No such file or directory", program);
     ck_assert_int_eq(process_start(&options, &process, &error), STATUS_NOT_FOUND);
-    ck_assert_str_eq(error.text, "cannot start /nowhere/program: No such file or directory");
+    ck_assert_str_eq(error.text, said);
+    ck_assert_int_eq(rmdir(directory), 0);
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* nothing is left of it */
 }
 END_TEST

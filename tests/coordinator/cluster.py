@@ -663,9 +663,10 @@ def test_replicas_that_cannot_start():
 
 
 def test_a_launcher_that_is_not_there():
-    with coordinator("--spawn", "1", environment={"MILLRACE_MPIRUN": "/nowhere/mpirun"}) as cluster:
+    launcher = os.path.join(tempfile.mkdtemp(), "mpirun")
+    with coordinator("--spawn", "1", environment={"MILLRACE_MPIRUN": launcher}) as cluster:
         stream, _, _ = begin(cluster)
-        expect_failure(lambda: next(stream), grpc.StatusCode.UNAVAILABLE, "/nowhere/mpirun", "Open MPI")
+        expect_failure(lambda: next(stream), grpc.StatusCode.UNAVAILABLE, launcher, "Open MPI")
         wait_for(lambda: cluster.status().replicas[0].state == "failed", "the state")
 
 

@@ -235,9 +235,10 @@ def logs(slurm):
 
 
 def test_bad_arguments(slurm):
-    job = slurm.submit("--ntasks=1", f"{SOURCE}/deploy/slurm/cluster.sbatch", "/nowhere")
+    missing = f"{slurm.directory}/missing"
+    job = slurm.submit("--ntasks=1", f"{SOURCE}/deploy/slurm/cluster.sbatch", missing)
     wait_until(lambda: slurm.state(job) in ("", "FAILED"), "the job ends", 20)
-    assert "'/nowhere' is no model directory" in slurm.log_of(job)
+    assert f"'{missing}' is no model directory" in slurm.log_of(job)
 
 
 def main():

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -105,8 +106,10 @@ class Alone(unittest.TestCase):
             server.stop(None)
 
     def test_a_model_that_is_not_there(self):
-        done = millrace("generate", "--model-dir", "/nonexistent", "x", code=1)
-        self.assertIn("/nonexistent", done.stderr)
+        with tempfile.TemporaryDirectory() as directory:
+            missing = os.path.join(directory, "model")
+            done = millrace("generate", "--model-dir", missing, "x", code=1)
+        self.assertIn(missing, done.stderr)
 
 
 class Served(unittest.TestCase):

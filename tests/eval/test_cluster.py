@@ -123,8 +123,9 @@ class Eval(unittest.TestCase):
     def test_refusals(self):
         self.assertIn("--steps 5000", self.eval("--steps", "1,5000", code=1).stderr)
         self.assertIn("leave nothing to write", self.eval("--prefix", BOOK, "--prefix-tokens", "40", code=1).stderr)
-        self.assertIn("/nonexistent", self.eval("--prefix", "/nonexistent", code=1).stderr)
-        self.assertIn("/nonexistent", self.eval("--elbo", "/nonexistent", code=1).stderr)
+        missing = self.path("missing")
+        self.assertIn(missing, self.eval("--prefix", missing, code=1).stderr)
+        self.assertIn(missing, self.eval("--elbo", missing, code=1).stderr)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/temporary.h"
 #include "cli/eval/judge.h"
 #include "tests/eval/suites.h"
 
@@ -114,8 +116,11 @@ START_TEST(no_such_program)
 {
     struct judge *judge;
     struct error error;
-    ck_assert_int_eq(judge_open("/nonexistent/judge 1", patience_s, &judge, &error),
-                     STATUS_FAILED_PRECONDITION);
+    char directory[TEMPORARY_ROOM], command[TEMPORARY_ROOM + 16];
+    ck_assert_int_eq(temporary_directory(directory, "judge", &error), STATUS_OK);
+    snprintf(command, sizeof command, "%s/judge 1", directory);
+    ck_assert_int_eq(judge_open(command, patience_s, &judge, &error), STATUS_FAILED_PRECONDITION);
+    ck_assert_int_eq(rmdir(directory), 0);
     ck_assert_msg(strstr(error.text, "exit code 127"), "%s", error.text);
 }
 END_TEST

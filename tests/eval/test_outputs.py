@@ -100,12 +100,13 @@ class Outputs(unittest.TestCase):
         self.assertIn("was due", self.many("out_of_order").stderr)
         done = self.score("--judge", FAKE + " silent_hello", "--judge-timeout", "1", code=1)
         self.assertIn("nothing for 1 s (--judge-timeout)", done.stderr)
-        self.assertIn("/nonexistent", millrace("--score", "/nonexistent", code=1).stderr)
+        missing = self.path("missing")
+        self.assertIn(missing, millrace("--score", missing, code=1).stderr)
         self.assertIn("--judge", self.score("--plot", "x.svg", code=2).stderr)
         self.assertIn("--score", self.score("--steps", "4", code=2).stderr)
         self.assertIn("--prefix or --infill", millrace("--prefix", "a", "--infill", "b", code=2).stderr)
         self.assertIn("--steps 1,x", millrace("--steps", "1,x", code=2).stderr)
-        self.assertIn("cannot be written", self.score("--json", "/nonexistent/x", code=1).stderr)
+        self.assertIn("cannot be written", self.score("--json", self.path("missing/x"), code=1).stderr)
 
     def many(self, kind):
         with open(self.path("texts.jsonl"), "w") as file:

@@ -77,7 +77,11 @@ START_TEST(faults)
     }
     struct sample_list list = {0};
     struct error error;
-    ck_assert_int_eq(sample_list_read("/nonexistent/file", &list, &error), STATUS_NOT_FOUND);
+    char directory[TEMPORARY_ROOM], missing[TEMPORARY_ROOM + 8];
+    ck_assert_int_eq(temporary_directory(directory, "samples", &error), STATUS_OK);
+    snprintf(missing, sizeof missing, "%s/file", directory);
+    ck_assert_int_eq(sample_list_read(missing, &list, &error), STATUS_NOT_FOUND);
+    ck_assert_int_eq(rmdir(directory), 0);
 }
 END_TEST
 

@@ -1,8 +1,11 @@
+#include <stdio.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/temporary.h"
 #include "kernels/cpu/pool.h"
 #include "tests/kernels/support.h"
 
@@ -54,14 +57,21 @@ START_TEST(test_backends_by_name)
     ck_assert_int_eq(backend_find("cpu", &backend, &error), STATUS_OK);
     ck_assert_ptr_eq(backend, &backend_cpu);
     backend = NULL;
-    setenv("MILLRACE_CUDA_MODULE", "/nowhere/module.so", 1);
+    char directory[TEMPORARY_ROOM], module[TEMPORARY_ROOM + 16], said[TEMPORARY_ROOM + 128];
+    ck_assert_int_eq(temporary_directory(directory, "backends", &error), STATUS_OK);
+    snprintf(module, sizeof module, "%s/module.so", directory);
+    snprintf(
+        said, sizeof said,
+        "MILLRACE_CUDA_MODULE names %s, which is not there; unset it or name the library of a build with "
+        "CUDA",
+        module);
+    setenv("MILLRACE_CUDA_MODULE", module, 1);
     ck_assert_int_eq(backend_find("auto", &backend, &error), STATUS_OK);
     ck_assert_ptr_eq(backend, &backend_cpu);
     backend = NULL;
     ck_assert_int_eq(backend_find("cuda", &backend, &error), STATUS_UNAVAILABLE);
-    ck_assert_str_eq(
-        error.text, "MILLRACE_CUDA_MODULE names /nowhere/module.so, which is not there; unset it or name the "
-                    "library of a build with CUDA");
+    ck_assert_str_eq(error.text, said);
+    ck_assert_int_eq(rmdir(directory), 0);
     setenv("MILLRACE_CUDA_MODULE", "/proc/self/exe", 1);
     ck_assert_int_eq(backend_find("cuda", &backend, NULL), STATUS_UNAVAILABLE);
     unsetenv("MILLRACE_CUDA_MODULE");

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/temporary.h"
 #include "tests/tokenizer/small_vocabulary.h"
 #include "tests/tokenizer/suites.h"
 
@@ -198,8 +200,12 @@ START_TEST(missing_file)
 {
     struct tokenizer *tokenizer = NULL;
     struct error error = {0};
-    ck_assert_int_eq(tokenizer_open("/nowhere", 9, &tokenizer, &error), STATUS_NOT_FOUND);
-    ck_assert_str_eq(error.text, "/nowhere/tokenizer.json: No such file or directory");
+    char directory[TEMPORARY_ROOM], said[TEMPORARY_ROOM + 64];
+    ck_assert_int_eq(temporary_directory(directory, "tokenizer", &error), STATUS_OK);
+    snprintf(said, sizeof said, "%s/tokenizer.json: No such file or directory", directory);
+    ck_assert_int_eq(tokenizer_open(directory, 9, &tokenizer, &error), STATUS_NOT_FOUND);
+    ck_assert_str_eq(error.text, said);
+    ck_assert_int_eq(rmdir(directory), 0);
 }
 END_TEST
 

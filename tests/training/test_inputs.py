@@ -171,7 +171,7 @@ class Program(tiny.WithFiles):
         judge.close()
         self.assertLess(known, unknown)
         with self.assertRaisesRegex(TrainingError, "the judge could not be started"):
-            Judge("/nowhere/judge")
+            Judge(f"{self.directory}/none/judge")
         with self.assertRaisesRegex(TrainingError, "the judge ended or said 'hello"):
             Judge("echo hello")
 

@@ -71,7 +71,7 @@ contains 'failed start' "$output" 'did not start \(exit code 7\)'
 contains 'failed start' "$output" '^  \| fake: the model is damaged$'
 
 # What the environment says for clusters that stay does not reach it.
-for setting in HTTP=127.0.0.1:1 READY_FILE="$here/ready" TOKENS=/nowhere; do
+for setting in HTTP=127.0.0.1:1 READY_FILE="$here/ready" TOKENS="$here/none"; do
     check "$setting" "$(env "MILLRACE_$setting" "${generate[@]}" hello 2>/dev/null)" 'Once upon a time'
     check_nothing_left "$setting"
 done
