@@ -2,7 +2,8 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- define "millrace.fullname" -}}
+{{/* Of what a release has once. */}}
+{{- define "millrace.release" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- else if contains .Chart.Name .Release.Name -}}
@@ -12,9 +13,31 @@
 {{- end -}}
 {{- end -}}
 
-{{- define "millrace.selector" -}}
+{{/* Of what each model has. */}}
+{{- define "millrace.fullname" -}}
+{{- if .model -}}
+{{- $name := printf "%s-%s" (include "millrace.release" .) .model -}}
+{{- if gt (len $name) 40 -}}
+{{- fail (printf "models: the name \"%s\" is longer than 40 characters; choose a shorter one, or a shorter release or fullnameOverride" $name) -}}
+{{- end -}}
+{{- $name -}}
+{{- else -}}
+{{- include "millrace.release" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Of everything in the release. */}}
+{{- define "millrace.releaseSelector" -}}
 app.kubernetes.io/name: {{ include "millrace.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Of one model's. */}}
+{{- define "millrace.selector" -}}
+{{ include "millrace.releaseSelector" . }}
+{{- with .model }}
+millrace/model: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "millrace.labels" -}}
@@ -25,157 +48,43 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- define "millrace.image" -}}
-{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- with .Values.image -}}
+{{- $name := .repository -}}
+{{- if .registry }}{{ $name = printf "%s/%s" (trimSuffix "/" .registry) .repository }}{{ end -}}
+{{ $name }}:{{ default $.Chart.AppVersion .tag }}{{ if .digest }}@{{ .digest }}{{ end }}
+{{- end -}}
 {{- end -}}
 
 {{- define "millrace.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
-{{- default (include "millrace.fullname" .) .Values.serviceAccount.name -}}
+{{- default (include "millrace.release" .) .Values.serviceAccount.name -}}
 {{- else -}}
 {{- default "default" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Nobody's user, nothing to write on but what is mounted, no capabilities: of every container. */}}
-{{- define "millrace.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile: {type: RuntimeDefault}
+{{/* Lays the map .over over the map .base, which it changes: maps key by key, all else as a whole. */}}
+{{- define "millrace.over" -}}
+{{- $base := .base -}}
+{{- range $key, $value := .over -}}
+{{- if and (kindIs "map" $value) (kindIs "map" (get $base $key)) -}}
+{{- include "millrace.over" (dict "base" (get $base $key) "over" $value) -}}
+{{- else -}}
+{{- $_ := set $base $key $value -}}
 {{- end -}}
-{{- define "millrace.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- end -}}
 {{- end -}}
 
-{{- define "millrace.modelPath" -}}
-{{- if eq .Values.model.source "image" -}}{{ .Values.model.path }}{{- else -}}/model{{- end -}}
-{{- end -}}
-
-{{- define "millrace.modelMount" -}}
-{{- if ne .Values.model.source "image" }}
-- {name: model, mountPath: /model, readOnly: true{{ if and (eq .Values.model.source "pvc") .Values.model.pvc.subPath }}, subPath: {{ .Values.model.pvc.subPath }}{{ end }}}
+{{/* Renders the templates named in .templates for every model of .root; .model is its name, empty where there is but one. */}}
+{{- define "millrace.eachModel" -}}
+{{- $root := .root -}}
+{{- $templates := .templates -}}
+{{- range $entry := default (list dict) $root.Values.models }}
+{{- $values := deepCopy $root.Values }}
+{{- include "millrace.over" (dict "base" $values "over" (omit $entry "name")) }}
+{{- $context := dict "Values" $values "Chart" $root.Chart "Release" $root.Release "Capabilities" $root.Capabilities "model" (default "" $entry.name) }}
+{{- range $templates }}
+{{ include . $context }}
 {{- end }}
-{{- end -}}
-
-{{- define "millrace.modelVolume" -}}
-{{- if eq .Values.model.source "pvc" }}
-- name: model
-  persistentVolumeClaim: {claimName: {{ required "model.pvc.claimName names the claim that holds the model" .Values.model.pvc.claimName }}, readOnly: true}
-{{- else if eq .Values.model.source "init" }}
-- name: model
-  emptyDir: {sizeLimit: {{ .Values.model.init.sizeLimit }}}
-{{- end }}
-{{- end -}}
-
-{{- define "millrace.modelInit" -}}
-{{- if eq .Values.model.source "init" }}
-initContainers:
-  - name: model
-    image: {{ required "model.init.image fills /model" .Values.model.init.image }}
-    {{- with .Values.model.init.command }}
-    command: {{ toJson . }}
-    {{- end }}
-    securityContext: {{- include "millrace.containerSecurity" . | nindent 6 }}
-    resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 1Gi}}
-    volumeMounts:
-      - {name: model, mountPath: /model}
-      - {name: tmp, mountPath: /tmp}
-{{- end }}
-{{- end -}}
-
-{{- define "millrace.secretMounts" -}}
-{{- if .Values.tls.enabled }}
-- {name: tls, mountPath: /etc/millrace/tls, readOnly: true}
-{{- end }}
-{{- if .Values.tokens.enabled }}
-- {name: tokens, mountPath: /etc/millrace/tokens, readOnly: true}
-{{- end }}
-{{- end -}}
-
-{{/* .root, .items: which keys of the token secret this pod may see */}}
-{{- define "millrace.secretVolumes" -}}
-{{- with .root }}
-{{- if .Values.tls.enabled }}
-- name: tls
-  secret: {secretName: {{ required "tls.existingSecret holds tls.crt, tls.key and ca.crt" .Values.tls.existingSecret }}, defaultMode: 0440}
-{{- end }}
-{{- if .Values.tokens.enabled }}
-- name: tokens
-  secret:
-    secretName: {{ required "tokens.existingSecret holds tokens.json and replica-token" .Values.tokens.existingSecret }}
-    defaultMode: 0440
-    items: {{- toYaml $.items | nindent 6 }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* How a program of ours reaches the coordinator. */}}
-{{- define "millrace.clientEnv" -}}
-{{- if .Values.tls.enabled }}
-- {name: MILLRACE_TLS_CA, value: /etc/millrace/tls/ca.crt}
-- {name: MILLRACE_TLS_SERVER_NAME, value: {{ include "millrace.fullname" . }}}
-{{- if .Values.tls.mutual }}
-- {name: MILLRACE_TLS_CERT, value: /etc/millrace/tls/tls.crt}
-- {name: MILLRACE_TLS_KEY, value: /etc/millrace/tls/tls.key}
-{{- end }}
-{{- end }}
-{{- if .Values.tokens.enabled }}
-- {name: MILLRACE_TOKEN_FILE, value: /etc/millrace/tokens/replica-token}
-{{- end }}
-{{- end -}}
-
-{{- define "millrace.replicaEnv" -}}
-- {name: MILLRACE_MODEL, value: {{ include "millrace.modelPath" . | quote }}}
-- {name: MILLRACE_COORDINATOR, value: "{{ include "millrace.fullname" . }}-replicas:{{ .Values.coordinator.port }}"}
-- {name: MILLRACE_THREADS, value: {{ .Values.replicas.threads | quote }}}
-- {name: MILLRACE_BACKEND, value: {{ .Values.replicas.backend | quote }}}
-- {name: MILLRACE_BATCH_TOKENS, value: {{ .Values.replicas.batchTokens | int64 | quote }}}
-- {name: MILLRACE_MAX_SEQUENCES, value: {{ .Values.replicas.maxSequences | quote }}}
-- {name: MILLRACE_LOG_FORMAT, value: {{ .Values.coordinator.logFormat | quote }}}
-- {name: HOME, value: /tmp}
-- name: MILLRACE_REPLICA
-  valueFrom: {fieldRef: {fieldPath: metadata.name}}
-{{- include "millrace.clientEnv" . }}
-{{- with .Values.replicas.extraEnv }}
-{{ toYaml . }}
-{{- end }}
-{{- end -}}
-
-{{- define "millrace.replicaResources" -}}
-{{- $resources := deepCopy .Values.replicas.resources -}}
-{{- if gt (int .Values.replicas.gpus) 0 -}}
-{{- $limits := default dict $resources.limits -}}
-{{- $_ := set $limits .Values.replicas.gpuResource (.Values.replicas.gpus | int) -}}
-{{- $_ := set $resources "limits" $limits -}}
-{{- end -}}
-{{ toYaml $resources }}
-{{- end -}}
-
-{{- define "millrace.replicaVolumes" -}}
-- {name: tmp, emptyDir: {sizeLimit: 1Gi}}
-- {name: shm, emptyDir: {medium: Memory, sizeLimit: {{ .Values.replicas.sharedMemory }}}}
-{{- include "millrace.modelVolume" . }}
-{{- include "millrace.secretVolumes" (dict "root" . "items" (list (dict "key" "replica-token" "path" "replica-token"))) }}
-{{- end -}}
-
-{{- define "millrace.replicaMounts" -}}
-- {name: tmp, mountPath: /tmp}
-- {name: shm, mountPath: /dev/shm}
-{{- include "millrace.modelMount" . }}
-{{- include "millrace.secretMounts" . }}
-{{- end -}}
-
-{{- define "millrace.placement" -}}
-{{- with .nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .affinity }}
-affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}

@@ -1,13 +1,6 @@
-{{- if .Values.serviceAccount.create }}
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: {{ include "millrace.serviceAccount" . }}
-  labels: {{- include "millrace.labels" . | nindent 4 }}
-automountServiceAccountToken: false
----
-{{- end }}
+{{- define "millrace.policy" -}}
 {{- if .Values.podDisruptionBudget.enabled }}
+---
 # Evictions wait for each other: one replica drains at a time.
 apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -32,9 +25,35 @@ spec:
     matchLabels:
       {{- include "millrace.selector" . | nindent 6 }}
       app.kubernetes.io/component: coordinator
----
 {{- end }}
 {{- if .Values.networkPolicy.enabled }}
+{{- include "millrace.networkPolicies" . }}
+{{- end }}
+{{- end -}}
+
+{{- define "millrace.dnsEgress" -}}
+- ports:
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end -}}
+
+{{/* What a pod needs to fetch its model, and what the installer adds. */}}
+{{- define "millrace.moreEgress" -}}
+{{- if include "millrace.modelIsFetched" . }}
+- ports: # of the model
+    {{- range .Values.networkPolicy.fetchPorts }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}
+{{- with .Values.networkPolicy.egress }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "millrace.networkPolicies" }}
+---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -61,7 +80,14 @@ spec:
       {{- with .Values.networkPolicy.monitoring }}
       from: {{- toYaml . | nindent 8 }}
       {{- end }}
+  {{- $more := include "millrace.moreEgress" . }}
+  {{- if $more }}
+  egress:
+    {{- include "millrace.dnsEgress" . | nindent 4 }}
+    {{- $more | nindent 4 }}
+  {{- else }}
   egress: [] # it only answers
+  {{- end }}
 ---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -86,48 +112,6 @@ spec:
         - podSelector:
             matchLabels:
               {{- include "millrace.selector" . | nindent 14 }}
-    - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
----
-{{- end }}
-{{- if .Values.serviceMonitor.enabled }}
-apiVersion: monitoring.coreos.com/v1
-kind: ServiceMonitor
-metadata:
-  name: {{ include "millrace.fullname" . }}
-  labels:
-    {{- include "millrace.labels" . | nindent 4 }}
-    {{- with .Values.serviceMonitor.labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-spec:
-  selector:
-    matchLabels: {{- include "millrace.selector" . | nindent 6 }}
-  endpoints:
-    - {port: http, path: /metrics, interval: {{ .Values.serviceMonitor.interval }}}
----
-{{- end }}
-{{- if .Values.ingress.enabled }}
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata:
-  name: {{ include "millrace.fullname" . }}
-  labels: {{- include "millrace.labels" . | nindent 4 }}
-  annotations:
-    nginx.ingress.kubernetes.io/backend-protocol: {{ if .Values.tls.enabled }}GRPCS{{ else }}GRPC{{ end }}
-    {{- with .Values.ingress.annotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-spec:
-  ingressClassName: {{ .Values.ingress.className }}
-  {{- with .Values.ingress.tlsSecret }}
-  tls:
-    - {hosts: [{{ $.Values.ingress.host }}], secretName: {{ . }}}
-  {{- end }}
-  rules:
-    - host: {{ .Values.ingress.host }}
-      http:
-        paths:
-          - path: /millrace.v1.Millrace # not the replicas' service
-            pathType: Prefix
-            backend: {service: {name: {{ include "millrace.fullname" . }}, port: {name: grpc}}}
-{{- end }}
+    {{- include "millrace.dnsEgress" . | nindent 4 }}
+    {{- include "millrace.moreEgress" . | nindent 4 }}
+{{- end -}}

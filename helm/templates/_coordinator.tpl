@@ -1,3 +1,7 @@
+{{- define "millrace.coordinator" -}}
+{{- $pod := include "millrace.podValues" (dict "root" . "values" .Values.coordinator) | fromYaml }}
+{{- $args := dict "root" . "pod" $pod "component" "coordinator" "graceSeconds" (add (int .Values.coordinator.drainSeconds) 15) }}
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -7,7 +11,7 @@ metadata:
     app.kubernetes.io/component: coordinator
 spec:
   # One: the queue lives in its memory. Recreate: replicas attach to one coordinator at a time; the old one finishes what it has
-  # accepted, then the new one starts and the replicas come over within two seconds.
+  # accepted, then the new one starts and the replicas, which go on running, come over within two seconds.
   replicas: 1
   strategy: {type: Recreate}
   selector:
@@ -16,27 +20,14 @@ spec:
       app.kubernetes.io/component: coordinator
   template:
     metadata:
-      labels:
-        {{- include "millrace.labels" . | nindent 8 }}
-        app.kubernetes.io/component: coordinator
-      {{- with .Values.coordinator.podAnnotations }}
-      annotations: {{- toYaml . | nindent 8 }}
-      {{- end }}
+      {{- include "millrace.podMeta" $args | nindent 6 }}
     spec:
-      serviceAccountName: {{ include "millrace.serviceAccount" . }}
-      automountServiceAccountToken: false
-      enableServiceLinks: false # it would set MILLRACE_PORT and the like, which look like our settings
-      {{- with .Values.imagePullSecrets }}
-      imagePullSecrets: {{- toYaml . | nindent 8 }}
-      {{- end }}
-      securityContext: {{- include "millrace.podSecurity" . | nindent 8 }}
-      terminationGracePeriodSeconds: {{ add (int .Values.coordinator.drainSeconds) 15 }}
-      {{- include "millrace.modelInit" . | nindent 6 }}
+      {{- include "millrace.podSpec" $args | nindent 6 }}
+      {{- include "millrace.initContainers" $args | nindent 6 }}
       containers:
         - name: coordinator
-          image: {{ include "millrace.image" . }}
-          imagePullPolicy: {{ .Values.image.pullPolicy }}
-          command: [millrace-coordinator, --spawn, "0"]
+          command: {{ concat (list "millrace-coordinator" "--spawn" "0") .Values.coordinator.extraArgs | toJson }}
+          {{- include "millrace.container" $args | nindent 10 }}
           env:
             - {name: MILLRACE_LISTEN, value: "0.0.0.0:{{ .Values.coordinator.port }}"}
             - {name: MILLRACE_HTTP, value: "0.0.0.0:{{ .Values.coordinator.httpPort }}"}
@@ -58,7 +49,7 @@ spec:
             {{- if .Values.tokens.enabled }}
             - {name: MILLRACE_TOKENS, value: /etc/millrace/tokens/tokens.json}
             {{- end }}
-            {{- with .Values.coordinator.extraEnv }}
+            {{- with $pod.extraEnv }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
           ports:
@@ -67,43 +58,93 @@ spec:
           startupProbe:
             httpGet: {path: /healthz, port: http}
             periodSeconds: 1
-            failureThreshold: 60
+            timeoutSeconds: 5
+            failureThreshold: {{ .Values.coordinator.startupSeconds }}
           livenessProbe:
             httpGet: {path: /healthz, port: http}
             periodSeconds: 5
+            timeoutSeconds: 5
             failureThreshold: 3
           readinessProbe: # a replica has every rank loaded and a warm-up step done
             httpGet: {path: /readyz, port: http}
             periodSeconds: 2
+            timeoutSeconds: 5
             failureThreshold: 2
-          securityContext: {{- include "millrace.containerSecurity" . | nindent 12 }}
+          securityContext: {{- toYaml $pod.securityContext | nindent 12 }}
           resources: {{- toYaml .Values.coordinator.resources | nindent 12 }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
-            {{- include "millrace.modelMount" . | nindent 12 }}
+            {{- include "millrace.modelMount" (dict "root" . "readOnly" true) | nindent 12 }}
             {{- include "millrace.secretMounts" . | nindent 12 }}
+            {{- with $pod.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+        {{- with $pod.sidecars }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       volumes:
         - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
         {{- include "millrace.modelVolume" . | nindent 8 }}
-        {{- include "millrace.secretVolumes" (dict "root" . "items" (list (dict "key" "tokens.json" "path" "tokens.json"))) | nindent 8 }}
-      {{- include "millrace.placement" .Values.coordinator | nindent 6 }}
+        {{- include "millrace.secretVolumes" (dict "root" . "key" "tokens.json") | nindent 8 }}
+        {{- with $pod.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+{{- include "millrace.services" . }}
+{{- end -}}
+
+{{- define "millrace.services" }}
+{{- $service := .Values.coordinator.service }}
 ---
 # For clients: only while a replica is ready.
 apiVersion: v1
 kind: Service
 metadata:
   name: {{ include "millrace.fullname" . }}
-  labels: {{- include "millrace.labels" . | nindent 4 }}
-  {{- with .Values.coordinator.service.annotations }}
+  labels:
+    {{- include "millrace.labels" . | nindent 4 }}
+    {{- with $service.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with $service.annotations }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  type: {{ .Values.coordinator.service.type }}
+  type: {{ $service.type }}
+  {{- with $service.loadBalancerClass }}
+  loadBalancerClass: {{ . }}
+  {{- end }}
+  {{- with $service.loadBalancerSourceRanges }}
+  loadBalancerSourceRanges: {{ toJson . }}
+  {{- end }}
+  {{- with $service.externalTrafficPolicy }}
+  externalTrafficPolicy: {{ . }}
+  {{- end }}
   selector:
     {{- include "millrace.selector" . | nindent 4 }}
     app.kubernetes.io/component: coordinator
   ports:
-    - {name: grpc, port: {{ .Values.coordinator.port }}, targetPort: grpc, appProtocol: kubernetes.io/h2c}
+    - name: grpc
+      port: {{ .Values.coordinator.port }}
+      targetPort: grpc
+      appProtocol: {{ default (ternary "https" "kubernetes.io/h2c" .Values.tls.enabled) $service.appProtocol }}
+      {{- with $service.nodePort }}
+      nodePort: {{ . }}
+      {{- end }}
+---
+# For Prometheus: one of its own, so that a load balancer in front of the clients' does not publish it.
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "millrace.fullname" . }}-metrics
+  labels:
+    {{- include "millrace.labels" . | nindent 4 }}
+    app.kubernetes.io/component: metrics
+spec:
+  publishNotReadyAddresses: true # what a coordinator without replicas says is what one wants to know
+  selector:
+    {{- include "millrace.selector" . | nindent 4 }}
+    app.kubernetes.io/component: coordinator
+  ports:
     - {name: http, port: {{ .Values.coordinator.httpPort }}, targetPort: http}
 ---
 # For replicas: also before any is ready, since they are what makes it so.
@@ -120,3 +161,4 @@ spec:
     app.kubernetes.io/component: coordinator
   ports:
     - {name: grpc, port: {{ .Values.coordinator.port }}, targetPort: grpc}
+{{- end -}}
