@@ -208,7 +208,6 @@ static enum status take_readiness(struct readiness *readiness, struct error *err
 static void observe(void *metrics, const struct scheduler_event *event)
 {
     metrics_observe(metrics, event);
-    request_log_event(event);
 }
 
 static enum status create_scheduler(struct process *process, struct error *error)
@@ -355,7 +354,7 @@ static enum status start(struct process *process, struct error *error)
     process->descriptors = raise_descriptors();
     enum status status = take_signals(&process->lifecycle, error);
     if (status == STATUS_OK)
-        status = log_queue_lines(error); /* requests are logged under the scheduler's lock */
+        status = log_queue_lines(error); /* replicas are logged under the scheduler's lock */
     if (status == STATUS_OK)
         status = take_readiness(&process->lifecycle.readiness, error);
     if (status == STATUS_OK)

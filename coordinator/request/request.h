@@ -4,6 +4,7 @@
 #include "coordinator/request/choices.h"
 #include "coordinator/request/draft.h"
 #include "coordinator/request/generate_options.h"
+#include "coordinator/request/request_id.h"
 #include "coordinator/request/request_sink.h"
 #include "coordinator/request/run.h"
 #include "coordinator/request/served_model.h"
@@ -16,6 +17,7 @@
  * the runs; terms and choices do not change any more.
  */
 struct request {
+    struct request_id id; /* drawn when it is accepted */
     struct request_terms terms;
     struct request_choices choices;
     struct run *runs; /* [n_runs] */
@@ -24,8 +26,9 @@ struct request {
 
     double estimated_seconds; /* until it is finished, when it was accepted; 0: not known */
     struct account *account;  /* of terms.caller, from acceptance on */
-    const struct client_sink *sink;
-    void *client;
+    const struct request_sink *sink;
+    void *sink_context;
+    struct delivery *delivery; /* scheduler/delivery.h; as the account */
 };
 
 /* How a request's answer comes from its runs. */

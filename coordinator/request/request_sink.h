@@ -1,25 +1,78 @@
 #ifndef MILLRACE_COORDINATOR_REQUEST_REQUEST_SINK_H
 #define MILLRACE_COORDINATOR_REQUEST_REQUEST_SINK_H
 
-#include "coordinator/request/run.h"
+#include <stddef.h>
+#include <stdint.h>
 
-/* How a request ends. */
-struct ending {
-    enum status status;
-    const char *text;    /* the reason; of a finished one NULL */
-    const char *replica; /* of a finished one: who ran the last step, and on how many ranks */
-    uint32_t n_ranks;
+#include "common/solver.h"
+#include "common/status.h"
+#include "coordinator/request/generate_options.h"
+
+/*
+ * What whoever asked hears of a request: plain structs, which every edge turns into its own messages. All
+ * pointers are valid until the callback returns. Seconds are counted from the acceptance.
+ */
+
+/* As it was accepted, every default filled in. */
+struct request_accepted {
+    const char *id;          /* request_id.h */
+    int length, n_pinned;    /* positions; those that will not change */
+    int steps;               /* of the run */
+    const uint8_t *editable; /* [length] */
+    uint64_t seed;
+    float temperature;
+    enum solver solver;
+    enum request_class class;
+    double estimated_seconds; /* until it is finished; 0: not known */
 };
 
-/* The client's side of a request. Called under the scheduler's lock: must not block nor call the scheduler.
+/* What a step changed. The frame of step 0 has every position. */
+struct request_frame {
+    uint32_t step, steps;
+    size_t n;
+    const uint32_t *positions, *ids; /* [n], ascending; the id now at positions[i] */
+    double seconds;
+};
+
+/* Where it goes in between; for the logs. */
+enum request_move { MOVE_STARTED, MOVE_WENT_ON, MOVE_PREEMPTED, MOVE_DRAINED, MOVE_LOST };
+struct request_moved {
+    enum request_move move;
+    const char *replica; /* it was started on or has left */
+    uint32_t step, steps;
+};
+
+/* How it ended. */
+struct request_ended {
+    enum status status;  /* OK: finished; CANCELLED; else it failed */
+    const char *text;    /* the reason; of a finished one "" */
+    const char *replica; /* of a finished one: where the last step was taken, and on how many ranks */
+    uint32_t n_ranks;
+
+    int length, n_pinned;
+    uint32_t step, steps; /* of the run that ended it */
+    uint64_t seed;
+    const int32_t *ids;           /* [length]; of a finished one the answer, else the last frame */
+    const uint32_t *changed_step; /* [length]; 0: the starting state */
+    double mean_log_probability;  /* natural; of the tokens that the last step drew; 0: none */
+
+    double queue_seconds,
+        first_frame_seconds; /* until the first step began, and had ended; NAN: it has not */
+    double compute_seconds;  /* sum of its steps */
+    double seconds;
+};
+
+/*
+ * Called for one request by one thread at a time, in this order: accepted, the frame of step 0, then frames
+ * in ascending steps with moves between them, and last ended, exactly once; `context` is not used after that.
+ * No lock is held. A callback may call the scheduler; it should not block, because what comes next for the
+ * same thread's other requests waits for it (scheduler/delivery.h).
  */
-struct client_sink {
-    void (*accepted)(void *client, const struct run *run);
-    /* Positions that changed, ascending, and their new ids: the frame after run->step steps. */
-    void (*frame)(void *client, const struct run *run, const uint32_t *positions, const uint32_t *ids,
-                  size_t n);
-    /* Last, exactly once; `client` is not used afterwards. STATUS_OK: finished. */
-    void (*ended)(void *client, const struct run *run, const struct ending *ending);
+struct request_sink {
+    void (*accepted)(void *context, const struct request_accepted *accepted);
+    void (*frame)(void *context, const struct request_frame *frame);
+    void (*moved)(void *context, const struct request_moved *moved); /* NULL: nobody listens */
+    void (*ended)(void *context, const struct request_ended *ended);
 };
 
 #endif

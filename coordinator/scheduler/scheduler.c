@@ -1,15 +1,16 @@
 /*
- * The coordinator's centre: which request runs where.
+ * The coordinator's centre: which run goes where.
  *
- * What. A request is a row of ids that some replica refines step by step. It is accepted, waits in the queue
- * of its class, runs on one replica, and ends exactly once. Replicas come and go; the last frame of a request
- * is all its state, so one whose replica is lost, or that gives way, goes back to its place in the queue and
- * goes on elsewhere or later from the step it had reached.
+ * What. A request is what a client asked; it consists of runs (request.h). A run is a row of ids that a
+ * replica refines step by step. Replicas come and go. The last frame of a run is all its state, so a run
+ * whose replica is lost, or that gives way to a higher class, goes back to its place in the queue. It goes on
+ * later, perhaps elsewhere, from the step that it had reached. A request ends exactly once: when its rule has
+ * the answer, or when one of its runs fails.
  *
- *   (refused)                  [scheduler_admit]     no place, no time, no replica: nothing of it is kept
- *   accepted        → queued   [scheduler_accept]    the client has its Accepted and the starting frame
- *   queued          → running  [scheduler_dispatch]  as the policy decides (policy.h)
- *   running         → running  [scheduler_report]    one step further, one frame for the client
+ *   (refused)                  [scheduler_admit, scheduler_estimate]  no place, no time, no replica
+ *   accepted        → queued    [scheduler_accept]       the client is told, and gets the starting frame
+ *   queued          → running   [scheduler_dispatch]     as the policy decides (policy.h)
+ *   running         → running   [scheduler_report]       one step further, one frame for the client
  *   running         → queued    [scheduler_put_back]     its replica is gone or drains; a higher class came
  *   queued          → queued    [scheduler_report]       the step under way when it gave way still counts
  *   running, queued → finished  [scheduler_report]       the last step
@@ -17,21 +18,24 @@
  *   queued, running → failed    [scheduler_fail_request] rejected, no replica, too many losses, shut down
  *
  * Threads. The server's thread (clients and replicas), those beside it (offload.h) and the main thread
- * (supervision, signals) call in. Lock rule: one mutex guards everything here, runs, replicas and lists
- * included; the callbacks (client_sink, replica_line, changed) run under it and only queue messages. Nothing
- * is held across a wait.
+ * (supervision, signals) call in. One mutex guards everything here, runs, replicas and lists included. Three
+ * kinds of callbacks run under it, and must neither block nor call the scheduler: replica_connection queues
+ * messages, the observer counts, `changed` wakes the process. What clients hear is only written down under
+ * the mutex; scheduler_unlock hands it over without (delivery.h). Nothing is held across a wait.
  *
- * Files. scheduler_requests.c: how requests come and end; scheduler_admission.c: who is taken;
- * scheduler_dispatch.c: who runs where; scheduler_replicas.c: how replicas come, speak and go;
- * scheduler_drain.c: how they are made to leave; scheduler_liveness.c: which of them live; scheduler_state.h:
- * what they share.
+ * Files. scheduler_requests.c: how requests come and end; scheduler_admission.c: who is taken; delivery.c:
+ * what clients hear; scheduler_dispatch.c: who runs where; scheduler_suspects.c: who may be what kills
+ * replicas; scheduler_replicas.c: how replicas come, speak and go; scheduler_drain.c: how they are made to
+ * leave; scheduler_liveness.c: which of them live; scheduler_state.h: what they share.
  *
- * Numbers. A request's number is never used again. Replicas know it by a ticket, its number until it has left
- * a replica that lives and may still speak of it, and another one then. So a late report finds its run
- * only as long as it is still true.
+ * Names. A request has an id for people and for other programs (request_id.h). Here a run has a number,
+ * counted from 1 since the start and never used again; a request goes by the number of its first run.
+ * Replicas know a run by a ticket: its number, until it has left a replica that lives and may still speak of
+ * it, and another one then. So a late report finds its run only as long as it is still true.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -69,6 +73,19 @@ void scheduler_lock(struct scheduler *scheduler)
 
 void scheduler_unlock(struct scheduler *scheduler)
 {
+    struct delivery_list claimed = scheduler->claimed;
+    scheduler->claimed = (struct delivery_list){0};
+    while (claimed.first) {
+        delivery_take(&claimed);
+        pthread_mutex_unlock(&scheduler->mutex);
+        delivery_hand_over(&claimed);
+        pthread_mutex_lock(&scheduler->mutex);
+        int n_ended = delivery_settle(&claimed);
+        scheduler->n_requests -= n_ended;
+        if (n_ended && !scheduler->n_requests)
+            scheduler_note_change(scheduler);
+    }
+    assert(!scheduler->claimed.first); /* whoever held the lock meanwhile has taken what was theirs */
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
@@ -78,18 +95,32 @@ void scheduler_note_change(struct scheduler *scheduler)
         scheduler->options.changed(scheduler->options.context);
 }
 
-void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event event)
+/* Some events are moves that the client's side hears of, too. */
+static void tell_client(struct scheduler *scheduler, const struct scheduler_event *event)
+{
+    struct delivery_list *claimed = &scheduler->claimed;
+    if (event->kind == EVENT_STARTED)
+        delivery_move(claimed, event->run, event->again ? MOVE_WENT_ON : MOVE_STARTED, event->replica->name);
+    else if (event->kind == EVENT_PREEMPTED)
+        delivery_move(claimed, event->run, MOVE_PREEMPTED, event->replica->name);
+    else if (event->kind == EVENT_MOVED)
+        delivery_move(claimed, event->run, MOVE_DRAINED, event->replica->name);
+    else if (event->kind == EVENT_LOST)
+        delivery_move(claimed, event->run, MOVE_LOST, event->replica->name);
+}
+
+void scheduler_tell(struct scheduler *scheduler, struct scheduler_event event)
 {
     const struct scheduler_observer *observer = &scheduler->options.observer;
-    if (!observer->event)
-        return;
     event.now = clock_seconds();
     if (event.run) {
         event.class = event.run->class;
         if (!event.replica)
             event.replica = event.run->replica;
     }
-    observer->event(observer->context, &event);
+    tell_client(scheduler, &event);
+    if (observer->event)
+        observer->event(observer->context, &event);
 }
 
 void scheduler_refuse_new(struct scheduler *scheduler)

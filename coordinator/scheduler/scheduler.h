@@ -51,7 +51,7 @@ struct scheduler_event {
     bool again;          /* STARTED: not for the first time */
 };
 
-/* Called under the lock: must not block nor call the scheduler. */
+/* Called under the lock: must only count; it may not block nor call the scheduler. */
 struct scheduler_observer {
     void (*event)(void *context, const struct scheduler_event *event); /* NULL: nobody listens */
     void *context;
@@ -75,24 +75,25 @@ struct scheduler_options {
 };
 
 struct scheduler *scheduler_create(const struct scheduler_options *options);
-/* No request and no line may be left. NULL is allowed. */
+/* No request and no connection may be left. NULL is allowed. */
 void scheduler_free(struct scheduler *scheduler);
 
 /* ---- clients ---- */
 
 /*
- * Accepts a request and takes it over: sink->accepted is called at once, sink->ended exactly once later. Or
- * refuses it, and calls nothing; it is then still the caller's. UNAVAILABLE: the coordinator drains, or every
- * replica has failed (with the reason of the last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue
- * is full, or the client has too much here; DEADLINE_EXCEEDED: it could not be finished in time. With
- * automatic steps it chooses them (scheduler_admission.c). While no replica is there and none has failed,
- * requests wait: replicas may come at any time.
+ * Accepts a request and takes it over: the sink hears "accepted" first and "ended" last, exactly once each
+ * (request_sink.h), perhaps before this returns. Or refuses it and calls nothing; the request is then still
+ * the caller's. UNAVAILABLE: the coordinator drains, or every replica has failed (with the reason of the
+ * last); RESOURCE_EXHAUSTED, with error->retry_after_ms: the queue is full, or the client has too much here;
+ * DEADLINE_EXCEEDED: it could not be finished in time. Automatic steps are chosen here
+ * (scheduler_admission.c). While no replica is there and none has failed, requests wait: replicas may come at
+ * any time. *number: for scheduler_cancel; it is set before anything is told.
  */
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
-                             const struct client_sink *sink, void *client, uint64_t *number,
+                             const struct request_sink *sink, void *sink_context, uint64_t *number,
                              struct error *error);
 
-/* The client is gone. Nothing happens when the request has ended already. */
+/* The client is gone: the request ends as CANCELLED. Nothing happens when it has ended already. */
 void scheduler_cancel(struct scheduler *scheduler, uint64_t number);
 
 /* ---- replicas; `line` is the identity of one stream ---- */
@@ -174,7 +175,7 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
 void scheduler_check_silence(struct scheduler *scheduler);
 
 void scheduler_refuse_new(struct scheduler *scheduler);
-/* No request is left. */
+/* No request is left whose client has not been told the end. */
 bool scheduler_is_idle(struct scheduler *scheduler);
 /* Ends every request with UNAVAILABLE. */
 void scheduler_end_all(struct scheduler *scheduler, const char *reason);

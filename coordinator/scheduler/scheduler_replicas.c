@@ -197,7 +197,7 @@ static void finish_run(struct scheduler *scheduler, struct run *run, const struc
         scheduler_end_request(scheduler, answer, &ending);
 }
 
-static void note_times(const struct scheduler *scheduler, struct run *run, const struct step_report *report)
+static void note_times(struct scheduler *scheduler, struct run *run, const struct step_report *report)
 {
     double now = clock_seconds();
     if (!run->began_at)
@@ -223,6 +223,17 @@ static void note_step(struct scheduler *scheduler, struct replica *replica, cons
     scheduler->totals.full_capacity += (uint64_t)replica->capacity.max_tokens;
 }
 
+/* The frame that the run has come to is sent; behind the last one the run ends. */
+static void send_frame(struct scheduler *scheduler, struct replica *replica, struct run *run,
+                       const struct step_report *report)
+{
+    struct error error;
+    if (delivery_frame(&scheduler->claimed, run, report, &error) != STATUS_OK)
+        scheduler_fail_request(scheduler, run, error.status, error.text);
+    else if (report->done)
+        finish_run(scheduler, run, replica);
+}
+
 static enum status advance(struct scheduler *scheduler, struct replica *replica, struct run *run,
                            const struct step_report *report, struct error *error)
 {
@@ -245,9 +256,7 @@ static enum status advance(struct scheduler *scheduler, struct replica *replica,
                                                        .replica = replica,
                                                        .step_seconds = report->step_ms * 1e-3,
                                                        .n_changed = report->n_changed});
-    run->request->sink->frame(run->request->client, run, report->positions, report->ids, report->n_changed);
-    if (report->done)
-        finish_run(scheduler, run, replica);
+    send_frame(scheduler, replica, run, report);
     if (replica_set_room(&scheduler->replicas, replica) > room || was_suspect || scheduler->n_suspects)
         scheduler_dispatch(scheduler);
     return STATUS_OK;

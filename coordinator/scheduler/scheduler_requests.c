@@ -45,14 +45,10 @@ void scheduler_end_request(struct scheduler *scheduler, const struct run *run, c
     struct request *request = run->request;
     drop_runs(scheduler, request);
     accounts_release(&scheduler->accounts, request->account, request_positions(request));
-    scheduler->n_requests--;
     count_ending(scheduler, run, ending->status);
     scheduler_tell(scheduler,
                    (struct scheduler_event){.kind = EVENT_ENDED, .run = run, .status = ending->status});
-    request->sink->ended(request->client, run, ending);
-    request_free(request);
-    if (!scheduler->n_requests)
-        scheduler_note_change(scheduler);
+    delivery_end(&scheduler->claimed, run, ending);
 }
 
 void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, enum status status,
@@ -113,7 +109,7 @@ static void enter_queue(struct scheduler *scheduler, struct request *request)
     scheduler->n_requests++;
     scheduler->totals.accepted++;
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_ACCEPTED, .run = request->runs});
-    request->sink->accepted(request->client, request->runs);
+    delivery_accept(&scheduler->claimed, request);
     if (fits)
         scheduler_dispatch(scheduler);
     else
@@ -131,24 +127,49 @@ static enum status book(struct scheduler *scheduler, struct request *request, en
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
 }
 
+/* Without the lock: its id, and memory for what its client is told first. */
+static enum status prepare(struct scheduler *scheduler, struct request *request, enum refusal *refusal,
+                           struct error *error)
+{
+    *refusal = REFUSED_MEMORY;
+    enum status status = request_id_draw(&scheduler->ids, &request->id, error);
+    if (status != STATUS_OK)
+        return status;
+    request->delivery = delivery_create(request);
+    if (request->delivery)
+        return STATUS_OK;
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
+}
+
+static enum status take_in(struct scheduler *scheduler, struct request *request, enum refusal *refusal,
+                           struct error *error)
+{
+    enum status status = scheduler_admit(scheduler, request, refusal, error);
+    if (status == STATUS_OK)
+        status = scheduler_estimate(scheduler, request, refusal, error);
+    if (status == STATUS_OK)
+        status = book(scheduler, request, refusal, error);
+    return status;
+}
+
 enum status scheduler_accept(struct scheduler *scheduler, struct request *request,
-                             const struct client_sink *sink, void *client, uint64_t *number,
+                             const struct request_sink *sink, void *sink_context, uint64_t *number,
                              struct error *error)
 {
     enum refusal refusal;
+    request->sink = sink;
+    request->sink_context = sink_context;
+    enum status status = prepare(scheduler, request, &refusal, error);
     scheduler_lock(scheduler);
-    enum status status = scheduler_admit(scheduler, request, &refusal, error);
     if (status == STATUS_OK)
-        status = scheduler_estimate(scheduler, request, &refusal, error);
-    if (status == STATUS_OK)
-        status = book(scheduler, request, &refusal, error);
+        status = take_in(scheduler, request, &refusal, error);
     if (status == STATUS_OK) {
-        request->sink = sink;
-        request->client = client;
         *number = scheduler->runs.last_number + 1;
         enter_queue(scheduler, request);
     } else {
         refuse(scheduler, request, refusal, status);
+        delivery_free(request->delivery);
+        request->delivery = NULL;
     }
     scheduler_unlock(scheduler);
     return status;

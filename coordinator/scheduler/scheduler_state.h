@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "coordinator/scheduler/accounts.h"
+#include "coordinator/scheduler/delivery.h"
 #include "coordinator/scheduler/policy.h"
 #include "coordinator/scheduler/queue.h"
 #include "coordinator/scheduler/replica_set.h"
@@ -19,7 +20,9 @@ struct scheduler {
     struct scheduler_options options;
     pthread_mutex_t mutex;
     struct run_table runs;
-    int n_requests; /* that have not ended */
+    int n_requests; /* whose end has not been delivered */
+    struct request_id_source ids;
+    struct delivery_list claimed; /* to be delivered by whoever holds the lock */
     struct queue queue;
     struct accounts accounts;
     int starts; /* of the policy */
@@ -32,21 +35,22 @@ struct scheduler {
     double checked_at;              /* silence, last; 0: never */
 };
 
-/* Every function that others call begins and ends with these. */
+/* Every function that others call begins and ends with these. Unlocking first hands over what was queued for
+ * clients (delivery.h), without the lock. */
 void scheduler_lock(struct scheduler *scheduler);
 void scheduler_unlock(struct scheduler *scheduler);
 
 /* Tells the process that readiness may have changed, or that no request is left. */
 void scheduler_note_change(struct scheduler *scheduler);
 /* Tells the observer; `now` and `class` are filled in, and `replica` where the run has one. */
-void scheduler_tell(const struct scheduler *scheduler, struct scheduler_event event);
+void scheduler_tell(struct scheduler *scheduler, struct scheduler_event event);
 
 /* ---- scheduler_requests.c: how requests come and end ---- */
 
 /* Off its replica or out of the queue. */
 void scheduler_take_off(struct scheduler *scheduler, struct run *run);
 /* The only way in which a request ends, because of one of its runs: replicas that have runs of it are told to
- * drop them, its client is told, and it is freed. */
+ * drop them, its client is told, and then it is freed. */
 void scheduler_end_request(struct scheduler *scheduler, const struct run *run, const struct ending *ending);
 void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, enum status status,
                             const char *reason);

@@ -2,21 +2,19 @@
 #define MILLRACE_COORDINATOR_SERVICES_CLIENT_EVENTS_H
 
 #include "common/rpc/server.h"
-#include "coordinator/request/request.h"
+#include "coordinator/request/request_sink.h"
+#include "coordinator/request/served_model.h"
 
-/* The three events of a Generate stream, made of a run and sent. What rpc_send says is not returned: a
+/* The events of a Generate stream, made of what a sink hears and sent. What rpc_send says is not returned: a
  * client that is gone or too slow is seen when its call closes. */
 
-void event_send_accepted(struct rpc_call *call, const struct served_model *model, const struct run *run);
+void client_send_accepted(struct rpc_call *call, const struct served_model *model,
+                          const struct request_accepted *accepted);
+void client_send_frame(struct rpc_call *call, const struct served_model *model,
+                       const struct request_frame *frame);
 
-/* `positions` and `ids` [n]: what changed. */
-void event_send_frame(struct rpc_call *call, const struct served_model *model, const struct run *run,
-                      const uint32_t *positions, const uint32_t *ids, size_t n);
-/* The frame of step 0, with every position. */
-void event_send_first_frame(struct rpc_call *call, const struct served_model *model, const struct run *run);
-
-/* Sends Finished and ends the call; an error when the text cannot be made. */
-void event_send_finished(struct rpc_call *call, const struct served_model *model, const struct run *run,
-                         const struct ending *ending);
+/* Sends Finished, or the reason why there is none, and ends the call. */
+void client_send_end(struct rpc_call *call, const struct served_model *model,
+                     const struct request_ended *ended);
 
 #endif

@@ -52,6 +52,7 @@ static void connection_submit(void *call, const struct run *run)
     char traceparent[TRACE_HEADER_SIZE];
     trace_header(&run->request->terms.trace, traceparent);
     submit.traceparent = traceparent;
+    submit.request_id = (char *)run->request->id.text;
     submit.until_jump = run->until_jump;
     submit.n_until_jump = run->until_jump && run->step > 0 ? (size_t)run->length : 0;
     send_kind(call, MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT, &submit);

@@ -8,7 +8,7 @@
 #include "coordinator/monitoring/metrics.h"
 #include "coordinator/services/offload.h"
 #include "coordinator/request/request.h"
-#include "coordinator/monitoring/request_log.h"
+#include "coordinator/monitoring/request_lines.h"
 #include "coordinator/scheduler/scheduler.h"
 
 /* What the services of proto/ are answered from. Outlives the server. */

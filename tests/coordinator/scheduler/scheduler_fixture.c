@@ -1,5 +1,6 @@
 #include "tests/coordinator/scheduler/scheduler_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,35 +9,42 @@ int n_changes;
 char events[64];
 static size_t n_events;
 
-static void on_accepted(void *context, const struct run *run)
+static void on_accepted(void *context, const struct request_accepted *accepted)
 {
     struct client *client = context;
-    client->steps = run->steps;
-    client->estimated_seconds = run->request->estimated_seconds;
+    client->steps = accepted->steps;
+    client->estimated_seconds = accepted->estimated_seconds;
     client->n_accepted++;
 }
 
-static void on_frame(void *context, const struct run *run, const uint32_t *positions, const uint32_t *ids,
-                     size_t n)
+static void on_frame(void *context, const struct request_frame *frame)
 {
     struct client *client = context;
-    (void)positions, (void)ids, (void)n;
-    ck_assert_uint_eq(run->step, client->last_step + 1); /* never backwards, never one left out */
-    client->last_step = run->step;
-    client->n_frames++;
-    memcpy(client->ids, run->ids, sizeof client->ids);
+    ck_assert_int_eq(client->n_accepted, 1);
+    ck_assert_int_eq(client->n_ended, 0);
+    ck_assert_uint_eq(frame->step, client->next_step++); /* never backwards, never one left out */
+    client->last_step = frame->step;
+    client->n_frames += frame->step > 0;
+    for (size_t i = 0; i < frame->n && frame->positions[i] < LENGTH; i++)
+        client->ids[frame->positions[i]] = (int32_t)frame->ids[i];
 }
 
-static void on_ended(void *context, const struct run *run, const struct ending *ending)
+static void on_moved(void *context, const struct request_moved *moved)
 {
     struct client *client = context;
-    (void)run;
+    (void)moved;
+    client->n_moves++;
+}
+
+static void on_ended(void *context, const struct request_ended *ended)
+{
+    struct client *client = context;
     client->n_ended++;
-    client->status = ending->status;
-    strncpy(client->text, ending->text ? ending->text : "", sizeof client->text - 1);
+    client->status = ended->status;
+    snprintf(client->text, sizeof client->text, "%s", ended->text);
 }
 
-static const struct client_sink sink = {on_accepted, on_frame, on_ended};
+static const struct request_sink sink = {on_accepted, on_frame, on_moved, on_ended};
 
 static void connection_submit(void *context, const struct run *run)
 {

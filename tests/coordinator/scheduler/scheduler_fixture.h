@@ -14,9 +14,9 @@ enum { LENGTH = 10, N_IDS = 100, STEPS = 4 };
 /* A client that remembers. */
 struct client {
     uint64_t number;
-    int n_accepted, n_frames, n_ended, steps;
+    int n_accepted, n_frames, n_moves, n_ended, steps; /* the frame of step 0 does not count */
     double estimated_seconds;
-    uint32_t last_step;
+    uint32_t last_step, next_step;
     enum status status;
     char text[256];
     int32_t ids[LENGTH];
