@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-/* What a replica knows a request by (`sequence` of proto/replica.proto): the request's number, which is its
- * id for the client, and above it how many tickets the request had before. */
+/* What a replica knows a run by (`sequence` of proto/replica.proto): the run's number, which the coordinator
+ * counts from 1 when it starts, and above it how many tickets the run had before. */
 enum { TICKET_NUMBER_BITS = 48 };
 
 static inline uint64_t ticket_number(uint64_t ticket)

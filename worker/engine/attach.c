@@ -29,6 +29,7 @@ enum news { NEWS_NONE, NEWS_READY, NEWS_FAILED };
 struct attach {
     struct attach_options options;
     struct mailbox *mailbox;
+    struct request_log log;
     struct rpc_channel *channel;
     pthread_t thread;
     /* Guards all up to `ending`; held across a write, so that the stream cannot go meanwhile. */
@@ -128,6 +129,7 @@ static void write_news(struct attach *attach)
 
 static void sink_report(void *context, const struct sequence_report *report, double step_seconds)
 {
+    struct attach *attach = context;
     Millrace__Replica__V1__Report wire = MILLRACE__REPLICA__V1__REPORT__INIT;
     wire.sequence = report->number;
     wire.step = report->step;
@@ -147,12 +149,13 @@ static void sink_report(void *context, const struct sequence_report *report, dou
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REPORT;
     message.report = &wire;
     if (report->done)
-        request_log_done(&wire);
-    write_to_line(context, report->line, &message);
+        request_log_done(&attach->log, &wire);
+    write_to_line(attach, report->line, &message);
 }
 
 static void sink_rejected(void *context, uint64_t number, uint32_t line, const struct error *error)
 {
+    struct attach *attach = context;
     Millrace__Replica__V1__Rejected wire = MILLRACE__REPLICA__V1__REJECTED__INIT;
     wire.sequence = number;
     wire.status = (uint32_t)error->status;
@@ -160,8 +163,8 @@ static void sink_rejected(void *context, uint64_t number, uint32_t line, const s
     from_replica message = MILLRACE__REPLICA__V1__FROM_REPLICA__INIT;
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REJECTED;
     message.rejected = &wire;
-    request_log_rejected(&wire);
-    write_to_line(context, line, &message);
+    request_log_rejected(&attach->log, &wire);
+    write_to_line(attach, line, &message);
 }
 
 static void sink_drained(void *context)
@@ -196,7 +199,7 @@ static void post_submission(struct attach *attach, to_replica *message)
                         .number = message->submit->sequence,
                         .line = attach->line, /* this thread alone changes it */
                         .submission = message->submit};
-    request_log_came(message->submit);
+    request_log_came(&attach->log, message->submit);
     if (mailbox_post(attach->mailbox, mail)) {
         message->submit = NULL;
         message->kind_case = MILLRACE__REPLICA__V1__TO_REPLICA__KIND__NOT_SET;
@@ -217,7 +220,7 @@ static bool handle(struct attach *attach, to_replica *message)
         post_submission(attach, message);
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL:
-        request_log_dropped(message->cancel->sequence);
+        request_log_dropped(&attach->log, message->cancel->sequence);
         go_on = mailbox_post(attach->mailbox,
                              (struct mail){.kind = MAIL_CANCEL, .number = message->cancel->sequence});
         break;
@@ -314,6 +317,7 @@ static enum status hold_line(struct attach *attach)
     enum status status = rpc_stream_status(stream, &error);
     if (!is_ending(attach)) {
         mailbox_order(attach->mailbox, MAIL_CANCEL_ALL);
+        request_log_clear(&attach->log);
         log_warning("the line to the coordinator ended: %s%s%s", status_name(status), status ? ": " : "",
                     status ? error.text : "");
     }
@@ -382,10 +386,12 @@ enum status attach_start(const struct attach_options *options, struct mailbox *m
         free(made);
         return status;
     }
+    request_log_init(&made->log);
     pthread_mutex_init(&made->lock, NULL);
     clock_condition_init(&made->changed);
     if (pthread_create(&made->thread, NULL, attach_main, made) != 0) {
         rpc_channel_close(made->channel);
+        request_log_release(&made->log);
         free(made);
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
                          "cannot start the thread that attaches to the coordinator");
@@ -433,5 +439,6 @@ void attach_end(struct attach *attach, const struct error *why)
     rpc_channel_close(attach->channel);
     pthread_cond_destroy(&attach->changed);
     pthread_mutex_destroy(&attach->lock);
+    request_log_release(&attach->log);
     free(attach);
 }
