@@ -1,5 +1,6 @@
 """Every fault at every moment: what the client sees, and how soon it is noticed. With a path in MILLRACE_FAULT_TABLE the
 rows of docs/faults.md are added to that file."""
+import json
 import os
 import shutil
 import signal
@@ -329,6 +330,25 @@ class Slow(unittest.TestCase):
             if step < timeout + PULSE:
                 self.skipTest(f"a step took {step:.1f} s: this machine is too fast to tell")
         note(f"none: a step takes {step:.1f} s with a timeout of {timeout} s", "mid-step", "nothing", "-", "-")
+
+    def test_a_slow_operation_is_no_hang(self):
+        """One attention over a long text, on one thread, takes longer than a replica may stand still: it moves inside."""
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        model, timeout, blocks = f"{directory}/model", 1, 4
+        shutil.copytree(DEMO, model)
+        with open(f"{model}/config.json") as file:
+            config = json.load(file)
+        self.assertEqual(config["blocks"], blocks)
+        with open(f"{model}/config.json", "w") as file:
+            json.dump({**config, "max_length": 16384}, file)
+        with Cluster("--replica-timeout", str(timeout), "--threads", "1", ranks=1, model=model) as cluster:
+            finished = check_stream(list(cluster.generate(api.GenerateRequest(length=16384, steps=1, seed=1), 1000)))
+            operation = 0.8 * finished.timings.compute_ms / 1000 / blocks  # nine tenths of the step are its attentions
+            self.assertEqual(cluster.status().replicas[0].restarts, 0)
+            if operation < timeout + 2 * PULSE:
+                self.skipTest(f"an operation took {operation:.1f} s: this machine is too fast to tell")
+        note(f"none: one operation takes {operation:.1f} s with a timeout of {timeout} s", "mid-step", "nothing", "-", "-")
 
 
 class Hopeless(unittest.TestCase):
