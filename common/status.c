@@ -4,18 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Cuts text[] at its last whole UTF-8 character when `wanted` bytes did not fit. */
-static void cut_whole_character(char *text, int wanted)
-{
-    if (wanted < ERROR_TEXT_MAX)
-        return;
-    size_t end = ERROR_TEXT_MAX - 1;
-    while (end > 0 && ((unsigned char)text[end - 1] & 0xC0) == 0x80)
-        end--;
-    if (end > 0 && (unsigned char)text[end - 1] >= 0xC0)
-        end--;
-    text[end] = '\0';
-}
+#include "common/utf8.h"
 
 enum status error_set(struct error *error, enum status status, const char *format, ...)
 {
@@ -27,7 +16,8 @@ enum status error_set(struct error *error, enum status status, const char *forma
     va_start(arguments, format);
     int wanted = vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
-    cut_whole_character(error->text, wanted);
+    if (wanted >= ERROR_TEXT_MAX)
+        error->text[utf8_whole_size(error->text, ERROR_TEXT_MAX - 1)] = '\0';
     return status;
 }
 

@@ -1,5 +1,7 @@
 #include "common/utf8.h"
 
+#include <string.h>
+
 int utf8_read(const char *text, size_t size_bytes, uint32_t *character)
 {
     static const uint32_t least_of_size[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -46,4 +48,40 @@ size_t utf8_valid_size(const char *text, size_t size_bytes)
         at += (size_t)size;
     }
     return at;
+}
+
+/* By its first byte; 1 for a byte that begins none. */
+static size_t size_of(unsigned char first)
+{
+    return first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1;
+}
+
+size_t utf8_whole_size(const char *text, size_t size_bytes)
+{
+    size_t start = size_bytes;
+    while (start > 0 && size_bytes - start < 4) {
+        unsigned char byte = (unsigned char)text[--start];
+        if ((byte & 0xC0) != 0x80) /* the last character begins here */
+            return size_of(byte) > size_bytes - start ? start : size_bytes;
+    }
+    return size_bytes;
+}
+
+void utf8_copy(char *to, size_t size_bytes, const char *from)
+{
+    size_t n_from = strlen(from), at = 0, n = 0;
+    uint32_t character;
+    while (at < n_from) {
+        int size = utf8_read(from + at, n_from - at, &character);
+        size_t step = size ? (size_t)size : 1;
+        if (n + step >= size_bytes)
+            break;
+        if (size)
+            memcpy(to + n, from + at, step);
+        else
+            to[n] = '?';
+        n += step;
+        at += step;
+    }
+    to[n] = '\0';
 }

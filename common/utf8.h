@@ -15,4 +15,11 @@ int utf8_write(uint32_t character, char out[4]);
 /* Bytes up to the first that is not part of a valid character; size_bytes when all are. */
 size_t utf8_valid_size(const char *text, size_t size_bytes);
 
+/* Bytes of text[size_bytes] without a character that its end cuts off. */
+size_t utf8_whole_size(const char *text, size_t size_bytes);
+
+/* Copies as many whole characters of a string as fit into `to` with the terminator. A byte that is part of no
+ * character becomes '?', so that the copy is valid UTF-8 whatever the string was. size_bytes is 1 or more. */
+void utf8_copy(char *to, size_t size_bytes, const char *from);
+
 #endif

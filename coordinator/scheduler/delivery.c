@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/utf8.h"
 #include "coordinator/scheduler/replica.h"
 
 enum event_kind { ACCEPTED, FRAME, MOVED };
@@ -177,7 +178,7 @@ void delivery_end(struct delivery_list *list, const struct run *run, const struc
                         .status = ending->status,
                         .n_ranks = ending->n_ranks,
                         .seconds = clock_seconds() - run->accepted_at};
-    snprintf(end->text, sizeof end->text, "%s", ending->text ? ending->text : "");
+    utf8_copy(end->text, sizeof end->text, ending->text ? ending->text : "");
     snprintf(end->replica, sizeof end->replica, "%s", ending->replica ? ending->replica : "");
     claim(list, run->request->delivery);
 }

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/utf8.h"
 
 enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
 
@@ -34,7 +35,7 @@ static struct run *reported_by(const struct scheduler *scheduler, const struct r
 
 static void set_error(struct replica *replica, const char *reason)
 {
-    snprintf(replica->last_error, sizeof replica->last_error, "%s", reason);
+    utf8_copy(replica->last_error, sizeof replica->last_error, reason);
 }
 
 static void set_failed(struct scheduler *scheduler, struct replica *replica, const char *reason)
@@ -91,7 +92,7 @@ static enum status check_hello(struct scheduler *scheduler, const struct replica
 static void begin(struct scheduler *scheduler, struct replica *replica, const struct replica_hello *hello)
 {
     replica->n_ranks = hello->n_ranks;
-    snprintf(replica->backend, sizeof replica->backend, "%s", hello->backend);
+    utf8_copy(replica->backend, sizeof replica->backend, hello->backend);
     replica->steps = 0;
     replica->cost = (struct cost_model){0}; /* it may be another machine */
     replica->batch_step = 0;

@@ -37,6 +37,49 @@ START_TEST(damage_is_found_where_it_is)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    size_t size_bytes, whole;
+} cuts[] = {
+    {"", 0, 0},
+    {"ab", 2, 2},
+    {"a\xC3\xA9", 3, 3},
+    {"a\xC3\xA9", 2, 1},
+    {"\xC3", 1, 0},
+    {"\xE2\x82\xAC", 3, 3},
+    {"\xE2\x82\xAC", 2, 0},
+    {"\xE2\x82\xAC", 1, 0},
+    {"x\xF0\x9F\x98\x80", 4, 1},
+    {"x\xF0\x9F\x98\x80", 5, 5},
+    {"\x80\x80\x80\x80\x80", 5, 5},
+};
+
+START_TEST(an_end_cuts_no_character)
+{
+    ck_assert_uint_eq(utf8_whole_size(cuts[_i].text, cuts[_i].size_bytes), cuts[_i].whole);
+}
+END_TEST
+
+START_TEST(copies_are_valid_and_fit)
+{
+    static const char text[] = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80z"; /* 1, 2, 3, 4 and 1 bytes */
+    static const size_t fits[] = {0, 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+    for (size_t size = 1; size < sizeof fits / sizeof *fits; size++) {
+        char to[16];
+        memset(to, '#', sizeof to);
+        utf8_copy(to, size, text);
+        ck_assert_uint_eq(strlen(to), fits[size]);
+        ck_assert_mem_eq(to, text, fits[size]);
+        ck_assert_int_eq(to[size], '#');
+    }
+    char to[16];
+    utf8_copy(to, sizeof to,
+              "a\xFF"
+              "b\xC3(\xE2\x82");
+    ck_assert_str_eq(to, "a?b?(\x3F?");
+}
+END_TEST
+
 /* The alphabet is a bijection, and the printable bytes of Latin-1 stand for themselves. */
 START_TEST(byte_alphabet)
 {
@@ -64,6 +107,8 @@ Suite *utf8_suite(void)
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, every_character_survives);
     tcase_add_loop_test(cases, damage_is_found_where_it_is, 0, sizeof damaged / sizeof *damaged);
+    tcase_add_loop_test(cases, an_end_cuts_no_character, 0, sizeof cuts / sizeof *cuts);
+    tcase_add_test(cases, copies_are_valid_and_fit);
     tcase_add_test(cases, byte_alphabet);
     suite_add_tcase(suite, cases);
     return suite;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "coordinator/scheduler/scheduler_state.h"
+#include "common/utf8.h"
 #include "tests/coordinator/scheduler/scheduler_fixture.h"
 
 static struct replica *find_replica(const char *name)
@@ -153,6 +154,27 @@ START_TEST(a_drained_replica_is_not_ready_again)
     scheduler_leaving(scheduler, &connection);
     scheduler_ready(scheduler, &connection, &capacity);
     ck_assert_str_eq(only_state(), "draining");
+}
+END_TEST
+
+/* Status is UTF-8 for clients of every language: what replicas say is cut between characters. */
+START_TEST(what_a_replica_says_is_cut_between_characters)
+{
+    static struct fake_connection connection;
+    char backend[2 * REPLICA_BACKEND_MAX + 1], reason[602] = "x";
+    for (size_t i = 0; i + 2 < sizeof backend; i += 2)
+        memcpy(backend + i, "é", 3);
+    for (size_t i = 1; i + 3 < sizeof reason; i += 3)
+        memcpy(reason + i, "€", 4);
+    const struct replica_hello hello = {"r0", backend, 1};
+    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &connection, NULL), STATUS_OK);
+    scheduler_detach(scheduler, &connection, false, reason);
+    const struct replica *replica = replica_set_find(&scheduler->replicas, "r0");
+    size_t n_backend = strlen(replica->backend), n_reason = strlen(replica->last_error);
+    ck_assert_uint_eq(n_backend, 30); /* of 31 bytes */
+    ck_assert_uint_eq(n_reason, 253); /* of 255 */
+    ck_assert_uint_eq(utf8_valid_size(replica->backend, n_backend), n_backend);
+    ck_assert_uint_eq(utf8_valid_size(replica->last_error, n_reason), n_reason);
 }
 END_TEST
 
@@ -339,6 +361,7 @@ TCase *replicas_case(void)
     tcase_add_test(cases, no_outsider_is_forgotten_while_we_were_stopped);
     tcase_add_test(cases, a_lost_outsider_is_forgotten_on_demand);
     tcase_add_test(cases, a_drained_replica_is_not_ready_again);
+    tcase_add_test(cases, what_a_replica_says_is_cut_between_characters);
     tcase_add_test(cases, a_replica_on_its_way_down_can_be_released);
     tcase_add_test(cases, without_hope_requests_are_told_why);
     tcase_add_test(cases, a_restart_keeps_hope_until_given_up);
