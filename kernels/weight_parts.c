@@ -50,7 +50,7 @@ static enum status check_leaves(const int32_t *leaf_start, int n_leaves, int64_t
 enum status weight_parts_check(const struct matrix_view *parts, int n_parts, const int32_t *leaf_start,
                                int n_leaves, int *n_out, struct error *error)
 {
-    int64_t n_rows;
+    int64_t n_rows = 0;
     enum status status = check_parts(parts, n_parts, &n_rows, error);
     if (status == STATUS_OK)
         status = check_leaves(leaf_start, n_leaves, parts[0].columns, error);

@@ -230,8 +230,8 @@ static enum status load_merge(struct tokenizer *tokenizer, json_t *vocab, json_t
                               struct error *error)
 {
     char *words = NULL;
-    size_t left_size;
-    int32_t left, right, result;
+    size_t left_size = 0;
+    int32_t left = 0, right = 0, result = 0;
     enum status status = split_merge(merge, index, &words, &left_size, error);
     if (status != STATUS_OK)
         return status;

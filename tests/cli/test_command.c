@@ -48,7 +48,10 @@ static const struct option_table table = {
 static int parse(char *first, char *second, char ***operands, int *n_operands)
 {
     static char program[] = "try";
-    char *argv[] = {program, first, second, NULL};
+    static char *argv[4]; /* the operands point into it */
+    argv[0] = program;
+    argv[1] = first;
+    argv[2] = second;
     return command_options(&table, second ? 3 : 2, argv, operands, n_operands);
 }
 

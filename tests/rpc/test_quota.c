@@ -25,7 +25,7 @@ END_TEST
 START_TEST(all_callers_together_have_a_limit)
 {
     struct error error;
-    char name[16];
+    char name[32];
     struct quota *quota = quota_create(1000, 3);
     for (int i = 0; i < 1000; i++) {
         snprintf(name, sizeof name, "client-%d", i);
