@@ -27,14 +27,14 @@ def can_be_process_1():
 class Pod:
     """replica.sh as process 1 of its own process namespace, where signals have no default action."""
 
-    def __init__(self, directory, address, command=None):
+    def __init__(self, directory, address, command=None, prefix=()):
         self.ready = f"{directory}/ready"
         environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-                       "OMPI_MCA_mpi_yield_when_idle": "1", "MILLRACE_READY_FILE": self.ready}
+                       "OMPI_MCA_mpi_yield_when_idle": "1", "MILLRACE_READY_FILE": self.ready, "HOME": directory}
         worker = ["mpirun", "--bind-to", "none", "--oversubscribe", "-n", "2", f"{BIN}/millrace-worker", "--model", DEMO, "--coordinator",
                   address, "--replica", "pod"]
-        self.outside = subprocess.Popen(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", f"{SCRIPTS}/replica.sh",
-                                         *(command or worker)], env=environment, stderr=subprocess.DEVNULL)
+        self.outside = subprocess.Popen(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *prefix,
+                                         f"{SCRIPTS}/replica.sh", *(command or worker)], env=environment, stderr=subprocess.DEVNULL)
         self.first = wait_until(lambda: next((pid for pid, line in children_of(self.outside.pid) if "replica.sh" in line), None),
                                 "process 1 runs")
 
@@ -62,8 +62,8 @@ class Replica(unittest.TestCase):
         self.addCleanup(self.cluster.stop)
         self.cluster.connect(f"unix:{self.directory}/socket")
 
-    def start(self, ready=True, command=None):
-        pod = Pod(self.directory, f"unix:{self.directory}/socket", command)
+    def start(self, ready=True, command=None, prefix=()):
+        pod = Pod(self.directory, f"unix:{self.directory}/socket", command, prefix)
         self.addCleanup(pod.end)
         if ready:
             wait_until(lambda: os.path.exists(pod.ready), "it is ready")
@@ -94,6 +94,18 @@ class Replica(unittest.TestCase):
         wait_until(lambda: children_of(pod.first), "its child runs")
         os.kill(pod.first, signal.SIGTERM)
         self.assertEqual(pod.outside.wait(60), 128 + signal.SIGTERM)
+
+    def test_a_user_that_nobody_knows(self):
+        """OpenShift gives each namespace its own, which no passwd has, in root's group."""
+        user = ["setpriv", "--reuid=1000680000", "--regid=0", "--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+        if subprocess.run([*user, "test", "-x", f"{BIN}/millrace-worker", "-a", "-r", f"{DEMO}/config.json"]).returncode:
+            self.skipTest("other users may not read this build")
+        wait_until(lambda: os.path.exists(f"{self.directory}/socket"), "the coordinator listens")
+        for path in (self.directory, f"{self.directory}/socket"):
+            os.chmod(path, 0o777)
+        pod = self.start(prefix=user)
+        self.assertEqual(self.cluster.text(length=16, steps=2, seed=1).replica, "pod")
+        self.assertEqual({os.stat(f"/proc/{rank}").st_uid for rank in pod.workers()}, {1000680000})
 
     def test_a_dead_rank_ends_the_pod(self):
         pod = self.start()
