@@ -248,15 +248,28 @@ static bool splits_the_sum(const cublasLtMatmulAlgo_t *algorithm)
     return parts > 1 || scheme != CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
+static struct lt_product product_of(const struct trial *trial, const struct lt_variant *variant,
+                                    enum dtype y_type, enum epilogue epilogue, int rows)
+{
+    return (struct lt_product){.weight = trial->weight,
+                               .rows = rows,
+                               .ld_x = trial->weight->ld,
+                               .ld_y = trial->weight->n_out,
+                               .y_type = y_type,
+                               .epilogue = epilogue,
+                               .x_scale = trial->scale,
+                               .bias = trial->bias,
+                               .bias_type = variant->bias_type};
+}
+
 /* The answer for one number of rows; nothing runs. */
 static bool takes_rows(const struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
                        enum epilogue epilogue, int rows)
 {
     struct lt_call call;
     cublasLtMatmulHeuristicResult_t result;
-    const struct weight *weight = trial->weight;
-    return lt_describe(&call, weight, rows, weight->ld, trial->scale, y_type, weight->n_out, epilogue,
-                       trial->bias, variant->bias_type) == CUBLAS_STATUS_SUCCESS &&
+    const struct lt_product product = product_of(trial, variant, y_type, epilogue, rows);
+    return lt_describe(&call, &product) == CUBLAS_STATUS_SUCCESS &&
            cublasLtMatmulAlgoCheck(trial->device->library->handle, &call.operation, &call.w, &call.x, &call.y,
                                    &call.y, &variant->algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
            result.workspaceSize <= LT_WORKSPACE_BYTES;
@@ -279,9 +292,8 @@ static void choose(struct trial *trial, struct lt_variant *variant, enum dtype y
     cublasLtMatmulHeuristicResult_t proposals[CANDIDATES];
     struct lt_call call;
     int n = 0;
-    if (lt_describe(&call, trial->weight, trial->rows, trial->weight->ld, trial->scale, y_type,
-                    trial->weight->n_out, epilogue, trial->bias,
-                    variant->bias_type) != CUBLAS_STATUS_SUCCESS ||
+    const struct lt_product product = product_of(trial, variant, y_type, epilogue, trial->rows);
+    if (lt_describe(&call, &product) != CUBLAS_STATUS_SUCCESS ||
         prefer(&preference) != CUBLAS_STATUS_SUCCESS ||
         cublasLtMatmulAlgoGetHeuristic(trial->device->library->handle, &call.operation, &call.w, &call.x,
                                        &call.y, &call.y, &preference, CANDIDATES, proposals,

@@ -95,30 +95,28 @@ static cublasStatus_t describe_epilogue(struct lt_call *call, enum epilogue epil
 }
 
 /* With e4m3 the padding of the rows takes part: zeros, and a length that the library likes. */
-static cublasStatus_t describe_layouts(struct lt_call *call, const struct weight *weight, int rows,
-                                       int64_t ld_x, enum dtype y_type, int64_t ld_y)
+static cublasStatus_t describe_layouts(struct lt_call *call, const struct lt_product *product)
 {
+    const struct weight *weight = product->weight;
     bool fp8 = weight->format == WEIGHT_E4M3;
     cudaDataType_t in = fp8 ? CUDA_R_8F_E4M3 : CUDA_R_16BF,
-                   out = y_type == DTYPE_F32 ? CUDA_R_32F : CUDA_R_16BF;
-    uint64_t n_in = fp8 ? (uint64_t)weight->ld : (uint64_t)weight->n_in;
+                   out = product->y_type == DTYPE_F32 ? CUDA_R_32F : CUDA_R_16BF;
+    uint64_t n_in = fp8 ? (uint64_t)weight->ld : (uint64_t)weight->n_in, rows = (uint64_t)product->rows;
     TRY(cublasLtMatrixLayoutInit(&call->w, in, n_in, (uint64_t)weight->n_out, weight->ld));
-    TRY(cublasLtMatrixLayoutInit(&call->x, in, n_in, (uint64_t)rows, ld_x));
-    TRY(cublasLtMatrixLayoutInit(&call->y, out, (uint64_t)weight->n_out, (uint64_t)rows, ld_y));
+    TRY(cublasLtMatrixLayoutInit(&call->x, in, n_in, rows, product->ld_x));
+    TRY(cublasLtMatrixLayoutInit(&call->y, out, (uint64_t)weight->n_out, rows, product->ld_y));
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t lt_describe(struct lt_call *call, const struct weight *weight, int rows, int64_t ld_x,
-                           const float *x_scale, enum dtype y_type, int64_t ld_y, enum epilogue epilogue,
-                           const void *bias, cudaDataType_t bias_type)
+cublasStatus_t lt_describe(struct lt_call *call, const struct lt_product *product)
 {
     TRY(cublasLtMatmulDescInit(&call->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
     TRY(set_int(call, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T));
     TRY(set_int(call, CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N));
-    if (weight->format == WEIGHT_E4M3)
-        TRY(describe_scales(call, weight->scale, x_scale));
-    TRY(describe_epilogue(call, epilogue, bias, bias_type));
-    return describe_layouts(call, weight, rows, ld_x, y_type, ld_y);
+    if (product->weight->format == WEIGHT_E4M3)
+        TRY(describe_scales(call, product->weight->scale, product->x_scale));
+    TRY(describe_epilogue(call, product->epilogue, product->bias, product->bias_type));
+    return describe_layouts(call, product);
 }
 
 /* The bias in the type that the variant wants. */
@@ -139,9 +137,16 @@ bool lt_multiply(struct device *device, const struct lt_variant *variant,
     const struct matmul *op = product->op;
     const float one = 1, zero = 0;
     struct lt_call call;
-    const void *bias = bias_for(device, variant, product);
-    cublasStatus_t status = lt_describe(&call, op->weight, op->rows, product->ld_x, product->x_scale,
-                                        op->y_type, op->ld_y, epilogue, bias, variant->bias_type);
+    const struct lt_product described = {.weight = op->weight,
+                                         .rows = op->rows,
+                                         .ld_x = product->ld_x,
+                                         .ld_y = op->ld_y,
+                                         .y_type = op->y_type,
+                                         .epilogue = epilogue,
+                                         .x_scale = product->x_scale,
+                                         .bias = bias_for(device, variant, product),
+                                         .bias_type = variant->bias_type};
+    cublasStatus_t status = lt_describe(&call, &described);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = cublasLtMatmul(device->library->handle, &call.operation, &one, op->weight->data, &call.w,
                                 product->x, &call.x, &zero, op->y, &call.y, op->y, &call.y,

@@ -40,11 +40,20 @@ struct lt_call {
     cublasLtMatrixLayoutOpaque_t w, x, y;
 };
 
-/* The call for a product with this epilogue and type of bias; x, y and bias may be NULL where only the
- * algorithm is sought. */
-cublasStatus_t lt_describe(struct lt_call *call, const struct weight *weight, int rows, int64_t ld_x,
-                           const float *x_scale, enum dtype y_type, int64_t ld_y, enum epilogue epilogue,
-                           const void *bias, cudaDataType_t bias_type);
+/* A product as the library sees it. */
+struct lt_product {
+    const struct weight *weight;
+    int rows;
+    int64_t ld_x, ld_y;
+    enum dtype y_type;
+    enum epilogue epilogue;
+    const float *x_scale; /* [rows] with an E4M3 weight */
+    const void *bias;     /* of bias_type; may be NULL where only the algorithm is sought */
+    cudaDataType_t bias_type;
+};
+
+/* The call for a product. */
+cublasStatus_t lt_describe(struct lt_call *call, const struct lt_product *product);
 
 /* Enqueues the product with one variant; false and a kept failure when the library refuses. */
 bool lt_multiply(struct device *device, const struct lt_variant *variant,

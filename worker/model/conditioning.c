@@ -69,24 +69,30 @@ static void show(const struct conditioning *conditioning, const char *name, int 
                   (struct observation){name, block, x, DTYPE_F32, 1, width, {0, (int)width}});
 }
 
-/* What a product multiplies: n dense rows x[n, n_in]. */
-struct input_matrix {
+/* A linear layer with its activation: w[n_out, n_in], bias[n_out]. */
+struct layer {
+    const struct weight *weight;
+    const float *bias;
+    enum activation activation;
+};
+
+/* Dense rows x[n, n_in] that a layer takes in. */
+struct layer_input {
     int n;
     const float *x;
     int n_in;
 };
 
-/* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), rows of y ld_y apart */
-static void linear(const struct conditioning *conditioning, struct input_matrix rows,
-                   const struct weight *weight, const float *bias, enum activation activation, float *y,
-                   int64_t ld_y)
+/* Rows of y lie ld_y apart. */
+static void linear(const struct conditioning *conditioning, struct layer layer, struct layer_input input,
+                   float *y, int64_t ld_y)
 {
-    const struct matmul op = {.x = rows.x,
-                              .ld_x = rows.n_in,
-                              .rows = rows.n,
-                              .weight = weight,
-                              .bias = bias,
-                              .activation = activation,
+    const struct matmul op = {.x = input.x,
+                              .ld_x = input.n_in,
+                              .rows = input.n,
+                              .weight = layer.weight,
+                              .bias = layer.bias,
+                              .activation = layer.activation,
                               .y = y,
                               .ld_y = ld_y};
     conditioning->weights->backend->matmul(conditioning->weights->device, &op);
@@ -104,53 +110,63 @@ static void sinusoid(float tau, float *features)
     }
 }
 
-/* What the steps of one time embedding are called in a trace. */
-struct embedding_names {
-    const char *features, *embedding;
-};
-
-/* The pairs that are computed together, and which number of each is embedded at the moment. */
+/* The pairs (t, dt) that are computed together. */
 struct pairs {
     int n;
     const struct conditioning_key *keys;
 };
 
-static void embed_time(const struct conditioning *conditioning, const struct time_mlp *mlp,
-                       struct pairs pairs, bool step_size, enum activation activation,
-                       struct embedding_names names, float *out, int64_t ld_out)
+/* One of the two embeddings of a pair, and what its parts are called in a trace. */
+struct embedding {
+    const struct time_mlp *mlp;
+    bool of_step_size; /* of dt, not of t */
+    enum activation activation;
+    const char *features_name, *name;
+};
+
+static void embed_pairs(const struct conditioning *conditioning, const struct embedding *embedding,
+                        struct pairs pairs, float *out, int64_t ld_out)
 {
     const struct model_weights *weights = conditioning->weights;
+    const struct time_mlp *mlp = embedding->mlp;
     int width = weights->config.condition;
     for (int i = 0; i < pairs.n; i++)
-        sinusoid(step_size ? pairs.keys[i].dt : pairs.keys[i].t,
+        sinusoid(embedding->of_step_size ? pairs.keys[i].dt : pairs.keys[i].t,
                  conditioning->host_features + i * SINUSOID_WIDTH);
     weights->backend->upload(weights->device, conditioning->features, conditioning->host_features,
                              (size_t)pairs.n * SINUSOID_WIDTH * sizeof(float));
-    show(conditioning, names.features, -1, conditioning->features, SINUSOID_WIDTH);
-    linear(conditioning, (struct input_matrix){pairs.n, conditioning->features, SINUSOID_WIDTH}, mlp->first,
-           mlp->first_bias, ACTIVATION_SILU, conditioning->hidden, width);
-    linear(conditioning, (struct input_matrix){pairs.n, conditioning->hidden, width}, mlp->second,
-           mlp->second_bias, activation, out, ld_out);
-    show(conditioning, names.embedding, -1, out, width);
+    show(conditioning, embedding->features_name, -1, conditioning->features, SINUSOID_WIDTH);
+    linear(conditioning, (struct layer){mlp->first, mlp->first_bias, ACTIVATION_SILU},
+           (struct layer_input){pairs.n, conditioning->features, SINUSOID_WIDTH}, conditioning->hidden,
+           width);
+    linear(conditioning, (struct layer){mlp->second, mlp->second_bias, embedding->activation},
+           (struct layer_input){pairs.n, conditioning->hidden, width}, out, ld_out);
+    show(conditioning, embedding->name, -1, out, width);
 }
 
-/* One layer's vectors: modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher; of all pairs, in
- * rows of the table. block -1: the output layer. */
-static void modulate_layer(const struct conditioning *conditioning, int n, int block,
-                           const struct weight *fuser, const float *fuser_bias,
-                           const struct weight *modulation, const float *bias, float *out, int64_t n_out)
+/* Where the vectors of one layer of the model come from and go to. */
+struct modulated_layer {
+    int block;          /* -1: the output layer */
+    struct layer fuser; /* weight NULL in a teacher */
+    struct layer modulation;
+    float *out; /* the first pair's vectors; the table's rows lie apart */
+    int64_t n_out;
+};
+
+/* modulation(SiLU(fuser(c))) in a student, modulation(c) in a teacher, of n pairs. */
+static void modulate(const struct conditioning *conditioning, int n, const struct modulated_layer *layer)
 {
     int width = conditioning->weights->config.condition;
     const float *condition = conditioning->condition;
-    if (fuser) {
-        linear(conditioning, (struct input_matrix){n, condition, 2 * width}, fuser, fuser_bias,
-               ACTIVATION_SILU, conditioning->block_condition, width);
+    if (layer->fuser.weight) {
+        linear(conditioning, layer->fuser, (struct layer_input){n, condition, 2 * width},
+               conditioning->block_condition, width);
         condition = conditioning->block_condition;
     }
-    show(conditioning, "c_in", block, condition, width);
-    linear(conditioning, (struct input_matrix){n, condition, width}, modulation, bias, ACTIVATION_NONE, out,
+    show(conditioning, "c_in", layer->block, condition, width);
+    linear(conditioning, layer->modulation, (struct layer_input){n, condition, width}, layer->out,
            conditioning->width);
-    show(conditioning, block < 0 ? "final_adaLN" : "adaLN", block, out, n_out);
+    show(conditioning, layer->block < 0 ? "final_adaLN" : "adaLN", layer->block, layer->out, layer->n_out);
 }
 
 /* conditioning->condition[n]: what all layers start from. */
@@ -158,36 +174,54 @@ static void condition_of(const struct conditioning *conditioning, struct pairs p
 {
     const struct model_weights *weights = conditioning->weights;
     int width = weights->config.condition;
+    const struct embedding alone = {&weights->time, false, ACTIVATION_SILU, "t_sinusoid", "silu(t_emb)"};
+    const struct embedding time = {&weights->time, false, ACTIVATION_NONE, "t_sinusoid", "t_emb"};
+    const struct embedding step_size = {&weights->step_size, true, ACTIVATION_NONE, "dt_sinusoid", "dt_emb"};
     if (!weights->condition) {
-        embed_time(conditioning, &weights->time, pairs, false, ACTIVATION_SILU,
-                   (struct embedding_names){"t_sinusoid", "silu(t_emb)"}, conditioning->condition, width);
+        embed_pairs(conditioning, &alone, pairs, conditioning->condition, width);
         return;
     }
-    embed_time(conditioning, &weights->time, pairs, false, ACTIVATION_NONE,
-               (struct embedding_names){"t_sinusoid", "t_emb"}, conditioning->joined, 2 * width);
-    embed_time(conditioning, &weights->step_size, pairs, true, ACTIVATION_NONE,
-               (struct embedding_names){"dt_sinusoid", "dt_emb"}, conditioning->joined + width, 2 * width);
-    linear(conditioning, (struct input_matrix){pairs.n, conditioning->joined, 2 * width}, weights->condition,
-           weights->condition_bias, ACTIVATION_SILU, conditioning->condition, 2 * width);
+    embed_pairs(conditioning, &time, pairs, conditioning->joined, 2 * width);
+    embed_pairs(conditioning, &step_size, pairs, conditioning->joined + width, 2 * width);
+    linear(conditioning, (struct layer){weights->condition, weights->condition_bias, ACTIVATION_SILU},
+           (struct layer_input){pairs.n, conditioning->joined, 2 * width}, conditioning->condition,
+           2 * width);
     show(conditioning, "silu(time_condition_fuser)", -1, conditioning->condition, 2 * width);
+}
+
+static struct modulated_layer layer_of_block(const struct conditioning *conditioning, int index, float *row)
+{
+    const struct block_weights *block = &conditioning->weights->blocks[index];
+    return (struct modulated_layer){
+        .block = index,
+        .fuser = {block->condition_fuser, block->condition_fuser_bias, ACTIVATION_SILU},
+        .modulation = {block->modulation, block->modulation_bias, ACTIVATION_NONE},
+        .out = row + conditioning_block_offset(conditioning, index),
+        .n_out = 6 * conditioning->weights->config.hidden};
+}
+
+static struct modulated_layer output_layer(const struct conditioning *conditioning, float *row)
+{
+    const struct model_weights *weights = conditioning->weights;
+    return (struct modulated_layer){
+        .block = -1,
+        .fuser = {weights->out_condition_fuser, weights->out_condition_fuser_bias, ACTIVATION_SILU},
+        .modulation = {weights->out_modulation, weights->out_modulation_bias, ACTIVATION_NONE},
+        .out = row + conditioning_output_offset(conditioning),
+        .n_out = 2 * weights->config.hidden};
 }
 
 /* Fills the entries first ... first + n, whose keys are set. */
 static void compute_entries(const struct conditioning *conditioning, int first, int n)
 {
-    const struct model_weights *weights = conditioning->weights;
     float *row = conditioning->table + first * conditioning->width;
-    int hidden = weights->config.hidden;
     condition_of(conditioning, (struct pairs){n, &conditioning->keys[first]});
-    for (int i = 0; i < weights->config.n_blocks; i++) {
-        const struct block_weights *block = &weights->blocks[i];
-        modulate_layer(conditioning, n, i, block->condition_fuser, block->condition_fuser_bias,
-                       block->modulation, block->modulation_bias,
-                       row + conditioning_block_offset(conditioning, i), 6 * hidden);
+    for (int i = 0; i < conditioning->weights->config.n_blocks; i++) {
+        const struct modulated_layer block = layer_of_block(conditioning, i, row);
+        modulate(conditioning, n, &block);
     }
-    modulate_layer(conditioning, n, -1, weights->out_condition_fuser, weights->out_condition_fuser_bias,
-                   weights->out_modulation, weights->out_modulation_bias,
-                   row + conditioning_output_offset(conditioning), 2 * hidden);
+    const struct modulated_layer output = output_layer(conditioning, row);
+    modulate(conditioning, n, &output);
 }
 
 void conditioning_turn(struct conditioning *conditioning)

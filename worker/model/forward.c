@@ -89,21 +89,11 @@ static void upload_plan(struct forward *forward, const struct plan *plan, int sl
     stop_clock(start, &forward->seconds.other);
 }
 
-/* y[rows, n_out] = activation(x[rows, n_in] · w^T + bias), dense; y is of y_type */
-static void product(struct forward *forward, const void *x, int n_in, int rows, const struct weight *weight,
-                    const float *bias, enum activation activation, void *y, enum dtype y_type, int n_out)
+/* A product whose x has the activation type. */
+static void product(struct forward *forward, struct matmul op)
 {
     double start = clock_seconds();
-    const struct matmul op = {.x = x,
-                              .x_type = forward->activation,
-                              .ld_x = n_in,
-                              .rows = rows,
-                              .weight = weight,
-                              .bias = bias,
-                              .activation = activation,
-                              .y = y,
-                              .y_type = y_type,
-                              .ld_y = n_out};
+    op.x_type = forward->activation;
     forward->weights->backend->matmul(forward->weights->device, &op);
     meter_add(forward->meters, METER_PROGRESS, 1);
     stop_clock(start, &forward->seconds.matmul);
@@ -256,13 +246,23 @@ static void attention_half(struct forward *forward, const struct plan *plan, int
     const struct block_weights *block = &weights->blocks[index];
     int hidden = weights->config.hidden, inner = range_size(weights->shard.heads) * weights->config.head_size;
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
-    product(forward, rows->normed, hidden, rows->n, block->query, NULL, ACTIVATION_NONE, forward->query,
-            forward->activation, inner);
+    product(forward, (struct matmul){.x = rows->normed,
+                                     .ld_x = hidden,
+                                     .rows = rows->n,
+                                     .weight = block->query,
+                                     .y = forward->query,
+                                     .y_type = forward->activation,
+                                     .ld_y = inner});
     show_activation(forward, "q", index, forward->query, rows->n, head_columns(weights));
     attend(forward, plan, rows);
     show_activation(forward, "attn", index, forward->attended, rows->n, head_columns(weights));
-    product(forward, forward->attended, inner, rows->n, block->attention_out, NULL, ACTIVATION_NONE,
-            forward->sum, DTYPE_F32, hidden);
+    product(forward, (struct matmul){.x = forward->attended,
+                                     .ld_x = inner,
+                                     .rows = rows->n,
+                                     .weight = block->attention_out,
+                                     .y = forward->sum,
+                                     .y_type = DTYPE_F32,
+                                     .ld_y = hidden});
     reduce_sum(forward, "attn_out", index, rows);
     add_gated(forward, rows, NULL, offset + 2 * hidden);
 }
@@ -275,11 +275,23 @@ static void mlp_half(struct forward *forward, int index, const struct block_rows
     int64_t offset = conditioning_block_offset(forward->conditioning, index);
     normalise(forward, rows->x, rows->n, block->norm2, rows->condition, offset + 3 * hidden, rows->normed);
     show_activation(forward, "mod2", index, rows->normed, rows->n, whole_row(forward));
-    product(forward, rows->normed, hidden, rows->n, block->up, block->up_bias, ACTIVATION_GELU_TANH,
-            forward->mlp, forward->activation, mlp);
+    product(forward, (struct matmul){.x = rows->normed,
+                                     .ld_x = hidden,
+                                     .rows = rows->n,
+                                     .weight = block->up,
+                                     .bias = block->up_bias,
+                                     .activation = ACTIVATION_GELU_TANH,
+                                     .y = forward->mlp,
+                                     .y_type = forward->activation,
+                                     .ld_y = mlp});
     show_activation(forward, "gelu", index, forward->mlp, rows->n, weights->shard.hidden);
-    product(forward, forward->mlp, mlp, rows->n, block->down, NULL, ACTIVATION_NONE, forward->sum, DTYPE_F32,
-            hidden);
+    product(forward, (struct matmul){.x = forward->mlp,
+                                     .ld_x = mlp,
+                                     .rows = rows->n,
+                                     .weight = block->down,
+                                     .y = forward->sum,
+                                     .y_type = DTYPE_F32,
+                                     .ld_y = hidden});
     reduce_sum(forward, "mlp", index, rows); /* its bias is still to come */
     add_gated(forward, rows, block->down_bias, offset + 5 * hidden);
     show(forward, "out", index, rows->x, rows->n, whole_row(forward));
@@ -321,8 +333,13 @@ static void keys_and_values(struct forward *forward, int index, const struct blo
     normalise(forward, all->x, all->n, weights->blocks[index].norm1, all->condition,
               conditioning_block_offset(forward->conditioning, index), all->normed);
     show_activation(forward, "mod1", index, all->normed, all->n, whole_row(forward));
-    product(forward, all->normed, hidden, all->n, weights->blocks[index].key_value, NULL, ACTIVATION_NONE,
-            forward->key_value, forward->activation, 2 * inner);
+    product(forward, (struct matmul){.x = all->normed,
+                                     .ld_x = hidden,
+                                     .rows = all->n,
+                                     .weight = weights->blocks[index].key_value,
+                                     .y = forward->key_value,
+                                     .y_type = forward->activation,
+                                     .ld_y = 2 * inner});
     show_keys_and_values(forward, index, all->n);
 }
 
