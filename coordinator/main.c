@@ -260,6 +260,21 @@ static void count_refusal(const char *path, void *context)
         metrics_count_unauthorised(context);
 }
 
+static void begin_batch(void *scheduler)
+{
+    scheduler_hold(scheduler);
+}
+
+static bool has_more_to_decide(void *scheduler)
+{
+    return scheduler_is_undecided(scheduler);
+}
+
+static void end_batch(void *scheduler)
+{
+    scheduler_settle(scheduler);
+}
+
 static enum status open_server(struct process *process, struct error *error)
 {
     process->health = health_create(service_names);
@@ -276,10 +291,12 @@ static enum status open_server(struct process *process, struct error *error)
         reflection_service(process->reflection),
         {0},
     };
-    struct rpc_server_options server_options = {.address = settings.listen,
-                                                .services = services,
-                                                .refusals = {count_refusal, process->metrics},
-                                                .max_message_bytes = MAX_MESSAGE_BYTES};
+    struct rpc_server_options server_options = {
+        .address = settings.listen,
+        .services = services,
+        .refusals = {count_refusal, process->metrics},
+        .batch = {begin_batch, has_more_to_decide, end_batch, process->lifecycle.scheduler},
+        .max_message_bytes = MAX_MESSAGE_BYTES};
     gate_server_options(&process->gate, &server_options);
     status = rpc_server_open(&server_options, &process->server, error);
     if (status != STATUS_OK)

@@ -167,7 +167,7 @@ static enum status run_load(struct measurement *measurement, struct load_result 
                                 .n_channels = (int)settings.channels,
                                 .length = (int)settings.length,
                                 .steps = (int)settings.steps,
-                                .seconds = settings.warm_up + settings.seconds + 1};
+                                .seconds = settings.warm_up + settings.seconds + 4};
     pthread_t thread;
     if (pthread_create(&thread, NULL, measure, measurement))
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no thread for the measurement");

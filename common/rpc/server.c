@@ -32,6 +32,7 @@ enum {
 };
 
 #define MISSING_SLOT_SECONDS 0.1
+#define BATCH_SECONDS 0.002
 #define HANG_UP_SECONDS 0.2 /* clients whose calls are done have so long to close their connections */
 
 struct rpc_server {
@@ -40,6 +41,7 @@ struct rpc_server {
     char address[ADDRESS_TEXT_MAX];
     struct rpc_authorizer authorizer;
     struct rpc_refusals refusals;
+    struct rpc_batch batch;
     struct tls_server *tls;         /* NULL: none */
     struct connection_guard *guard; /* NULL: a unix address */
     struct quota *quota;            /* the server's thread alone */
@@ -184,6 +186,31 @@ static void note_drained(struct rpc_server *server)
     pthread_mutex_unlock(&server->mutex);
 }
 
+static void complete(struct rpc_server *server, const grpc_event *event)
+{
+    if (event->tag == server) /* of grpc_server_shutdown_and_notify */
+        note_drained(server);
+    else
+        call_complete(event->tag, event->success != 0);
+}
+
+/* Handles the event, and those that are there already as long as that pays. Returns the last that was seen.
+ */
+static grpc_event complete_batch(struct rpc_server *server, grpc_event event)
+{
+    const struct rpc_batch *batch = &server->batch;
+    double until = clock_seconds() + BATCH_SECONDS;
+    batch->begin(batch->context);
+    for (int n = 1; event.type == GRPC_OP_COMPLETE; n++) {
+        complete(server, &event);
+        if (n == RPC_BATCH_MOST || !batch->more(batch->context) || clock_seconds() > until)
+            break;
+        event = grpc_completion_queue_next(server->host.queue, gpr_time_0(GPR_CLOCK_MONOTONIC), NULL);
+    }
+    batch->end(batch->context);
+    return event;
+}
+
 static void *serve(void *argument)
 {
     struct rpc_server *server = argument;
@@ -191,14 +218,12 @@ static void *serve(void *argument)
         double seconds = fmin(call_expire(&server->host), post_missing_slots(server));
         gpr_timespec until = wire_deadline(seconds);
         grpc_event event = grpc_completion_queue_next(server->host.queue, until, NULL);
+        if (event.type == GRPC_OP_COMPLETE && server->batch.begin)
+            event = complete_batch(server, event);
+        else if (event.type == GRPC_OP_COMPLETE)
+            complete(server, &event);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
-        if (event.type == GRPC_QUEUE_TIMEOUT)
-            continue;
-        if (event.tag == server) /* of grpc_server_shutdown_and_notify */
-            note_drained(server);
-        else
-            call_complete(event.tag, event.success != 0);
     }
 }
 
@@ -342,6 +367,7 @@ static struct rpc_server *server_create(const struct rpc_server_options *options
     server->quota = quota;
     server->authorizer = options->authorizer;
     server->refusals = options->refusals;
+    server->batch = options->batch;
     server->host = (struct call_host){
         .queue = grpc_completion_queue_create_for_next(NULL),
         .max_queued_bytes = options->max_queued_bytes ? options->max_queued_bytes : DEFAULT_MESSAGE_BYTES,

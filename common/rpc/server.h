@@ -87,7 +87,23 @@ struct rpc_server_tls {
     bool client_optional;  /* a client may show one and need not; false: it must */
 };
 
+/*
+ * Callbacks of methods in batches: what has come together is handled in a row, between one `begin` and one
+ * `end`, so that what they cause can be done once. As long as `more` returns true the server looks for more
+ * before it ends a batch, at most RPC_BATCH_MOST completions and some milliseconds, and never waits for them:
+ * a batch of one is as fast as none. On the server's thread.
+ */
+enum { RPC_BATCH_MOST = 64 };
+
+struct rpc_batch {
+    void (*begin)(void *context); /* NULL: nobody wants to know */
+    bool (*more)(void *context);
+    void (*end)(void *context);
+    void *context;
+};
+
 struct rpc_server_options {
+    struct rpc_batch batch;
     const char
         *address; /* "127.0.0.1:7077", "[::]:7077", "localhost:0" (any free port), "unix:/run/millrace" */
     struct rpc_authorizer authorizer; /* .authorize = NULL: everybody may do everything */

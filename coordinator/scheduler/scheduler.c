@@ -73,6 +73,8 @@ void scheduler_lock(struct scheduler *scheduler)
 
 void scheduler_unlock(struct scheduler *scheduler)
 {
+    if (scheduler->is_undecided && !scheduler->n_held)
+        scheduler_decide(scheduler);
     struct delivery_list claimed = scheduler->claimed;
     scheduler->claimed = (struct delivery_list){0};
     while (claimed.first) {
@@ -87,6 +89,27 @@ void scheduler_unlock(struct scheduler *scheduler)
     }
     assert(!scheduler->claimed.first); /* whoever held the lock meanwhile has taken what was theirs */
     pthread_mutex_unlock(&scheduler->mutex);
+}
+
+void scheduler_hold(struct scheduler *scheduler)
+{
+    scheduler->n_held++;
+}
+
+bool scheduler_is_undecided(const struct scheduler *scheduler)
+{
+    return scheduler->is_undecided;
+}
+
+/* Whoever changes something meanwhile sees n_held above 0 and leaves the decision to us, or sees 0 and makes
+ * it. */
+void scheduler_settle(struct scheduler *scheduler)
+{
+    scheduler->n_held--;
+    if (!scheduler->is_undecided)
+        return;
+    scheduler_lock(scheduler);
+    scheduler_unlock(scheduler);
 }
 
 void scheduler_note_change(struct scheduler *scheduler)

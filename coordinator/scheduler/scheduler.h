@@ -167,6 +167,20 @@ bool scheduler_is_attached(struct scheduler *scheduler, const char *name);
  * those who wait are told so; it may still come back. */
 void scheduler_give_up(struct scheduler *scheduler, const char *name, const char *reason);
 
+/* ---- wake-ups ---- */
+
+/*
+ * One decision a wake-up. Every event may change who can run where. A thread that handles several events in a
+ * row (messages that came together) calls scheduler_hold before the first and scheduler_settle after the
+ * last: between the two events only note that there is something to decide, whatever thread they come from,
+ * and settle decides once. Without a hold an event decides before its function returns.
+ * scheduler_is_undecided tells whether it pays to look for more events first; whoever does must not wait for
+ * them.
+ */
+void scheduler_hold(struct scheduler *scheduler);
+bool scheduler_is_undecided(const struct scheduler *scheduler);
+void scheduler_settle(struct scheduler *scheduler);
+
 /* ---- the process ---- */
 
 /* Hangs up on replicas that hang, and puts their runs back at once; forgets those that were lost long

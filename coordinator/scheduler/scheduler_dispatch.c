@@ -117,12 +117,24 @@ static bool somebody_could_move(const struct scheduler *scheduler)
     return false;
 }
 
+static bool has_something_to_decide(const struct scheduler *scheduler)
+{
+    return replica_set_any(&scheduler->replicas, REPLICA_READY) &&
+           (queue_first(&scheduler->queue) || somebody_could_move(scheduler));
+}
+
 void scheduler_dispatch(struct scheduler *scheduler)
 {
-    if (!replica_set_any(&scheduler->replicas, REPLICA_READY))
-        return;
-    scheduler_try_suspect(scheduler);
-    while ((queue_first(&scheduler->queue) || somebody_could_move(scheduler)) && decide(scheduler))
+    if (has_something_to_decide(scheduler) || scheduler->has_trial)
+        scheduler->is_undecided = true;
+}
+
+void scheduler_decide(struct scheduler *scheduler)
+{
+    scheduler->is_undecided = false;
+    if (replica_set_any(&scheduler->replicas, REPLICA_READY))
+        scheduler_try_suspect(scheduler);
+    while (has_something_to_decide(scheduler) && decide(scheduler))
         ;
 }
 

@@ -11,7 +11,7 @@ static void begin_draining(struct scheduler *scheduler, struct replica *replica)
     replica_set_state(&scheduler->replicas, replica, REPLICA_DRAINING);
     replica->was_drained = true;
     replica->operations->drain(replica->connection);
-    scheduler_dispatch(scheduler); /* what it runs moves, as far as there is room */
+    scheduler_decide(scheduler); /* what it runs moves, as far as there is room */
     scheduler_note_change(scheduler);
 }
 

@@ -145,6 +145,10 @@ static enum status take_in(struct scheduler *scheduler, struct request *request,
                            struct error *error)
 {
     enum status status = scheduler_admit(scheduler, request, refusal, error);
+    if (status != STATUS_OK && scheduler->is_undecided) { /* what waits may be about to start */
+        scheduler_decide(scheduler);
+        status = scheduler_admit(scheduler, request, refusal, error);
+    }
     if (status == STATUS_OK)
         status = scheduler_estimate(scheduler, request, refusal, error);
     if (status == STATUS_OK)

@@ -2,6 +2,7 @@
 #define MILLRACE_COORDINATOR_SCHEDULER_SCHEDULER_STATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "coordinator/scheduler/accounts.h"
 #include "coordinator/scheduler/delivery.h"
@@ -30,6 +31,8 @@ struct scheduler {
     int n_suspects; /* runs that are suspect, waiting or running */
     bool has_trial; /* a replica is closed for one (scheduler_suspects.c) */
     bool refusing;
+    atomic_bool is_undecided;       /* something has changed since the last decision */
+    atomic_int n_held;              /* wake-ups under way, at whose end it is decided (scheduler_hold) */
     double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
     struct scheduler_totals totals; /* those that only grow */
     double checked_at;              /* silence, last; 0: never */
@@ -77,8 +80,11 @@ enum status scheduler_estimate(const struct scheduler *scheduler, struct request
 /* While due ones of lower classes are passed over, every fourth start is theirs. */
 extern const struct policy_rules scheduler_rules;
 
-/* Hands out what waits, as far as there is room. */
+/* Something has changed: what waits is handed out, as far as there is room, at the unlock or at the end of
+ * the wake-up. */
 void scheduler_dispatch(struct scheduler *scheduler);
+/* The same at once. */
+void scheduler_decide(struct scheduler *scheduler);
 /* Out of the queue, and to the replica, which has room. */
 void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica);
 /* Ends those that wait and are longer than anything a replica runs. */

@@ -234,10 +234,57 @@ START_TEST(work_that_waits_counts_in_the_estimate)
 }
 END_TEST
 
+START_TEST(events_of_one_wake_up_are_decided_together)
+{
+    static struct fake_connection connection;
+    static struct client clients[3];
+    attach_ready("r0", &connection, 2);
+    scheduler_hold(scheduler);
+    ck_assert(!scheduler_is_undecided(scheduler));
+    accept_request(&clients[0]);
+    accept_request(&clients[1]);
+    ck_assert(scheduler_is_undecided(scheduler));
+    ck_assert_int_eq(connection.n_submitted, 0);
+    scheduler_settle(scheduler);
+    ck_assert(!scheduler_is_undecided(scheduler));
+    ck_assert_int_eq(connection.n_submitted, 2);
+    accept_request(&clients[2]); /* it finds no room, and nothing is left to decide until some is made */
+    ck_assert_int_eq(connection.n_submitted, 2);
+    scheduler_hold(scheduler);
+    report_steps(&connection, clients[0].number, 1, STEPS - 1);
+    ck_assert(!scheduler_is_undecided(scheduler));
+    report_steps(&connection, clients[0].number, STEPS, STEPS);
+    ck_assert(scheduler_is_undecided(scheduler));
+    scheduler_hold(scheduler); /* of another thread */
+    scheduler_settle(scheduler);
+    ck_assert_int_eq(connection.n_submitted, 2);
+    scheduler_settle(scheduler);
+    ck_assert_int_eq(connection.n_submitted, 3);
+}
+END_TEST
+
+/* A queue that seems full, of requests that only wait for the end of the wake-up. */
+START_TEST(no_request_is_refused_for_what_is_undecided)
+{
+    static struct fake_connection connection;
+    static struct client clients[8];
+    attach_ready("r0", &connection, 4);
+    scheduler_hold(scheduler);
+    for (int i = 0; i < 7; i++) /* 4 run, 3 wait */
+        accept_request(&clients[i]);
+    clients[7] = (struct client){0};
+    ck_assert_int_eq(accept_length(&clients[7], LENGTH, NULL), STATUS_RESOURCE_EXHAUSTED);
+    scheduler_settle(scheduler);
+    ck_assert_int_eq(connection.n_submitted, 4);
+}
+END_TEST
+
 TCase *limits_case(void)
 {
     TCase *cases = tcase_create("limits");
     tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, events_of_one_wake_up_are_decided_together);
+    tcase_add_test(cases, no_request_is_refused_for_what_is_undecided);
     tcase_add_test(cases, a_higher_class_takes_the_place_and_gives_it_back);
     tcase_add_test(cases, a_last_step_under_way_ends_the_request);
     tcase_add_test(cases, the_place_of_one_that_ends_is_filled_ahead);
