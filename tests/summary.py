@@ -1,12 +1,16 @@
 """What did not run, and why: CTest starts this at the end of every run (CTestCustom.cmake, made by CMakeLists.txt here).
 
 It prints each test, or part of one, that was skipped, with the sentence that the test gave. It fails, and ctest with it,
-when tests/skips.txt does not allow that test to be skipped for that reason. So nothing falls silent.
-usage: skips.py BUILD_DIRECTORY SKIPS_FILE
+when tests/skips.txt does not allow that test to be skipped for that reason. So nothing falls silent. After a long run it
+names the tests that took longest, because they are what the next minute can be saved of.
+usage: summary.py BUILD_DIRECTORY SKIPS_FILE
 """
 import os
 import re
 import sys
+
+LONG_RUN_SECONDS = 60
+N_SLOWEST = 8
 
 
 def read(path):
@@ -25,6 +29,18 @@ def listed(folder, name):
     if not os.path.exists(path) or os.stat(path).st_mtime_ns < os.stat(f"{folder}/LastTest.log.tmp").st_mtime_ns:
         return set()
     return set(re.findall(r"^\d+:(\S+)$", read(path), re.M))
+
+
+def slowest(log):
+    """[(seconds, test)], the longest first."""
+    found = re.findall(r"^\d+/\d+ Testing: (\S+)\n.*?^Test time = +([\d.]+) sec", log, re.M | re.S)
+    return sorted(((float(seconds), test) for test, seconds in found), reverse=True)
+
+
+def print_slowest(log):
+    times = slowest(log)
+    if sum(seconds for seconds, _ in times) >= LONG_RUN_SECONDS:
+        print("\nSlowest: " + ", ".join(f"{test} {seconds:.0f} s" for seconds, test in times[:N_SLOWEST]))
 
 
 def reason_of(output):
@@ -49,7 +65,8 @@ def allowed(found, skip):
 
 def report(build, skips_file):
     folder = os.path.join(build, "Testing/Temporary")
-    output_of = outputs(read(f"{folder}/LastTest.log.tmp")) if os.path.exists(f"{folder}/LastTest.log.tmp") else {}
+    log = read(f"{folder}/LastTest.log.tmp") if os.path.exists(f"{folder}/LastTest.log.tmp") else ""
+    output_of = outputs(log)
     if not output_of: # ctest was asked for its list of tests only
         return 0
     skipped = listed(folder, "LastTestsDisabled.log") & set(output_of)
@@ -64,6 +81,7 @@ def report(build, skips_file):
         print(f"    {test}{'' if test in skipped else ' (a part)'}: {reason}")
     for test, reason in wrong:
         print(f"Not in tests/skips.txt: {test} must not be skipped with \"{reason}\"")
+    print_slowest(log)
     refused = {test for test, _ in wrong} - failed
     n_passed = len(output_of) - len(failed) - len((skipped | refused) - failed)
     print(f"{n_passed} passed, {len(failed | refused)} failed, {len(skipped - refused)} skipped")

@@ -1,5 +1,5 @@
-"""skips.py at the end of a real run of ctest: it says why tests were skipped, and fails for what its list does not allow.
-usage: test_skips.py -v"""
+"""summary.py at the end of a real run of ctest: it says why tests were skipped, and fails for what its list does not allow.
+usage: test_summary.py -v"""
 import json
 import os
 import re
@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-SKIPS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "skips.py")
+SKIPS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "summary.py")
 PROJECT = """cmake_minimum_required(VERSION 3.25)
 project(little NONE)
 enable_testing()
