@@ -468,22 +468,38 @@ static void begin(struct rpc_call *call)
     read_next(call);
 }
 
+/* gRPC's own limit ends the whole connection, with the calls of everybody behind the same proxy. So it lies
+ * far above ours, which ends this call alone. */
+static enum status read_head(struct rpc_call *call, char **path, struct error *error)
+{
+    size_t size = headers_bytes(&call->metadata), most = call->host->max_header_bytes;
+    if (size > most)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+                         "the headers of the call have %zu bytes; at most %zu are taken", size, most);
+    peer_read(&call->peer, call->call);
+    call->headers = headers_copy(&call->metadata);
+    *path = wire_text(call->details.method);
+    if (!*path || !call->peer.address || !call->headers)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a call");
+    return STATUS_OK;
+}
+
 static void on_arrived(struct rpc_call *call, bool ok)
 {
+    struct error error;
+    char *path = NULL;
     if (!ok)
         return;
     call->host->arrived(call->host);
-    char *path = wire_text(call->details.method);
-    peer_read(&call->peer, call->call);
-    call->headers = headers_copy(&call->metadata);
-    bool complete = path && call->peer.address && call->headers;
-    if (complete)
-        call->method = call->host->find(call->host, path, &call->context);
     if (!watch_close(call))
-        call->method = NULL;
-    else if (!complete)
-        rpc_finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for a call");
-    else if (admit(call, path))
+        return;
+    if (read_head(call, &path, &error) != STATUS_OK) {
+        rpc_fail(call, &error);
+        free(path);
+        return;
+    }
+    call->method = call->host->find(call->host, path, &call->context);
+    if (admit(call, path))
         begin(call);
     free(path);
 }

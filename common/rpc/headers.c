@@ -33,6 +33,15 @@ static const char *append(char **at, grpc_slice slice)
     return text;
 }
 
+size_t headers_bytes(const grpc_metadata_array *metadata)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < metadata->count; i++)
+        total += GRPC_SLICE_LENGTH(metadata->metadata[i].key) +
+                 GRPC_SLICE_LENGTH(metadata->metadata[i].value) + 32;
+    return total;
+}
+
 struct headers *headers_copy(const grpc_metadata_array *metadata)
 {
     struct headers *headers = calloc(1, sizeof *headers);

@@ -6,9 +6,12 @@
 
 /*
  * Internal to common/rpc. The metadata that came with a call, copied out of gRPC so that it lives as long as
- * whoever asks. gRPC bounds its size and has decoded what is binary (keys that end in "-bin").
+ * whoever asks. gRPC has decoded what is binary (keys that end in "-bin").
  */
 struct headers;
+
+/* The size of a call's headers as HTTP/2 counts it (RFC 9113, 6.5.2): keys, values, and 32 bytes for each. */
+size_t headers_bytes(const grpc_metadata_array *metadata);
 
 /* NULL without memory; every lookup then finds nothing. */
 struct headers *headers_copy(const grpc_metadata_array *metadata);

@@ -21,6 +21,7 @@ enum {
     N_SLOTS = 64, /* calls that may arrive before the thread has looked at the first */
     DEFAULT_MESSAGE_BYTES = 4 << 20,
     DEFAULT_HEADER_BYTES = 16 << 10,
+    CONNECTION_HEADER_BYTES = (1 << 20) + (64 << 10), /* with more the connection ends: call.c */
     DEFAULT_STREAMS = 1024,
     DEFAULT_CALLS = 8192,
     DEFAULT_KEEPALIVE_SECONDS = 10,
@@ -246,8 +247,7 @@ static grpc_server *create_grpc_server(const struct rpc_server_options *options)
          .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
          .value.pointer = {memory, grpc_resource_quota_arg_vtable()}},
         wire_integer_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
-        wire_integer_argument(GRPC_ARG_MAX_METADATA_SIZE,
-                              or_default(options->max_header_bytes, DEFAULT_HEADER_BYTES)),
+        wire_integer_argument(GRPC_ARG_MAX_METADATA_SIZE, CONNECTION_HEADER_BYTES),
         wire_integer_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                               or_default(options->max_streams, DEFAULT_STREAMS)),
         wire_integer_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
@@ -371,6 +371,7 @@ static struct rpc_server *server_create(const struct rpc_server_options *options
     server->host = (struct call_host){
         .queue = grpc_completion_queue_create_for_next(NULL),
         .max_queued_bytes = options->max_queued_bytes ? options->max_queued_bytes : DEFAULT_MESSAGE_BYTES,
+        .max_header_bytes = (size_t)or_default(options->max_header_bytes, DEFAULT_HEADER_BYTES),
         .find = find_method,
         .request_seconds = options->request_seconds > 0 ? options->request_seconds : DEFAULT_REQUEST_SECONDS,
         .admit = admit,
