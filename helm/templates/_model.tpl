@@ -65,7 +65,7 @@ command: [/usr/share/millrace/deploy/fetch-model.sh, {{ required "model.huggingf
 {{- define "millrace.fetchS3" -}}
 {{- with .Values.model.s3 -}}
 image: {{ .image }}
-command: [aws, s3, sync, --no-progress{{ with .endpoint }}, --endpoint-url, {{ . | quote }}{{ end }}, {{ required "model.s3.uri is s3://BUCKET/PREFIX" .uri | quote }}, /model]
+command: [aws, s3, sync, --no-progress{{ with .region }}, --region, {{ . | quote }}{{ end }}{{ with .endpoint }}, --endpoint-url, {{ . | quote }}{{ end }}, {{ required "model.s3.uri is s3://BUCKET/PREFIX" .uri | quote }}, /model]
 {{- end }}
 {{- end -}}
 
@@ -85,8 +85,6 @@ command: {{ toJson . }}
 {{- if .huggingface.tokenSecret }}
 - {name: HF_TOKEN_FILE, value: /etc/millrace/hub/token}
 {{- end }}
-{{- else if and (eq .source "s3") .s3.region }}
-- {name: AWS_REGION, value: {{ .s3.region | quote }}}
 {{- end }}
 {{- with .fetchEnv }}
 {{ toYaml . }}

@@ -382,8 +382,9 @@ def test_model_sources():
                     assert environment(fetch)["HF_TOKEN_FILE"] == f"{token['mountPath']}/token", name
                     assert not any(mount["name"] == "hub-token" for mount in spec["containers"][0]["volumeMounts"]), name
                 else:
-                    assert fetch["command"] == ["aws", "s3", "sync", "--no-progress", "--endpoint-url", "https://minio:9000", "s3://b/m", "/model"]
-                    assert environment(fetch)["AWS_REGION"] == "eu" and fetch["envFrom"] == [{"secretRef": {"name": "keys"}}], name
+                    assert fetch["command"] == ["aws", "s3", "sync", "--no-progress", "--region", "eu", "--endpoint-url", "https://minio:9000",
+                                                "s3://b/m", "/model"], name
+                    assert fetch["envFrom"] == [{"secretRef": {"name": "keys"}}], name
             if pvc:
                 made = one(documents, "PersistentVolumeClaim", "rel-millrace-model")
                 assert made["spec"]["resources"]["requests"]["storage"] == "5Gi" and made["spec"]["storageClassName"] == "nfs"
