@@ -5,7 +5,7 @@
 #include "common/status.h"
 #include "coordinator/request/generate_options.h"
 
-/* The options that say how to write, as they were accepted: checked, and every default filled in. */
+/* How a request is to be written: the options about that, checked and with every default filled in. */
 struct request_choices {
     int steps_most;  /* without steps_least: the number of steps */
     int steps_least; /* of automatic steps, which are chosen when the request is accepted; 0: not automatic */
@@ -17,7 +17,7 @@ struct request_choices {
     uint32_t most_changes; /* of a step; 0: no limit */
 };
 
-/* INVALID_ARGUMENT names the field, its value and the limit. */
+/* Checks those options. INVALID_ARGUMENT names the field, its value and the limit. */
 enum status choices_make(const struct generate_options *options, const struct model_config *config,
                          struct request_choices *choices, struct error *error);
 

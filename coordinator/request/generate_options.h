@@ -9,21 +9,22 @@
 #include "common/trace.h"
 
 /*
- * What a client may ask for, in plain C. An edge (gRPC is the first) fills this struct from its own messages;
- * request_create checks it. So every door to the cluster takes the same requests, and refuses them with the
- * same sentences.
+ * What a client may ask for, in plain C. An edge (gRPC is the first) fills this struct from its own messages,
+ * and request_create checks it. So all doors to the cluster take the same requests, and refuse the same ones
+ * with the same sentences. The sentences name options as proto/millrace.proto does.
  *
- * Zeroed options are valid but for the class, which is then the highest: an empty prompt, and the model's own
- * defaults for all else. All pointers are the edge's and are read only until request_create returns.
+ * Zeroed options ask for an empty prompt with the model's defaults; only the class must be set, because the
+ * highest is 0. The pointers stay the edge's; they are read until request_create returns.
  */
 
 #define LEAST_TEMPERATURE 0.01f
 #define MOST_TEMPERATURE 100.0f
 
-/* Who goes first, best first. */
+/* Which requests go first: the classes in that order. */
 enum request_class { CLASS_HIGH, CLASS_NORMAL, CLASS_LOW, CLASS_COUNT };
 
-/* For whom a request runs, and under which conditions. Zeroed: for nobody in particular, without limits. */
+/* For whom a request runs, and under which conditions. Zeroed: an account without a name, the server's
+ * default limits, the highest class, no deadline. */
 struct request_terms {
     char caller[64];                  /* the account whose limits it counts against; fit for a log */
     int64_t max_requests, max_tokens; /* of that account at a time; 0: the server's default, -1: none */

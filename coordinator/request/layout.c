@@ -37,7 +37,7 @@ static enum status layout_prompt(const struct generate_options *options, const s
                                  struct layout *layout, struct error *error)
 {
     layout->n_pieces = 2;
-    layout->pieces = calloc(2, sizeof *layout->pieces); /* the second: the gap behind it */
+    layout->pieces = calloc(2, sizeof *layout->pieces); /* the prompt, and the gap behind it */
     if (!layout->pieces)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
     return pin_text(model, "prompt", options->prompt ? options->prompt : "", &layout->pieces[0], error);
@@ -82,7 +82,7 @@ static enum status layout_infill(const struct generate_options *options, const s
     return STATUS_OK;
 }
 
-/* What the pieces add up to, open gaps not counted, and the number of those. */
+/* The sum of the pieces without the open gaps, and the number of open gaps. */
 static size_t layout_sum(const struct layout *layout, size_t *n_open)
 {
     size_t sum = 0;
@@ -94,8 +94,8 @@ static size_t layout_sum(const struct layout *layout, size_t *n_open)
     return sum;
 }
 
-/* Where the client leaves the length to us: the trained one, or as much again as is given when that leaves
- * too little. */
+/* The length where the client leaves it open: the trained one; where what is given does not fit into that,
+ * what is given and the trained length together. */
 static size_t default_length(size_t sum, size_t n_open, const struct model_config *config)
 {
     size_t length = (size_t)config->trained_length;
@@ -106,7 +106,7 @@ static size_t default_length(size_t sum, size_t n_open, const struct model_confi
     return length < (size_t)config->max_length ? length : (size_t)config->max_length;
 }
 
-/* The length that the options ask for or leave to us; its pieces fit, and something is left to write. */
+/* Finds the length, and checks that the pieces fit into it and leave something to write. */
 static enum status settle_length(const struct generate_options *options, const struct model_config *config,
                                  const struct layout *layout, size_t *settled, struct error *error)
 {
@@ -128,7 +128,7 @@ static enum status settle_length(const struct generate_options *options, const s
     return STATUS_OK;
 }
 
-/* Gives open gaps their shares of a length. */
+/* Gives the open gaps their shares of the length. */
 static void share_out(struct layout *layout, size_t length)
 {
     size_t n_open, left = length - layout_sum(layout, &n_open), nth = 0;

@@ -6,10 +6,10 @@
 #include "coordinator/request/served_model.h"
 
 /*
- * The draft of a request that gives text: INPUT_PROMPT and INPUT_INFILL. The text is a list of pieces, pinned
- * ids or gaps. The length of an infill is known only when all its texts are tokenized; then open gaps
- * get equal shares of what is left, the first ones what does not divide. INVALID_ARGUMENT names the field,
- * its value and the limit.
+ * Makes the draft of a request that gives text (INPUT_PROMPT, INPUT_INFILL). The text is a list of pieces:
+ * pinned ids or gaps. The length of an infill is known only when all its texts are tokenized. Then open gaps
+ * get equal shares of the positions that are left; the first gaps get one more where that does not divide
+ * evenly. INVALID_ARGUMENT names the field, its value and the limit.
  */
 enum status layout_draft(const struct generate_options *options, const struct served_model *model,
                          struct draft *draft, struct error *error);

@@ -25,10 +25,10 @@ struct request {
     const struct request_rule *rule;
 
     double estimated_seconds; /* until it is finished, when it was accepted; 0: not known */
-    struct account *account;  /* of terms.caller, from acceptance on */
+    struct account *account;  /* of terms.caller; set when it is accepted */
     const struct request_sink *sink;
     void *sink_context;
-    struct delivery *delivery; /* scheduler/delivery.h; as the account */
+    struct delivery *delivery; /* scheduler/delivery.h; set when it is accepted */
 };
 
 /* How a request's answer comes from its runs. */
@@ -49,15 +49,15 @@ extern const struct request_rule request_rule_single;
 enum status request_create(const struct generate_options *options, const struct served_model *model,
                            struct request **request, struct error *error);
 
-/* The same from parts that were checked. Takes the draft over, as it is. NULL without memory; the draft is
- * then still the caller's. */
+/* Makes a request of parts that were checked, and takes the draft over as it is. NULL: no memory; the draft
+ * is then still the caller's. */
 struct request *request_of_draft(const struct request_terms *terms, const struct request_choices *choices,
                                  struct draft *draft);
 void request_free(struct request *request); /* NULL is allowed */
 
 /* Positions of all its runs together. */
 int64_t request_positions(const struct request *request);
-/* All its runs take so many steps. Before the first of them. */
+/* Sets the number of steps of all its runs, before they have taken one. */
 void request_set_steps(struct request *request, int steps);
 
 #endif

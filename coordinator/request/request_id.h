@@ -13,7 +13,7 @@
  *   12 bits  fractions of that millisecond   ─┘ see below
  *   62 bits  random; 6 bits say that it is such a UUID
  *
- * As text ids sort by the time of their acceptance. Those of one source differ in the first 60 bits
+ * As text ids sort by the time just before their acceptance. Those of one source differ in the first 60 bits
  * (section 6.2, method 3: when the clock stands still or is set back, the next id takes the last one's time
  * plus one). Those of different coordinators, or of one before and after a restart, differ in the random
  * bits.

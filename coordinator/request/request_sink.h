@@ -9,11 +9,11 @@
 #include "coordinator/request/generate_options.h"
 
 /*
- * What whoever asked hears of a request: plain structs, which every edge turns into its own messages. All
+ * What a client hears of its request: plain structs, which each edge turns into its own messages. All
  * pointers are valid until the callback returns. Seconds are counted from the acceptance.
  */
 
-/* As it was accepted, every default filled in. */
+/* The request as it was accepted, with every default filled in. */
 struct request_accepted {
     const char *id;          /* request_id.h */
     int length, n_pinned;    /* positions; those that will not change */
@@ -26,7 +26,7 @@ struct request_accepted {
     double estimated_seconds; /* until it is finished; 0: not known */
 };
 
-/* What a step changed. The frame of step 0 has every position. */
+/* What one step changed. The frame of step 0 has every position. */
 struct request_frame {
     uint32_t step, steps;
     size_t n;
@@ -34,15 +34,15 @@ struct request_frame {
     double seconds;
 };
 
-/* Where it goes in between; for the logs. */
+/* The request was started on a replica, or left one; for the logs. */
 enum request_move { MOVE_STARTED, MOVE_WENT_ON, MOVE_PREEMPTED, MOVE_DRAINED, MOVE_LOST };
 struct request_moved {
     enum request_move move;
-    const char *replica; /* it was started on or has left */
+    const char *replica; /* that it was started on, or has left */
     uint32_t step, steps;
 };
 
-/* How it ended. */
+/* How the request ended. */
 struct request_ended {
     enum status status;  /* OK: finished; CANCELLED; else it failed */
     const char *text;    /* the reason; of a finished one "" */
@@ -63,10 +63,11 @@ struct request_ended {
 };
 
 /*
- * Called for one request by one thread at a time, in this order: accepted, the frame of step 0, then frames
- * in ascending steps with moves between them, and last ended, exactly once; `context` is not used after that.
- * No lock is held. A callback may call the scheduler; it should not block, because what comes next for the
- * same thread's other requests waits for it (scheduler/delivery.h).
+ * For one request the callbacks come one at a time and in this order: accepted; the frame of step 0; frames
+ * in ascending steps, with moves between them; ended, exactly once. After that `context` is not used any
+ * more. They may come from different threads, but the caller holds no lock, and a callback may call the
+ * scheduler. It should not block: the other requests for which the same thread has events wait for it
+ * (scheduler/delivery.h).
  */
 struct request_sink {
     void (*accepted)(void *context, const struct request_accepted *accepted);

@@ -72,7 +72,7 @@ struct run {
     struct run_place place; /* while it runs: as its replica's occupancy counts it */
 };
 
-/* Fills a zeroed run from a draft and takes that over. false without memory; the draft is then still the
+/* Fills a zeroed run from a draft, and takes the draft over. false: no memory; the draft is then still the
  * caller's. */
 bool run_init(struct run *run, const struct request_choices *choices, struct draft *draft);
 void run_release(struct run *run);

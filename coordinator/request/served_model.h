@@ -12,14 +12,15 @@ struct served_model {
     char fingerprint[17];
 };
 
-/* Reads config and tokenizer of a model directory, and the fingerprint that replicas must have too. */
+/* Reads the config and the tokenizer of a model directory, and the fingerprint that its replicas must show.
+ */
 enum status served_model_open(const char *directory, struct served_model *model, struct error *error);
 void served_model_close(struct served_model *model);
 
-/* Is it the model that is served? NULL and "" mean that one. NOT_FOUND otherwise. */
+/* NOT_FOUND unless `name` is the model that is served. NULL and "" mean that one. */
 enum status served_model_check_name(const struct served_model *model, const char *name, struct error *error);
 
-/* The ids of a text; INVALID_ARGUMENT names `field`. *ids is the caller's to free. */
+/* Tokenizes a text. INVALID_ARGUMENT names `field`. The caller frees *ids. */
 enum status served_model_encode(const struct served_model *model, const char *field, const char *text,
                                 int32_t **ids, size_t *n_ids, struct error *error);
 

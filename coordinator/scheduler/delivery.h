@@ -8,70 +8,84 @@
 #include "coordinator/scheduler/ending.h"
 
 /*
- * How events reach the sink of a request: written down under the scheduler's lock, handed over without it.
+ * How events reach the sink of a request: they are written down under the scheduler's lock, and handed over
+ * without it.
  *
  * Why. Handing over means rendering text, packing messages and writing log lines. Under the lock that would
  * hold up every other request and replica.
  *
- * How. Each request has a queue of events. Whoever holds the scheduler's lock appends copies to it, which
- * costs an allocation and a memcpy. The first to append to a request that nobody delivers claims it: the
- * request goes into the list that scheduler_unlock takes along. That unlocks, hands over what is queued,
- * locks again, and lets go of requests with nothing new. There is no thread for it.
+ * How. Each request has a queue of events. A thread that holds the scheduler's lock appends copies to it,
+ * which costs an allocation and a memcpy. The first thread that appends to a request which nobody delivers
+ * claims it: it puts the request into the scheduler's list. When that thread unlocks (scheduler_unlock), it
+ * takes the list along, unlocks, hands over what is queued, locks again, and lets go of the requests with
+ * nothing new. No thread exists for this alone.
  *
  * Invariants, all under the lock:
- *   1. A request with queued events is claimed; so the list is empty whenever the lock is free.
- *   2. A claimed request has one thread: the one that put it into the list. Only that thread lets go of it,
- *      and only with the lock held and the queue empty.
- *   3. "ended" is appended once, by scheduler_end_request, which also takes the request's runs out of the run
- *      table and all lists. So nothing is appended behind it.
  *
- * What follows.
- *   Order: events are appended in the order in which they happened (one lock), and one thread at a time takes
- *   them from the front (2). The lock passes between two threads that deliver one after the other, so a sink
- *   needs no lock of its own. "accepted" is first because it is queued before the request can be found.
- *   Exactly once: an event leaves the queue when it is taken, and "ended" is in it once (3).
- *   Lifetime: who delivers "ended" frees the request. Nobody else can hold it: no run of it is in the table
- * (3), and no other thread delivers it (2). What a sink reads of the request is either constant from
- * acceptance on, or belongs to a run that has ended, or was copied. Cancellation: scheduler_cancel finds the
- * request and appends "ended", or finds nothing because it is there already. When another thread delivers
- * just now, "ended" comes from that one, perhaps after scheduler_cancel has returned; `context` must live
- * until then. Bound: events queue up only while the claiming thread is inside a callback, which does not
- * block. Whatever happens there, more than DELIVERY_MOST_BYTES of one request's frames never wait: it then
- * fails, as with a reader that is too slow. Idle: a request counts (scheduler_is_idle) until its "ended" has
- * been delivered.
+ * 1. An accepted request with queued events is claimed. So the scheduler's list is empty whenever the lock is
+ *    free.
+ *
+ * 2. A claimed request belongs to one thread, the one that claimed it. Only that thread lets go of it, and
+ *    only with the lock held and the queue empty.
+ *
+ * 3. Only scheduler_end_request appends "ended". It also takes the request's runs out of the run table and
+ *    out of all lists. So it does so once, and nothing is appended behind "ended".
+ *
+ * What follows from them:
+ *
+ * Order. Events are appended in the order in which they happen, because there is one lock. One thread at a
+ * time takes them from the front (2). Between two threads that deliver one after the other the lock changes
+ * hands, so a sink needs no lock of its own. "accepted" comes first, because it is queued before anybody can
+ * find the request.
+ *
+ * Exactly once. An event leaves the queue when it is taken, and "ended" is in the queue once (3).
+ *
+ * Lifetime. The thread that has delivered "ended" frees the request. Nobody else can hold it: none of its
+ * runs is in the table (3), and no other thread delivers it (2). What a thread reads of the request while it
+ * delivers is constant from the acceptance on, or belongs to a run that has ended, or was copied.
+ *
+ * Cancellation. scheduler_cancel finds the request and appends "ended", or it finds nothing, because "ended"
+ * is there already. When another thread is delivering, that one delivers "ended" too, perhaps after
+ * scheduler_cancel has returned. The sink's context must live until then.
+ *
+ * Bound. Events wait only while the thread that has claimed the request is inside a callback, and callbacks
+ * do not block. Should one block all the same, then a request fails rather than have more than
+ * DELIVERY_MOST_BYTES of frames wait, as it does when its reader is too slow.
+ *
+ * Idle. A request counts (scheduler_is_idle) until its "ended" has been delivered.
  */
 enum { DELIVERY_MOST_BYTES = 16 << 20 };
 
-/* What of one request is still to be handed over. */
+/* What is still to be handed over of one request. */
 struct delivery;
 
-/* Those that a thread has claimed. Zeroed memory is an empty list. */
+/* Requests that one thread has claimed. Zeroed memory is an empty list. */
 struct delivery_list {
     struct delivery *first, *last;
 };
 
 /* ---- before the lock ---- */
 
-/* Of a request that is not accepted yet: queues "accepted" and the frame of step 0. NULL without memory. */
+/* Queues "accepted" and the frame of step 0 of a request that is not accepted yet. NULL: no memory. */
 struct delivery *delivery_create(struct request *request);
 void delivery_free(struct delivery *delivery); /* NULL is allowed */
 
 /* ---- with the lock held ---- */
 
-/* Lets go what delivery_create has queued: the request is accepted. */
+/* The request is accepted: what delivery_create has queued may go. */
 void delivery_accept(struct delivery_list *list, struct request *request);
 /* The frame after run->step steps. RESOURCE_EXHAUSTED: there is no memory, or too much waits. */
 enum status delivery_frame(struct delivery_list *list, const struct run *run,
                            const struct step_report *report, struct error *error);
-/* Without memory the move goes untold. */
+/* Where there is no memory the sink does not hear of the move. */
 void delivery_move(struct delivery_list *list, const struct run *run, enum request_move move,
                    const char *replica);
 /* The last event. It needs no memory. `run` is the answer, or the run that ended the request. */
 void delivery_end(struct delivery_list *list, const struct run *run, const struct ending *ending);
 
-/* Takes what is queued aside, for delivery_hand_over. */
+/* Moves what is queued to where delivery_hand_over finds it. */
 void delivery_take(struct delivery_list *list);
-/* Lets go of those with nothing new, and frees the requests that have ended. Returns how many have. */
+/* Lets go of the requests with nothing new, and frees those that have ended. Returns how many have. */
 int delivery_settle(struct delivery_list *list);
 
 /* ---- without it ---- */

@@ -5,8 +5,8 @@
 #include "coordinator/request/request_sink.h"
 #include "coordinator/request/served_model.h"
 
-/* The events of a Generate stream, made of what a sink hears and sent. What rpc_send says is not returned: a
- * client that is gone or too slow is seen when its call closes. */
+/* Turns what a sink hears into the messages of a Generate stream and sends them. The functions do not return
+ * what rpc_send says: a client that is gone or too slow is seen when its call closes. */
 
 void client_send_accepted(struct rpc_call *call, const struct served_model *model,
                           const struct request_accepted *accepted);

@@ -5,14 +5,14 @@
 #include "coordinator/request/generate_options.h"
 #include "proto/millrace.pb-c.h"
 
-/* The options of a GenerateRequest, the first edge that there is. They point into the message. */
+/* A GenerateRequest as options. They point into the message, which must live as long. */
 struct generate_wire {
-    struct generate_options options; /* without terms but the class: those come from the call */
+    struct generate_options options; /* of the terms only the class: all others come from the call */
     struct generate_segment *segments;
 };
 
-/* INVALID_ARGUMENT names a field that has no counterpart; what the values must be is request_create's to say.
- * RESOURCE_EXHAUSTED without memory. Release it on STATUS_OK. */
+/* Translates a message. INVALID_ARGUMENT names a field whose value no option can hold; all other checks are
+ * request_create's. RESOURCE_EXHAUSTED: no memory. After STATUS_OK the caller releases the result. */
 enum status generate_wire_read(const Millrace__V1__GenerateRequest *message, struct generate_wire *wire,
                                struct error *error);
 void generate_wire_release(struct generate_wire *wire);

@@ -6,9 +6,9 @@
 
 #include "coordinator/monitoring/process_usage.h"
 
-enum { MAX_RANKS_SHOWN = 256 }; /* an outsider may claim any number */
+enum { MAX_RANKS_SHOWN = 256 }; /* a replica may claim any number of ranks */
 
-/* Copies: the page is written after the lock is gone. */
+/* Copies of the replicas: the page is written without the scheduler's lock. */
 struct replica_copies {
     struct replica *replicas;
     size_t n, capacity;

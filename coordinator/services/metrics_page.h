@@ -3,8 +3,8 @@
 
 #include "coordinator/services/services.h"
 
-/* All that /metrics shows (docs/metrics.md): what was counted, what is true now, and what the process takes.
- * The scheduler's lock is held only while its replicas are copied. */
+/* Writes the page /metrics (docs/metrics.md): what was counted, what is true now, and what the process takes.
+ * It holds the scheduler's lock only to copy the replicas. */
 void metrics_page_write(struct coordinator *coordinator, struct exposition *page);
 
 #endif

@@ -4,9 +4,9 @@
 #include "common/rpc/server.h"
 
 /*
- * Large messages are handled beside the server's thread, by two threads of their own: a megabyte of text
- * takes a while to tokenize, and everybody else's frames wait for that thread. Small ones are handled at
- * once, which is soonest.
+ * Two threads that handle large messages beside the server's thread. To tokenize a megabyte takes a while,
+ * and the frames of all requests wait for the server's thread. Small messages are handled there and at once:
+ * that is the fastest for them.
  */
 struct offload;
 
@@ -14,16 +14,16 @@ typedef void offload_handler(struct rpc_call *call, const ProtobufCMessage *mess
 
 /* NULL without memory or threads. */
 struct offload *offload_create(void);
-/* What waits is done, what comes later is refused. Before the server is closed; then free. NULL is allowed.
- */
+/* Finishes what waits, and refuses what comes later. Call it before the server is closed, and offload_free
+ * after that. NULL is allowed. */
 void offload_close(struct offload *offload);
 void offload_free(struct offload *offload);
 
 /*
- * On the server's thread: calls handler(call, message, context) now, or later on another thread with a copy
- * of the message and a reference to the call. `call` may be over by then. RESOURCE_EXHAUSTED, with a hint,
- * when too many wait already, and UNAVAILABLE after offload_close: the handler is not called, and the call is
- * the caller's to refuse.
+ * Call it on the server's thread. It calls handler(call, message, context): now for a small message, and
+ * later on another thread for a large one, with a copy of the message and a reference to the call. By then
+ * the call may be over. RESOURCE_EXHAUSTED, with a hint when to try again: too many messages wait.
+ * UNAVAILABLE: after offload_close. In both cases the handler is not called, and the caller refuses the call.
  */
 enum status offload_call(struct offload *offload, struct rpc_call *call, const ProtobufCMessage *message,
                          offload_handler *handler, void *context, struct error *error);

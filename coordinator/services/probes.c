@@ -24,9 +24,9 @@ static unsigned write_health(void *context, struct exposition *page)
 {
     struct coordinator *coordinator = context;
     double silence = clock_seconds() - atomic_load(&coordinator->beat_at);
-    char connection[96];
-    snprintf(connection, sizeof connection, "the main loop has not turned for %.0f s\n", silence);
-    exposition_text(page, silence < DEAD_SECONDS ? "ok\n" : connection);
+    char sentence[96];
+    snprintf(sentence, sizeof sentence, "the main loop has not turned for %.0f s\n", silence);
+    exposition_text(page, silence < DEAD_SECONDS ? "ok\n" : sentence);
     return silence < DEAD_SECONDS ? OK : UNAVAILABLE;
 }
 

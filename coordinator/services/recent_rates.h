@@ -4,7 +4,8 @@
 #include "coordinator/monitoring/metrics.h"
 #include "proto/millrace.pb-c.h"
 
-/* The recent figures as StatusResponse has them. The message points into the struct: do not copy it. */
+/* The figures of the last minute as StatusResponse has them. The message points into its own struct, so the
+ * struct must not be copied. */
 struct recent_message {
     Millrace__V1__Recent recent;
     Millrace__V1__Quantiles queue, first_frame, total;

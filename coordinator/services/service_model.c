@@ -127,7 +127,7 @@ void model_on_call(struct rpc_call *call, const ProtobufCMessage *message, void 
 
 /* ---- Status ---- */
 
-/* A copy of a replica's record: the message is sent after the lock is gone. */
+/* Copies of the replicas' records: the answer is packed without the scheduler's lock. */
 struct replica_list {
     Millrace__V1__ReplicaStatus *replicas;
     size_t n;

@@ -1,13 +1,16 @@
 /*
- * Replicas.Attach: one stream for the life of a replica. The call itself is the line's identity for the
- * scheduler, from a good Hello until on_close; `user` of the call is what is known of it here.
+ * Replicas.Attach: one stream for the life of a replica. To the scheduler the call itself is the identity of
+ * the connection, from a good Hello until on_close. The call's `user` is a struct connection: what this file
+ * knows.
  *
- *   opened → greeted [Hello]        the scheduler has attached it
- *   greeted → ready  [Ready]        the fingerprint was right; LoadFailed instead: failed, and then it ends
- *   ready → failed   [LoadFailed]   a step failed there: the scheduler counts it as lost, and it ends
- *   opened → gone    [LoadFailed]   a rank above 0 says why its replica, which has a stream of its own, will
- * break any → leaving    [half-close]   the replica ends in its own time: a clean end any → lost [hang_up]
- * the scheduler gave it up and knows the line no more any → gone       [on_close]
+ *   opened  → greeted [Hello]        the scheduler has attached it
+ *   greeted → ready   [Ready]        the fingerprint was right
+ *   greeted → failed  [LoadFailed]   the model did not load; then the replica ends
+ *   ready   → failed  [LoadFailed]   a step failed there: the scheduler counts it as lost, and it ends
+ *   opened  → gone    [LoadFailed]   a rank above 0 says why its replica will break, whose stream is another
+ *   any     → leaving [half-close]   the replica ends in its own time: a clean end
+ *   any     → lost    [hang_up]      the scheduler gave it up and no longer knows the connection
+ *   any     → gone    [on_close]
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +19,7 @@
 #include "coordinator/services/services.h"
 #include "proto/replica.pb-c.h"
 
-enum { SEQUENCES_MAX = 1 << 20 }; /* of one replica; sums of them are far from overflowing */
+enum { SEQUENCES_MAX = 1 << 20 }; /* of one replica: sums of so many are far from overflowing */
 
 struct connection {
     bool greeted, leaving;
@@ -24,7 +27,7 @@ struct connection {
     struct error reason; /* why we ended it; STATUS_OK: we did not */
 };
 
-/* ---- to the replica; under the scheduler's lock ---- */
+/* ---- to the replica; under the scheduler's lock, so these only pack and queue a message ---- */
 
 static void send_kind(struct rpc_call *call, Millrace__Replica__V1__ToReplica__KindCase kind, void *content)
 {
@@ -107,7 +110,7 @@ static enum status on_hello(struct rpc_call *call, struct coordinator *coordinat
     return STATUS_OK;
 }
 
-/* Only now: a replica that could not load has no fingerprint to show. */
+/* At Ready, not at Hello: a replica that could not load its model has no fingerprint to show. */
 static enum status check_fingerprint(struct rpc_call *call, struct coordinator *coordinator,
                                      struct error *error)
 {

@@ -6,12 +6,12 @@
 
 #include "common/rpc/server.h"
 #include "coordinator/monitoring/metrics.h"
-#include "coordinator/services/offload.h"
-#include "coordinator/request/request.h"
 #include "coordinator/monitoring/request_lines.h"
+#include "coordinator/request/served_model.h"
 #include "coordinator/scheduler/scheduler.h"
+#include "coordinator/services/offload.h"
 
-/* What the services of proto/ are answered from. Outlives the server. */
+/* All that the services of proto/ need to answer. It outlives the server. */
 struct coordinator {
     const struct served_model *model;
     struct scheduler *scheduler;
@@ -27,7 +27,7 @@ struct coordinator {
 struct rpc_service millrace_service(struct coordinator *coordinator);
 struct rpc_service replicas_service(struct coordinator *coordinator);
 
-/* Methods of millrace.v1.Millrace, one file a subject. */
+/* Methods of millrace.v1.Millrace; each subject has a file. `coordinator` is a struct coordinator. */
 void generate_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
 void generate_on_close(struct rpc_call *call, bool cancelled, void *coordinator);
 void tokenize_on_call(struct rpc_call *call, const ProtobufCMessage *request, void *coordinator);
