@@ -94,10 +94,11 @@ livenessProbe: # a rank that dies ends process 1 by itself
   timeoutSeconds: 5
   failureThreshold: 2
 {{- end }}
-readinessProbe:
-  exec: {command: [test, -e, /tmp/ready]}
+readinessProbe: # one that the coordinator has given up is not ready: a budget must not count on it
+  exec: {command: [/usr/share/millrace/deploy/alive.sh, /tmp/ready, {{ add (int .Values.coordinator.replicaTimeoutSeconds) 5 | quote }}]}
   periodSeconds: 5
   timeoutSeconds: 5
+  failureThreshold: 2
 {{- end -}}
 
 {{/* .root and .values, to the arguments of what makes a replica's pod. */}}

@@ -143,8 +143,10 @@ def check_process_1(documents):
         assert "tcpSocket" not in json.dumps(container), f"{name}: sshd logs every look at its port"
         program = os.path.basename(container["command"][0])
         if program in ("replica.sh", "group-leader.sh"):
-            probe = container["livenessProbe"]["exec"]["command"]
-            assert os.path.basename(probe[0]) == "alive.sh" and probe[1] == environment(container)["MILLRACE_READY_FILE"], name
+            for kind in ("livenessProbe", "readinessProbe"):
+                probe = container[kind]["exec"]["command"]
+                assert os.path.basename(probe[0]) == "alive.sh" and probe[1] == environment(container)["MILLRACE_READY_FILE"], name
+            assert int(container["readinessProbe"]["exec"]["command"][2]) > 15, name  # the coordinator's patience
         elif metadata["labels"][COMPONENT] == "replica":
             assert program == "group-worker.sh", name
         for path in [word for word in json.dumps(container["command"]).split('"') if word.startswith("/usr/share/millrace/deploy/")]:
