@@ -197,10 +197,10 @@ static void attend_part(void *context, int part, int thread)
                           &work.scratch);
     pack_keys(&work);
     pack_values(&work);
+    /* With long texts a part takes minutes, and a block of it far below a second. */
     for (; block < end_block; block++) {
         attend_block(&work, first_query + block * BLOCK, least(BLOCK, n_queries - block * BLOCK));
-        device_progressed(
-            heads->device); /* with long texts a part takes minutes, a block far below a second */
+        device_progressed(heads->device);
     }
 }
 
