@@ -59,6 +59,13 @@ def wait_until(condition, what, patience=PATIENCE):
     raise AssertionError(f"not within {patience} s: {what}")
 
 
+def note(*row):
+    """A row of the table in docs/faults.md, for the file that $MILLRACE_FAULT_TABLE names."""
+    if "MILLRACE_FAULT_TABLE" in os.environ:
+        with open(os.environ["MILLRACE_FAULT_TABLE"], "a") as table:
+            table.write("| " + " | ".join(row) + " |\n")
+
+
 def children_of(pid):
     """All descendants of a process: [(pid, command line)]."""
     parent_of, commands = {}, {}

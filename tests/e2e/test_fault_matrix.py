@@ -12,18 +12,12 @@ import unittest
 
 import grpc
 
-from cluster import BIN, DEMO, Attached, Cluster, Watch, alive, api, check_stream, parent_of, wait_until
+from cluster import BIN, DEMO, Attached, Cluster, Watch, alive, api, check_stream, note, parent_of, wait_until
 
 REQUEST = dict(length=512, steps=40, seed=21)
 TIMEOUT = float(os.environ.get("MILLRACE_FAULT_TIMEOUT", 2))  # --replica-timeout; the rule scales with it
 PULSE, LOOK = 1, 1  # seconds between two pulses, and between two looks of the coordinator at them
 SLACK = 4  # of a loaded machine
-
-
-def note(*row):
-    if "MILLRACE_FAULT_TABLE" in os.environ:
-        with open(os.environ["MILLRACE_FAULT_TABLE"], "a") as table:
-            table.write("| " + " | ".join(row) + " |\n")
 
 
 def seconds(value):

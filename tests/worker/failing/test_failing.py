@@ -1,18 +1,21 @@
 """A device that fails: at start, at a step, on a rank above 0, under one request of many (failing.c)."""
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../e2e"))
 
 import grpc
 
-from cluster import BIN, DEMO, Attached, Cluster, api, check_stream, expect_failure, wait_until
+from cluster import BIN, DEMO, Attached, Cluster, api, check_stream, expect_failure, note, wait_until
 
 RANKS = int(os.environ["MILLRACE_TEST_RANKS"])
 REQUEST = dict(length=256, steps=24, seed=21)
@@ -88,6 +91,7 @@ class Starting(Failing):
                 wait_until(lambda: self.replica(cluster).state == "ready", "a later start is a good one")
                 cluster.text(length=8, steps=1, seed=1)
                 self.assertEqual(cluster.stop(), 0)
+        note(f"a replica cannot start: {words}", "while it starts", "UNAVAILABLE with the reason", "at once", "-")
 
     def test_no_backend(self):
         self.check("backend", "the test's backend does not run here")
@@ -118,7 +122,8 @@ class Running(Failing):
         expected = self.expected(**REQUEST)
         self.order(rank, "pass", 6, "once")
         with Cluster("--http", "127.0.0.1:0", ranks=RANKS) as cluster:
-            self.assertEqual(list(cluster.text(**REQUEST).ids), expected)
+            events, gap = self.with_gap(cluster.generate(api.GenerateRequest(**REQUEST)))
+            self.assertEqual(list(check_stream(events).ids), expected)
             self.assertFalse(os.path.exists(self.order_path), "the order was obeyed")
             self.check_log(cluster, rank, FAILED)
             known = self.replica(cluster)
@@ -128,6 +133,23 @@ class Running(Failing):
                           cluster.text_of_log())
             status = cluster.status()
             self.assertEqual((status.accepted, status.finished, status.failed), (1, 1, 0))
+            self.assertEqual(self.counter(cluster, "millrace_failovers_total"), 1)
+        note(f"a step fails on the device of {'the leader' if rank == 0 else 'another rank'}", "mid-step",
+             f"a gap of {gap:.1f} s, then the same bytes", "at once", "-")
+
+    def with_gap(self, call):
+        """All events of a call, and the longest time between two of them."""
+        events, gap, last = [], 0, None
+        for event in call:
+            now = time.monotonic()
+            gap, last = max(gap, now - last) if last else 0, now
+            events.append(event)
+        return events, gap
+
+    def counter(self, cluster, name):
+        address = re.search(r"metrics at (http://[^/]+/metrics)", cluster.text_of_log())[1]
+        with urllib.request.urlopen(address, timeout=20) as page:
+            return float(re.search(rf"^{name} (\S+)$", page.read().decode(), re.M)[1])
 
     def test_a_step_fails_on_the_leader(self):
         self.check_one_loss(0)
@@ -144,6 +166,7 @@ class Running(Failing):
             token = cluster.unary("Tokenize", api.TokenizeRequest(text=" the the the the the the the the"),
                                   api.TokenizeResponse).ids[-1]
             self.order(RANKS - 1, "token", token)
+            at = time.monotonic()
             poison = cluster.generate(api.GenerateRequest(prompt=" the the the the the the the the", length=32, steps=8, seed=9))
             calls = [cluster.generate(api.GenerateRequest(**request)) for request in others]
             outcomes = [None] * len(calls)
@@ -155,6 +178,7 @@ class Running(Failing):
             for reader in readers:
                 reader.start()
             expect_failure(lambda: list(poison), grpc.StatusCode.INTERNAL, "6 replicas", f"{FAILED}: token {token}")
+            ended = time.monotonic() - at
             for reader in readers:
                 reader.join()
             self.assertEqual(outcomes, expected)
@@ -162,6 +186,8 @@ class Running(Failing):
             status = cluster.status()
             self.assertEqual((status.accepted, status.finished, status.failed), (5, 4, 1))
             self.assertEqual(list(cluster.text(**others[0]).ids), expected[0])
+        note("every step of one request of five fails, on the last rank", "mid-step",
+             f"INTERNAL with the device's reason after {ended:.0f} s; the other four a gap, then the same bytes", "at once", "-")
 
     def test_a_replica_that_somebody_else_started(self):
         """It failed, and is not forgotten as if it had left."""
