@@ -33,7 +33,7 @@ sigset_t serve_signals(void)
     return set;
 }
 
-/* What rank 0 has besides: its line to the coordinator, from before the model is loaded. */
+/* What rank 0 has besides: its connection to the coordinator, from before the model is loaded. */
 struct leader {
     struct mailbox *mailbox;
     struct attach *attach;

@@ -18,12 +18,12 @@ typedef Millrace__Replica__V1__ToReplica to_replica;
 static const char attach_path[] = "/millrace.replica.v1.Replicas/Attach";
 
 #define PULSE_SECONDS 1.0
-#define LOOK_SECONDS 0.5        /* how soon the line's thread sees that it is to end */
-#define LAST_WORDS_SECONDS 5    /* for the coordinator to take note of our end */
+#define LOOK_SECONDS 0.5        /* how soon the thread sees that it is to end */
+#define LAST_WORDS_SECONDS 5    /* that the coordinator has to end the connection after we said our last */
 #define LEAST_PAUSE_SECONDS 0.2 /* between two tries to connect */
 #define MOST_PAUSE_SECONDS 1.0
 
-/* What is said after Hello, once it is known. */
+/* What the leader says after Hello, as soon as it knows. */
 enum news { NEWS_NONE, NEWS_READY, NEWS_FAILED };
 
 struct attach {
@@ -32,26 +32,26 @@ struct attach {
     struct request_log log;
     struct rpc_channel *channel;
     pthread_t thread;
-    /* Guards all up to `ending`; held across a write, so that the stream cannot go meanwhile. */
+    /* Guards all up to `ending`. Held during a write, so that the stream cannot be closed meanwhile. */
     pthread_mutex_t lock;
-    pthread_cond_t changed;    /* ending was set, or there is a line */
-    struct rpc_stream *stream; /* NULL while there is no line */
-    uint32_t line;             /* number of the line; counts up */
+    pthread_cond_t changed;    /* ending was set, or there is a connection */
+    struct rpc_stream *stream; /* NULL while there is no connection */
+    uint32_t connection;       /* number of the connection; counts up */
     enum news news;
     struct plan_limits limits; /* NEWS_READY */
     bool run_ahead;
     double load_seconds;
     struct error failure; /* NEWS_FAILED */
     bool ending;
-    atomic_bool answered; /* since the line was opened: the coordinator said something */
+    atomic_bool answered; /* the coordinator has said something on this connection */
 };
 
-/* Sends what concerns a sequence of line `line`, unless that line is gone. */
-static void write_to_line(struct attach *attach, uint32_t line, const from_replica *message)
+/* Sends what concerns a sequence that came by the connection of this number, unless that is gone. */
+static void write_to_connection(struct attach *attach, uint32_t connection, const from_replica *message)
 {
     pthread_mutex_lock(&attach->lock);
-    if (attach->stream && attach->line == line)
-        rpc_stream_write(attach->stream, &message->base); /* a line that broke is seen by the reader */
+    if (attach->stream && attach->connection == connection)
+        rpc_stream_write(attach->stream, &message->base); /* the reader sees it when the connection breaks */
     pthread_mutex_unlock(&attach->lock);
 }
 
@@ -118,7 +118,7 @@ static void write_pulse(struct rpc_stream *stream, const struct meters *meters)
     rpc_stream_write(stream, &message.base);
 }
 
-/* Under the lock. What there is to say, on the line that there is. */
+/* Under the lock. Says what there is to say, if there is a connection. */
 static void write_news(struct attach *attach)
 {
     if (attach->stream && attach->news == NEWS_READY)
@@ -150,10 +150,10 @@ static void sink_report(void *context, const struct sequence_report *report, dou
     message.report = &wire;
     if (report->done)
         request_log_done(&attach->log, &wire);
-    write_to_line(attach, report->line, &message);
+    write_to_connection(attach, report->connection, &message);
 }
 
-static void sink_rejected(void *context, uint64_t number, uint32_t line, const struct error *error)
+static void sink_rejected(void *context, uint64_t number, uint32_t connection, const struct error *error)
 {
     struct attach *attach = context;
     Millrace__Replica__V1__Rejected wire = MILLRACE__REPLICA__V1__REJECTED__INIT;
@@ -164,7 +164,7 @@ static void sink_rejected(void *context, uint64_t number, uint32_t line, const s
     message.kind_case = MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REJECTED;
     message.rejected = &wire;
     request_log_rejected(&attach->log, &wire);
-    write_to_line(attach, line, &message);
+    write_to_connection(attach, connection, &message);
 }
 
 static void sink_drained(void *context)
@@ -192,12 +192,12 @@ struct engine_sink attach_sink(struct attach *attach)
     return sink;
 }
 
-/* Takes the submission out of the message, so that it outlives it. */
+/* Takes the submission out of the message, so that it outlives the message. */
 static void post_submission(struct attach *attach, to_replica *message)
 {
     struct mail mail = {.kind = MAIL_SUBMIT,
                         .number = message->submit->sequence,
-                        .line = attach->line, /* this thread alone changes it */
+                        .connection = attach->connection, /* this thread alone changes it */
                         .submission = message->submit};
     request_log_came(&attach->log, message->submit);
     if (mailbox_post(attach->mailbox, mail)) {
@@ -207,11 +207,12 @@ static void post_submission(struct attach *attach, to_replica *message)
     }
     struct error error;
     error_set(&error, STATUS_RESOURCE_EXHAUSTED, "the replica has no memory to queue the sequence");
-    sink_rejected(attach, mail.number, mail.line, &error);
+    sink_rejected(attach, mail.number, mail.connection, &error);
 }
 
-/* false: the line is of no use any more. A cancelled sequence must not run on because there was no memory to
- * note it: then all that came by this line is dropped, and the coordinator hands it to another replica. */
+/* false: end this connection. That happens when there is no memory to note that a sequence is cancelled. The
+ * sequence must not run on; so everything that came by this connection is dropped, and the coordinator hands
+ * it to another replica. */
 static bool handle(struct attach *attach, to_replica *message)
 {
     bool go_on = true;
@@ -232,7 +233,7 @@ static bool handle(struct attach *attach, to_replica *message)
         log_info("attached to the coordinator at %s as %s", attach->options.coordinator,
                  attach->options.replica);
         break;
-    default: /* a newer coordinator's message: nothing that this replica promised to understand */
+    default: /* a newer coordinator's message, which this replica never promised to understand */
         log_warning("a message of an unknown kind came from the coordinator; it was ignored");
         break;
     }
@@ -247,8 +248,8 @@ static bool is_ending(struct attach *attach)
     return ending;
 }
 
-/* Reads until the line ends, and pulses; a coordinator that does not end it after we said that we are ending
- * gets some seconds. */
+/* Reads and sends pulses until the connection ends. Once we are ending, the coordinator has some seconds to
+ * end the connection. */
 static void serve(struct attach *attach, struct rpc_stream *stream)
 {
     double next_pulse = clock_seconds() + PULSE_SECONDS, last_moment = INFINITY;
@@ -272,14 +273,14 @@ static void serve(struct attach *attach, struct rpc_stream *stream)
     }
 }
 
-/* Publishes the line to the sink, or takes it back. false: we are ending and it was not published. */
+/* Lets the sink use the stream, or with NULL lets it use none. false: we are ending, and nothing changed. */
 static bool publish(struct attach *attach, struct rpc_stream *stream)
 {
     pthread_mutex_lock(&attach->lock);
     bool go_on = !attach->ending || !stream;
     if (go_on) {
         attach->stream = stream;
-        attach->line += stream != NULL;
+        attach->connection += stream != NULL;
         write_news(attach);
         pthread_cond_broadcast(&attach->changed);
     }
@@ -287,8 +288,8 @@ static bool publish(struct attach *attach, struct rpc_stream *stream)
     return go_on;
 }
 
-static enum status open_line(const struct attach_options *options, struct rpc_channel *channel,
-                             struct rpc_stream **stream, struct error *error)
+static enum status open_connection(const struct attach_options *options, struct rpc_channel *channel,
+                                   struct rpc_stream **stream, struct error *error)
 {
     enum status status = rpc_stream_open(
         channel, attach_path, NULL, &millrace__replica__v1__to_replica__descriptor, INFINITY, stream, error);
@@ -299,14 +300,14 @@ static enum status open_line(const struct attach_options *options, struct rpc_ch
     return status;
 }
 
-/* One line, from its opening to its end. Returns how it ended. */
-static enum status hold_line(struct attach *attach)
+/* Opens a connection and serves it until it ends. Returns how it ended. */
+static enum status hold_connection(struct attach *attach)
 {
     struct error error = {0};
     struct rpc_stream *stream;
     atomic_store(&attach->answered, false);
-    if (open_line(&attach->options, attach->channel, &stream, &error) != STATUS_OK) {
-        log_warning("cannot open a line to the coordinator: %s", error.text);
+    if (open_connection(&attach->options, attach->channel, &stream, &error) != STATUS_OK) {
+        log_warning("cannot open a connection to the coordinator: %s", error.text);
         return error.status;
     }
     if (publish(attach, stream)) {
@@ -318,14 +319,14 @@ static enum status hold_line(struct attach *attach)
     if (!is_ending(attach)) {
         mailbox_order(attach->mailbox, MAIL_CANCEL_ALL);
         request_log_clear(&attach->log);
-        log_warning("the line to the coordinator ended: %s%s%s", status_name(status), status ? ": " : "",
-                    status ? error.text : "");
+        log_warning("the connection to the coordinator ended: %s%s%s", status_name(status),
+                    status ? ": " : "", status ? error.text : "");
     }
     rpc_stream_close(stream);
     return status;
 }
 
-/* Waits, unless we are ending. Returns whether to go on. */
+/* Waits so long, unless we are ending. Returns whether to go on. */
 static bool pause_before_retry(struct attach *attach, double seconds)
 {
     struct timespec until = clock_after(seconds);
@@ -338,8 +339,8 @@ static bool pause_before_retry(struct attach *attach, double seconds)
     return go_on;
 }
 
-/* The coordinator gave us up because nothing moved. While that is so there is no use in calling it again.
- * Returns whether to go on. */
+/* The coordinator gave this replica up because nothing moved. It would do so again, so this waits until
+ * something moves. Returns whether to go on. */
 static bool wait_for_progress(struct attach *attach)
 {
     const struct attach_options *options = &attach->options;
@@ -363,7 +364,7 @@ static void *attach_main(void *argument)
     double pause = LEAST_PAUSE_SECONDS;
     bool go_on = true;
     while (go_on) {
-        enum status status = hold_line(attach);
+        enum status status = hold_connection(attach);
         pause = atomic_load(&attach->answered) ? LEAST_PAUSE_SECONDS : fmin(2 * pause, MOST_PAUSE_SECONDS);
         go_on = pause_before_retry(attach, pause);
         if (go_on && status == STATUS_DEADLINE_EXCEEDED)
@@ -411,7 +412,7 @@ void attach_ready(struct attach *attach, struct plan_limits limits, bool run_ahe
     pthread_mutex_unlock(&attach->lock);
 }
 
-/* Under the lock. Says it at once, or on the next connection, if there is one within some seconds. */
+/* Under the lock. Says it at once, or on the next connection if that comes within some seconds. */
 static void say_why(struct attach *attach, const struct error *why)
 {
     struct timespec until = clock_after(LAST_WORDS_SECONDS);

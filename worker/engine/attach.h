@@ -5,23 +5,24 @@
 #include "worker/engine/engine.h"
 
 /*
- * A replica's line to its coordinator (rank 0; proto/replica.proto): a thread that reads the coordinator's
- * messages into the engine's mailbox, and the engine's sink, which writes reports.
+ * The connection of a replica's leader (rank 0) to the coordinator (proto/replica.proto). One thread reads
+ * the coordinator's messages into the engine's mailbox. The engine's sink writes reports to the coordinator.
  *
  *   connecting → attached [Hello sent; Welcome read] → lost [the stream ended] → connecting ...
  *                                                    → ended [after attach_end]
  *
- * The line is opened before the model is loaded, and a pulse goes over it every second from the first on:
- * what the meters say, so that the coordinator can tell slow from hung at any time. Ready follows when the
- * replica is.
+ * The leader connects before the model is loaded. From then on it sends a pulse every second: what the meters
+ * say. So the coordinator can tell a slow replica from one that hangs at any time. Ready follows when the
+ * replica has loaded.
  *
- * A coordinator that hung up because nothing moved here is called again when something has moved; if nothing
- * does for `hung_seconds` more, `hung` is called, whose business it is to end this replica, so that its
- * launcher starts it again.
+ * The coordinator ends the connection of a replica in which nothing moves. The leader then waits until
+ * something moves, and connects again. If nothing moves for `hung_seconds`, it calls `hung`, which ends the
+ * replica, so that its launcher starts it again.
  *
- * A coordinator that is lost takes its sequences with it: it hands them to another replica, or to this one
- * again, from their last frames. So the engine is told to drop them, and what it still says about them is not
- * sent: every line has a number, and reports go only to the line that their sequence came by.
+ * When the connection is lost, the coordinator hands its sequences to another replica, or to this one again,
+ * from their last frames. So the engine is told to drop them. Reports of a sequence that was dropped must not
+ * reach the new connection. Therefore every connection has a number, and a report goes only to the connection
+ * by which its sequence came.
  */
 struct attach_options {
     const char *coordinator;             /* address */
@@ -30,30 +31,35 @@ struct attach_options {
     const char *fingerprint;
     const char *backend;
     int n_ranks;
-    const struct meters *meters; /* outlives the line */
+    const struct meters *meters; /* must outlive the attach */
     double hung_seconds;
-    void (*hung)(void); /* may be NULL; called on the line's thread */
+    void (*hung)(void); /* may be NULL; called on the thread that reads */
 };
 
 struct attach;
 
-/* Starts the thread; it connects, and connects again whenever the line is lost, 0.2 to 1 seconds apart. */
+/* Starts the thread. It connects, and connects again after 0.2 to 1 seconds whenever the connection is lost.
+ */
 enum status attach_start(const struct attach_options *options, struct mailbox *mailbox,
                          struct attach **attach, struct error *error);
 
-/* Every rank has loaded and a warm-up step is done: tells the coordinator, on this line and all that follow.
- */
+/* Tells the coordinator, on this connection and on all that follow, that the replica takes sequences. Call it
+ * when every rank has loaded and the warm-up step is done. */
 void attach_ready(struct attach *attach, struct plan_limits limits, bool run_ahead, double load_seconds);
 
-/* Tells the coordinator that this replica is to end, so that it sends nothing more here. From any thread. */
+/* Tells the coordinator that this replica is to end, so that the coordinator sends it nothing more. Any
+ * thread. */
 void attach_leaving(struct attach *attach);
 
-/* The engine's sink on this line. */
+/* The sink through which the engine reports to the coordinator. */
 struct engine_sink attach_sink(struct attach *attach);
 
-/* Sends what is queued, closes the line, joins the thread and frees everything. `why`: what failed, which the
- * coordinator is told first (before attach_ready: why there will be no replica); this waits some seconds for
- * a line to say it on. NULL: nothing failed. A NULL attach is allowed. */
+/*
+ * Sends what is queued, closes the connection, joins the thread and frees everything. A NULL attach is
+ * allowed. `why` is what failed, or NULL. With `why` the coordinator is told first; where there is no
+ * connection at the moment this waits some seconds for one. Before attach_ready it means that the replica
+ * cannot start, after it that the replica is lost.
+ */
 void attach_end(struct attach *attach, const struct error *why);
 
 #endif

@@ -6,9 +6,9 @@
 #include "worker/engine/mailbox.h"
 
 /*
- * Submissions that have come and find no room in the batch yet, oldest first (rank 0, the engine's thread).
- * The coordinator sends them while those whose places they take are in their last step, so that no place is
- * empty for a step. They join strictly in order: who is behind a long text does not pass it.
+ * Submissions that wait for room in the batch, oldest first (rank 0, the engine's thread). The coordinator
+ * sends a sequence while the one whose place it takes is still in its last step. So no place stays empty for
+ * a step. Sequences join strictly in order: a short text does not pass a long one that waits before it.
  */
 struct backlog_entry {
     struct mail mail; /* MAIL_SUBMIT */
@@ -21,17 +21,17 @@ struct backlog {
     int64_t n_tokens, max_tokens;
 };
 
-/* false: no memory. What the coordinator may have here at a time is a batch and as much again, and all of
- * that may wait: the bounds are twice a batch's. */
+/* false: no memory. The coordinator may have a batch here and as much again, and all of it may wait. So the
+ * bounds that engine.c passes are twice a batch's. */
 bool backlog_init(struct backlog *backlog, int max_sequences, int64_t max_tokens);
 /* Frees what it holds. A zeroed one is empty. */
 void backlog_release(struct backlog *backlog, void (*free_submission)(void *submission));
 
-/* Takes the submission over. false: it is full, and nothing was taken. */
+/* Takes the submission over. false: the backlog is full, and nothing was taken. */
 bool backlog_push(struct backlog *backlog, const struct mail *mail, int length);
-/* The oldest, whose submission is now the caller's; there is one. */
+/* Takes the oldest out; its submission is now the caller's. The backlog must not be empty. */
 struct mail backlog_pop(struct backlog *backlog);
-/* Drops one; false: it is not here. */
+/* Drops the sequence of that number. false: it is not here. */
 bool backlog_remove(struct backlog *backlog, uint64_t number, void (*free_submission)(void *submission));
 void backlog_clear(struct backlog *backlog, void (*free_submission)(void *submission));
 

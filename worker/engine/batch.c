@@ -8,7 +8,7 @@
 
 struct sequence {
     uint64_t number, seed;
-    uint32_t line;
+    uint32_t connection;
     int length;
     uint32_t step, n_steps; /* step: done and applied */
     uint32_t planned;       /* steps planned; more than `step` while a plan's outcome is awaited */
@@ -156,7 +156,7 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
                          batch->n_rows, batch->limits.max_rows);
     struct sequence *sequence = &batch->sequences[batch->n++];
     sequence->number = input->number;
-    sequence->line = input->line;
+    sequence->connection = input->connection;
     sequence->seed = input->seed;
     sequence->length = (int)input->length;
     sequence->step = input->step;
@@ -438,7 +438,7 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
     sequence->parts[plan->slot].index = NOT_PLANNED;
     sequence->step++;
     *report = (struct sequence_report){.number = sequence->number,
-                                       .line = sequence->line,
+                                       .connection = sequence->connection,
                                        .step = sequence->step,
                                        .positions = sequence->changed,
                                        .ids = sequence->changed_ids,

@@ -9,16 +9,16 @@
 
 struct engine {
     struct model *model;
-    struct plan plan;                /* what is not a step on rank 0; what came from there on the others */
-    struct batch *batch;             /* rank 0 */
-    struct backlog backlog;          /* rank 0 */
-    struct steps steps;              /* rank 0 */
-    bool under_way[STEP_SLOTS];      /* other ranks: begun and not waited for */
+    struct plan plan;           /* rank 0: commands that are no step. Other ranks: what came from rank 0 */
+    struct batch *batch;        /* rank 0 */
+    struct backlog backlog;     /* rank 0 */
+    struct steps steps;         /* rank 0 */
+    bool under_way[STEP_SLOTS]; /* other ranks: the slot's step has begun and was not waited for */
     struct sequence_report *reports; /* rank 0 [max_sequences] */
     char *answers;                   /* [n_ranks]: of an idle round */
     struct phases {
         double matmul, attention, head, communication;
-    } counted; /* what the meters have of the model's clocks */
+    } counted; /* what the meters have counted of the model's clocks */
     bool draining, stopping;
 };
 
@@ -33,8 +33,8 @@ static enum status prepare_to_lead(struct engine *engine, struct plan_limits lim
     engine->steps.run_ahead = run_ahead;
     engine->steps.announce = true;
     engine->reports = calloc((size_t)limits.max_sequences, sizeof *engine->reports);
-    /* More than Ready tells the coordinator: all that it may send comes here first, and the batch may be left
-     * with a gap that the first in line does not fit into. */
+    /* Twice a batch: everything that the coordinator may send comes here first, and the batch may have a gap
+     * that is too small for the oldest. */
     bool held = backlog_init(&engine->backlog, 2 * limits.max_sequences, 2 * (int64_t)limits.max_rows);
     if (status == STATUS_OK && (!engine->reports || !held))
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the engine");
@@ -90,7 +90,7 @@ static void submit(struct engine *engine, const struct mail *mail, const struct 
                   "%d sequences of %lld tokens wait here already; %d of %lld are the most", engine->backlog.n,
                   (long long)engine->backlog.n_tokens, engine->backlog.max_sequences,
                   (long long)engine->backlog.max_tokens);
-    sink->rejected(sink->context, mail->number, mail->line, &error);
+    sink->rejected(sink->context, mail->number, mail->connection, &error);
     submission_free(mail->submission);
 }
 
@@ -118,7 +118,7 @@ static void handle(struct engine *engine, const struct mail *mail, const struct 
     }
 }
 
-/* Those that came first join the batch, as far as there is room; a draining replica finishes them too. */
+/* The oldest submissions join the batch, as far as there is room. A replica that drains finishes them too. */
 static void join(struct engine *engine, const struct engine_sink *sink)
 {
     struct backlog *backlog = &engine->backlog;
@@ -127,11 +127,11 @@ static void join(struct engine *engine, const struct engine_sink *sink)
         struct error error;
         struct sequence_input input;
         enum status status = submission_read(mail.submission, &input, &error);
-        input.line = mail.line;
+        input.connection = mail.connection;
         if (status == STATUS_OK)
             status = batch_add(engine->batch, &input, &error);
         if (status != STATUS_OK)
-            sink->rejected(sink->context, mail.number, mail.line, &error);
+            sink->rejected(sink->context, mail.number, mail.connection, &error);
         submission_free(mail.submission);
     }
 }
@@ -147,7 +147,7 @@ static void broadcast_plan(struct engine *engine)
     collective->table->broadcast(collective, engine->plan.block, engine->plan.size_bytes);
 }
 
-/* A round of answers: it ends when every rank has come. */
+/* A round of answers. It ends when every rank has answered. */
 static enum status answer(struct engine *engine, struct error *error)
 {
     struct collective *collective = engine->model->collective;
@@ -171,7 +171,7 @@ static bool is_idle(const struct engine *engine)
     return !has_work(engine) && !engine->draining && !engine->stopping;
 }
 
-/* Takes all mail that is there; waits for some when there is nothing to compute. */
+/* Takes all mail that is there. Waits for mail when there is nothing to compute. */
 static enum status take_mail(struct engine *engine, struct mailbox *mailbox, const struct engine_sink *sink,
                              struct error *error)
 {
@@ -200,8 +200,8 @@ static double count_phase(struct engine *engine, enum meter meter, double now, d
     return passed;
 }
 
-/* On a device whose operations are only enqueued the host's clocks tell what enqueuing took: such a step is
- * not split. */
+/* On a device whose operations are only enqueued the host's clocks measure the enqueuing. Such a step is not
+ * split into phases. */
 static void count_phases(struct engine *engine, double seconds)
 {
     const struct model *model = engine->model;
@@ -236,8 +236,8 @@ static void count_step(struct engine *engine, int n_reports, double seconds)
     count_phases(engine, seconds);
 }
 
-/* One step of everything in the batch, or of what was in it when the step began. Whose last step has begun
- * makes room for who waits, before the step after it begins. */
+/* One step of everything that was in the batch when the step began. A sequence whose last step has begun
+ * gives its place back, so others join before the step after it begins. */
 static enum status step(struct engine *engine, const struct engine_sink *sink, struct error *error)
 {
     int n_reports;
@@ -268,7 +268,7 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
     if (status == STATUS_OK)
         status = steps_drop(&engine->steps, error);
     if (status != STATUS_OK)
-        return status; /* the others wait for us in vain: the launcher ends them when we exit */
+        return status; /* the other ranks wait for a plan: the launcher ends them when this rank exits */
     if (!engine->stopping)
         sink->drained(sink->context);
     engine->plan.header->command = PLAN_STOP;
@@ -276,7 +276,7 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
     return STATUS_OK;
 }
 
-/* Waits for the slot's last step, if there was one: on another rank nobody asks for its outcome. */
+/* Waits for the slot's last step, if there was one. Ranks above 0 do not need its outcome. */
 static enum status finish(struct engine *engine, int slot, struct error *error)
 {
     bool under_way = engine->under_way[slot];
@@ -284,7 +284,7 @@ static enum status finish(struct engine *engine, int slot, struct error *error)
     return under_way ? model_wait(engine->model, slot, error) : STATUS_OK;
 }
 
-/* Begins the step that came, in the slot after the last one's. */
+/* Begins the step that rank 0 sent, in the next slot. */
 static enum status follow_step(struct engine *engine, struct error *error)
 {
     int slot = engine->plan.slot = (engine->plan.slot + 1) % STEP_SLOTS;

@@ -5,21 +5,21 @@
 #include <stdint.h>
 
 /*
- * What others ask of the engine's thread: a queue with one reader. Posting never blocks on the engine's work.
+ * What other threads ask of the engine's thread: a queue with one reader. A post never waits for the engine.
  */
 enum mail_kind {
     MAIL_SUBMIT,     /* take up this sequence */
-    MAIL_CANCEL,     /* drop one */
-    MAIL_CANCEL_ALL, /* the coordinator is gone, and its sequences with it */
+    MAIL_CANCEL,     /* drop this sequence */
+    MAIL_CANCEL_ALL, /* drop all: the connection by which they came is gone */
     MAIL_DRAIN,      /* finish what runs, then stop */
     MAIL_STOP,       /* stop at the next step boundary */
 };
 
 struct mail {
     enum mail_kind kind;
-    uint64_t number;  /* SUBMIT, CANCEL */
-    uint32_t line;    /* SUBMIT: the line to the coordinator by which it came (attach.h) */
-    void *submission; /* SUBMIT: a message of the wire, as it came (replica.proto, Submit); the reader's */
+    uint64_t number;     /* SUBMIT, CANCEL */
+    uint32_t connection; /* SUBMIT: the connection to the coordinator by which it came (attach.h) */
+    void *submission;    /* SUBMIT: a message of the wire, as it came (replica.proto, Submit); the reader's */
 };
 
 struct mailbox;

@@ -1,4 +1,5 @@
-/* A leader's line, against a coordinator that writes down what it is told and says what the test wants. */
+/* A leader's connection, against a coordinator that writes down what it is told and says what the test wants.
+ */
 #include <check.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,9 +23,9 @@ static struct {
     struct rpc_server *server;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct rpc_call *call; /* the line that there is; a reference */
+    struct rpc_call *call; /* the connection that there is; a reference */
     int n_lines, n_ended;
-    bool ended_cleanly; /* the last line that ended */
+    bool ended_cleanly; /* the last connection that ended */
     int n_heard;
     from_replica *heard[MAX_HEARD]; /* but for pulses */
     int n_pulses;
@@ -173,10 +174,10 @@ static struct mail submitted(uint64_t number)
     return mail;
 }
 
-static void report(uint64_t number, uint32_t line, uint32_t step)
+static void report(uint64_t number, uint32_t connection, uint32_t step)
 {
     struct engine_sink sink = attach_sink(attach);
-    const struct sequence_report made = {.number = number, .line = line, .step = step};
+    const struct sequence_report made = {.number = number, .connection = connection, .step = step};
     sink.report(sink.context, &made, 0.25);
 }
 
@@ -207,7 +208,7 @@ START_TEST(what_it_is_told_is_mail)
 {
     heard(0);
     struct mail mail = submitted(9);
-    ck_assert_uint_eq(mail.line, 1);
+    ck_assert_uint_eq(mail.connection, 1);
     Millrace__Replica__V1__Cancel cancel = MILLRACE__REPLICA__V1__CANCEL__INIT;
     cancel.sequence = 9;
     say(MILLRACE__REPLICA__V1__TO_REPLICA__KIND_CANCEL, &cancel);
@@ -218,7 +219,7 @@ START_TEST(what_it_is_told_is_mail)
 }
 END_TEST
 
-/* A line that broke takes what came by it along: a report of it would be another coordinator's. */
+/* A connection that broke takes what came by it along: a report of it would be another coordinator's. */
 START_TEST(a_new_line_hears_nothing_of_the_old_ones)
 {
     attach_ready(attach, (struct plan_limits){.max_sequences = 1, .max_rows = 10}, false, 0);
@@ -230,9 +231,9 @@ START_TEST(a_new_line_hears_nothing_of_the_old_ones)
     ck_assert_int_eq(heard(2)->kind_case, MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_HELLO);
     ck_assert_int_eq(heard(3)->kind_case, MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_READY);
     struct mail fresh = submitted(1); /* the same number */
-    ck_assert_uint_ne(fresh.line, old.line);
-    report(1, old.line, 5);
-    report(1, fresh.line, 6);
+    ck_assert_uint_ne(fresh.connection, old.connection);
+    report(1, old.connection, 5);
+    report(1, fresh.connection, 6);
     const from_replica *told = heard(4);
     ck_assert_int_eq(told->kind_case, MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_REPORT);
     ck_assert_uint_eq(told->report->step, 6);
@@ -260,7 +261,7 @@ START_TEST(its_end_carries_why)
 }
 END_TEST
 
-/* Also when it fails in the moment in which there is no line. */
+/* Also when it fails in the moment in which there is no connection. */
 START_TEST(why_waits_for_a_line)
 {
     struct error why;

@@ -24,7 +24,7 @@ static struct engine *engine;
 static struct {
     int n_reports, n_rejected, n_drained, n_done;
     uint64_t reported[MAX_NOTES], rejected[MAX_NOTES];
-    uint32_t steps[MAX_NOTES], lines[MAX_NOTES];
+    uint32_t steps[MAX_NOTES], connections[MAX_NOTES];
     struct error error; /* of the last that was rejected */
     void (*at_report)(int n_reports);
 } told;
@@ -40,11 +40,11 @@ static void note_report(void *context, const struct sequence_report *report, dou
         told.at_report(told.n_reports);
 }
 
-static void note_rejected(void *context, uint64_t number, uint32_t line, const struct error *error)
+static void note_rejected(void *context, uint64_t number, uint32_t connection, const struct error *error)
 {
     (void)context;
     told.rejected[told.n_rejected] = number;
-    told.lines[told.n_rejected++] = line;
+    told.connections[told.n_rejected++] = connection;
     told.error = *error;
 }
 
@@ -110,7 +110,8 @@ static void submit_length(uint64_t number, uint32_t steps, size_t length)
     submit->seed = number;
     submit->temperature = 1;
     ck_assert(mailbox_post(
-        mailbox, (struct mail){.kind = MAIL_SUBMIT, .number = number, .line = 7, .submission = submit}));
+        mailbox,
+        (struct mail){.kind = MAIL_SUBMIT, .number = number, .connection = 7, .submission = submit}));
 }
 
 static void submit(uint64_t number, uint32_t steps)
@@ -157,7 +158,7 @@ START_TEST(a_drain_finishes_what_is_there)
     }
     ck_assert_int_eq(told.n_rejected, 1);
     ck_assert_uint_eq(told.rejected[0], 4);
-    ck_assert_uint_eq(told.lines[0], 7);
+    ck_assert_uint_eq(told.connections[0], 7);
     ck_assert_int_eq(told.error.status, STATUS_UNAVAILABLE);
 }
 END_TEST
