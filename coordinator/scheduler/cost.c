@@ -48,11 +48,6 @@ struct cost_line cost_model_line(const struct cost_model *model)
     return fixed >= 0 ? (struct cost_line){0, fixed, slope} : (struct cost_line){0, 0, mean / mean_tokens};
 }
 
-double cost_line_seconds(const struct cost_line *line, double tokens)
-{
-    return fmax(line->floor, line->fixed + line->per_token * tokens);
-}
-
 double cost_model_step_seconds(const struct cost_model *model, double tokens)
 {
     struct cost_line line = cost_model_line(model);

@@ -29,6 +29,10 @@ double cost_model_mean_seconds(const struct cost_model *model);
 
 /* What cost_model_step_seconds is made of, for whoever asks often between two steps. */
 struct cost_line cost_model_line(const struct cost_model *model);
-double cost_line_seconds(const struct cost_line *line, double tokens);
+static inline double cost_line_seconds(const struct cost_line *line, double tokens)
+{
+    double seconds = line->fixed + line->per_token * tokens;
+    return seconds < line->floor ? line->floor : seconds;
+}
 
 #endif

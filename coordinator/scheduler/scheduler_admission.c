@@ -195,9 +195,11 @@ enum status scheduler_estimate(const struct scheduler *scheduler, struct request
     request_set_steps(request, steps);
     double likely = likely_seconds(scheduler, request, steps);
     request->estimated_seconds = isfinite(likely) ? likely : 0;
+    if (!(REFUSE_PART * likely > left))
+        return STATUS_OK; /* for the least is no more; and where nothing is known */
     struct estimate least = estimate(scheduler, request, steps, ESTIMATE_LEAST);
     if (!(REFUSE_PART * estimate_total(&least) > left))
-        return STATUS_OK; /* and where nothing is known */
+        return STATUS_OK;
     *refusal = REFUSED_DEADLINE;
     return refuse_for_time(&least, left, steps, is_automatic, error);
 }

@@ -57,7 +57,8 @@ static void carry_out(struct scheduler *scheduler, const struct snapshot *snapsh
     scheduler->starts = decision->starts;
 }
 
-/* Returns whether somebody gave way, who may find a place elsewhere. */
+/* Returns whether another decision may start more: a run that gave way may find a place elsewhere, and behind
+ * a window of which some were started there may be others that find room. */
 static bool decide(struct scheduler *scheduler)
 {
     struct snapshot snapshot;
@@ -71,10 +72,10 @@ static bool decide(struct scheduler *scheduler)
         carry_out(scheduler, &snapshot, &decision);
     else
         log_error("%s", error.text); /* what waits waits until the next event */
-    bool gave_way = decision.n_preempted > 0;
+    bool again = decision.n_preempted > 0 || (decision.n_started > 0 && snapshot.is_window);
     policy_decision_release(&decision);
     snapshot_release(&snapshot);
-    return gave_way;
+    return again;
 }
 
 static void fail_too_long(struct scheduler *scheduler, struct run *run, int64_t longest)

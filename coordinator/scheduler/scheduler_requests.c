@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "common/clock.h"
+#include "coordinator/scheduler/snapshot.h"
 
 static void count_ending(struct scheduler *scheduler, const struct run *run, enum status status)
 {
@@ -95,6 +96,13 @@ static void refuse(struct scheduler *scheduler, const struct request *request, e
                                                        .status = status});
 }
 
+/* Would a decision look at a request that has just come in? Else it changes nothing. */
+static bool is_looked_at(const struct scheduler *scheduler, const struct request *request)
+{
+    int n_before = scheduler->queue.by_class[request->terms.class].n - request->n_runs;
+    return n_before < SNAPSHOT_WINDOW + scheduler->n_suspects;
+}
+
 static void enter_queue(struct scheduler *scheduler, struct request *request)
 {
     int64_t longest = replica_set_longest(&scheduler->replicas);
@@ -110,10 +118,10 @@ static void enter_queue(struct scheduler *scheduler, struct request *request)
     scheduler->totals.accepted++;
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_ACCEPTED, .run = request->runs});
     delivery_accept(&scheduler->claimed, request);
-    if (fits)
-        scheduler_dispatch(scheduler);
-    else
+    if (!fits)
         scheduler_fail_too_long(scheduler);
+    else if (is_looked_at(scheduler, request))
+        scheduler_dispatch(scheduler);
 }
 
 static enum status book(struct scheduler *scheduler, struct request *request, enum refusal *refusal,

@@ -47,6 +47,7 @@ static void add_queue(struct snapshot *snapshot, const struct queue *queue)
             add(snapshot, run, -1);
             i++;
         }
+        snapshot->is_window |= run != NULL;
     }
 }
 

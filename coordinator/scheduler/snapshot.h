@@ -11,6 +11,7 @@ struct snapshot {
     struct policy_input input;
     struct policy_waiting *waiting;
     struct run **waiting_runs;
+    bool is_window; /* more wait than it has */
 };
 
 /* Of each class's queue it has the first SNAPSHOT_WINDOW, without those that are suspect. RESOURCE_EXHAUSTED

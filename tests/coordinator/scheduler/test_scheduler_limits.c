@@ -279,10 +279,29 @@ START_TEST(no_request_is_refused_for_what_is_undecided)
 }
 END_TEST
 
+/* More wait than a decision looks at, and there is room for nearly all: a replica that comes is filled. */
+START_TEST(a_replica_that_comes_is_filled)
+{
+    enum { N_CLIENTS = 200, N_PLACES = 180 };
+    static struct fake_connection connection;
+    static struct client clients[N_CLIENTS];
+    const struct replica_capacity capacity = {.max_sequences = N_PLACES, .max_tokens = N_PLACES * LENGTH};
+    scheduler->options.max_queue = N_CLIENTS;
+    scheduler->options.max_queue_tokens = scheduler->options.client_tokens = 0;
+    for (int i = 0; i < N_CLIENTS; i++)
+        accept_request(&clients[i]);
+    attach("r0", &connection);
+    scheduler_ready(scheduler, &connection, &capacity);
+    ck_assert_int_eq(connection.n_submitted, N_PLACES);
+    ck_assert_uint_eq(totals().queued, N_CLIENTS - N_PLACES);
+}
+END_TEST
+
 TCase *limits_case(void)
 {
     TCase *cases = tcase_create("limits");
     tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, a_replica_that_comes_is_filled);
     tcase_add_test(cases, events_of_one_wake_up_are_decided_together);
     tcase_add_test(cases, no_request_is_refused_for_what_is_undecided);
     tcase_add_test(cases, a_higher_class_takes_the_place_and_gives_it_back);
