@@ -35,7 +35,7 @@ struct call_host {
     grpc_completion_queue *queue;
     size_t max_queued_bytes;
     size_t max_header_bytes; /* of one call */
-    double request_seconds; /* that a first message may take */
+    double request_seconds;  /* that a first message may take */
     struct call_wait waiting;
     /* The method of a path, with the context of its service; NULL: there is none. */
     const struct rpc_method *(*find)(struct call_host *host, const char *path, void **context);
