@@ -17,6 +17,7 @@ struct client {
     int n_accepted, n_frames, n_moves, n_ended, steps; /* the frame of step 0 does not count */
     double estimated_seconds;
     uint32_t last_step, next_step;
+    bool hears_several; /* runs, whose frames come in any order */
     enum status status;
     char text[256];
     int32_t ids[LENGTH];
@@ -40,6 +41,11 @@ extern char events[64]; /* what the observer heard, a letter each */
 
 void set_up(void);
 void tear_down(void);
+
+/* A request of one run. */
+struct request *make_request(const struct request_terms *terms, int length, int steps_least);
+/* Hands a request over. */
+enum status accept_made(struct client *client, struct request *request, struct error *error);
 
 /* accept_request: LENGTH positions, which must be taken. accept_length: of the first class, like it;
  * accept_with sets the client back, too. */

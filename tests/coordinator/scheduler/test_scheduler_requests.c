@@ -1,4 +1,5 @@
 /* From the queue to the end: where a request goes, and what its client and others hear of it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/coordinator/scheduler/scheduler_fixture.h"
@@ -229,6 +230,97 @@ START_TEST(ten_thousand_cancelled_requests_leave_nothing)
 }
 END_TEST
 
+/* ---- a request of two runs; rules that only tests have ---- */
+
+static const struct run *first_wins(const struct request *request, const struct run *finished)
+{
+    (void)request;
+    return finished;
+}
+
+static const struct run *all_must_finish(const struct request *request, const struct run *finished)
+{
+    for (int i = 0; i < request->n_runs; i++) {
+        if (run_steps_left(&request->runs[i]))
+            return NULL;
+    }
+    return finished;
+}
+
+static void accept_two(struct client *client, const struct request_rule *rule)
+{
+    *client = (struct client){.hears_several = true};
+    struct request *request = make_request(&(struct request_terms){.caller = "group"}, LENGTH, 0);
+    struct request *other = make_request(&request->terms, LENGTH, 0);
+    request->runs = realloc(request->runs, 2 * sizeof *request->runs);
+    ck_assert_ptr_nonnull(request->runs);
+    request->runs[1] = other->runs[0];
+    request->runs[1].request = request;
+    request->n_runs = 2;
+    request->rule = rule;
+    other->n_runs = 0; /* its run has moved */
+    request_free(other);
+    ck_assert_int_eq(accept_made(client, request, NULL), STATUS_OK);
+}
+
+START_TEST(a_rule_may_want_all_runs)
+{
+    static struct client client;
+    static struct fake_connection connection;
+    const struct request_rule rule = {all_must_finish};
+    attach_ready("r0", &connection, 4);
+    accept_two(&client, &rule);
+    ck_assert_int_eq(connection.n_submitted, 2);
+    ck_assert_uint_eq(totals().running, 2);
+    ck_assert_int_eq(accounts_find(&scheduler->accounts, "group")->n_tokens, 2 * LENGTH);
+    report_steps(&connection, client.number, 1, STEPS);
+    ck_assert_int_eq(client.n_ended, 0); /* one has finished, and the other goes on */
+    ck_assert_uint_eq(totals().running_tokens, LENGTH);
+    report_steps(&connection, client.number + 1, 1, STEPS);
+    ck_assert_int_eq(client.n_ended, 1);
+    ck_assert_int_eq(client.status, STATUS_OK);
+    ck_assert_int_eq(connection.n_cancelled, 0);
+    ck_assert_uint_eq(totals().accepted, 1);
+    ck_assert_uint_eq(totals().finished, 1);
+    ck_assert(scheduler_is_idle(scheduler));
+}
+END_TEST
+
+START_TEST(a_rule_may_take_the_first_run)
+{
+    static struct client client, next;
+    static struct fake_connection connection;
+    const struct request_rule rule = {first_wins};
+    attach_ready("r0", &connection, 2);
+    accept_two(&client, &rule);
+    accept_request(&next);
+    report_steps(&connection, client.number + 1, 1, STEPS);
+    ck_assert_int_eq(client.n_ended, 1);
+    ck_assert_int_eq(connection.n_cancelled, 1); /* the other run is not wanted any more */
+    ck_assert_uint_eq(connection.cancelled, client.number);
+    ck_assert_uint_eq(connection.number, next.number); /* and both places are free */
+    ck_assert_ptr_null(accounts_find(&scheduler->accounts, "group"));
+}
+END_TEST
+
+START_TEST(all_runs_end_with_their_request)
+{
+    static struct client client;
+    static struct fake_connection connection;
+    const struct request_rule rule = {all_must_finish};
+    attach_ready("r0", &connection, 1);
+    accept_two(&client, &rule);
+    ck_assert_uint_eq(totals().queued, 1); /* one waits, the other runs */
+    scheduler_cancel(scheduler, client.number);
+    ck_assert_int_eq(client.n_ended, 1);
+    ck_assert_int_eq(client.status, STATUS_CANCELLED);
+    ck_assert_uint_eq(totals().queued, 0);
+    ck_assert_uint_eq(totals().running, 0);
+    ck_assert_int_eq(report(&connection, client.number + 1, 1), STATUS_OK); /* late: nothing */
+    ck_assert(scheduler_is_idle(scheduler));
+}
+END_TEST
+
 TCase *requests_case(void)
 {
     TCase *cases = tcase_create("requests");
@@ -246,5 +338,8 @@ TCase *requests_case(void)
     tcase_add_test(cases, totals_add_up);
     tcase_add_test(cases, an_observer_hears_of_everything);
     tcase_add_test(cases, ten_thousand_cancelled_requests_leave_nothing);
+    tcase_add_test(cases, a_rule_may_want_all_runs);
+    tcase_add_test(cases, a_rule_may_take_the_first_run);
+    tcase_add_test(cases, all_runs_end_with_their_request);
     return cases;
 }
