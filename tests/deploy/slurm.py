@@ -1,7 +1,8 @@
 """deploy/slurm/*.sbatch on a real Slurm of one machine, which this test starts and ends.
 
 A cluster as one job answers a request, survives a killed rank with the same text, drains on its signal before the time limit;
-a replica as a job of its own attaches, and comes back through Slurm's queue after it was killed.
+a replica as a job of its own attaches, and comes back through Slurm's queue after it was killed. Placement: four nodes and
+GPUs that are only names, with programs that say where they are. usage: slurm.py cluster|placement
 """
 import glob
 import os
@@ -53,35 +54,43 @@ ReturnToService=2
 SlurmctldPidFile={directory}/slurmctld.pid
 SlurmctldLogFile={directory}/slurmctld.log
 StateSaveLocation={directory}/state
-SlurmdPidFile={directory}/slurmd.pid
-SlurmdLogFile={directory}/slurmd.log
-SlurmdSpoolDir={directory}/spool
+SlurmdPidFile={directory}/slurmd.%n.pid
+SlurmdLogFile={directory}/slurmd.%n.log
+SlurmdSpoolDir={directory}/spool.%n
 SlurmctldPort={controller}
-SlurmdPort={daemon}
+GresTypes=gpu
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
 MinJobAge=2
 KillWait=5
-NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 CPUs=4 RealMemory=4000 State=UNKNOWN
-PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP
+{nodes}
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+NODE = "NodeName=n{number} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=4000 {gres} State=UNKNOWN"
 
 
 class Slurm:
-    """munged, slurmctld and slurmd in the foreground, as children of this test."""
+    """munged, slurmctld and a slurmd for each node in the foreground, as children of this test."""
 
-    def __init__(self, directory):
-        self.directory, self.children = directory, []
+    def __init__(self, directory, n_nodes=1, gpus=0):
+        self.directory, self.children, self.n_nodes, self.gpus = directory, [], n_nodes, gpus
         self.environment = {**os.environ, "SLURM_CONF": f"{directory}/slurm.conf"}
 
     def open(self):
         directory = self.directory
-        controller, daemon = free_ports(2)
-        for name in ("state", "spool"):
+        controller, *ports = free_ports(1 + self.n_nodes)
+        names = [f"n{i + 1}" for i in range(self.n_nodes)]
+        for name in ["state"] + [f"spool.{name}" for name in names]:
             os.mkdir(f"{directory}/{name}")
+        gres = f"Gres=gpu:{self.gpus}" if self.gpus else ""
+        nodes = "\n".join(NODE.format(number=i + 1, port=port, gres=gres) for i, port in enumerate(ports))
+        for gpu in range(self.gpus):
+            os.symlink("/dev/null", f"{directory}/nvidia{gpu}")
+        with open(f"{directory}/gres.conf", "w") as file:  # GPUs that are only names
+            file.write(f"Name=gpu File={directory}/nvidia[0-{self.gpus - 1}]\n" if self.gpus else "")
         conf = f"{directory}/slurm.conf"
         with open(conf, "w") as file:
-            file.write(CONF.format(directory=directory, controller=controller, daemon=daemon))
+            file.write(CONF.format(directory=directory, controller=controller, nodes=nodes))
         key = f"{directory}/munge.key"
         with open(key, "wb") as file:
             file.write(os.urandom(1024))
@@ -91,11 +100,13 @@ class Slurm:
                    f"--log-file={directory}/munged.log", f"--pid-file={directory}/munged.pid", f"--seed-file={directory}/munge.seed")
         wait_until(lambda: os.path.exists(f"{directory}/munge.socket"), "munged listens", 10)
         self.start("slurmctld", "-D", "-f", conf)
-        self.start("slurmd", "-D", "-f", conf, "-N", "n1")
-        wait_until(lambda: "idle" in self.run("sinfo", "-h", "-o", "%T", check=False), "the node is idle", 30)
+        for name in names:
+            self.start("slurmd", "-D", "-f", conf, "-N", name, log=f"slurmd.{name}")
+        wait_until(lambda: self.run("sinfo", "-h", "-N", "-o", "%T", check=False).split() == ["idle"] * self.n_nodes,
+                   "the nodes are idle", 60)
 
-    def start(self, name, *arguments):
-        log = open(f"{self.directory}/{name}.out", "wb")
+    def start(self, name, *arguments, log=None):
+        log = open(f"{self.directory}/{log or name}.out", "wb")
         self.children.append(subprocess.Popen([PROGRAMS[name], *arguments], env=self.environment, stdout=log, stderr=log,
                                               cwd=self.directory))
 
@@ -119,7 +130,7 @@ class Slurm:
 
     def close(self):
         try:
-            if len(self.children) == 3:
+            if len(self.children) == 2 + self.n_nodes:
                 self.run("scancel", "--full", "--user=root", check=False)
                 wait_until(lambda: not self.run("squeue", "-h", check=False).strip(), "no job is left", 20)
         finally:
@@ -230,6 +241,29 @@ def test_replica_jobs(slurm, calm):
         coordinator.wait(40)
 
 
+def test_one_command(slurm, calm):
+    """millrace-slurm: up waits until the cluster answers, down lets it finish."""
+    environment = {**slurm.environment, "MILLRACE_BIN": BIN, "MILLRACE_SLURM_DIRECTORY": slurm.directory, "MILLRACE_RANKS": "2",
+                   "MILLRACE_HOST": "127.0.0.1"}
+
+    def command(*arguments, code=0):
+        done = subprocess.run([f"{SOURCE}/deploy/slurm/millrace-slurm", *arguments], env=environment, text=True, timeout=90,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    assert "'/nowhere' is no model directory" in command("up", "/nowhere", code=1)
+    up = command("up", DEMO, "--ntasks=2", "--cpus-per-task=1", "--time=10")
+    endpoint, job = (re.search(rf"^{word} (\S+)$", up, re.M)[1] for word in ("endpoint", "job"))
+    assert endpoint.startswith("127.0.0.1:"), endpoint
+    assert command("endpoint", job).strip() == endpoint
+    assert "ready" in command("status", job) and job in command("status")
+    assert write(endpoint) == calm
+    assert f"job {job} has ended" in command("down", job)
+    assert not workers(slurm)
+    assert "there is no job" in command("down", job, code=1)
+
+
 def logs(slurm):
     return [name[4:-4] for name in os.listdir(slurm.directory) if name.startswith("job-")]
 
@@ -241,7 +275,89 @@ def test_bad_arguments(slurm):
     assert f"'{missing}' is no model directory" in slurm.log_of(job)
 
 
-def main():
+# ---- four nodes with GPUs that are only names: where do the ranks go? ----
+
+STUBS = {
+    "millrace-coordinator": """trap 'kill $!; exit 0' TERM
+sleep 600 & wait""",
+    # Says where it is and which GPUs of the node its step has, and stays there, as a replica does.
+    "millrace-worker": """while [ "$1" != --replica ]; do shift; done
+echo "$2 $SLURM_STEP_ID $SLURMD_NODENAME $SLURM_PROCID ${SLURM_STEP_GPUS:-${GPU_DEVICE_ORDINAL:-none}}" >>"$STUB_LOG"
+trap 'kill $!; exit 0' TERM
+sleep 600 & wait""",
+}
+
+
+def stubs(slurm):
+    directory = f"{slurm.directory}/stubs"
+    os.makedirs(directory, exist_ok=True)
+    for name, text in STUBS.items():
+        with open(f"{directory}/{name}", "w") as file:
+            file.write("#!/bin/bash\n" + text + "\n")
+        os.chmod(f"{directory}/{name}", 0o755)
+    return directory
+
+
+def place(slurm, n_ranks, *options, **environment):
+    """{replica: [(node, GPUs of its step), ...]} of a job with `options`, when all of its ranks run."""
+    log = tempfile.mktemp(dir=slurm.directory, prefix="ranks-")
+    open(log, "w").close()
+    job = slurm.submit(*options, "--time=10", f"{SOURCE}/deploy/slurm/cluster.sbatch", DEMO,
+                       environment={"MILLRACE_BIN": stubs(slurm), "MILLRACE_SRUN_MPI": "none", "STUB_LOG": log, **environment})
+
+    def lines():
+        with open(log) as file:
+            return [line.split() for line in file]
+
+    try:
+        wait_until(lambda: len(lines()) >= n_ranks, f"{n_ranks} ranks run", 60)
+        found = {}
+        for replica, _, node, _, gpus in lines():
+            found.setdefault(replica, []).append((node, gpus))
+        return found
+    finally:
+        slurm.run("scancel", "--batch", "--signal=TERM", job, check=False)
+        wait_until(lambda: slurm.state(job) == "", "the job ends", 60)
+
+
+def nodes_of(ranks):
+    return sorted({node for node, _ in ranks})
+
+
+def test_placement(slurm):
+    # One node's ranks are a replica: four replicas, each on a node of its own.
+    found = place(slurm, 16, "--nodes=4", "--ntasks=16")
+    assert sorted(nodes_of(ranks) for ranks in found.values()) == [["n1"], ["n2"], ["n3"], ["n4"]], found
+    # Smaller ones share a node; larger ones take as few nodes as they fit on.
+    found = place(slurm, 16, "--nodes=4", "--ntasks=16", MILLRACE_RANKS="2")
+    assert len(found) == 8 and all(len(nodes_of(ranks)) == 1 for ranks in found.values()), found
+    found = place(slurm, 16, "--nodes=4", "--ntasks=16", MILLRACE_RANKS="8")
+    assert len(found) == 2 and all(len(nodes_of(ranks)) == 2 for ranks in found.values()), found
+    print("placement: replicas of 4, 2 and 8 ranks on 4 nodes of 4", flush=True)
+
+
+def test_gpus(slurm):
+    """Two replicas of two ranks on each node of four GPUs: all run at once, with GPUs of their own."""
+    for option in ("--gres=gpu:4", "--gpus-per-node=4", "--gpus-per-task=1", "--gpus=8"):
+        found = place(slurm, 8, "--nodes=2", "--ntasks-per-node=4", option, MILLRACE_RANKS="2")
+        assert len(found) == 4 and all(len(nodes_of(ranks)) == 1 for ranks in found.values()), (option, found)
+        taken = sorted((ranks[0][0], gpu) for ranks in found.values() for gpu in ranks[0][1].split(","))
+        assert len(set(taken)) == 8, (option, taken)
+        print(f"GPUs: {option}: {taken}", flush=True)
+
+
+def run(kind, slurm):
+    if kind == "placement":
+        test_placement(slurm)
+        test_gpus(slurm)
+        return
+    test_bad_arguments(slurm)
+    calm = test_cluster(slurm)
+    test_one_command(slurm, calm)
+    test_replica_jobs(slurm, calm)
+
+
+def main(kind):
     missing = [name for name, path in PROGRAMS.items() if not path]
     if missing:
         skip(f"no {', '.join(missing)} (Debian: slurm-wlm munge)")
@@ -249,13 +365,11 @@ def main():
         skip("slurmd wants root")
     directory = tempfile.mkdtemp(prefix="millrace-slurm-")
     began = time.monotonic()
-    slurm = Slurm(directory)
+    slurm = Slurm(directory, 4, 4) if kind == "placement" else Slurm(directory)
     failed = True
     try:
         slurm.open()
-        test_bad_arguments(slurm)
-        calm = test_cluster(slurm)
-        test_replica_jobs(slurm, calm)
+        run(kind, slurm)
         failed = False
     finally:
         if failed:
@@ -264,7 +378,7 @@ def main():
                     print(f"--- {name}\n" + open(f"{directory}/{name}", errors="replace").read()[-3000:])
         slurm.close()
         shutil.rmtree(directory, ignore_errors=True)
-    print(f"slurm: cluster job, killed rank, drain, replica jobs, requeue: {time.monotonic() - began:.0f} s")
+    print(f"slurm, {kind}: {time.monotonic() - began:.0f} s")
 
 
-main()
+main(sys.argv[1])
