@@ -15,8 +15,8 @@
  *   unix-abstract:NAME   a name that is no file
  *   dns:///HOST:PORT     the same as HOST:PORT, for those who are used to gRPC's form; only to call
  *
- * The libraries below guess where an address is incomplete (gRPC takes port 443 where none is written, and
- * 99999 for 34463), so every address is read here before any of them sees it.
+ * Libraries guess what an incomplete address means: gRPC takes port 443 where none is written, and 34463 for
+ * 99999. So the program reads every address here before a library sees it.
  */
 enum address_kind { ADDRESS_TCP, ADDRESS_UNIX, ADDRESS_UNIX_ABSTRACT };
 
@@ -29,8 +29,8 @@ enum { ADDRESS_HOST_MAX = 256, ADDRESS_PORT_MAX = 6, ADDRESS_TEXT_MAX = ADDRESS_
 
 struct address {
     enum address_kind kind;
-    char host[ADDRESS_HOST_MAX]; /* without brackets; of a unix address the path or the name */
-    char port[ADDRESS_PORT_MAX]; /* digits; of a unix address "" */
+    char host[ADDRESS_HOST_MAX]; /* without brackets; for a unix address the path or the name */
+    char port[ADDRESS_PORT_MAX]; /* digits; for a unix address "" */
 };
 
 /* INVALID_ARGUMENT names the text and what is wrong with it. */
@@ -43,8 +43,7 @@ void address_format_target(const struct address *address, char text[ADDRESS_TEXT
 /* Writes HOST:PORT with the port that was bound, in brackets where the host is an IPv6 address. */
 void address_format_bound(const struct address *address, int port, char text[ADDRESS_TEXT_MAX]);
 
-/* Does what goes to, or comes in at, this address stay on this machine? False for a text that is no address.
- */
+/* True: traffic to and from this address stays on this machine. False for a text that is no address. */
 bool address_is_local(const char *text);
 
 #endif

@@ -11,16 +11,17 @@ struct socket_address {
     socklen_t size;
 };
 
-/* Looks the host up; of several addresses the first. May wait for a name server. UNAVAILABLE with the
+/* Looks the host up and takes the first address found. May wait for a name server. UNAVAILABLE gives the
  * system's reason. */
 enum status address_resolve(const struct address *address, struct socket_address *resolved,
                             struct error *error);
 
-/* A socket that listens, closed on exec and never waiting; -1 with errno's value in *reason. */
+/* Opens a socket that listens. It is non-blocking and closed on exec. -1: it cannot; *reason gets errno's
+ * value. */
 int address_listen(const struct socket_address *resolved, int backlog, int *reason);
 
-/* A connected socket, closed on exec, whose reads and writes wait; -1 where nobody answers within so many
- * milliseconds. */
+/* Opens a connected socket. It blocks in reads and writes and is closed on exec. -1: nobody answers in time.
+ */
 int address_connect(const struct socket_address *resolved, int timeout_ms);
 
 #endif

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-/* The clock that only goes forward, and condition variables that wait by it: a wait in the program takes as
- * long as it says, whatever happens to the time of day. */
+/* The clock that only goes forward, and condition variables that wait by it. So a wait takes as long as it
+ * says when somebody sets the time of day. */
 
 /* Seconds since some moment in the past. */
 static inline double clock_seconds(void)
@@ -16,8 +16,9 @@ static inline double clock_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The moment in so many seconds. Less than 0 counts as 0, and more than some decades, INFINITY too, as so
- * many decades. */
+/* The moment `seconds` from now. Less than 0 counts as 0. INFINITY counts as three decades, as does anything
+ * above.
+ */
 struct timespec clock_after(double seconds);
 
 /* A condition variable for clock_wait_until. Pair with pthread_cond_destroy. */

@@ -8,9 +8,9 @@
 /*
  * Whole files, read into memory with a limit. Every sentence begins with the path.
  *
- * NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED: as the system says when the file is opened.
- * INVALID_ARGUMENT: the file is larger than `most_bytes`, or not of the kind that is read. DATA_LOSS: a read
- * failed. *bytes is malloc'ed and has a NUL behind it.
+ * Errors: NOT_FOUND, PERMISSION_DENIED and RESOURCE_EXHAUSTED as the system says when it opens the file.
+ * INVALID_ARGUMENT: the file is larger than `most_bytes`, or not of the right kind. DATA_LOSS: a read failed.
+ * *bytes is malloc'ed and has a NUL behind it.
  */
 
 enum file_kind {

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-/* What of a file changes when its content does: which file it is (links are followed, so that a directory of
- * links that is switched over counts), its size and its times. */
+/* The facts about a file that change when its content changes: which file it is, its size and its times.
+ * Links are followed, so switching a directory of links to another one is a change too. */
 struct file_stamp {
     bool exists;
     unsigned long long device, inode, size_bytes;

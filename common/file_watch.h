@@ -6,9 +6,9 @@
 #include "common/status.h"
 
 /*
- * Calls back when files change. A thread of its own looks at them once a second (file_stamp.h): it works on
- * every file system and through the links that Kubernetes switches, and a file system that hangs stops nobody
- * else.
+ * Calls back when files change. A thread of its own looks at the files' stamps (file_stamp.h) once a period.
+ * That works on every file system and through the links that Kubernetes switches. A file system that hangs
+ * stops only this thread.
  */
 enum { FILE_WATCH_PATHS_MAX = 4 };
 

@@ -5,12 +5,12 @@
 #include <stdint.h>
 
 /*
- * How Open MPI's mpirun is told to start a job on this machine. Nothing is left to its defaults: it would
- * count processors in its own way, read a file of hosts, and take the hosts and slots of a batch job around
- * us for those that are meant.
+ * Tells Open MPI's mpirun how to start a job on this machine. Nothing is left to its defaults. mpirun would
+ * count processors in its own way, read a file of hosts, and use the hosts and slots of a batch job around
+ * us.
  */
 
-/* A command line that grows; texts are not owned, the numbers in it live here. */
+/* A command line that grows. It does not own texts; the numbers in it live here. */
 enum { ARGUMENTS_MAX = 64, ARGUMENTS_NUMBERS_MAX = 12, ARGUMENTS_NUMBER_SIZE = 24 };
 
 struct arguments {
@@ -27,11 +27,12 @@ struct launcher_job {
     const char *mpirun; /* a path, or a name that is looked up in PATH */
     int n_ranks;
     bool bind_to_core;  /* each rank to a core of its own */
-    bool oversubscribe; /* more ranks than cores: they are polite to each other */
+    bool oversubscribe; /* more ranks than cores: a rank that waits gives its core to others */
 };
 
-/* Begins a command line. What is added after this is for mpirun up to the program's path, and for the program
- * after it. */
+/* Begins a command line. The caller adds more options of mpirun, then the program's path, then the program's
+ * options.
+ */
 void launcher_begin(struct arguments *arguments, const struct launcher_job *job);
 /* --mca NAME VALUE */
 void launcher_add_parameter(struct arguments *arguments, const char *name, const char *value);
@@ -45,8 +46,8 @@ void launcher_add_parameter(struct arguments *arguments, const char *name, const
  * - with the entries `with` ("NAME=VALUE", ends with NULL) where there is none of that name, and with leave
  *   for mpirun to run as root, as in a container.
  *
- * A token in the environment is seen by the same user alone; on a command line everybody would see it. NULL
- * without memory. To be made before a fork, where memory may be allocated.
+ * Only the same user sees a token in the environment; on a command line everybody would see it. NULL without
+ * memory. Make it before a fork: a child of a program with threads may not allocate memory.
  */
 char **launcher_environment_create(const char *const *without, const char *const *with);
 /* Overwrites it first. NULL is allowed. */

@@ -10,8 +10,8 @@
  *     {"time":"2026-11-21T12:03:04.512Z","level":"info","program":"coordinator","message":"request finished",
  *      "request":"12","replica":"r0","seconds":0.215}
  * MILLRACE_LOG=debug|info|warning|error sets the least level that is written.
- * Thread-safe: a line is one write(2), which blocks where the reader does, unless log_queue_lines was called.
- * What comes from outside cannot forge lines: control characters are replaced, and what is not UTF-8. Never
+ * Thread-safe: a line is one write(2). That blocks while the reader does, unless log_queue_lines was called.
+ * Text from outside cannot forge lines: control characters and bytes that are not UTF-8 are replaced. Never
  * log prompts, texts, tokens of requests or secrets.
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
@@ -27,12 +27,12 @@ enum status log_set_format(const char *format, struct error *error);
 void log_set_level(enum log_level level);
 
 /*
- * From now on a thread writes, and whoever logs never waits for whoever reads standard error (a terminal that
- * is stopped, a collector that hangs): lines above a bound are dropped, and a later one tells how many.
- * Before any other thread starts.
+ * From now on a thread of its own writes the lines. So no thread that logs waits for the reader of standard
+ * error, such as a terminal that is stopped or a collector that hangs. Lines above a bound are dropped, and a
+ * later line says how many. Call before any other thread starts.
  */
 enum status log_queue_lines(struct error *error);
-/* Writes what waits, for a second at most. Last in main, when no other thread logs. */
+/* Writes the lines that wait, for a second at most. Call at the end of main, when no other thread logs. */
 void log_close(void);
 
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -42,7 +42,7 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 
-/* What a machine may want to search for. A text, or with text == NULL a number; "" and NAN are left out. */
+/* A value that people search logs for: a text, or a number where text is NULL. "" and NAN are left out. */
 struct log_field {
     const char *name; /* letters, digits and '_' */
     const char *text;

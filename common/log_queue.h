@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * Lines on their way to a descriptor, written by a thread of their own: whoever logs never waits for whoever
- * reads. Lines are held back while the reader is slow; when LOG_QUEUE_LINES wait, more are dropped, and
- * counted.
+ * Lines on their way to a descriptor. A thread of its own writes them, so that a thread that logs never waits
+ * for the reader. While the reader is slow the lines wait here. When LOG_QUEUE_LINES wait, further lines are
+ * dropped and counted.
  */
 enum { LOG_QUEUE_LINES = 1024 };
 
@@ -20,12 +20,12 @@ struct log_queue *log_queue_open(int descriptor);
 /* Copies the line. Does not block. false: it was dropped. */
 bool log_queue_put(struct log_queue *queue, const char *line, size_t size_bytes);
 
-/* Lines dropped since the last call, once there is room for a line that tells of them; else 0. */
+/* How many lines were dropped since the last call. 0 while there is no room for a line that says so. */
 uint64_t log_queue_take_dropped(struct log_queue *queue);
 
-/* Waits until all is written, at most so long. Nobody puts any more. false: a reader stands still; the
- * thread, which may be in the middle of a write, and what it needs are left behind for the end of the
- * process. */
+/* Waits at most so long until all lines are written. No thread may put any more. False: the reader stands
+ * still. The queue's thread may then be in the middle of a write, so it and its memory stay until the process
+ * ends. */
 bool log_queue_close(struct log_queue *queue, double most_seconds);
 
 #endif

@@ -2,9 +2,9 @@
 #define MILLRACE_COMMON_NEAREST_H
 
 /*
- * "Did you mean ...?": the name that is the fewest edits away from what was typed (insert, delete, replace,
- * swap two neighbours: the optimal string alignment distance). NULL when even the best is too far off to be
- * what was meant: more than a third of the longer word.
+ * "Did you mean ...?": finds the name that is the fewest edits away from the word that was typed. An edit
+ * inserts, deletes or replaces a letter, or swaps two neighbours (the optimal string alignment distance).
+ * NULL: even the best name needs edits for more than a third of the longer word, so it was not meant.
  */
 int edit_distance(const char *a, const char *b);
 

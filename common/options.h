@@ -44,20 +44,24 @@ struct option_table {
 };
 
 /*
- * Fills the values from defaults, environment and argv (argv[0] is skipped); an empty environment variable
- * counts as not set. Accepted: --name VALUE, --name=VALUE, -x VALUE, -xVALUE, and for a flag --name,
- * --name=true|false (in the environment also yes/no, on/off, 1/0). Whole names only, no abbreviations.
- * What is left are operands, which may stand between options: *operands points into argv (whose order
- * changes), *n_operands counts them; a lone `-` is one. `--` ends the options. --help or -h sets *help and
- * parses no further. INVALID_ARGUMENT names the option, the value and the limits, and proposes the nearest
- * name for one that is unknown. OPTION_TEXT values point into argv or the environment.
+ * Fills the values from defaults, environment and argv (argv[0] is skipped). An empty environment variable
+ * counts as not set.
+ *
+ * Options are --name VALUE, --name=VALUE, -x VALUE, -xVALUE, and for a flag --name and --name=true|false (in
+ * the environment also yes/no, on/off, 1/0). Names are not abbreviated. `--` ends the options. --help or -h
+ * sets *help and stops. All other words are operands, also between options, and so is a lone `-`. *operands
+ * points into argv, whose order changes; *n_operands counts them.
+ *
+ * INVALID_ARGUMENT names the option, the value and the limits; for an unknown name it proposes the nearest
+ * one. Values of texts and addresses point into argv or the environment.
  */
 enum status options_parse(const struct option_table *table, int argc, char **argv, bool *help,
                           char ***operands, int *n_operands, struct error *error);
 
-/* The page that --help prints. With MILLRACE_HELP=man in the environment a manual page (packages install it),
- * with MILLRACE_HELP=words one option a line (shells complete from it; an option that takes a value ends in
- * =). */
+/* Prints the page of --help. With MILLRACE_HELP=man in the environment it is a manual page, which packages
+ * install. With MILLRACE_HELP=words it is one option a line, from which shells complete; an option that takes
+ * a value ends in
+ * "=". */
 void options_print_help(const struct option_table *table, FILE *out);
 
 #endif

@@ -6,22 +6,22 @@
 enum { OWNED_DIRECTORY_PATH_MAX = 96 };
 
 /*
- * A directory for as long as this process lives, for this user alone (mode 0700). It is locked while its
- * owner lives, so that what a killed process has left behind can be told from what is in use, and removed by
- * the next one that starts.
+ * A directory for as long as this process lives, for this user alone (mode 0700). Its owner holds a lock on
+ * it. So the next process that starts can tell a directory in use from one that a killed process has left,
+ * and removes the latter.
  */
 struct owned_directory {
     char path[OWNED_DIRECTORY_PATH_MAX]; /* "": none */
     int lock;                            /* the open directory */
 };
 
-/* Makes PARENT/millrace-PID-NAME. False, with path "", where that cannot be: no such parent, the name is
- * taken, or too long. */
+/* Makes PARENT/millrace-PID-NAME. False, with path "": there is no such parent, the name is taken or too
+ * long. */
 bool owned_directory_make(struct owned_directory *directory, const char *parent, const char *name);
-/* Removes it with all files that are in it. One that was not made, or zeroed memory, is allowed. */
+/* Removes the directory with the files in it. A directory that was not made, or zeroed memory, is allowed. */
 void owned_directory_remove(struct owned_directory *directory);
 
-/* Removes those of this user in PARENT whose owner is gone. */
+/* Removes this user's directories in PARENT whose owner is gone. */
 void owned_directory_sweep(const char *parent);
 
 #endif

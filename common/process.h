@@ -8,32 +8,32 @@
 
 /*
  * A child process. It has a process group of its own, so that Ctrl-C reaches this program first. It gets
- * SIGTERM when the thread that started it ends, however that happens. It begins with no signal blocked or
- * ignored, and with an empty standard input.
+ * SIGTERM when the thread that started it ends, in whatever way. It begins with no signal blocked, with
+ * SIGPIPE as usual, and with an empty standard input.
  */
 struct process {
     pid_t pid;  /* 0: none */
-    int handle; /* a pidfd, readable when the child has ended; -1: the kernel gives none, so we look */
+    int handle; /* a pidfd, readable when the child has ended; -1: the kernel gives none, so we poll */
 };
 
 struct process_options {
     char *const *arguments;   /* ends with NULL; [0] is a path, or a name that is looked up in PATH */
     char *const *environment; /* ends with NULL; NULL: ours */
-    int output, errors;       /* where its standard output and errors go; -1: where ours go */
-    int kept;                 /* stays open under its number; -1: none */
-    long descriptors;         /* the most that it may have open; 0: as many as we */
+    int output, errors;       /* descriptors for its standard output and errors; -1: the same as ours */
+    int kept;                 /* a descriptor that it inherits under the same number; -1: none */
+    long descriptors;         /* how many descriptors it may have open; 0: as many as we */
 };
 
 /* Returns when the program runs. NOT_FOUND when there is no such program. */
 enum status process_start(const struct process_options *options, struct process *process,
                           struct error *error);
 
-/* Waits for the end; *code gets the exit code (128 + signal for a death). False: it still runs after the
- * timeout; -1: for ever. */
+/* Waits for the child to end. *code gets the exit code, or 128 + the signal that killed it. False: it still
+ * runs after timeout_ms. -1 waits for ever. */
 bool process_wait(struct process *process, int timeout_ms, int *code);
 
-/* SIGTERM, and after grace_ms SIGKILL to its whole group; returns when the child is gone. Nothing when there
- * is none. */
+/* Sends SIGTERM, and after grace_ms SIGKILL to the whole group. Returns when the child is gone. Does nothing
+ * when there is none. */
 void process_stop(struct process *process, int grace_ms);
 
 #endif

@@ -13,10 +13,10 @@
  * and what is printed would go into it. Where standard output is a program's result, writing to the one that
  * was closed fails, as it should (common/output.h).
  *
- * A socket whose other end has hung up must not end the program: writing to it fails like any other call.
- * SIGPIPE would end it without a word, and OpenSSL writes to sockets without turning that off. A program that
- * people put before a pipe (`ends_with_reader`) still ends, as they expect, when nobody reads its standard
- * output any more: `millrace tokenize ... | head -1`.
+ * A peer that hangs up must not end the program: writing to its socket fails like any other call. SIGPIPE
+ * would end the program without a word, and OpenSSL writes to sockets without turning that off. A program
+ * that people put before a pipe (`ends_with_reader`) still ends when nobody reads its standard output any
+ * more, as in `millrace tokenize ... | head -1`.
  */
 void program_begin(bool ends_with_reader);
 

@@ -30,10 +30,10 @@ enum solver {
 
 enum { SOLVER_COUNT = 4 };
 
-/* "cumulative", "euler", "dfm", "stratified": in config.json and as people type it. "unknown": a later
- * version's. */
+/* "cumulative", "euler", "dfm" or "stratified", as in config.json and as people type it. "unknown": the
+ * number comes from a later version. */
 const char *solver_name(enum solver solver);
-/* The solver of that name; false: there is none. */
+/* Finds the solver with that name. False: there is none. */
 bool solver_find(const char *name, enum solver *solver);
 
 #endif

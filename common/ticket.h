@@ -3,8 +3,9 @@
 
 #include <stdint.h>
 
-/* What a replica knows a run by (`sequence` of proto/replica.proto): the run's number, which the coordinator
- * counts from 1 when it starts, and above it how many tickets the run had before. */
+/* The number by which a replica knows a run (`sequence` in proto/replica.proto). Its lower bits are the run's
+ * number, which the coordinator counts from 1 when it starts. Its upper bits count the tickets that the run
+ * had before. */
 enum { TICKET_NUMBER_BITS = 48 };
 
 static inline uint64_t ticket_number(uint64_t ticket)

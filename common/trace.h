@@ -6,8 +6,8 @@
 /*
  * A request's place in its caller's trace: W3C Trace Context, https://www.w3.org/TR/trace-context/ (level 1).
  * The header `traceparent` is VERSION-TRACE_ID-SPAN_ID-FLAGS in lower-case hexadecimal. Each hop keeps the
- * trace's id and makes an id of its own; we keep of the flags the one that the standard defines (01: the
- * caller records it).
+ * trace's id and makes a span id of its own. We keep the one flag that the standard defines (01: the caller
+ * records the trace).
  */
 enum { TRACE_HEADER_SIZE = 56 }; /* with the terminator */
 
@@ -18,14 +18,14 @@ struct trace {
     bool sampled;
 };
 
-/* A new hop of the caller's trace; of a new trace, where the header is NULL or none that is valid. Returns
- * whether it was taken. */
+/* Begins a new hop of the caller's trace. Where the header is NULL or not valid it begins a new trace and
+ * returns false. */
 bool trace_begin(struct trace *trace, const char *traceparent);
 
-/* The header that says where we are: for whoever works for this request, and for the caller. */
+/* Writes the header for our hop, which goes to the replica and back to the caller. */
 void trace_header(const struct trace *trace, char header[TRACE_HEADER_SIZE]);
 
-/* Reads a header; false, and nothing is set, when it is none. `trace->span_id` is left empty. */
+/* Reads a header. False: it is not valid, and nothing is set. `trace->span_id` stays empty. */
 bool trace_parse(const char *traceparent, struct trace *trace);
 
 #endif

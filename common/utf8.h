@@ -4,18 +4,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The character that text[size_bytes] begins with: its size in bytes (1 to 4), or 0 when the bytes are no
- * whole, shortest-form character (RFC 3629: no surrogates, nothing above U+10FFFF). *character is set only
- * when it is one. */
+/* Reads the character with which text[size_bytes] begins, and returns its size in bytes (1 to 4). 0, with
+ * *character untouched: the bytes are no whole character in its shortest form (RFC 3629: no surrogates,
+ * nothing above U+10FFFF).
+ */
 int utf8_read(const char *text, size_t size_bytes, uint32_t *character);
 
 /* Writes a character (RFC 3629, as above) and returns its size in bytes. */
 int utf8_write(uint32_t character, char out[4]);
 
-/* Bytes up to the first that is not part of a valid character; size_bytes when all are. */
+/* How many bytes come before the first byte that is not part of a valid character; size_bytes where all are.
+ */
 size_t utf8_valid_size(const char *text, size_t size_bytes);
 
-/* Bytes of text[size_bytes] without a character that its end cuts off. */
+/* The size of text[size_bytes] without a character that its end cuts off. */
 size_t utf8_whole_size(const char *text, size_t size_bytes);
 
 /* Copies as many whole characters of a string as fit into `to` with the terminator. A byte that is part of no

@@ -28,7 +28,7 @@
      typed},                                                 \
         SECURITY_OPTION_ROWS((settings).security)
 
-/* Which cluster a command calls that can also do without one, as it was given. */
+/* What was typed about the cluster to call, for a command that can also start one for itself. */
 struct connection_choice {
     const char *endpoint, *model_directory;
     bool endpoint_given, endpoint_typed, model_directory_given;
@@ -53,22 +53,22 @@ struct connection {
 /* INVALID_ARGUMENT: --endpoint and --model-dir were both typed. */
 enum status connection_choice_check(const struct connection_choice *choice, struct error *error);
 
-/* Is a running cluster to be called? --model-dir says no, also where MILLRACE_ENDPOINT names one; without
- * either, it is one that listens at the default address now. */
+/* True: the command is to call a running cluster. --model-dir says no, even where MILLRACE_ENDPOINT names a
+ * cluster. Without either, the answer is whether a program listens at the default address now. */
 bool connection_choice_runs(const struct connection_choice *choice);
 
-/* To a running cluster; says nothing yet about whether it answers. `security` as the options were parsed
- * (CONNECTION_OPTION_ROWS). */
+/* Opens a connection to a running cluster. Whether it answers shows in the first call. `security` is what the
+ * options of CONNECTION_OPTION_ROWS were parsed into. */
 enum status connection_open(struct connection *connection, const char *endpoint,
                             const struct rpc_security *security, struct error *error);
 
-/* To a running cluster, or to a private one that is started for `choice->model_directory` (NULL: places.h)
- * and said so on standard error; of `n_ranks`, or for 0 of one for each core and at most 2, as the
- * coordinator chooses. */
+/* Opens a connection to a running cluster, or starts a private one for `choice->model_directory` (NULL:
+ * places.h) and says so on standard error. A private cluster has `n_ranks` ranks; for 0 the coordinator
+ * chooses one for each core and at most 2. */
 enum status connection_open_choice(struct connection *connection, const struct connection_choice *choice,
                                    int64_t n_ranks, struct error *error);
 
-/* Also ends the private cluster. A zeroed connection that was never opened is none. */
+/* Closes the connection and ends the private cluster. Zeroed memory is allowed. */
 void connection_close(struct connection *connection);
 
 #endif

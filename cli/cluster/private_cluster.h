@@ -7,8 +7,8 @@
 #include "common/status.h"
 
 /*
- * A cluster of one machine for the time of one command: a coordinator on a free port that starts its own
- * replica. What its programs log is kept aside, and its end is shown when the start fails.
+ * A cluster on this machine for the time of one command: a coordinator on a free port that starts its own
+ * replica. The log of its programs is kept aside; its last lines are shown when the start fails.
  */
 struct private_cluster {
     struct process coordinator;

@@ -5,8 +5,8 @@
 #include "common/status.h"
 #include "proto/millrace.pb-c.h"
 
-/* What is typed for a request, into its message. INVALID_ARGUMENT names the option and what it takes; NULL
- * texts leave the message as it is. */
+/* Reads what was typed for a request into its message. INVALID_ARGUMENT names the option and what it takes. A
+ * NULL text leaves the message as it is. */
 enum status choice_read_seed(const char *text, Millrace__V1__GenerateRequest *message, struct error *error);
 /* "16", "auto", "auto:4" (at least) or "auto:4-32"; the message then points to `auto_steps`. */
 enum status choice_read_steps(const char *text, Millrace__V1__GenerateRequest *message,

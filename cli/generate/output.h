@@ -19,8 +19,8 @@ enum output_kind {
 struct output {
     enum output_kind kind;
     FILE *out;                        /* the terminal, with a view */
-    int64_t pace_ms;                  /* how long a frame stays at least; below 0: as is usual */
-    double drawn_at;                  /* seconds: when the frame that is seen was drawn; 0: none is */
+    int64_t pace_ms;                  /* the least time that a frame stays; below 0: the usual */
+    double drawn_at;                  /* seconds: when the frame on the screen was drawn; 0: none is */
     FILE *remarks;                    /* one line about the finished text, or NULL */
     double started;                   /* seconds of the monotonic clock: when the request was accepted */
     Millrace__V1__Accepted *accepted; /* owned */
@@ -33,7 +33,9 @@ struct output {
 void output_init(struct output *output, enum output_kind kind, bool with_colour, int64_t pace_ms, FILE *out,
                  FILE *remarks);
 
-/* Takes the event. DATA_LOSS when it cannot be right: not accepted first, or a position that is not there. */
+/* Takes the event. DATA_LOSS: it cannot be right. The request was not accepted before, or there is no such
+ * position.
+ */
 enum status output_event(struct output *output, Millrace__V1__GenerateEvent *event, struct error *error);
 
 /* Puts the terminal right when the stream has ended too soon, and frees everything. */

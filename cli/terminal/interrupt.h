@@ -5,18 +5,18 @@
 #include <sys/types.h>
 
 /*
- * Ctrl-C, SIGTERM and SIGHUP as something to look at between two waits, so that a command can put the
- * terminal right and end its cluster before it goes. Without a handler and without a global: the signals are
- * blocked and asked for.
+ * A command looks for Ctrl-C, SIGTERM and SIGHUP between two waits, so that it can restore the terminal and
+ * end its cluster before it goes. There is no handler and no global variable: the signals are blocked, and
+ * the command asks for them.
  */
 
 /* Blocks them for this thread and those that it starts; call before any other thread runs. */
 void interrupt_block(void);
 
-/* Takes one that has come. */
+/* Takes a signal that has come. False: none has. */
 bool interrupt_taken(void);
 
-/* Waits for one, so long at the most; whether it came. */
+/* Waits at most so long for a signal and takes it. False: none came. */
 bool interrupt_wait(double seconds);
 
 #endif

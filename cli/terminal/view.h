@@ -43,10 +43,10 @@ void view_release(struct view *view);
 enum status view_draw(struct view *view, const struct canvas *canvas, struct view_progress progress,
                       struct view_size size, FILE *out);
 
-/* Takes the drawing away and shows the cursor again: the terminal is as before the first view_draw. */
+/* Removes the drawing and shows the cursor again, so that the terminal is as before the first view_draw. */
 void view_erase(struct view *view, struct view_size size, FILE *out);
 
-/* Writes a text so that a terminal shows it and obeys none of it; lines are left to the terminal to wrap. */
+/* Writes a text so that a terminal shows all of it and obeys none of it. The terminal wraps the lines. */
 void view_print_plain(const char *text, size_t size_bytes, FILE *out);
 
 #endif

@@ -12,8 +12,8 @@
  *                                    whom the authorities signed, by its first name, with every scope
  *   neither                          UNAUTHENTICATED
  *
- * A token decides before a certificate. What is wrong with a credential is not said to who shows it; refusals
- * are counted, and logged at most once a second. No token is ever part of a sentence or a log line.
+ * Where a client shows both, the token decides. A client is not told what is wrong with its credential.
+ * Refusals are counted, and logged at most once a second. No token is ever part of a sentence or a log line.
  */
 struct access;
 
@@ -26,11 +26,12 @@ enum status access_open(const struct access_options *options, struct access **ac
 /* After the server is closed. NULL is allowed. */
 void access_free(struct access *access);
 
-/* One more client, which only this process knows; kept when the file is read again. Before the server opens.
+/* Adds a client that only this process knows. It stays when the file is read again. Call before the server
+ * opens.
  */
 void access_add(struct access *access, const struct rpc_caller *caller, const char *token);
 
-/* Reads the file again. What is wrong with it leaves everything as it was. Any thread. */
+/* Reads the file again. A file that is wrong changes nothing. Any thread may call it. */
 enum status access_reload(struct access *access, struct error *error);
 
 struct rpc_authorizer access_authorizer(struct access *access);

@@ -11,13 +11,14 @@
  * The file of clients:
  *
  *   {"clients": [
- *     {"name": "anna", "token_sha256": "9f86...", "scopes": ["generate"], "max_requests": 8, "max_tokens":
- * 65536},
+ *     {"name": "anna", "token_sha256": "9f86...", "scopes": ["generate"],
+ *      "max_requests": 8, "max_tokens": 65536},
  *     {"name": "rack-7", "certificate": "replica-7.cluster", "scopes": ["replica"]}
  *   ]}
  *
- * `token_sha256` or `certificate` (a name in a verified client certificate, whole), or both: either lets the
- * client in. Scopes: generate, admin, replica. Limits may be left out (the server's default) or null (none).
+ * A client has `token_sha256`, or `certificate` (a whole name in a verified client certificate), or both:
+ * either lets it in. The scopes are generate, admin and replica. A limit that is left out is the server's
+ * default, and null is no limit.
  */
 struct access_client {
     struct rpc_caller caller;
@@ -31,9 +32,9 @@ struct access_table {
     size_t n;
 };
 
-/* INVALID_ARGUMENT names the place in the file: an unknown or missing key, a name that is not 1 to 63 of
- * [A-Za-z0-9._@-], two clients of one name or token, a hash or a scope that is none, a limit out of bounds,
- * more than 10,000 clients. */
+/* INVALID_ARGUMENT names the place in the file and what is wrong there: an unknown or missing key; a name
+ * that is not 1 to 63 of [A-Za-z0-9._@-]; two clients with one name or token; a hash or a scope that is none;
+ * a limit out of bounds; more than 10,000 clients. */
 enum status access_table_parse(const char *text, size_t size_bytes, struct access_table *table,
                                struct error *error);
 /* The same of a file, with its name in the sentence. FAILED_PRECONDITION: everybody may write to it. */

@@ -5,8 +5,9 @@
  *   running  → announced [announce]                       on_call was called: on_close will be
  *   any      → finishing [rpc_finish]                     a status waits behind the outbox
  *   any      → closed    [CALL_CLOSED]                    no callback and no batch begins after this
- *   closed   → released  [batch_done, the last batch]     gRPC's call is let go; the struct lives while
- * referenced
+ *   closed   → released  [batch_done, the last batch]     gRPC's call is let go
+ *
+ * The struct lives on while somebody holds a reference.
  *
  * Threads. `user`, `announced` and all callbacks belong to the server's thread. Everything below `mutex` is
  * guarded by it, and so is every grpc_call_start_batch: gRPC wants them one at a time, and none after

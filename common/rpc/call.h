@@ -6,8 +6,8 @@
 
 #include "common/rpc/server.h"
 
-/* Internal to common/rpc: between server.c, which owns the completion queue, and call.c, which owns one call
- * on it. */
+/* Internal to common/rpc. server.c owns the completion queue; call.c owns one call on it. This is what each
+ * knows of the other. */
 
 /* What a completion means. Each call has one tag of each kind: no two of a kind are ever in flight. */
 enum call_event_kind {
@@ -35,14 +35,14 @@ struct call_host {
     grpc_completion_queue *queue;
     size_t max_queued_bytes;
     size_t max_header_bytes; /* of one call */
-    double request_seconds;  /* that a first message may take */
+    double request_seconds;  /* how long a call may take to send its first message */
     struct call_wait waiting;
     /* The method of a path, with the context of its service; NULL: there is none. */
     const struct rpc_method *(*find)(struct call_host *host, const char *path, void **context);
     /* Fills in who calls, or says why the call is refused. */
     enum status (*admit)(struct call_host *host, const struct rpc_call *call, const char *path,
                          const struct rpc_method *method, struct rpc_caller *caller, struct error *error);
-    /* One that was admitted is over. */
+    /* An admitted call is over. */
     void (*left)(struct call_host *host, const struct rpc_call *call, const struct rpc_method *method);
     void (*arrived)(struct call_host *host);  /* a slot became a call: post another */
     void (*released)(struct call_host *host); /* a call, or a slot, has let go of gRPC */
@@ -50,10 +50,10 @@ struct call_host {
 
 /* Asks gRPC for the next call that arrives. False: no memory for it. */
 bool call_post(struct call_host *host);
-/* Ends calls that have waited too long for their first message; on the server's thread. Seconds until the
- * next look; INFINITY: none waits. */
+/* Ends calls whose first message has not come in time. Returns the seconds until the next look; INFINITY: no
+ * call waits. On the server's thread. */
 double call_expire(struct call_host *host);
-/* Runs what a completion asks for; on the server's thread. */
+/* Does what a completion asks for. On the server's thread. */
 void call_complete(struct call_event *event, bool ok);
 
 #endif

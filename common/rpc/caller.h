@@ -10,15 +10,16 @@ enum rpc_scope {
     RPC_SCOPE_ADMIN = 2,    /* drain, restart: what changes the cluster */
     RPC_SCOPE_REPLICA = 4,  /* attach as a replica */
     RPC_SCOPES_ALL = 7,
-    RPC_SCOPE_ANYBODY = 8, /* of a method, never of a caller: nobody has to say who he is */
+    RPC_SCOPE_ANYBODY = 8, /* for methods, never for callers: nobody has to say who they are */
 };
 
 enum { RPC_CALLER_NAME_MAX = 64 };
 
 /* Who calls, as the server's authoriser found it. */
 struct rpc_caller {
-    /* Of the token or the client certificate; without authentication the client's address without its port
-     * ("127.0.0.1", "[::1]", "unix"), so that limits by name are limits by machine. Fit for a log. */
+    /* The name that goes with the token or the client certificate. Without authentication it is the client's
+     * address without its port ("127.0.0.1", "[::1]", "unix"), so that limits by name are limits by machine.
+     * It holds nothing that a log must not hold. */
     char name[RPC_CALLER_NAME_MAX];
     bool authenticated;
     unsigned scopes; /* of enum rpc_scope */

@@ -10,13 +10,13 @@
 /*
  * A gRPC client for ordinary threads: calls that block, with timeouts.
  *
- * A channel is one connection to one server, made when the first call needs it and made again when it broke.
- * It owns one thread, which talks to gRPC; the functions here wait for it. Channels may be used by any number
- * of threads.
+ * A channel is one connection to one server. It is made when the first call needs it, and again when it
+ * broke. It owns one thread, which talks to gRPC; the functions here wait for that thread. Any number of
+ * threads may use a channel.
  *
- * Messages that arrive are freed with protobuf_c_message_free_unpacked(message, NULL). Timeouts are in
- * seconds; INFINITY waits for ever. Nothing here is safe in a signal handler: let a thread in sigwait (or one
- * that reads a self-pipe) call rpc_stream_cancel, or read with a timeout and look at a flag between.
+ * The caller frees messages that arrive with protobuf_c_message_free_unpacked(message, NULL). Timeouts are in
+ * seconds; INFINITY waits for ever. Nothing here is safe in a signal handler: let another thread call
+ * rpc_stream_cancel, or read with a timeout and look at a flag between.
  */
 struct rpc_channel;
 struct rpc_stream;
@@ -27,9 +27,9 @@ struct rpc_header {
 };
 
 /*
- * How a client checks who answers, and says who it is. All zero: in the clear, and nobody. The strings must
- * outlive the channel. Files are read when the channel opens, and again when they have changed and the next
- * call begins: a new connection is made then, calls that run go on over the old one.
+ * How a client checks who answers, and says who it is. All zero: it talks in the clear and shows nothing. The
+ * strings must outlive the channel. The channel reads the files when it opens. When a call begins and a file
+ * has changed, it reads them again and makes a new connection; calls that run go on over the old one.
  */
 struct rpc_security {
     const char *tls_ca; /* PEM file of the authorities that vouch for the server; "system": this machine's */
@@ -47,9 +47,9 @@ struct rpc_channel_options {
     const struct rpc_security *security; /* copied, not its strings; NULL: all zero */
 };
 
-/* `target`: "127.0.0.1:7077", "host:7077", "unix:/run/millrace". Does not connect yet. `options` may be NULL.
- * INVALID_ARGUMENT: a header that HTTP/2 does not allow. What is wrong with the files of `security` names the
- * file. */
+/* `target` is an address to call (common/address.h). Does not connect yet. `options` may be NULL.
+ * INVALID_ARGUMENT: the target is no address, or HTTP/2 does not allow a header. Other errors name the file
+ * of `security` that is wrong. */
 enum status rpc_channel_open(const char *target, const struct rpc_channel_options *options,
                              struct rpc_channel **channel, struct error *error);
 /* Every stream must have been closed. NULL is allowed. */
@@ -62,12 +62,12 @@ enum status rpc_unary(struct rpc_channel *channel, const char *path, const Proto
                       ProtobufCMessage **response, struct error *error);
 
 /*
- * Begins a call that streams. With a `request`: it is sent and the sending side is closed (server streaming).
- * With NULL: bidirectional, rpc_stream_write sends. timeout_seconds is the deadline of the whole call; the
- * server sees it too.
+ * Begins a call that streams. With a `request` it sends that and closes the sending side (server streaming).
+ * With NULL it is bidirectional, and rpc_stream_write sends. timeout_seconds is the deadline of the whole
+ * call; the server sees it too.
  *
- * One thread reads; any threads write or cancel meanwhile. Whether the server can be reached shows in the
- * first read: it ends the stream with UNAVAILABLE.
+ * One thread reads; any threads may write or cancel meanwhile. Where the server cannot be reached, the first
+ * read ends the stream with UNAVAILABLE.
  */
 enum status rpc_stream_open(struct rpc_channel *channel, const char *path, const ProtobufCMessage *request,
                             const ProtobufCMessageDescriptor *response_type, double timeout_seconds,

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /*
- * Internal to common/rpc. The metadata that came with a call, copied out of gRPC so that it lives as long as
- * whoever asks. gRPC has decoded what is binary (keys that end in "-bin").
+ * Internal to common/rpc. The metadata that came with a call. It is copied out of gRPC, so that it lives as
+ * long as a reference to the call. gRPC has decoded binary values (keys that end in "-bin").
  */
 struct headers;
 

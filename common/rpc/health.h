@@ -11,13 +11,13 @@
  */
 struct health;
 
-/* `services` are the names that it knows besides "" (the whole server), ended by NULL; they must outlive it.
- * None serves yet. NULL without memory. */
+/* `services` are the names that clients may ask for besides "" (the whole server). They end with NULL and
+ * must outlive the service. No name serves yet. NULL without memory. */
 struct health *health_create(const char *const *services);
 /* After the server is closed. NULL is allowed. */
 void health_free(struct health *health);
 
-/* For all names, "" too. */
+/* Says for all names, "" too, whether they serve. */
 void health_set(struct health *health, bool serving);
 
 struct rpc_service health_service(struct health *health);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Packed messages that wait to be sent on one call, oldest first: gRPC takes one at a time. Guarded by the
- * lock of the call that owns it. Zeroed memory is an empty outbox.
+ * Packed messages that wait to be sent on one call, oldest first, because gRPC takes one at a time. The lock
+ * of the call guards it. Zeroed memory is an empty outbox.
  */
 struct outbox_message;
 
@@ -16,9 +16,9 @@ struct outbox {
     size_t size_bytes; /* of all that wait */
 };
 
-/* Takes the buffer over. False: no memory, and the buffer is destroyed. */
+/* Takes over the buffer. False: no memory, and the buffer is destroyed. */
 bool outbox_push(struct outbox *outbox, grpc_byte_buffer *buffer);
-/* The oldest, now the caller's; NULL when nothing waits. */
+/* Takes the oldest message out; the caller destroys it. NULL: nothing waits. */
 grpc_byte_buffer *outbox_pop(struct outbox *outbox);
 void outbox_clear(struct outbox *outbox);
 

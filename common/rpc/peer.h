@@ -15,7 +15,7 @@ struct peer {
 void peer_read(struct peer *peer, grpc_call *call);
 void peer_release(struct peer *peer);
 
-/* The host of an address as gRPC writes it: "127.0.0.1", "[::1]", "unix"; cut to the size. */
+/* The host in an address that gRPC has written: "127.0.0.1", "[::1]", "unix". Cut to the size. */
 void peer_host(const char *address, char *host, size_t size);
 
 #endif

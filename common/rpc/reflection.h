@@ -9,8 +9,8 @@
  * Server reflection: clients such as grpcurl ask the server for its services and messages. Served as
  * grpc.reflection.v1alpha and grpc.reflection.v1 (one wire format, two names).
  *
- * Looked up are a file by its name, and the file of a symbol: a message, enum or service, or anything inside
- * one (a method, a nested message). proto3 has no extensions, and we answer so.
+ * A client asks for a file by its name, or for the file that defines a symbol: a message, an enum, a service,
+ * or anything inside one (a method, a nested message). proto3 has no extensions, and we answer so.
  */
 struct reflection;
 

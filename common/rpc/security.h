@@ -24,8 +24,8 @@ enum status security_open(struct security *security, const struct rpc_security *
                           struct error *error);
 void security_release(struct security *security);
 
-/* Has a file changed since it was read? Then reads all again and returns true; when that fails the old stays,
- * and a warning says why. */
+/* Reads all files again when one has changed, and returns true. When that fails the old ones stay in use, and
+ * a warning says why. */
 bool security_refresh(struct security *security, const char *target);
 
 bool security_is_tls(const struct security *security);

@@ -70,7 +70,9 @@
             &(security).plaintext_token, NULL                                                               \
     }
 
-/* The token of the environment, where there is no file; what was typed as nothing counts as not given. */
+/* Takes the token from the environment where no file is given. An option with an empty value counts as not
+ * given.
+ */
 void security_options_complete(struct rpc_security *security);
 
 #endif

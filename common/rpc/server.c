@@ -106,13 +106,13 @@ static enum status identify(const struct rpc_server *server, const struct rpc_ca
     return status;
 }
 
-/* The lines of replicas are not: a flood of clients cannot keep them out. What else a caller with that scope
- * does is: it may have every scope. */
+/* The connections of replicas do not count, so that a flood of clients cannot keep them out. Other calls of a
+ * caller with the replica scope do: it may have every scope. */
 static bool is_counted(const struct rpc_call *call, const struct rpc_method *method,
                        const struct rpc_caller *caller)
 {
-    bool is_line = method && method->scopes == RPC_SCOPE_REPLICA && caller->authenticated;
-    return !is_line && strncmp(rpc_call_peer(call), "unix", 4) != 0;
+    bool is_replica = method && method->scopes == RPC_SCOPE_REPLICA && caller->authenticated;
+    return !is_replica && strncmp(rpc_call_peer(call), "unix", 4) != 0;
 }
 
 static enum status admit(struct call_host *host, const struct rpc_call *call, const char *path,

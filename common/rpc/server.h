@@ -12,23 +12,28 @@
  * A gRPC server in callbacks. Nothing of gRPC itself shows here: common/rpc is the only directory that knows
  * it.
  *
- * Threads. One thread of the server runs every callback of every call, one after another: handlers need no
- * lock among themselves and must not block (hand work on and return). rpc_send and rpc_finish may be called
- * from any thread that holds a reference to the call; they never block and never call back.
+ * Threads. One thread of the server runs every callback of every call, one after another. So handlers need no
+ * lock among themselves, and they must not block: they hand work on and return. Any thread that holds a
+ * reference to a call may call rpc_send and rpc_finish; these never block and never call back.
  *
- * Life of a call. It begins with on_call and ends with exactly one on_close; `struct rpc_call *` is valid
- * between the two, and longer for whoever holds a reference. After on_close sending does nothing.
+ * Life of a call. It begins with on_call and ends with exactly one on_close. A `struct rpc_call *` is valid
+ * between the two, and longer while somebody holds a reference. After on_close sending does nothing.
  *
- *     on_call → [on_message ...] → rpc_finish by the handler → on_close(cancelled = false)
- *                                → client cancelled, its deadline passed or it is gone → on_close(cancelled =
- * true)
+ *     on_call → [on_message ...] → the handler calls rpc_finish       → on_close(cancelled = false)
+ *                                → the client cancels or goes away,
+ *                                  or its deadline passes             → on_close(cancelled = true)
  *
- * What the server answers by itself: UNIMPLEMENTED for an unknown path, INVALID_ARGUMENT for bytes that are
- * not the message of the method, RESOURCE_EXHAUSTED for a message or headers above the limit and for a call
- * too many, DEADLINE_EXCEEDED where the first message does not come, and what the authoriser says. Calls by
- * the private address, and calls of methods for the replica scope alone by who has said who it is, are not
- * counted: a flood of clients cannot keep the replicas out. A connection without calls is closed after ten
- * minutes, a handshake that takes longer than ten seconds is ended. No callback of a method sees such a call.
+ * The server answers some calls by itself, and no callback of a method sees them:
+ *  - UNIMPLEMENTED: the path is unknown;
+ *  - INVALID_ARGUMENT: the bytes are not the message of the method;
+ *  - RESOURCE_EXHAUSTED: a message or the headers are above the limit, or there are too many calls;
+ *  - DEADLINE_EXCEEDED: the first message does not come in time;
+ *  - whatever status the authoriser gives.
+ *
+ * Two kinds of calls do not count towards the limits of calls, so that a flood of clients cannot keep the
+ * replicas out: those at the private address, and those of authenticated callers to methods that are for the
+ * replica scope alone. The server closes a connection that has no calls for ten minutes, and one whose
+ * handshake takes longer than ten seconds.
  */
 struct rpc_server;
 struct rpc_call;
@@ -61,11 +66,11 @@ struct rpc_service {
 };
 
 /*
- * Decides about a call before its method sees it: before anything of its messages is read, and for unknown
- * paths too. It may ask rpc_call_header, rpc_call_peer, rpc_call_is_tls and rpc_call_tls_name. `caller` comes
- * filled for a server without authentication; what it leaves there is the call's on STATUS_OK. Any other
- * status refuses the call with `error`, as UNAUTHENTICATED. Whether the caller has the method's scope the
- * server looks at itself (PERMISSION_DENIED). On the server's thread; must not block.
+ * Decides about a call before the server reads any of its messages; for unknown paths too. It may ask
+ * rpc_call_header, rpc_call_peer, rpc_call_is_tls and rpc_call_tls_name. `caller` is filled in as for a
+ * server without authentication. On STATUS_OK the call belongs to the caller that the authoriser leaves
+ * there. Any other status refuses the call with `error`, as UNAUTHENTICATED. The server itself then checks
+ * that the caller has the method's scope (PERMISSION_DENIED). Runs on the server's thread; must not block.
  */
 struct rpc_authorizer {
     enum status (*authorize)(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
@@ -73,7 +78,7 @@ struct rpc_authorizer {
     void *context;
 };
 
-/* Told of every call that is refused so, for whatever of the two. On the server's thread. */
+/* Hears of every call that the authoriser or the check of scopes has refused. On the server's thread. */
 struct rpc_refusals {
     void (*refused)(const char *path, void *context); /* NULL: nobody is told */
     void *context;
@@ -115,7 +120,7 @@ struct rpc_server_options {
     size_t max_message_bytes;           /* of a message that arrives; 0: 4 MiB */
     size_t max_queued_bytes;            /* that wait in one call for a slow reader; 0: 4 MiB */
     int max_header_bytes;               /* of a call's headers together; 0: 16 KiB */
-    int max_connections;    /* with more, the silent ones of who has the most are hung up on; 0: half of
+    int max_connections;    /* above it the server hangs up on silent ones (connection_guard.h); 0: half of
                             the descriptors that the process may have, at most 16,384 */
     int max_streams;        /* calls at the same time on one connection, more wait at the client; 0: 1024 */
     int max_calls;          /* open calls of all callers, more are refused with RESOURCE_EXHAUSTED; 0: 8192 */
@@ -124,23 +129,24 @@ struct rpc_server_options {
     int keepalive_seconds;  /* a silent peer is pinged after so long, and lost after as long again; 0: 10 */
 };
 
-/* Binds and starts serving. What is wrong with certificates is FAILED_PRECONDITION, NOT_FOUND or
- * PERMISSION_DENIED and names the file. UNAVAILABLE names the address and the system's reason (a port in use,
- * ...); a port is never shared with another process. */
+/* Binds and starts serving. A port or a unix path is never shared with another process. Errors:
+ * INVALID_ARGUMENT: the address is none. UNAVAILABLE names the address and the system's reason, such as a
+ * port in use. FAILED_PRECONDITION, NOT_FOUND and PERMISSION_DENIED name the certificate file that is wrong.
+ */
 enum status rpc_server_open(const struct rpc_server_options *options, struct rpc_server **server,
                             struct error *error);
 
-/* Reads the certificates again: connections from now on get the new ones. What fails leaves the old in force;
- * its sentence names the file. Nothing without TLS. From any thread. */
+/* Reads the certificates again: connections from now on get the new ones. When that fails the old ones stay
+ * in force, and the sentence names the file. Does nothing without TLS. Any thread may call it. */
 enum status rpc_server_reload_tls(struct rpc_server *server, struct error *error);
 
 /* Where it listens, with the port it got: "127.0.0.1:41235". Valid while the server is. */
 const char *rpc_server_address(const struct rpc_server *server);
 
 /*
- * Stops: new calls are refused (UNAVAILABLE; CANCELLED for one that is on its way just now), running ones may
- * go on for grace_seconds, then they are cancelled; waits until every call has had its on_close, and frees
- * the server. Not from a callback. NULL is allowed.
+ * Stops the server and frees it. New calls are refused with UNAVAILABLE, or with CANCELLED where one is just
+ * on its way. Running calls may go on for grace_seconds and are then cancelled. Returns when every call has
+ * had its on_close. A callback must not call it. NULL is allowed.
  */
 void rpc_server_close(struct rpc_server *server, double grace_seconds);
 
@@ -155,10 +161,10 @@ void *rpc_call_user(const struct rpc_call *call);
 /* The client's address as gRPC writes it: "ipv4:127.0.0.1:40112". */
 const char *rpc_call_peer(const struct rpc_call *call);
 /*
- * A header that the client sent with the call, by its key in lower case ("traceparent"), NUL-terminated;
- * NULL: there is none. Of several the first. All headers together are at most max_header_bytes. A value is
- * printable ASCII, unless the key ends in "-bin": then any bytes, already decoded, and rpc_call_header_bytes
- * says how many.
+ * The first header with this key (in lower case, as "traceparent") that the client sent with the call,
+ * NUL-terminated. NULL: there is none. All headers together have at most max_header_bytes. A value is
+ * printable ASCII, unless the key ends in "-bin": then it is any bytes, already decoded, and
+ * rpc_call_header_bytes says how many.
  */
 const char *rpc_call_header(const struct rpc_call *call, const char *key);
 const char *rpc_call_header_bytes(const struct rpc_call *call, const char *key, size_t *size_bytes);
@@ -167,44 +173,47 @@ int rpc_call_n_headers(const struct rpc_call *call, const char *key);
 
 /* Does the call come over TLS? */
 bool rpc_call_is_tls(const struct rpc_call *call);
-/* Names in the client's certificate, which was verified: the common name, then the alternative names (DNS,
- * URI, IP, e-mail); NULL at their end, and where the client has shown none. */
+/* The names in the client's verified certificate: the common name, then the alternative names (DNS, URI, IP,
+ * e-mail). NULL at their end, and where the client has shown no certificate. */
 const char *rpc_call_tls_name(const struct rpc_call *call, int index);
 
-/* Who calls: what the authoriser left; without one everybody is authenticated = false, named by the address.
- */
+/* Who calls, as the authoriser found it. Without an authoriser a caller is not authenticated, and its name is
+ * its address. */
 const struct rpc_caller *rpc_call_caller(const struct rpc_call *call);
 
-/* All of the above may be asked from any thread that holds a reference, even after the call. */
+/* Any thread that holds a reference may ask all of the above, even after the call. */
 
-/* Seconds until the client's deadline, INFINITY if it set none. Passing it is seen as on_close(cancelled =
- * true). */
+/* Seconds until the client's deadline; INFINITY: it set none. When it passes, on_close is called with
+ * cancelled = true. */
 double rpc_call_seconds_left(const struct rpc_call *call);
 
 /*
- * Queues a message behind those that were sent before. It is packed before this returns. CANCELLED when the
- * call is over or finished. A reader that is so slow that more than max_queued_bytes wait is cut off: what
- * waits is dropped, the call is finished with RESOURCE_EXHAUSTED, and that is returned (on_close follows).
+ * Queues a message behind those that were sent before. It is packed before this returns. CANCELLED: the call
+ * is over or finished. RESOURCE_EXHAUSTED: the client reads so slowly that more than max_queued_bytes wait,
+ * or there is no memory. Then what waits is dropped and the call is finished with that status; on_close
+ * follows.
  */
 enum status rpc_send(struct rpc_call *call, const ProtobufCMessage *message);
 
 /*
- * Metadata for the client: at the head of the answer (before the first rpc_send or rpc_finish), or behind it
- * (before rpc_finish). Copied. False: too late, more than 8, or a key or value that HTTP/2 does not allow
- * (keys are lower case; values printable ASCII, any bytes where the key ends in "-bin").
+ * Metadata for the client, copied. A header goes before the answer: set it before the first rpc_send or
+ * rpc_finish. A trailer goes behind it: set it before rpc_finish. False: it is too late, there are 8 already,
+ * or HTTP/2 does not allow the key or the value. Keys are in lower case. Values are printable ASCII, or any
+ * bytes where the key ends in "-bin".
  */
 bool rpc_set_header(struct rpc_call *call, const char *key, const char *value);
 bool rpc_set_trailer(struct rpc_call *call, const char *key, const char *value);
 
-/* Ends the call after what was queued. The first finish counts; false: the call was finished or over before.
- * `text` may be NULL. Bytes of `text` that are not printable ASCII or UTF-8 are escaped on the wire. */
+/* Ends the call behind the messages that are queued. Only the first finish counts. False: the call was
+ * finished or over before. `text` may be NULL. gRPC escapes bytes of `text` that are not printable ASCII or
+ * UTF-8. */
 bool rpc_finish(struct rpc_call *call, enum status status, const char *text);
 
 /* The usual end of a RPC_UNARY call: one message, then OK. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);
 /*
- * The usual end after a failure: error->status and error->text. With error->retry_after_ms the client is told
- * when the same call may work, in two trailers: `retry-after-ms`, a decimal number, and
+ * The usual end after a failure, with error->status and error->text. error->retry_after_ms tells the client
+ * when the same call may work. It goes into two trailers: `retry-after-ms`, a decimal number, and
  * `grpc-status-details-bin`, a google.rpc.Status with the same code and sentence and one
  * google.rpc.RetryInfo. Our own client reads it back into error->retry_after_ms (client.h).
  */

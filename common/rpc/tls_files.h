@@ -6,8 +6,8 @@
 #include "common/status.h"
 
 /*
- * Internal to common/rpc: certificates, keys and authorities as PEM files, read and checked, because gRPC
- * itself says nothing of what is wrong with them. Where a key, its certificate and the authorities come from:
+ * Internal to common/rpc: reads and checks PEM files of certificates, keys and authorities, because gRPC does
+ * not say what is wrong with them. These are the files:
  */
 struct tls_paths {
     const char *certificate, *key; /* both or neither */

@@ -5,10 +5,10 @@
 #include "common/rpc/security.h"
 
 /*
- * Internal to common/rpc: why no connection comes about. gRPC says "certificate verify failed" or "Socket
- * closed" where a certificate has expired, names another host or is missing; so the same handshake is tried
- * by hand, with OpenSSL. Puts what it finds into the sentence of an UNAVAILABLE that looks like one of those;
- * leaves any other alone. Blocks for two seconds at most for each of connecting, shaking hands and listening.
+ * Internal to common/rpc: finds out why a TLS connection fails. gRPC only says "certificate verify failed" or
+ * "Socket closed", whether a certificate has expired, names another host or is missing. So this tries the
+ * same handshake with OpenSSL. Where `error` is such an UNAVAILABLE, the reason becomes its sentence; any
+ * other error stays as it is. Blocks for at most two seconds each to connect, to shake hands and to listen.
  */
 void tls_probe_explain(const struct security *security, const char *target, const struct address *address,
                        struct error *error);

@@ -6,9 +6,9 @@
 #include "common/rpc/server.h"
 
 /*
- * Internal to common/rpc: the certificate that a server shows, and the authorities whose clients it lets in,
- * from files that may be replaced while it runs. gRPC asks for them anew at every handshake; connections that
- * stand keep theirs.
+ * Internal to common/rpc: the certificate that a server shows, and the authorities whose clients it lets in.
+ * Their files may be replaced while the server runs. gRPC asks for them at every handshake; a connection
+ * keeps those that it began with.
  */
 struct tls_server;
 
@@ -20,7 +20,7 @@ void tls_server_free(struct tls_server *tls);
 /* Released by the caller; refers to `tls`. */
 grpc_server_credentials *tls_server_credentials(struct tls_server *tls);
 
-/* Reads the files again; what fails leaves everything as it was. Any thread. */
+/* Reads the files again. When that fails nothing changes. Any thread may call it. */
 enum status tls_server_reload(struct tls_server *tls, struct error *error);
 
 #endif

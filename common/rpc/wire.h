@@ -6,10 +6,10 @@
 
 #include "common/status.h"
 
-/* Internal to common/rpc: what server and client both need of gRPC's C core (1.51). */
+/* Internal to common/rpc: what the server and the client both need from gRPC's C core (1.51). */
 
-/* Starts the library, and sends its own messages to the log at debug level: whatever matters to a person
- * comes back from our functions as a sentence. Pair with grpc_shutdown. */
+/* Starts the library and sends its own messages to the log at debug level. What a person has to know comes
+ * back from our functions as a sentence. Pair with grpc_shutdown. */
 void wire_open(void);
 
 /* The packed message; the caller destroys it. */
@@ -22,11 +22,11 @@ ProtobufCMessage *wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDe
 enum status wire_unpack_checked(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type,
                                 ProtobufCMessage **message, struct error *error);
 
-/* Seconds from now, INFINITY for ever; and back. */
+/* Turns seconds from now (INFINITY: for ever) into gRPC's time, and back. */
 gpr_timespec wire_deadline(double seconds);
 double wire_seconds_left(gpr_timespec deadline);
 
-/* gRPC's number as ours: they are the same, but what comes over a wire may be any number. */
+/* Turns gRPC's code into our status. The numbers are the same, but any number may come over the wire. */
 enum status wire_status(grpc_status_code code);
 
 /* A NUL-terminated copy. Free with free. */

@@ -7,26 +7,26 @@
 
 #include "common/status.h"
 
-/* One replica = one MPI job: how its command line and its process are made. */
+/* A replica is one MPI job. This makes its command line and starts its process. */
 struct launch_options {
     const char *mpirun;  /* program, looked up in PATH */
     const char *worker;  /* program */
     const char *model;   /* directory */
-    const char *address; /* of the coordinator: its private one */
-    const char *token;   /* for it; NULL: none. Goes through the environment */
+    const char *address; /* the coordinator's private address */
+    const char *token;   /* the token for it, which goes through the environment; NULL: none */
     const char *backend, *precision;
     const char *log_format;
     int n_ranks, n_threads; /* of each rank */
     int batch_tokens, max_sequences;
     bool bind_to_core;  /* each rank to a core of its own */
     bool oversubscribe; /* more ranks than cores */
-    long descriptors;   /* that it may have open; 0: as many as we */
-    int grace_seconds;  /* ranks that are told to end get so long */
+    long descriptors;   /* how many descriptors it may have open; 0: as many as we */
+    int grace_seconds;  /* between SIGTERM and SIGKILL to its ranks */
 };
 
 /*
- * Starts replica NAME in a process group of its own, its standard error ours. It gets SIGTERM when the
- * calling thread ends, however that happens. `shm_directory` may be "".
+ * Starts replica `name` in a process group of its own. Its output goes to our standard error. It gets SIGTERM
+ * when the calling thread ends, in whatever way. `shm_directory` may be "".
  */
 enum status launch_replica(const struct launch_options *options, const char *name, const char *shm_directory,
                            pid_t *pid, struct error *error);

@@ -27,7 +27,7 @@ struct lifecycle {
 };
 
 /* Runs until a signal has ended everything. Returns the exit code: 0, or 1 when somebody waited for readiness
- * in vain. */
+ * that never came. */
 int lifecycle_run(struct lifecycle *lifecycle);
 
 /* The scheduler's `changed` callback, for &lifecycle->wake. */

@@ -5,7 +5,8 @@
 
 #include "common/status.h"
 
-/* Tells whoever started us where we listen, once, when the first replica is ready: one line "ADDRESS\n". */
+/* Tells the program that started us where we listen: one line "ADDRESS\n", once, when the first replica is
+ * ready. */
 struct readiness {
     const char *file; /* written whole under this name; NULL: none */
     int descriptor;   /* written and closed; -1: none */
@@ -15,7 +16,7 @@ struct readiness {
 /* The first call writes; later ones do nothing. A failure is logged: the cluster itself is fine. */
 void readiness_tell(struct readiness *readiness, const char *address);
 
-/* Is there somebody who waits to be told, and has not been? */
+/* True: a program waits to be told and has not been told. */
 bool readiness_awaited(const struct readiness *readiness);
 
 #endif

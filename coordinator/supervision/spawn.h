@@ -13,18 +13,18 @@
  */
 struct spawn;
 
-/* `options` and what it points to must outlive it. NULL without memory. The replicas are called r0, r1,
- * ...; one that has not attached `attach_seconds` after its start hangs. */
+/* `options` and what it points to must outlive it. NULL without memory. The replicas are called r0, r1, and
+ * so on. A replica that has not attached within `attach_seconds` of its start counts as hung. */
 struct spawn *spawn_create(const struct launch_options *options, int n_replicas, double attach_seconds,
                            struct scheduler *scheduler);
 /* No child is left. NULL is allowed. */
 void spawn_free(struct spawn *spawn);
 
-/* Kills who hangs, reaps who died and starts who is due. Returns the seconds until it must be called again at
- * the latest. */
+/* Kills replicas that hang, reaps those that died and starts those that are due. Call it again within the
+ * seconds that it returns. */
 double spawn_step(struct spawn *spawn);
 
-/* From now on nobody is started again. */
+/* From now on no replica is started again. */
 void spawn_stop_restarting(struct spawn *spawn);
 /* Sends a signal to the process group of every replica that lives. */
 void spawn_signal(struct spawn *spawn, int signal_number);
