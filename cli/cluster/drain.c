@@ -84,16 +84,33 @@ static void pause_between_looks(void)
     nanosleep(&pause, NULL);
 }
 
+/* It came back and cannot: waiting longer changes nothing. `was_up`: it has been seen in another state since.
+ */
+static enum status check_failure(const Millrace__V1__ReplicaStatus *replica, bool *was_up,
+                                 struct error *error)
+{
+    bool failed = replica && !strcmp(replica->state, "failed");
+    *was_up |= replica && !failed;
+    if (!failed || !*was_up)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED_PRECONDITION, "%s has failed: %s", replica->name,
+                     replica->last_error);
+}
+
 static enum status wait_until_done(struct rpc_channel *channel, const char *name,
                                    const struct drain_settings *settings, double since, struct error *error)
 {
+    bool was_up = false;
     while (clock_seconds() - since < (double)settings->timeout) {
         Millrace__V1__StatusResponse *now;
         enum status status = ask_status(channel, &now, error);
         if (status != STATUS_OK)
             return status;
         bool done = is_done(find(now, name), settings->restart, clock_seconds() - since);
+        status = settings->restart ? check_failure(find(now, name), &was_up, error) : STATUS_OK;
         free_status(now);
+        if (status != STATUS_OK)
+            return status;
         if (done) {
             fprintf(stderr, "%s: %s after %.1f s\n", name, settings->restart ? "ready again" : "ended",
                     clock_seconds() - since);
@@ -211,11 +228,15 @@ int restart_main(int argc, char **argv)
     };
     const struct option_table table = {
         .program = "millrace restart",
-        .summary = "Drains a replica, has it started again and waits until it is ready. A new model or "
-                   "program is taken "
-                   "up by all replicas in turn with --all, while the others go on; no request fails. "
-                   "Replicas that were "
-                   "not started by the coordinator have to be started again by whoever did.",
+        .summary = "Drains a replica, has it started again and waits until it is ready. A new program is "
+                   "taken up by all "
+                   "replicas in turn with --all, while the others go on; no request fails. The model stays "
+                   "the one that "
+                   "the coordinator has read at its start: a new one takes a new coordinator, and where the "
+                   "directory "
+                   "holds another one by now, restart refuses and drains nothing. Replicas that were not "
+                   "started by the "
+                   "coordinator have to be started again by whoever did.",
         .operands = "[REPLICA]",
         .examples = "millrace restart r0\nmillrace restart --all",
         .rows = rows,

@@ -19,13 +19,33 @@ static enum status read_fingerprint(const char *directory, struct served_model *
 
 enum status served_model_open(const char *directory, struct served_model *model, struct error *error)
 {
-    *model = (struct served_model){0};
+    *model = (struct served_model){.directory = directory};
     enum status status = model_config_read(directory, &model->config, error);
     if (status == STATUS_OK)
         status = read_fingerprint(directory, model, error);
     if (status == STATUS_OK)
         status = tokenizer_open(directory, model->config.vocabulary, &model->tokenizer, error);
     return status;
+}
+
+enum status served_model_check_unchanged(const struct served_model *model, struct error *error)
+{
+    struct served_model now = {0};
+    struct error why;
+    enum status status = model_config_read(model->directory, &now.config, &why);
+    if (status == STATUS_OK)
+        status = read_fingerprint(model->directory, &now, &why);
+    if (status != STATUS_OK)
+        return error_set(error, STATUS_FAILED_PRECONDITION,
+                         "no replica could load the model again: %s. Nothing was drained", why.text);
+    if (strcmp(now.fingerprint, model->fingerprint) != 0)
+        return error_set(
+            error, STATUS_FAILED_PRECONDITION,
+            "%s holds another model now (fingerprint %s; this coordinator serves %s, which it read at its "
+            "start), and its replicas would be refused. For the new model start a new coordinator. "
+            "Nothing was drained",
+            model->directory, now.fingerprint, model->fingerprint);
+    return STATUS_OK;
 }
 
 void served_model_close(struct served_model *model)

@@ -10,11 +10,16 @@ struct served_model {
     struct model_config config;
     struct tokenizer *tokenizer;
     char fingerprint[17];
+    const char *directory; /* not owned */
 };
 
 /* Reads the config and the tokenizer of a model directory, and the fingerprint that its replicas must show.
  */
 enum status served_model_open(const char *directory, struct served_model *model, struct error *error);
+/* Does the directory still hold this model? FAILED_PRECONDITION says what it holds now. Reads some kilobytes
+ * of each tensor. */
+enum status served_model_check_unchanged(const struct served_model *model, struct error *error);
+
 void served_model_close(struct served_model *model);
 
 /* NOT_FOUND unless `name` is the model that is served. NULL and "" mean that one. */

@@ -149,6 +149,7 @@ enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool 
 /* ---- who starts replicas ---- */
 
 /* Is it to stay down? */
+bool scheduler_is_supervised(struct scheduler *scheduler, const char *name);
 bool scheduler_is_held(struct scheduler *scheduler, const char *name);
 /* It ended because it was drained, which was no failure: true once. It then counts as drained, or as
  * starting. */

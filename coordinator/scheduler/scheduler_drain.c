@@ -65,6 +65,15 @@ enum status scheduler_drain(struct scheduler *scheduler, const char *name, bool 
     return status;
 }
 
+bool scheduler_is_supervised(struct scheduler *scheduler, const char *name)
+{
+    scheduler_lock(scheduler);
+    const struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    bool is_supervised = replica && replica->supervised;
+    scheduler_unlock(scheduler);
+    return is_supervised;
+}
+
 bool scheduler_is_held(struct scheduler *scheduler, const char *name)
 {
     scheduler_lock(scheduler);

@@ -3,6 +3,17 @@
 #include "coordinator/services/services.h"
 #include "proto/millrace.pb-c.h"
 
+/* A replica that we start again reads the model anew, and is refused if that is another one by now: then it
+ * must not leave in the first place. What others start may have its model elsewhere. */
+static enum status check_restart(struct coordinator *coordinator,
+                                 const Millrace__V1__DrainReplicaRequest *request, struct error *error)
+{
+    if (!request->restart || !scheduler_is_supervised(coordinator->scheduler, request->replica))
+        return STATUS_OK;
+    enum status status = served_model_check_unchanged(coordinator->model, error);
+    return status == STATUS_OK ? status : error_prefix(error, "replica %s", request->replica);
+}
+
 void drain_on_call(struct rpc_call *call, const ProtobufCMessage *message, void *context)
 {
     const Millrace__V1__DrainReplicaRequest *request = (const void *)message;
@@ -16,8 +27,10 @@ void drain_on_call(struct rpc_call *call, const ProtobufCMessage *message, void 
         rpc_reply(call, &response.base);
         return;
     }
-    enum status status = scheduler_drain(coordinator->scheduler, request->replica, request->restart,
-                                         &supervised, &response.left, &error);
+    enum status status = check_restart(coordinator, request, &error);
+    if (status == STATUS_OK)
+        status = scheduler_drain(coordinator->scheduler, request->replica, request->restart, &supervised,
+                                 &response.left, &error);
     if (status != STATUS_OK) {
         rpc_fail(call, &error);
         return;

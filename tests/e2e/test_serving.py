@@ -1,15 +1,17 @@
 """Who is served when: classes, deadlines, draining, restarts, cancelling. The texts stay what they would have been."""
 import os
 import random
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
 
 import grpc
 
-from cluster import TEXT_PATIENCE, BIN, Cluster, api, check_stream, expect_failure, wait_until
+from cluster import TEXT_PATIENCE, BIN, DEMO, Cluster, api, check_stream, expect_failure, wait_until
 
 LONG = dict(length=256, steps=200)
 
@@ -198,6 +200,36 @@ class Leaving(unittest.TestCase):
             for request in random.Random(1).sample(sorted(traffic.texts), 5):
                 again = cluster.text(length=request[0], steps=request[1], seed=request[2])
                 self.assertEqual(list(again.ids), traffic.texts[request])
+
+    def test_a_restart_that_could_not_succeed_drains_nothing(self):
+        """The directory holds another model by now: replicas that start again would be refused."""
+        directory = tempfile.mkdtemp(prefix="millrace-model-")
+        self.addCleanup(shutil.rmtree, directory)
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            shutil.copy(os.path.join(DEMO, name), directory)
+        with Cluster("--spawn", "1", ranks=1, model=directory) as cluster:
+            expected = list(cluster.text(length=8, steps=1, seed=1).ids)
+            weights = os.path.join(directory, "model.safetensors")
+            with open(weights, "rb") as file:
+                content = bytearray(file.read())
+            content[-1] ^= 1
+            with open(weights + ".new", "wb") as file:
+                file.write(content)
+            os.rename(weights + ".new", weights)
+            refused = self.command(cluster, "restart", "--all")
+            self.assertEqual(refused.returncode, 1, refused.stderr)
+            self.assertIn("holds another model now", refused.stderr)
+            self.assertIn("start a new coordinator", refused.stderr)
+            self.assertEqual(states(cluster), {"r0": "ready"})
+            self.assertEqual(list(cluster.text(length=8, steps=1, seed=1).ids), expected)
+            # It dies all the same: the reason is told once, not five times a second.
+            os.kill(cluster.workers_of("r0")[0], signal.SIGKILL)
+            wait_until(lambda: states(cluster)["r0"] == "failed", "the new model is refused")
+            self.assertIn("the replica's model is another one", cluster.status().replicas[0].last_error)
+            refusals = lambda: cluster.text_of_log().count("replica r0 attached from")
+            began, before = time.monotonic(), refusals()
+            wait_until(lambda: refusals() >= before + 3, "it asks again")
+            self.assertGreater(time.monotonic() - began, 1.5)  # 0.2 s each would be 0.6
 
 
 if __name__ == "__main__":

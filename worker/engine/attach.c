@@ -22,6 +22,8 @@ static const char attach_path[] = "/millrace.replica.v1.Replicas/Attach";
 #define LAST_WORDS_SECONDS 5    /* that the coordinator has to end the connection after we said our last */
 #define LEAST_PAUSE_SECONDS 0.2 /* between two tries to connect */
 #define MOST_PAUSE_SECONDS 1.0
+#define REFUSED_PAUSE_SECONDS \
+    30.0 /* after an answer that will be the same until somebody changes something */
 
 /* What the leader says after Hello, as soon as it knows. */
 enum news { NEWS_NONE, NEWS_READY, NEWS_FAILED };
@@ -358,6 +360,21 @@ static bool wait_for_progress(struct attach *attach)
     return true;
 }
 
+/* Refused for what this replica is: another model, no right to attach, a message that is not understood. */
+static bool is_refusal(enum status status)
+{
+    return status == STATUS_FAILED_PRECONDITION || status == STATUS_INVALID_ARGUMENT ||
+           status == STATUS_PERMISSION_DENIED || status == STATUS_UNAUTHENTICATED;
+}
+
+/* A coordinator that comes back is found soon; one that refuses is asked ever more rarely. */
+static double next_pause(double pause, enum status status, bool answered)
+{
+    if (is_refusal(status))
+        return fmin(2 * pause, REFUSED_PAUSE_SECONDS);
+    return answered ? LEAST_PAUSE_SECONDS : fmin(2 * pause, MOST_PAUSE_SECONDS);
+}
+
 static void *attach_main(void *argument)
 {
     struct attach *attach = argument;
@@ -365,7 +382,7 @@ static void *attach_main(void *argument)
     bool go_on = true;
     while (go_on) {
         enum status status = hold_connection(attach);
-        pause = atomic_load(&attach->answered) ? LEAST_PAUSE_SECONDS : fmin(2 * pause, MOST_PAUSE_SECONDS);
+        pause = next_pause(pause, status, atomic_load(&attach->answered));
         go_on = pause_before_retry(attach, pause);
         if (go_on && status == STATUS_DEADLINE_EXCEEDED)
             go_on = wait_for_progress(attach);
