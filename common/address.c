@@ -12,7 +12,7 @@ static enum status refuse(struct error *error, const char *text, const char *why
     return error_set(error, STATUS_INVALID_ARGUMENT, "\"%.100s\" is no address: %s", text, why);
 }
 
-/* What follows a prefix; NULL: the text begins otherwise. */
+/* The text behind a prefix; NULL: it does not begin with the prefix. */
 static const char *after(const char *text, const char *prefix)
 {
     size_t size = strlen(prefix);

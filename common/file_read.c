@@ -47,7 +47,7 @@ enum status file_open(const char *path, enum file_kind kind, int *descriptor, st
     return STATUS_OK;
 }
 
-/* What has been read so far. */
+/* The bytes that have been read so far. */
 struct content {
     char *bytes;
     size_t n, capacity;

@@ -22,7 +22,7 @@ struct file_watch {
     struct watched watched[]; /* the thread's own */
 };
 
-/* Takes the stamps anew. True: one is another than before. */
+/* Takes new stamps of the paths. True: one has changed. */
 static bool has_changed(struct watched *watched)
 {
     bool changed = false;

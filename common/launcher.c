@@ -35,7 +35,7 @@ void launcher_add_parameter(struct arguments *arguments, const char *name, const
     arguments_add(arguments, value, NULL);
 }
 
-/* As many slots on this machine as there are ranks, whatever mpirun takes for a processor. */
+/* Gives mpirun as many slots on this machine as there are ranks, however it counts processors. */
 static void add_host(struct arguments *arguments, int n_ranks)
 {
     char *host = new_number(arguments);

@@ -27,7 +27,7 @@ static struct {
     enum log_level level;
     bool level_from_environment;
     bool json;
-    struct log_queue *queue; /* NULL: whoever logs writes */
+    struct log_queue *queue; /* NULL: the thread that logs also writes */
 } settings = {.program = "millrace", .level = LOG_INFO};
 
 void log_open(const char *program)
@@ -159,7 +159,7 @@ static void put_quoted(struct line *line, const char *text)
     put(line, "\"");
 }
 
-/* In quotes where it has blanks or quotes, so that where a field ends can be seen. */
+/* A text with blanks or quotes stands in quotes, so that its end can be seen. */
 static void put_field(struct line *line, const struct log_field *field)
 {
     if (!field->text)
@@ -205,7 +205,7 @@ static void tell_dropped(void)
 {
     uint64_t dropped = settings.queue ? log_queue_take_dropped(settings.queue) : 0;
     if (dropped)
-        write_event(LOG_WARNING, "log lines were dropped: whoever reads them is too slow",
+        write_event(LOG_WARNING, "log lines were dropped: their reader is too slow",
                     (struct log_field[]){{"dropped", NULL, (double)dropped}, {0}});
 }
 

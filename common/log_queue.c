@@ -22,7 +22,7 @@ struct log_queue {
     pthread_cond_t changed; /* a line came, the last one left, or it closes */
     struct line lines[LOG_QUEUE_LINES];
     int first, n;     /* the first one is the thread's while it writes it */
-    uint64_t dropped; /* and not told yet */
+    uint64_t dropped; /* lines of which no line has told yet */
     bool closing, ended;
 };
 
@@ -101,7 +101,7 @@ static struct log_queue *queue_create(int descriptor)
     return queue;
 }
 
-/* Signals are for the other threads. */
+/* The thread blocks all signals, so that others get them. */
 static bool start_thread(struct log_queue *queue)
 {
     sigset_t all, before;

@@ -180,7 +180,7 @@ static enum status refuse_name(const struct option_table *table, const char *arg
                      table->program);
 }
 
-/* What parsing stands on: argv[next] is looked at next. */
+/* The state of parsing: argv[next] is looked at next. */
 struct walk {
     int argc, next;
     char **argv;

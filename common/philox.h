@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 /*
- * Counter-based randomness: a draw is a pure function of who asks for it.
+ * Counter-based randomness: a draw is a pure function of the seed, the position, the step and the purpose.
  *
  * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011).
  * Key = the request's seed; counter = (position, step, purpose). No state is kept anywhere, so a

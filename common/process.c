@@ -103,7 +103,7 @@ enum status process_start(const struct process_options *options, struct process 
         waitpid(pid, NULL, 0);
     if (number)
         return refuse(options->arguments[0], number, error);
-    setpgid(pid, pid); /* also here: whoever comes first */
+    setpgid(pid, pid); /* the child does the same, and either may be first */
     *process = (struct process){.pid = pid, .handle = (int)syscall(SYS_pidfd_open, pid, 0)};
     return STATUS_OK;
 }

@@ -15,8 +15,7 @@ static bool is_zero(const char *text, size_t n)
     return strspn(text, "0") >= n;
 }
 
-/* 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01: the places of the dashes, and of what is between.
- */
+/* The places in 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01. */
 enum { TRACE_AT = 3, SPAN_AT = 36, FLAGS_AT = 53, END = 55 };
 
 static bool has_form(const char *header)

@@ -50,7 +50,7 @@ size_t utf8_valid_size(const char *text, size_t size_bytes)
     return at;
 }
 
-/* By its first byte; 1 for a byte that begins none. */
+/* The size of a character by its first byte; 1 where the byte begins none. */
 static size_t size_of(unsigned char first)
 {
     return first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1;

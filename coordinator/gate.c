@@ -22,8 +22,9 @@ static enum status check_options(const struct gate_options *options, struct erro
     return STATUS_OK;
 }
 
-/* Where the private socket may lie: what the system gives a service or a user for that, else where Open MPI
- * keeps its own files. Programs that clean up /tmp leave a directory alone that is locked, as this one is. */
+/* The private socket lies in the directory that the system gives a service or a user for such files, else
+ * where Open MPI keeps its own. Programs that clean up /tmp leave a locked directory alone, and this one is
+ * locked. */
 static const char *const named_by[] = {"RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "TMPDIR"};
 static const char *const parents[] = {"/tmp", "/dev/shm", "/var/tmp"};
 enum { N_PLACES = 3 };
@@ -37,7 +38,7 @@ static bool make_private_directory(struct gate *gate, const char *parent, const 
     return owned_directory_make(directory, parent, name);
 }
 
-/* With a random name, so that nobody can have it before us. */
+/* The name is random, so that no other user can take it before us. */
 static enum status make_private_address(struct gate *gate, struct error *error)
 {
     char random[TOKEN_SIZE], name[32];

@@ -38,14 +38,14 @@ struct gate {
  * place for the private socket. `options` must outlive
  * the gate. */
 enum status gate_open(struct gate *gate, const struct gate_options *options, struct error *error);
-/* What of it the server needs. */
+/* Sets the options of the server that depend on the gate. */
 void gate_server_options(const struct gate *gate, struct rpc_server_options *options);
 /* The server is open: watches the files, and warns of what is open to everybody. */
 enum status gate_watch(struct gate *gate, const struct gate_options *options, struct rpc_server *server,
                        struct error *error);
-/* Before the server closes. */
+/* Call before the server closes. */
 void gate_stop_watching(struct gate *gate);
-/* After the server is closed. */
+/* Call after the server is closed. */
 void gate_close(struct gate *gate);
 
 #endif

@@ -134,7 +134,8 @@ static enum status drain_one(struct rpc_channel *channel, const char *name,
     return wait_until_done(channel, name, settings, since, error);
 }
 
-/* One that is only remembered, or forgotten meanwhile, is not ours to restart, and keeps no other from it. */
+/* A replica that is only remembered, or was forgotten meanwhile, cannot be restarted. The others still are.
+ */
 static enum status restart_or_skip(struct rpc_channel *channel, const char *name,
                                    const struct drain_settings *settings, struct error *error)
 {

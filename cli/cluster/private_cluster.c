@@ -17,7 +17,7 @@
 
 enum { START_TIMEOUT_S = 60, LOOK_EVERY_MS = 50, STOP_GRACE_MS = 5000, LOG_SHOWN_BYTES = 2000 };
 
-/* What our environment says about certificates and tokens, a port and a file is for clusters that stay. */
+/* Settings of certificates, tokens, a port and a file in our environment are for clusters that stay. */
 static char **create_environment(void)
 {
     static const char *const without[] = {"MILLRACE_TLS_", "MILLRACE_TOKEN",

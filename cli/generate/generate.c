@@ -24,7 +24,7 @@ struct generate_settings {
     struct connection_choice cluster;
 };
 
-/* What is asked for, with the memory that the message points into. */
+/* The request, with the memory that its message points into. */
 struct generate_request {
     Millrace__V1__GenerateRequest message;
     Millrace__V1__Infill infill_message;
@@ -148,7 +148,7 @@ static double seconds_of(const struct generate_settings *settings)
     return settings->deadline_given ? settings->deadline : (double)settings->timeout;
 }
 
-/* Of requests that name none the solver is the model's own, which its cluster knows. */
+/* Where no solver is typed the model's own is used, and the cluster knows it. */
 static enum status choose_solver(const struct generate_settings *settings, struct rpc_channel *channel,
                                  Millrace__V1__GenerateRequest *message, struct error *error)
 {

@@ -24,7 +24,7 @@ static const char *read_gap(const char *text, uint32_t *size, bool *fits)
     return digits + n_digits + 3;
 }
 
-/* Where the text up to the next gap mark, or the end, ends. */
+/* The end of the text before the next gap mark. */
 static const char *find_gap(const char *text)
 {
     while (*text && !begins_with_gap_mark(text)) {

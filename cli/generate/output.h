@@ -8,7 +8,7 @@
 #include "common/status.h"
 #include "proto/millrace.pb-c.h"
 
-/* What `millrace generate` shows of the events of one request. */
+/* How `millrace generate` shows the events of one request. */
 enum output_kind {
     OUTPUT_TEXT,   /* the text, when it is finished */
     OUTPUT_VIEW,   /* the text being refined, on a terminal */

@@ -43,7 +43,7 @@ static uint8_t width_of(uint32_t character)
     return (uint8_t)(width == 0 && beside ? 1 : width);
 }
 
-/* What is shown in place of a character that must not reach the terminal. */
+/* The character shown in place of one that must not reach the terminal. */
 static uint32_t made_harmless(uint32_t character)
 {
     if (character < 0x20)

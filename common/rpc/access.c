@@ -141,7 +141,7 @@ static bool admit_certificate(struct access *access, const struct rpc_call *call
 
 /* ---- refusing ---- */
 
-/* Whoever is refused could otherwise fill the disk. */
+/* At most once in a while: a client that is refused again and again must not fill the disk. */
 static void log_refusal(struct access *access, const struct rpc_call *call, const char *path, const char *why)
 {
     double now = clock_seconds();

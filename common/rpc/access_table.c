@@ -210,7 +210,7 @@ enum status access_table_parse(const char *text, size_t size_bytes, struct acces
     return status;
 }
 
-/* Whoever can write to the file can let itself in. */
+/* A user who can write to the file can let anybody in. */
 static enum status check_mode(int descriptor, const char *path, struct error *error)
 {
     struct stat found;

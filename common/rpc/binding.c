@@ -23,7 +23,7 @@ static void directory_of(const char *path, char directory[ADDRESS_HOST_MAX])
         snprintf(directory, ADDRESS_HOST_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-/* -1: the directory cannot be read, or others hold it all the time; then we go on without. */
+/* -1: the directory cannot be read, or others hold its lock all the time. Then we go on without. */
 static int lock_directory(const char *path)
 {
     char directory[ADDRESS_HOST_MAX];
@@ -39,7 +39,7 @@ static int lock_directory(const char *path)
     return -1;
 }
 
-/* Somebody whose queue is full is there too. */
+/* A program whose queue of connections is full listens, too. */
 static bool somebody_listens(const struct socket_address *resolved)
 {
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

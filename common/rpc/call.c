@@ -151,7 +151,7 @@ double call_expire(struct call_host *host)
     return INFINITY;
 }
 
-/* Gives back all that is gRPC's: nothing of it may be left when the server closes. */
+/* Releases all that belongs to gRPC: nothing of it may be left when the server closes. */
 static void call_destroy(struct rpc_call *call)
 {
     outbox_clear(&call->outbox);
@@ -435,8 +435,8 @@ static void on_read(struct rpc_call *call, bool ok)
 
 /* ---- beginning and end ---- */
 
-/* Cancellation, deadline and a lost connection are all seen here, so it is the first batch of every call.
- * Without it the call is over. */
+/* This batch tells of a cancellation, a deadline and a lost connection, so every call begins with it. False:
+ * gRPC refuses it, and the call is over. */
 static bool watch_close(struct rpc_call *call)
 {
     grpc_op operation = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
@@ -448,7 +448,7 @@ static bool watch_close(struct rpc_call *call)
     return watched;
 }
 
-/* Says who calls and what; false: it was refused. */
+/* Finds out who calls. False: the call was refused. */
 static bool admit(struct rpc_call *call, const char *path)
 {
     struct error error;

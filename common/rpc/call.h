@@ -9,7 +9,7 @@
 /* Internal to common/rpc. server.c owns the completion queue; call.c owns one call on it. This is what each
  * knows of the other. */
 
-/* What a completion means. Each call has one tag of each kind: no two of a kind are ever in flight. */
+/* The meaning of a completion. Each call has one tag of each kind: no two of a kind are ever in flight. */
 enum call_event_kind {
     CALL_ARRIVED, /* the slot that waited for a call has one; not ok: the server shuts down */
     CALL_READ,    /* a message, or the client's end */
@@ -29,7 +29,7 @@ struct call_wait {
     struct rpc_call *first, *last;
 };
 
-/* Where a call finds its server again. */
+/* What a call knows of its server. */
 struct call_host {
     grpc_server *server;
     grpc_completion_queue *queue;

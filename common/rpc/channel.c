@@ -108,7 +108,7 @@ static enum status copy_headers(struct rpc_channel *channel, const struct rpc_he
     return STATUS_OK;
 }
 
-/* Behind the channel's own headers, in place of the token that was there. */
+/* Puts the token behind the channel's own headers, in place of the old one. */
 static enum status set_token(struct rpc_channel *channel, struct error *error)
 {
     char header[TOKEN_BYTES_MAX + 16];

@@ -11,7 +11,7 @@
 #include "common/rpc/security.h"
 
 /* Internal to common/rpc: the connection, which owns the completion queue. It knows nothing of the calls on
- * it (stream.c): each completion says itself who takes note of it. */
+ * it (stream.c): each completion carries the function to call. */
 struct rpc_channel {
     grpc_completion_queue *queue;
     pthread_t thread;
@@ -27,10 +27,11 @@ struct rpc_channel {
     size_t n_own_headers;    /* the token comes behind them */
 };
 
-/* Before a call, holding the mutex: reads again what has changed of the certificates and the token. */
+/* Reads certificates and token again where they have changed. Call before each call, holding the mutex. */
 void channel_refresh(struct rpc_channel *channel);
 
-/* What gRPC gets as the tag of a batch: the first member of whatever waits for its completion. */
+/* gRPC gets a pointer to this as the tag of a batch. It is the first member of the struct that waits for the
+ * batch. */
 struct completion;
 typedef void completion_handler(struct completion *completion, bool ok);
 

@@ -1,9 +1,9 @@
 /*
- * The connections are found among the process's own descriptors: sockets whose local port is ours. Hanging up
- * is shutdown, not close: the descriptor stays gRPC's. Between the look and the shutdown gRPC may have closed
- * one and opened another under its number: so its peer is looked at once more just before. One that is gone
- * by then makes room as well as one that is hung up on, or a flood that ends by itself would cost the others
- * their connections.
+ * The connections are those of the process's descriptors whose local port is ours. Hanging up means shutdown
+ * and not close, because the descriptor stays gRPC's. Between the look and the shutdown gRPC may have closed
+ * a connection and opened another under the same number, so its peer is compared once more just before. A
+ * connection that is gone by then counts as room that was made; else a flood that ends by itself would cost
+ * the others their connections.
  */
 #include "common/rpc/connection_guard.h"
 
@@ -98,7 +98,7 @@ static bool examine(const struct connection_guard *guard, int descriptor, struct
     return true;
 }
 
-/* Has its descriptor not gone to another since? */
+/* True: the descriptor still belongs to this connection. */
 static bool is_still(const struct connection_guard *guard, const struct connection *connection)
 {
     struct connection now;
@@ -120,7 +120,7 @@ static bool append(struct connection_guard *guard, const struct connection *conn
     return true;
 }
 
-/* How many descriptors there are: cheap, and never fewer than connections. */
+/* The number of open descriptors. It is cheap to find, and never less than the number of connections. */
 static size_t count_descriptors(void)
 {
     size_t n = 0;
@@ -156,8 +156,8 @@ static int by_host(const void *left, const void *right)
     return order ? order : a->silent_ms < b->silent_ms ? -1 : a->silent_ms > b->silent_ms;
 }
 
-/* Hosts with many first; of one host the silent first. What is hung up on makes its host smaller, so a
- * connection counts with how many its host would still have: its place in the host's list. */
+/* Hosts with many connections come first, and within a host those that have been silent for long. Hanging up
+ * on one leaves its host with fewer, so a connection counts by its place in its host's list. */
 static int by_turn(const void *left, const void *right)
 {
     const struct connection *a = left, *b = right;
@@ -176,14 +176,14 @@ static void put_in_turn(struct connection_guard *guard)
     qsort(found, guard->n_found, sizeof *found, by_turn);
 }
 
-/* Whoever floods us must not fill the disk too. */
+/* At most once a second: a flood of connections must not fill the disk. */
 static void log_hung_up(struct connection_guard *guard, size_t n)
 {
     double now = clock_seconds();
     guard->n_unlogged += n;
     if (!guard->n_unlogged || (guard->logged_at && now - guard->logged_at < LOG_PAUSE_SECONDS))
         return;
-    log_warning("more than %d connections: hung up on %zu, of who had the most the longest silent",
+    log_warning("more than %d connections: hung up on %zu: the silent ones of the addresses with the most",
                 guard->most, guard->n_unlogged);
     guard->n_unlogged = 0;
     guard->logged_at = now;

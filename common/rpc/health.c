@@ -6,8 +6,8 @@
 
 #include "proto/health.pb-c.h"
 
-/* A client that follows changes. A name that is unknown now stays so: it is told SERVICE_UNKNOWN and hears no
- * more. */
+/* A client that follows changes. One that asks for an unknown name is told SERVICE_UNKNOWN once, because no
+ * name becomes known later. */
 struct watcher {
     struct watcher *next;
     struct rpc_call *call;

@@ -15,7 +15,8 @@ static bool is_tls(const grpc_auth_context *context)
            !memcmp(type->value, GRPC_SSL_TRANSPORT_SECURITY_TYPE, type->value_length);
 }
 
-/* Appends the values of a property. What holds a NUL is no name: a C string would end before its end. */
+/* Appends the values of a property. A value with a NUL in it is left out: as a C string it would end there.
+ */
 static size_t add_names(const grpc_auth_context *context, const char *property_name, char **names, size_t n,
                         size_t most)
 {

@@ -141,7 +141,7 @@ static void note_missing_slot(struct rpc_server *server)
     pthread_mutex_unlock(&server->mutex);
 }
 
-/* While closing gRPC would refuse the slot at once, and that again, for ever. */
+/* A server that closes posts no slot: gRPC would refuse it at once, and the next one too, for ever. */
 static void post_slot(struct call_host *host)
 {
     struct rpc_server *server = server_of(host);
@@ -153,7 +153,7 @@ static void post_slot(struct call_host *host)
         note_missing_slot(server);
 }
 
-/* Where there was no memory for a slot there may be some now. Seconds until the next look. */
+/* Posts slots for which there was no memory before. Returns the seconds until the next try. */
 static double post_missing_slots(struct rpc_server *server)
 {
     pthread_mutex_lock(&server->mutex);
@@ -425,8 +425,8 @@ const char *rpc_server_address(const struct rpc_server *server)
 
 /* ---- closing ---- */
 
-/* Holding the mutex. Waits until gRPC is done, or (unless `for_connections`) all calls are; at most so many
- * seconds. */
+/* Holding the mutex. Waits at most so many seconds until gRPC is done or, unless `for_connections`, until all
+ * calls are. */
 static void wait_at_most(struct rpc_server *server, double seconds, bool for_connections)
 {
     struct timespec until = clock_after(seconds);
@@ -436,9 +436,9 @@ static void wait_at_most(struct rpc_server *server, double seconds, bool for_con
 }
 
 /*
- * gRPC's word that it is done means that every call is and every client has hung up; but our batches may
- * still be on the queue then, and a client that is idle may never hang up. So: the calls may take their
- * grace, the clients a moment more; then both are cut off, and what is ours is waited for.
+ * gRPC says that it is done when every call is over and every client has hung up. But our batches may still
+ * be on the queue then, and an idle client may never hang up. So the calls get their grace and the clients a
+ * moment more. Then both are cut off, and we wait for our batches.
  */
 static void wait_for_calls(struct rpc_server *server, double grace_seconds)
 {

@@ -2,8 +2,9 @@
  * One call of the client.
  *
  * Threads. Everything in the struct is guarded by `mutex`, and so is every grpc_call_start_batch. The
- * channel's thread takes note of completions and wakes whoever waits on `changed`. One message is read ahead;
- * the next is asked for when the reader has taken it, so a reader that stops also stops the server.
+ * channel's thread takes note of completions and wakes the threads that wait on `changed`. One message is
+ * read ahead; the next is asked for when the reader has taken it, so a reader that stops also stops the
+ * server.
  *
  *   reading → no_more [STREAM_READ without a message]    what came before it has been delivered
  *   running → ended   [STREAM_ENDED]                     the status is known
@@ -23,7 +24,7 @@
 
 enum { MAX_QUEUED_BYTES = 64 << 20 };
 
-/* What a completion means. Each stream has one tag of each kind: no two of a kind are ever in flight. */
+/* The meaning of a completion. Each stream has one tag of each kind: no two of a kind are ever in flight. */
 enum stream_event_kind {
     STREAM_STARTED, /* the server's initial metadata came */
     STREAM_READ,    /* a message, or none any more */
@@ -213,7 +214,7 @@ static void stream_free(struct rpc_stream *stream)
     free(stream);
 }
 
-/* Begins the call with what the channel sends along, which may be another token the next time. */
+/* Begins the call with the channel's headers and its token, which may be another one the next time. */
 static enum status begin_call(struct rpc_stream *stream, const char *path, double timeout_seconds,
                               struct error *error)
 {
@@ -291,7 +292,7 @@ static ProtobufCMessage *take_message(struct rpc_stream *stream)
     return NULL;
 }
 
-/* Holding the mutex. What can be said without waiting. */
+/* Holding the mutex. Looks without waiting. */
 static enum rpc_read look(struct rpc_stream *stream, ProtobufCMessage **message)
 {
     if (stream->ready && (*message = take_message(stream)))
@@ -317,7 +318,7 @@ static void discard_messages(struct rpc_stream *stream)
         protobuf_c_message_free_unpacked(message, NULL);
 }
 
-/* A reason that gRPC does not tell. Not holding the stream's mutex: it may take seconds. */
+/* Looks for a reason that gRPC does not tell. Not holding the stream's mutex: it may take seconds. */
 static void explain(struct rpc_stream *stream, struct error *error)
 {
     struct rpc_channel *channel = stream->channel;

@@ -138,8 +138,8 @@ static void say_failed(const char *target, struct error *error)
             target);
 }
 
-/* After a good handshake: with TLS 1.3 the server's verdict on our certificate comes behind it, as an alert,
- * or (gRPC) by hanging up. One that is content speaks first: its HTTP/2 settings. */
+/* After a good handshake. With TLS 1.3 the server judges our certificate only then, and answers with an alert
+ * or, as gRPC does, by hanging up. A server that accepts it sends its HTTP/2 settings. */
 static void say_verdict(SSL *ssl, const struct security *security, const char *target, struct error *error)
 {
     char byte;
@@ -171,7 +171,7 @@ static void shake_hands(SSL *ssl, const struct security *security, const char *t
         say_failed(target, error);
 }
 
-/* Of what gRPC says where a handshake may be the reason. */
+/* True: gRPC's sentence is one of those that a failed handshake gives. */
 static bool may_be_handshake(const char *text)
 {
     static const char *const words[] = {"handshake failed", "Socket closed", "onnection reset", "Broken pipe",

@@ -55,9 +55,9 @@ void tls_server_free(struct tls_server *tls)
     free(tls);
 }
 
-/* gRPC's question at each handshake. It insists on authorities for clients even where it asks none for a
- * certificate (an assertion in Debian's build); the server's own certificate then stands in, and nothing is
- * checked with it. */
+/* gRPC calls this at each handshake. It wants authorities for clients even where clients show no certificate
+ * (an assertion in Debian's build). The server's own certificate then stands in, and nothing is checked
+ * against it. */
 static grpc_ssl_certificate_config_reload_status fetch(void *argument,
                                                        grpc_ssl_server_certificate_config **config)
 {

@@ -33,7 +33,8 @@ static void build_command(const struct launch_options *options, const char *name
     arguments_add_number(command, "--max-sequences", options->max_sequences);
 }
 
-/* Without what tells a client of ours how to call: the replica comes by the private connection (gate.h). */
+/* Settings that tell a client how to call are left out: the replica attaches at the private address (gate.h).
+ */
 static char **create_environment(const char *token)
 {
     static const char *const without[] = {"MILLRACE_TLS_", "MILLRACE_TOKEN", "MILLRACE_READY_FILE=", NULL};

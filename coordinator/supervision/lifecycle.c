@@ -92,7 +92,7 @@ static bool nobody_lives(const struct lifecycle *lifecycle)
     return !lifecycle->spawn || !spawn_n_living(lifecycle->spawn);
 }
 
-/* As far as it goes without waiting. */
+/* Goes through the phases as far as that needs no waiting. */
 static void advance(struct lifecycle *lifecycle)
 {
     int before;
