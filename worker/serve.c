@@ -204,11 +204,16 @@ static void wait_for_leader(struct collective *collective)
     free(all);
 }
 
-/* A verdict names the rank already. */
+/* Is it the sentence on which all ranks agreed? It names the rank then, unless there is only one. */
+static bool is_verdict(const struct collective *collective, const struct error *error)
+{
+    return collective->n_ranks == 1 || collective_rank_of(error->text) >= 0;
+}
+
 static void name_rank(const struct collective *collective, struct error *error)
 {
     const struct error said = *error;
-    if (collective->n_ranks > 1 && collective_rank_of(said.text) < 0)
+    if (!is_verdict(collective, error))
         error_set(error, said.status, "rank %d of %d: %s", collective->rank, collective->n_ranks, said.text);
 }
 
@@ -232,14 +237,14 @@ static enum status start_and_run(const struct settings *settings, struct collect
     struct model model = {0};
     struct engine *engine = NULL;
     enum status status = start(settings, collective, meters, &model, &engine, error);
-    bool started = status == STATUS_OK;
+    bool started = status == STATUS_OK, agreed = !started && is_verdict(collective, error);
     if (started)
         status = leader ? lead(settings, &model, engine, leader, error) : engine_follow(engine, error);
     if (status != STATUS_OK)
         name_rank(collective, error);
     if (leader)
         leader_release(leader, status == STATUS_OK ? NULL : error);
-    if (!started && collective->status == STATUS_OK)
+    if (agreed)
         wait_for_leader(collective);
     else if (status != STATUS_OK && !leader)
         tell_coordinator(settings, collective, error);

@@ -50,7 +50,11 @@ struct collective {
     const struct collective_table *table;
     int rank, n_ranks;
     int local_rank, n_local; /* among the ranks on the same machine, and how many these are */
-    double seconds;          /* spent in all_reduce and gather since start, waiting for others included */
+    /* Called once in a broadcast that has waited for a while. false: this rank is not to wait any longer; the
+     * broadcast then returns, with the status not OK. NULL: nothing is called. */
+    bool (*waits)(void *context);
+    void *waits_context;
+    double seconds; /* spent in all_reduce and gather since start, waiting for others included */
     enum status status;
 };
 

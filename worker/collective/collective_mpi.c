@@ -132,11 +132,13 @@ static void mpi_gather(struct collective *collective, const void *part, const in
     collective->seconds += clock_seconds() - start;
 }
 
-/* Looks until the request is done: first without pause, then with naps that grow. */
-static int wait_patiently(MPI_Request *request)
+/* Looks until the request is done: first without pause, then with naps that grow. `collective`: whose `waits`
+ * is called before the first nap, or NULL. */
+static int wait_patiently(MPI_Request *request, const struct collective *collective)
 {
     double start = clock_seconds();
     long nap_us = NAP_LEAST_US;
+    bool is_told = !collective || !collective->waits;
     for (;;) {
         int done = 0;
         int code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
@@ -144,6 +146,9 @@ static int wait_patiently(MPI_Request *request)
             return code;
         if (clock_seconds() - start < SPIN_US * 1e-6)
             continue;
+        if (!is_told && !collective->waits(collective->waits_context))
+            return MPI_ERR_OTHER; /* the request is left: this rank ends */
+        is_told = true;
         struct timespec nap = {.tv_nsec = nap_us * 1000};
         nanosleep(&nap, NULL);
         nap_us = nap_us * 2 < NAP_MOST_US ? nap_us * 2 : NAP_MOST_US;
@@ -155,7 +160,7 @@ static void mpi_broadcast(struct collective *collective, void *host, size_t size
     struct collective_mpi *mpi = (struct collective_mpi *)collective;
     MPI_Request request;
     int code = MPI_Ibcast(host, (int)size_bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
-    keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request) : code);
+    keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request, collective) : code);
 }
 
 static void mpi_exchange(struct collective *collective, const void *part, size_t size_bytes, void *to)
@@ -164,7 +169,7 @@ static void mpi_exchange(struct collective *collective, const void *part, size_t
     MPI_Request request;
     int code = MPI_Iallgather(part, (int)size_bytes, MPI_BYTE, to, (int)size_bytes, MPI_BYTE, MPI_COMM_WORLD,
                               &request);
-    keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request) : code);
+    keep_first_error(mpi, code == MPI_SUCCESS ? wait_patiently(&request, NULL) : code);
 }
 
 static void mpi_unbind(struct collective *collective)

@@ -148,6 +148,8 @@ static void nccl_gather(struct collective *collective, const void *part, const i
 static void nccl_broadcast(struct collective *collective, void *host, size_t size_bytes)
 {
     struct collective_nccl *nccl = (struct collective_nccl *)collective;
+    nccl->host->waits = collective->waits;
+    nccl->host->waits_context = collective->waits_context;
     nccl->host->table->broadcast(nccl->host, host, size_bytes);
     if (nccl->host->status != STATUS_OK)
         collective->status = nccl->host->status;

@@ -20,6 +20,7 @@ struct engine {
         double matmul, attention, head, communication;
     } counted; /* what the meters have counted of the model's clocks */
     bool draining, stopping;
+    struct error device_error; /* other ranks: what failed while they waited for a plan; status OK: nothing */
 };
 
 #define IDLE_ROUND_SECONDS 1.0
@@ -305,10 +306,27 @@ static enum status follow_to_the_end(struct engine *engine, struct error *error)
     return status;
 }
 
-enum status engine_follow(struct engine *engine, struct error *error)
+/*
+ * While rank 0 sends no plan: it may wait for a step in which this rank's device has failed. So this rank
+ * waits for its own oldest step. It does not wait for a younger one, because the next plan may come before
+ * that ends. false: the device has failed.
+ */
+static bool look_after_device(void *context)
+{
+    struct engine *engine = context;
+    int youngest = engine->plan.slot, oldest = (youngest + 1) % STEP_SLOTS;
+    int slot = engine->under_way[oldest] ? oldest : youngest;
+    return finish(engine, slot, &engine->device_error) == STATUS_OK;
+}
+
+static enum status follow(struct engine *engine, struct error *error)
 {
     for (;;) {
         broadcast_plan(engine);
+        if (engine->device_error.status != STATUS_OK) {
+            *error = engine->device_error;
+            return error->status;
+        }
         if (engine->model->collective->status != STATUS_OK)
             return error_set(error, engine->model->collective->status, "rank 0 of this replica is gone");
         if (engine->plan.header->command == PLAN_STOP)
@@ -318,6 +336,16 @@ enum status engine_follow(struct engine *engine, struct error *error)
         if (status != STATUS_OK)
             return status;
     }
+}
+
+enum status engine_follow(struct engine *engine, struct error *error)
+{
+    struct collective *collective = engine->model->collective;
+    collective->waits = look_after_device;
+    collective->waits_context = engine;
+    enum status status = follow(engine, error);
+    collective->waits = NULL;
+    return status;
 }
 
 /* Rank 0: one short sequence, one step. */
@@ -347,11 +375,18 @@ static enum status follow_warm_up(struct engine *engine, struct error *error)
     return status == STATUS_OK ? follow_to_the_end(engine, error) : status;
 }
 
+/* Does a rank whose step is done know that all ranks' devices have taken part in it? */
+static bool waits_for_all(const struct collective *collective)
+{
+    return collective->n_ranks > 1 && collective->table->on_device;
+}
+
 enum status engine_warm_up(struct engine *engine, struct error *error)
 {
     struct collective *collective = engine->model->collective;
     enum status status = collective->rank == 0 ? lead_warm_up(engine, error) : follow_warm_up(engine, error);
-    if (collective->status != STATUS_OK)
-        return status; /* there is nobody to agree with */
+    bool is_broken = collective->status != STATUS_OK || (status != STATUS_OK && waits_for_all(collective));
+    if (is_broken)
+        return status; /* the other ranks are in the middle of an exchange, and cannot agree */
     return collective_verdict(collective, status, error);
 }
