@@ -55,6 +55,7 @@ static void broadcast(struct collective *collective, void *host, size_t size_byt
         memcpy(host, sent.block, size_bytes);
         return;
     }
+    ck_assert(collective->waits != NULL);
     for (n_looks = 1; collective->waits(collective->waits_context); n_looks++)
         ck_assert_int_lt(n_looks, MOST_LOOKS); /* it never notices */
     collective->status = STATUS_INTERNAL;
