@@ -5,7 +5,8 @@
  *
  * Rank 0 attaches to the coordinator, forms the batch of each step and sends its plan to the others; every
  * rank computes its shard. Exit codes: 0 drained or told to stop; 1 failed; 2 bad usage. A rank that fails
- * takes the replica down: the launcher ends the job, the coordinator hands its sequences on.
+ * takes the replica down: the launcher ends the job, and the coordinator hands its sequences to other
+ * replicas.
  */
 #include <mpi.h>
 #include <pthread.h>
@@ -21,8 +22,8 @@
 
 static const struct settings *settings;
 
-/* The coordinator gave this replica up, and nothing has moved since. MPI's own end would wait for the rank
- * that hangs. */
+/* The coordinator gave this replica up, and nothing has moved since. The process ends without MPI, which
+ * would wait for the rank that hangs. */
 static void end_hung(void)
 {
     log_error("a rank of this replica hangs: ending it, so that its launcher starts it again");
@@ -31,7 +32,7 @@ static void end_hung(void)
     _exit(1);
 }
 
-/* A signal ended this replica while it was loading. Other threads are in the middle of that. */
+/* A signal ends this replica while the main thread is in the middle of loading. */
 static void end_stopped(void)
 {
     _exit(0);
@@ -47,7 +48,7 @@ static enum status run(struct collective *collective, bool *failed, struct error
     return serve(settings, collective, &ends, error);
 }
 
-/* Only who serves waits for signals; whoever measures or checks ends at once, as programs do. */
+/* Only a replica waits for signals. A worker that measures or checks is ended by them at once. */
 static void block_signals(void)
 {
     sigset_t set = serve_signals();
@@ -55,7 +56,7 @@ static void block_signals(void)
         pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* MPI may offer less than was asked for, and says so only here. */
+/* MPI may provide less than it was asked for, and tells that here alone. */
 static enum status start_mpi(struct collective **collective, struct error *error)
 {
     int provided;
@@ -69,7 +70,8 @@ static enum status start_mpi(struct collective **collective, struct error *error
     return *collective ? STATUS_OK : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start");
 }
 
-/* Ranks above 0 that serve have said it themselves. Of a verdict, which all ranks have, rank 0 speaks. */
+/* All ranks have the same verdict, so rank 0 alone logs it. In a replica every rank has logged its own error
+ * already (serve.c). */
 static void log_failure(const struct collective *collective, const struct error *error)
 {
     if (!collective || collective->rank == 0)
@@ -78,8 +80,8 @@ static void log_failure(const struct collective *collective, const struct error 
         log_error("rank %d of %d: %s", collective->rank, collective->n_ranks, error->text);
 }
 
-/* The other ranks may wait for this one for ever. A rank above 0 takes rank 0 with it, which the same fault
- * may have hit: it then has a moment to say so. */
+/* Ends all ranks, since the others may wait for this one for ever. The same fault may have hit rank 0, so a
+ * rank above 0 first leaves it a moment to say so. */
 static int abort_all(int rank)
 {
     const struct timespec moment = {.tv_nsec = 500000000};

@@ -15,13 +15,14 @@
 #include "worker/engine/ready_file.h"
 #include "worker/engine/submission.h"
 
-#define HUNG_SECONDS 10.0      /* that a replica which was given up for hanging has to move again */
-#define LAST_WORDS_SECONDS 1.0 /* of a rank above 0 whose step failed */
+#define HUNG_SECONDS 10.0      /* in which a replica that was given up must move again */
+#define LAST_WORDS_SECONDS 1.0 /* that a rank above 0 whose step failed takes to say so */
 
 /*
- * SIGTERM and SIGINT stop rank 0 at its next step boundary, and it the others; SIGUSR1, which mpirun passes
- * on, makes it finish what runs first. While the model loads nothing runs, and each of the three ends the
- * replica at once. SIGUSR2 ends the thread that waits for them. The mask is set before any thread starts.
+ * SIGTERM and SIGINT stop rank 0 at its next step boundary, and rank 0 stops the others. SIGUSR1, which
+ * mpirun passes on, lets rank 0 finish first what runs. While the model loads nothing runs, and each of the
+ * three ends the replica at once. SIGUSR2 ends the thread that waits for signals. main blocks the signals
+ * before any thread starts.
  */
 sigset_t serve_signals(void)
 {
@@ -33,7 +34,7 @@ sigset_t serve_signals(void)
     return set;
 }
 
-/* What rank 0 has besides: its connection to the coordinator, from before the model is loaded. */
+/* What only rank 0 has. It is connected to the coordinator before it loads the model. */
 struct leader {
     struct mailbox *mailbox;
     struct attach *attach;
@@ -43,11 +44,12 @@ struct leader {
 
     pthread_t signal_thread;
     bool waits_for_signals;
-    pthread_mutex_t lock; /* guards `serving`; who ends the process while the model loads keeps it */
-    bool serving;         /* the engine takes mail */
+    pthread_mutex_t lock; /* guards `serving`. The signal thread keeps it while it ends the process */
+    bool serving;         /* the model is loaded, and the engine takes mail */
 };
 
-/* The coordinator is told goodbye, and the process ends: other threads are in the middle of loading. */
+/* Says goodbye to the coordinator and ends the process, because the main thread is in the middle of loading.
+ */
 static void stop_loading(struct leader *leader)
 {
     attach_end(leader->attach, NULL);
@@ -57,7 +59,7 @@ static void stop_loading(struct leader *leader)
 static void stop_serving(struct leader *leader, bool drain)
 {
     if (drain)
-        attach_leaving(leader->attach); /* what can move elsewhere does */
+        attach_leaving(leader->attach); /* the coordinator moves what can run elsewhere */
     mailbox_order(leader->mailbox, drain ? MAIL_DRAIN : MAIL_STOP);
 }
 
@@ -82,7 +84,7 @@ static void *wait_for_signal(void *argument)
     return NULL;
 }
 
-/* Of files that may turn out to be bad; then the model cannot be opened either, and nobody needs it. */
+/* The files may be bad. Then the model cannot be opened either, and nobody needs the fingerprint. */
 static void read_fingerprint(const char *directory, char fingerprint[17])
 {
     struct error error;
@@ -167,7 +169,7 @@ static void log_ready(const struct model *model)
 static enum status lead(const struct settings *settings, struct model *model, struct engine *engine,
                         struct leader *leader, struct error *error)
 {
-    pthread_mutex_lock(&leader->lock); /* not while the process is ended for a signal */
+    pthread_mutex_lock(&leader->lock); /* the signal thread may be ending the process */
     leader->serving = true;
     pthread_mutex_unlock(&leader->lock);
     log_ready(model);
@@ -180,7 +182,7 @@ static enum status lead(const struct settings *settings, struct model *model, st
     return status;
 }
 
-/* All that has to be done before the replica is ready. All ranks get the same verdict. */
+/* Does everything that must be done before the replica is ready. */
 static enum status start(const struct settings *settings, struct collective *collective,
                          struct meters *meters, struct model *model, struct engine **engine,
                          struct error *error)
@@ -194,8 +196,8 @@ static enum status start(const struct settings *settings, struct collective *col
     return status == STATUS_OK ? engine_warm_up(*engine, error) : status;
 }
 
-/* After a start that failed on all ranks. The first rank that exits takes all others with it, so none does
- * before the leader has told the coordinator why. */
+/* After all ranks agreed that the start failed. The first rank that exits takes all others with it, so every
+ * rank waits here until the leader has told the coordinator why. */
 static void wait_for_leader(struct collective *collective)
 {
     char here = 1, *all = calloc((size_t)collective->n_ranks, 1);
@@ -204,7 +206,7 @@ static void wait_for_leader(struct collective *collective)
     free(all);
 }
 
-/* Is it the sentence on which all ranks agreed? It names the rank then, unless there is only one. */
+/* Is it the sentence on which all ranks agreed? Such a sentence names the rank, unless there is only one. */
 static bool is_verdict(const struct collective *collective, const struct error *error)
 {
     return collective->n_ranks == 1 || collective_rank_of(error->text) >= 0;
@@ -217,7 +219,7 @@ static void name_rank(const struct collective *collective, struct error *error)
         error_set(error, said.status, "rank %d of %d: %s", collective->rank, collective->n_ranks, said.text);
 }
 
-/* Of a rank above 0 that failed while the leader waits for it in vain. */
+/* A rank above 0 tells the coordinator that it failed. The leader cannot: it waits for this rank in vain. */
 static void tell_coordinator(const struct settings *settings, const struct collective *collective,
                              const struct error *error)
 {
@@ -230,7 +232,7 @@ static void tell_coordinator(const struct settings *settings, const struct colle
     last_words_say(&words, LAST_WORDS_SECONDS);
 }
 
-/* `leader` on rank 0, else NULL. What failed the coordinator knows when this returns. */
+/* `leader`: NULL on ranks above 0. When this returns an error, the coordinator has been told of it. */
 static enum status start_and_run(const struct settings *settings, struct collective *collective,
                                  struct meters *meters, struct leader *leader, struct error *error)
 {

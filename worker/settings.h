@@ -15,21 +15,21 @@ struct settings {
     bool bench, no_thinning, plan, json;
     int64_t tp, batch, length, steps, repeats, samples, seed;
     struct rpc_security security;
-    enum precision numbers; /* what `precision` says */
-    size_t memory_bytes;    /* and `gpu_memory`; 0: nothing */
+    enum precision numbers; /* `precision`, parsed */
+    size_t memory_bytes;    /* `gpu_memory`, parsed; 0: it was not given */
 };
 
-/* -1: go on, with *settings, which live as long as the program. Else the exit code: help was asked for and
- * printed, or the usage was bad and was said so. */
+/* -1: go on with *settings, which live as long as the program. Otherwise the exit code: 0 after printing the
+ * help, 2 after saying what is wrong with the usage. */
 int settings_parse(int argc, char **argv, const struct settings **settings);
 
-/* Does this process attach to a coordinator, or does it measure and check by itself? */
+/* Does this process serve a coordinator? Otherwise it measures or checks. */
 bool settings_serve(const struct settings *settings);
 
-/* How a model is opened. `meters` may be NULL. */
+/* The options with which a model is opened. `meters` may be NULL. */
 struct model_options settings_model(const struct settings *settings, struct collective *collective,
                                     struct meters *meters);
-/* Is the host to hand the device a step before the outcome of the last is read? */
+/* Does the host hand a step to the device before it has read the outcome of the last (steps.h)? */
 bool settings_run_ahead(const struct settings *settings, const struct model *model);
 
 #endif

@@ -11,7 +11,7 @@
 #include "worker/engine/steps.h"
 #include "common/clock.h"
 
-/* What one rank saw; exchanged as it is. */
+/* What one rank measured. The ranks exchange it as it lies in memory. */
 struct bench_figures {
     double seconds, matmul, attention, head, communication;
     double flop, ceiling_flops, peak_bytes;
@@ -86,7 +86,7 @@ static void take_report(const struct bench_options *options, const struct bench_
         final[report->positions[c]] = (int32_t)report->ids[c];
 }
 
-/* All ranks run the same batch: the plan is the same everywhere, nothing needs to be sent. */
+/* Every rank runs the same batch and so makes the same plan. Nothing needs to be sent. */
 static enum status run_text(struct model *model, struct steps *steps, const struct bench_options *options,
                             const struct bench_text *text, struct bench_figures *figures, struct error *error)
 {
@@ -112,7 +112,8 @@ static enum status run_text(struct model *model, struct steps *steps, const stru
     return status;
 }
 
-/* A product y = x w^T of [width, width] each: large enough to be at its best, and on a GPU larger. */
+/* A product y = x w^T, all of [width, width]. The width is large enough for the best rate; a GPU needs more.
+ */
 struct ceiling {
     const struct backend *backend;
     struct device *device;
@@ -121,7 +122,7 @@ struct ceiling {
     struct weight *weight;
 };
 
-/* Of several, enqueued together where that is what calls do. */
+/* *flops: operations per second of `n` products. A device that only enqueues gets all of them at once. */
 static enum status time_products(const struct ceiling *ceiling, int n, double *flops, struct error *error)
 {
     enum dtype type = ceiling->backend->activation_type(ceiling->device);
@@ -172,7 +173,7 @@ static enum status prepare_product(struct ceiling *ceiling, struct error *error)
     return status;
 }
 
-/* Operations per second at one width; on a device of its own, whose scratch fits it. */
+/* Operations per second at one width. Opens a device of its own, with scratch for that width. */
 static enum status measure_width(const struct model *model, const struct bench_options *options, int width,
                                  double *flops, struct error *error)
 {
@@ -198,8 +199,8 @@ static enum status measure_width(const struct model *model, const struct bench_o
     return status;
 }
 
-/* The best of growing widths, as long as a product is a matter of milliseconds: a GPU needs large ones, an
- * emulated one must not be asked for them. */
+/* The best rate over growing widths, for as long as a product takes milliseconds. A GPU needs large products;
+ * an emulated GPU would take for ever. */
 static enum status measure_ceiling(const struct model *model, const struct bench_options *options,
                                    double *flops, struct error *error)
 {

@@ -51,7 +51,7 @@ double elbo_term(double kappa, bool is_same, double p_noisy, double log_p_clean)
     return -(is_same ? p_noisy - 1 : p_noisy + log_p_clean) / (1 - kappa);
 }
 
-/* One run, with the memory of one pass: as many windows as the model takes at a time. */
+/* One measurement. The memory is that of one pass, which takes as many windows as the model has room for. */
 struct elbo {
     struct model *model;
     const struct elbo_options *options;
@@ -95,7 +95,7 @@ static bool allocate(struct elbo *elbo)
     return all;
 }
 
-/* Lays out `n` windows from `index` on, each with its own t, every row needed. */
+/* Plans a pass over `n` windows from `index` on. Each has its own t, and every row is needed. */
 static void plan_windows(struct elbo *elbo, const int32_t *ids, size_t n_ids, int index, int n)
 {
     const struct elbo_options *options = elbo->options;
@@ -121,7 +121,8 @@ static void plan_windows(struct elbo *elbo, const int32_t *ids, size_t n_ids, in
     }
 }
 
-/* This rank's groups and logits of a block's rows, with `tokens` left out, and then everybody's. */
+/* Computes this rank's groups and logits of a block's rows, with `tokens` left out, and gathers all ranks'.
+ */
 static void scan(struct elbo *elbo, const void *x, const int32_t *tokens, int first, int rows)
 {
     struct sampler *sampler = &elbo->model->sampler;
@@ -206,7 +207,7 @@ static double nats_of_window(const struct elbo *elbo, int w)
     return sum / elbo->options->length;
 }
 
-/* All ranks make the same plan: nothing needs to be sent. */
+/* Every rank makes the same plan. Nothing needs to be sent. */
 static enum status measure_pass(struct elbo *elbo, const int32_t *ids, size_t n_ids, int index, int n,
                                 struct error *error)
 {
@@ -224,7 +225,7 @@ static enum status measure_pass(struct elbo *elbo, const int32_t *ids, size_t n_
 }
 
 /* Half the mean square of the differences of neighbours in κ is the variance within a stratum, and a little
- * more. The windows' κ grow but for one place, where they begin again. */
+ * more. The windows' κ grow from one to the next, except at one place, where they begin again. */
 static double variance_of(const struct elbo *elbo)
 {
     int n = elbo->options->n_windows, n_pairs = 0;
