@@ -87,8 +87,8 @@ struct matmul {
 
 /*
  * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale[c]) + shift[c] with c = condition_of_row[i];
- * LN in float32 with biased variance and eps 1e-5, no bias. (spec, Forward pass 5; adaLN: Peebles and Xie,
- * arXiv 2212.09748) scale[c] is modulation[c * ld_modulation + scale_offset ...], likewise shift.
+ * LN in float32 with biased variance and eps 1e-5, no bias. (adaLN: Peebles and Xie, arXiv 2212.09748.)
+ * scale[c] is modulation[c * ld_modulation + scale_offset ...], likewise shift.
  */
 struct norm_modulate {
     const float *x;      /* [rows, width] */
@@ -140,8 +140,8 @@ struct exp_sum {
 };
 
 /*
- * What sampling needs of one row of logits, without the logits (design.md 3; the tiling follows the
- * two-pass inverse CDF of design.md). Logits l = (x · w^T + bias) * inverse_temperature exist
+ * What sampling needs of one row of logits, without the logits (ARCHITECTURE.md, "Sampling without
+ * logits"). Logits l = (x · w^T + bias) * inverse_temperature exist
  * only one tile at a time. This rank holds columns [first, first + n_out) of the vocabulary, which
  * begin and end at a group's border; groups and tiles are numbered from the rank's own first.
  */
@@ -166,8 +166,8 @@ struct head_scan {
  * What becomes of each row, from the sums of all ranks. With M the largest max, S the sum of exp(l - M)
  * without the left-out token and e that token's own:
  *   bound[i] >= 0 (a step with jumps; left out is the current token): p_x = e/(S+e),
- *     P(jump) = 1 - exp(-bound[i] (1 - p_x)), jump iff u_jump[i] < P(jump); bound is h·α (spec, cumulative
- * scalar). bound[i] < 0 (last step; left out is a mask token that may not be drawn, or nothing): the row is
+ *     P(jump) = 1 - exp(-bound[i] (1 - p_x)), jump iff u_jump[i] < P(jump); bound is h·α (docs/solvers.md).
+ * bound[i] < 0 (last step; left out is a mask token that may not be drawn, or nothing): the row is
  * always drawn. Either way a token is drawn from S alone: the group in which the running sum over columns
  * passes u_draw[i] · S, and what is left of that target within the group, in units of exp(group max).
  */

@@ -3,9 +3,10 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { SINUSOID_WIDTH = 256 }; /* of the time embedding (spec, Forward pass 2) */
+enum { SINUSOID_WIDTH = 256 }; /* of the time embedding */
 
-/* A dimension by its symbol in the specification. */
+/* The dimensions by their symbols: V rows of the embedding, D the hidden width, C the width of the
+ * conditioning. */
 enum extent { NONE, V, D, D2, D4, D6, C, C2, SINUSOID, HALF_HEAD };
 
 struct row {

@@ -9,7 +9,7 @@
 
 /*
  * The one list of the tensors of a DFM (teacher) or FS-DFM (student) network: names, shapes, and what each is
- * for, in the order of the reference's state dict (spec, Tensors). Checking, converting, counting, making
+ * for, in the order of the reference's state dict. Checking, converting, counting, making
  * random weights and reporting all walk this list.
  */
 enum tensor_use {

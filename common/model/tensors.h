@@ -55,7 +55,7 @@ const struct tensor *tensors_find(const struct tensors *tensors, const char *nam
 const char *tensors_metadata(const struct tensors *tensors, const char *key);
 
 /* Checks that the set is exactly the model that the config says: every tensor of the reference's names
- * (spec, Tensors; rotary_emb.inv_freq may be absent) with its shape and a floating dtype F32, BF16 or F16,
+ * (layout.h; rotary_emb.inv_freq may be absent) with its shape and a floating dtype F32, BF16 or F16,
  * and no other. INVALID_ARGUMENT names the file, the tensor and the reason. */
 enum status tensors_check_model(const struct tensors *tensors, const struct model_config *config,
                                 struct error *error);

@@ -11,7 +11,7 @@ NAME = re.compile(r"(?<![\w./<$}{*-])((?:[\w-]+/|\.\./)*[\w-]+\.(?:c|h|cu|cuh|cp
 ABSENT = re.compile(r"\((?:the )?(?:spec|specification|design)\b")
 
 # Files of others, and files that a program makes.
-NOT_OURS = {"llama.cpp", "grpc/status.h", "google/protobuf/descriptor.proto", "load.md", "scale.md", "env.sh"}
+NOT_OURS = {"llama.cpp", "grpc/status.h", "google/protobuf/descriptor.proto", "load.md", "scale.md", "env.sh", "50-slurm-pmi.sh"}
 
 
 def comments(path, text):

@@ -9,7 +9,7 @@
 #include "worker/model/weights.h"
 
 /*
- * The model's forward pass over the packed rows of a plan, on this rank's shard (spec, Forward pass).
+ * The model's forward pass over the packed rows of a plan, on this rank's shard.
  *
  * Rows that cannot change in this step (exact thinning) are needed only as keys and values: in the last block
  * they get no query, no MLP, and no logits. The result is the output layer's input for the needed rows.
