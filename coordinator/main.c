@@ -185,6 +185,7 @@ static enum status take_signals(struct lifecycle *lifecycle, struct error *error
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP); /* a terminal that closes; nohup keeps it from us */
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* ranks whose launcher dies become our children (spawn.c) */

@@ -19,14 +19,14 @@
 #define LAST_WORDS_SECONDS 1.0 /* that a rank above 0 whose step failed takes to say so */
 
 /*
- * SIGTERM and SIGINT stop rank 0 at its next step boundary, and rank 0 stops the others. SIGUSR1, which
- * mpirun passes on, lets rank 0 finish first what runs. While the model loads nothing runs, and each of the
- * three ends the replica at once. SIGUSR2 ends the thread that waits for signals. main blocks the signals
+ * SIGTERM, SIGINT and SIGHUP stop rank 0 at its next step boundary, and rank 0 stops the others. SIGUSR1,
+ * which mpirun passes on, lets rank 0 finish first what runs. While the model loads nothing runs, and each of
+ * these ends the replica at once. SIGUSR2 ends the thread that waits for signals. main blocks the signals
  * before any thread starts.
  */
 sigset_t serve_signals(void)
 {
-    static const int awaited[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+    static const int awaited[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof awaited / sizeof *awaited; i++)

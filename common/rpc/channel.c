@@ -35,6 +35,7 @@ static grpc_channel *create_grpc_channel(const struct rpc_channel *channel)
         wire_integer_argument(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, LONGEST_RECONNECT_MS),
         wire_integer_argument(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
         wire_integer_argument(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, LEAST_LOOKUP_PAUSE_MS),
+        wire_uncompressed_argument(),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),

@@ -253,6 +253,7 @@ static grpc_server *create_grpc_server(const struct rpc_server_options *options)
         wire_integer_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
         wire_integer_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_CONNECTION_MS),
         wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes),
+        wire_uncompressed_argument(),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
         wire_integer_argument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),

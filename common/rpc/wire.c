@@ -86,6 +86,11 @@ char *wire_text(grpc_slice slice)
     return strndup((const char *)GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice));
 }
 
+grpc_arg wire_uncompressed_argument(void)
+{
+    return wire_integer_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
+}
+
 grpc_arg wire_integer_argument(const char *key, int value)
 {
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};

@@ -33,6 +33,8 @@ enum status wire_status(grpc_status_code code);
 char *wire_text(grpc_slice slice);
 
 /* Channel arguments are an array of these. */
+/* Compressed messages are refused: gRPC unpacks them without a bound, a megabyte to a gigabyte. */
+grpc_arg wire_uncompressed_argument(void);
 grpc_arg wire_integer_argument(const char *key, int value);
 
 #endif

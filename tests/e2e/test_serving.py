@@ -201,6 +201,16 @@ class Leaving(unittest.TestCase):
                 again = cluster.text(length=request[0], steps=request[1], seed=request[2])
                 self.assertEqual(list(again.ids), traffic.texts[request])
 
+    def test_a_terminal_that_closes_drains_the_coordinator(self):
+        with Cluster(ranks=1) as cluster:
+            events = []
+            stream = cluster.generate(api.GenerateRequest(seed=4, **LONG))
+            read_up_to(stream, events, 5)
+            cluster.process.send_signal(signal.SIGHUP)
+            events += stream
+            check_stream(events)
+            self.assertEqual(cluster.process.wait(TEXT_PATIENCE), 0)
+
     def test_a_restart_that_could_not_succeed_drains_nothing(self):
         """The directory holds another model by now: replicas that start again would be refused."""
         directory = tempfile.mkdtemp(prefix="millrace-model-")

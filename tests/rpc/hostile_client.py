@@ -266,6 +266,22 @@ def check_large_headers(honest):
     held.cancel()
 
 
+def check_compression(honest, server):
+    """A small message that would be a huge one is refused before it is unpacked; its connection lives on."""
+    before = memory_of(server)
+    call = honest.channel.unary_unary("/test.Test/Echo", request_serializer=lambda m: m.SerializeToString(),
+                                      response_deserializer=honest.messages.DetokenizeResponse.FromString)
+    bomb = honest.messages.TokenizeRequest(text="a" * (256 << 20))
+    for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+        try:
+            call(bomb, timeout=PATIENCE, compression=compression)
+            raise AssertionError("a compressed message was taken")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
+        honest.ask(honest.channel)
+    assert memory_of(server) < before + 64, f"the server grew from {before} to {memory_of(server)} MiB"
+
+
 def memory_of(process):
     with open(f"/proc/{process.pid}/status") as status:
         return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS"))
@@ -322,6 +338,8 @@ def main():
         assert seconds < 5, f"{attack.__name__}: an honest call took {seconds:.1f} s"
         print(f"{attack.__name__:24} honest call {1000 * seconds:6.1f} ms, server {memory_of(server)} MiB", flush=True)
     check_large_headers(honest)
+    if not sanitized(server):
+        check_compression(honest, server)
     assert memory_of(server) < (1600 if sanitized(server) else 400), "the server grew"
     honest.channel.close()
     stop(server)
