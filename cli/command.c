@@ -3,9 +3,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
+/* Sentences hold text of others: what the server says, what was typed. Line breaks of our own stay. */
+static void print_sentence(const struct error *error)
+{
+    char text[sizeof error->text];
+    snprintf(text, sizeof text, "%s", error->text);
+    for (char *line = text, *end; line; line = end ? end + 1 : NULL) {
+        end = strchr(line, '\n');
+        if (end)
+            *end = '\0';
+        utf8_make_printable(line);
+        fprintf(stderr, "%s\n", line);
+    }
+}
+
 int command_refuse(const char *program, const struct error *error)
 {
-    fprintf(stderr, "%s: %s\n", program, error->text);
+    fprintf(stderr, "%s: ", program);
+    print_sentence(error);
     return EXIT_CODE_USAGE;
 }
 
@@ -23,13 +40,17 @@ int command_options(const struct option_table *table, int argc, char **argv, cha
 }
 
 /* What to do next, for the failures that have a usual remedy; NULL for the others, whose sentence says it. */
-static const char *remedy(enum status status)
+static const char *remedy(const struct error *error)
 {
-    switch (status) {
+    switch (error->status) {
     case STATUS_UNAVAILABLE:
         return "is a cluster running there? `millrace serve` starts one; where no endpoint is named, "
                "`millrace generate` starts one for itself";
     case STATUS_RESOURCE_EXHAUSTED:
+        if (strstr(error->text, "larger than max"))
+            return "the text is longer than the cluster takes in one request; waiting changes nothing";
+        if (strstr(error->text, "no memory"))
+            return NULL;
         return "it may work in a moment; `millrace status` shows how busy the cluster is";
     case STATUS_DEADLINE_EXCEEDED:
         return "give it more time; `millrace status` shows what the cluster is doing";
@@ -52,10 +73,11 @@ int command_fail(const char *program, const struct error *error)
         fprintf(stderr, "%s: interrupted\n", program);
         return EXIT_CODE_INTERRUPTED;
     }
-    fprintf(stderr, "%s: %s: %s\n", program, status_name(error->status), error->text);
+    fprintf(stderr, "%s: %s: ", program, status_name(error->status));
+    print_sentence(error);
     if (error->retry_after_ms > 0)
         fprintf(stderr, "  the cluster says: try again in %.1f s\n", error->retry_after_ms / 1000.0);
-    else if (remedy(error->status) && !strstr(error->text, "TLS")) /* that sentence says what to do */
-        fprintf(stderr, "  %s\n", remedy(error->status));
+    else if (remedy(error) && !strstr(error->text, "TLS")) /* that sentence says what to do */
+        fprintf(stderr, "  %s\n", remedy(error));
     return EXIT_CODE_FAILED;
 }

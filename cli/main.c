@@ -66,12 +66,14 @@ static int refuse_command(const char *name)
     const char *best = NULL;
     for (int i = 0; i < N_COMMANDS; i++)
         best = nearer_name(name, best, commands[i].name);
-    fprintf(stderr, "millrace: there is no command '%s'", name);
+    struct error error;
     if (best)
-        fprintf(stderr, "; did you mean `millrace %s`?\n", best);
+        error_set(&error, STATUS_INVALID_ARGUMENT, "there is no command '%.80s'; did you mean `millrace %s`?",
+                  name, best);
     else
-        fputs("; `millrace help` lists them\n", stderr);
-    return EXIT_CODE_USAGE;
+        error_set(&error, STATUS_INVALID_ARGUMENT, "there is no command '%.80s'; `millrace help` lists them",
+                  name);
+    return command_refuse("millrace", &error);
 }
 
 static int version_main(int argc, char **argv)

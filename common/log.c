@@ -69,21 +69,6 @@ static void write_line(const char *line, size_t size_bytes)
     (void)written; /* nobody is left to tell */
 }
 
-/* Every byte that is no part of a printable character of UTF-8 becomes '?'. */
-static void make_harmless(char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        uint32_t character = 0;
-        int size = utf8_read(text, left, &character);
-        bool control = character < 0x20 || (character >= 0x7f && character < 0xa0);
-        if (!size || control)
-            memset(text, '?', (size_t)(size ? size : 1));
-        text += size ? size : 1;
-        left -= (size_t)(size ? size : 1);
-    }
-}
-
 static bool is_left_out(const struct log_field *field)
 {
     return field->text ? !*field->text : isnan(field->number);
@@ -96,7 +81,7 @@ static json_t *json_of_field(const struct log_field *field)
     char text[MESSAGE_MAX_BYTES];
     if (field->text) {
         snprintf(text, sizeof text, "%s", field->text);
-        make_harmless(text);
+        utf8_make_printable(text);
         return json_string(text);
     }
     bool whole = field->number == floor(field->number) && fabs(field->number) < 0x1p53;
@@ -186,7 +171,7 @@ static void write_text(enum log_level level, const char *message, const struct l
     for (; field->name; field++)
         if (!is_left_out(field))
             put_field(&line, field);
-    make_harmless(line.text);
+    utf8_make_printable(line.text);
     line.text[line.size] = '\n'; /* over the terminator */
     write_line(line.text, line.size + 1);
 }
@@ -242,6 +227,6 @@ void log_write(enum log_level level, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    make_harmless(message);
+    utf8_make_printable(message);
     log_event(level, message, no_fields);
 }

@@ -85,3 +85,17 @@ void utf8_copy(char *to, size_t size_bytes, const char *from)
     }
     to[n] = '\0';
 }
+
+void utf8_make_printable(char *text)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        uint32_t character = 0;
+        int size = utf8_read(text, left, &character);
+        int control = character < 0x20 || (character >= 0x7f && character < 0xa0);
+        if (!size || control)
+            memset(text, '?', (size_t)(size ? size : 1));
+        text += size ? size : 1;
+        left -= (size_t)(size ? size : 1);
+    }
+}

@@ -13,6 +13,11 @@ int utf8_read(const char *text, size_t size_bytes, uint32_t *character);
 /* Writes a character (RFC 3629, as above) and returns its size in bytes. */
 int utf8_write(uint32_t character, char out[4]);
 
+/* Makes the text of others fit for a terminal or a line of a log: every byte that is no part of a printable
+ * character becomes '?'. Control characters, line breaks among them, could move the cursor, rename the window
+ * or forge lines. */
+void utf8_make_printable(char *text);
+
 /* How many bytes come before the first byte that is not part of a valid character; size_bytes where all are.
  */
 size_t utf8_valid_size(const char *text, size_t size_bytes);

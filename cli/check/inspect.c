@@ -98,7 +98,7 @@ static enum status inspect(const struct inspect_options *options, struct error *
 
 static int fail(const struct error *error)
 {
-    fprintf(stderr, "%s: %s\n", program, error->text);
+    command_refuse(program, error);
     return EXIT_CODE_FAILED;
 }
 

@@ -163,7 +163,7 @@ int convert_main(int argc, char **argv)
     if (progress.shown)
         fputs("\r\033[K", stderr);
     if (status) {
-        fprintf(stderr, "%s: %s\n", program, error.text);
+        command_refuse(program, &error);
         return EXIT_CODE_FAILED;
     }
     print_report(&options, &report);

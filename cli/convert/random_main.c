@@ -77,7 +77,7 @@ int random_main(int argc, char **argv)
     if (fill_options(&typed, operands, n_operands, &options, &error) != STATUS_OK)
         return command_refuse(program, &error);
     if (random_model(&options, &config, &error) != STATUS_OK) {
-        fprintf(stderr, "%s: %s\n", program, error.text);
+        command_refuse(program, &error);
         return EXIT_CODE_FAILED;
     }
     printf("%s: %.2f million random parameters, width %d, %d heads, %d blocks, vocabulary %d\n"

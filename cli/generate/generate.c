@@ -266,8 +266,10 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
         {"gap", 0, OPTION_INTEGER, "N", NULL, NULL, 1, GAP_TOKENS_MAX,
          "Tokens of a gap without a size. Without it: the gaps share what --length leaves.", &s->gap, NULL},
         {"file", 'f', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
-         "Read the prompt from FILE. A final line break, here and on standard input, is left out.", &s->file,
-         NULL},
+         "Read the prompt from FILE, or from standard input (-). A final line break and a byte order mark, "
+         "here and there, are "
+         "left out.",
+         &s->file, NULL},
         {"solver", 0, OPTION_TEXT, "NAME", NULL, NULL, 0, 0, SOLVER_HELP, &s->solver, NULL},
         {"revise", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
          "With a mask model: let words that are written change again.", &s->revise, NULL},

@@ -23,10 +23,16 @@ static enum status check(const char *text, size_t size_bytes, const char *where,
     return STATUS_OK;
 }
 
-/* A last line break is the file's, not the text's. */
-static void cut_line_break(char *text, size_t *size_bytes)
+/* What is the file's and not the text's: a byte order mark before it, a last line break behind it, of Windows
+ * too. */
+static void cut_marks(char *text, size_t *size_bytes)
 {
-    if (*size_bytes > 0 && text[*size_bytes - 1] == '\n')
+    if (*size_bytes >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3))
+        memmove(text, text + 3, (*size_bytes -= 3) + 1);
+    if (*size_bytes == 0 || text[*size_bytes - 1] != '\n')
+        return;
+    text[--*size_bytes] = '\0';
+    if (*size_bytes > 0 && text[*size_bytes - 1] == '\r')
         text[--*size_bytes] = '\0';
 }
 
@@ -34,11 +40,12 @@ enum status input_read(const char *argument, const char *file, char **text, size
                        struct error *error)
 {
     const char *where = file ? file : "the text";
-    bool from_standard_input = argument ? !strcmp(argument, "-") : !file && !isatty(STDIN_FILENO);
+    bool is_dash = (argument && !strcmp(argument, "-")) || (file && !strcmp(file, "-"));
+    bool from_standard_input = is_dash || (!argument && !file && !isatty(STDIN_FILENO));
     char *read = NULL;
     size_t size = 0;
     enum status status = STATUS_OK;
-    if (file) {
+    if (file && !from_standard_input) {
         status = file_read(file, FILE_ANY, INPUT_BYTES_MAX, &read, &size, error);
     } else if (from_standard_input) {
         where = "standard input";
@@ -50,7 +57,7 @@ enum status input_read(const char *argument, const char *file, char **text, size
             status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the text");
     }
     if (status == STATUS_OK && (file || from_standard_input))
-        cut_line_break(read, &size);
+        cut_marks(read, &size);
     if (status == STATUS_OK)
         status = check(read, size, where, error);
     if (status != STATUS_OK) {

@@ -148,7 +148,11 @@ int tokenize_main(int argc, char **argv)
 {
     struct tokenize_settings s;
     const struct option_row rows[] = {
-        {"file", 'f', OPTION_TEXT, "FILE", NULL, NULL, 0, 0, "Read the text from FILE.", &s.file, NULL},
+        {"file", 'f', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
+         "Read the text from FILE, or from standard input (-). A final line break and a byte order mark, "
+         "here and there, are "
+         "left out.",
+         &s.file, NULL},
         {"ids", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print only the ids, on one line.", &s.ids_only,
          NULL},
         {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object: ids and pieces.", &s.json,

@@ -22,10 +22,24 @@ static void layout_release(struct layout *layout)
     free(layout->pieces);
 }
 
-static enum status pin_text(const struct served_model *model, const char *field, const char *text,
-                            struct piece *piece, struct error *error)
+/* A word's token begins with the space before it, so a space at the end of pinned text would become a token
+ * of its own, which no word fits behind. It is left to the gap, to write with its first word. */
+static char *without_last_spaces(const char *text)
 {
-    enum status status = served_model_encode(model, field, text, &piece->ids, &piece->n, error);
+    size_t size = strlen(text);
+    while (size > 0 && text[size - 1] == ' ')
+        size--;
+    return strndup(text, size);
+}
+
+static enum status pin_text(const struct served_model *model, const char *field, const char *text,
+                            bool before_gap, struct piece *piece, struct error *error)
+{
+    char *cut = before_gap ? without_last_spaces(text) : NULL;
+    if (before_gap && !cut)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
+    enum status status = served_model_encode(model, field, cut ? cut : text, &piece->ids, &piece->n, error);
+    free(cut);
     if (status == STATUS_OK && piece->n > (size_t)model->config.max_length)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "%s: %zu tokens; the model allows %d positions in all", field, piece->n,
@@ -40,16 +54,16 @@ static enum status layout_prompt(const struct generate_options *options, const s
     layout->pieces = calloc(2, sizeof *layout->pieces); /* the prompt, and the gap behind it */
     if (!layout->pieces)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
-    return pin_text(model, "prompt", options->prompt ? options->prompt : "", &layout->pieces[0], error);
+    return pin_text(model, "prompt", options->prompt ? options->prompt : "", true, &layout->pieces[0], error);
 }
 
-static enum status layout_segment(const struct generate_segment *segment, size_t index,
+static enum status layout_segment(const struct generate_segment *segment, size_t index, bool before_gap,
                                   const struct served_model *model, struct piece *piece, struct error *error)
 {
     char field[48];
     snprintf(field, sizeof field, "infill.segments[%zu]", index);
     if (segment->text)
-        return pin_text(model, field, segment->text, piece, error);
+        return pin_text(model, field, segment->text, before_gap, piece, error);
     if (segment->gap > (uint32_t)model->config.max_length)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "%s: a gap of %u; the model allows %d positions in all", field, segment->gap,
@@ -70,7 +84,9 @@ static enum status layout_infill(const struct generate_options *options, const s
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
     layout->n_pieces = options->n_segments;
     for (size_t i = 0; i < options->n_segments; i++) {
-        enum status status = layout_segment(&options->segments[i], i, model, &layout->pieces[i], error);
+        bool before_gap = i + 1 < options->n_segments && !options->segments[i + 1].text;
+        enum status status =
+            layout_segment(&options->segments[i], i, before_gap, model, &layout->pieces[i], error);
         if (status != STATUS_OK)
             return status;
         n_gaps += !layout->pieces[i].ids;
@@ -119,6 +135,12 @@ static enum status settle_length(const struct generate_options *options, const s
     if (!n_open && sum != length)
         return error_set(error, STATUS_INVALID_ARGUMENT, "%s: its parts add up to %zu, but length is %zu",
                          field, sum, length);
+    if (sum < length && sum + n_open > length)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT,
+            "%s: %zu gaps want a position each, and %zu positions are given; that does not fit into a "
+            "length of %zu (at most %d)",
+            field, n_open, sum, length, config->max_length);
     if (sum + n_open > length)
         return error_set(
             error, STATUS_INVALID_ARGUMENT,

@@ -48,6 +48,8 @@ expect 2 'only one of them' "$millrace" generate --file x prompt
 expect 2 '--json or --json-frames' "$millrace" generate --json --json-frames x
 expect 2 "$nowhere/x: No such file" "$millrace" generate --file "$nowhere/x"
 expect 2 'is not valid UTF-8: byte 0xFF at offset 1' "$millrace" generate $'a\xff'
+expect 2 "there is no command 'a\?b\?\[31m'" "$millrace" $'a\001b\033[31m'
+expect 2 "not 'x\?\]0;t\?'" "$millrace" generate --length $'x\033]0;t\007' y
 expect 2 '--ranks 1,x: must be' "$millrace" bench --ranks 1,x
 expect 2 '--ranks 0: must be' "$millrace" bench --ranks 0
 

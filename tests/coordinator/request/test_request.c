@@ -315,6 +315,38 @@ START_TEST(open_gaps_share_what_is_left)
 }
 END_TEST
 
+/* A space at the end of pinned text is the beginning of the next word: the gap writes it. Other text keeps
+ * its own. */
+START_TEST(gaps_get_the_spaces_before_them)
+{
+    struct generate_segment segments[MAX_SEGMENTS];
+    struct generate_options options = no_options();
+    options.prompt = "Once upon";
+    struct request *bare = create(&options);
+    options.prompt = "Once upon  ";
+    struct request *spaced = create(&options);
+    ck_assert_int_eq(spaced->runs->n_pinned, bare->runs->n_pinned);
+    ck_assert_mem_eq(spaced->runs->ids, bare->runs->ids, (size_t)bare->runs->n_pinned * sizeof(int32_t));
+    request_free(spaced);
+    request_free(bare);
+    options.prompt = NULL;
+    set_infill(&options, segments, (const char *const[]){"Once", "#3", " upon", "#1", NULL});
+    bare = create(&options);
+    set_infill(&options, segments, (const char *const[]){"Once ", "#3", " upon ", "#1", NULL});
+    spaced = create(&options);
+    ck_assert_int_eq(spaced->runs->length, bare->runs->length);
+    request_free(spaced);
+    set_infill(&options, segments, (const char *const[]){"Once", "#3", " upon", "#1", " ", NULL});
+    spaced = create(&options);
+    ck_assert_int_eq(spaced->runs->length, bare->runs->length + 1);
+    request_free(spaced);
+    request_free(bare);
+    set_infill(&options, segments, (const char *const[]){"#0", "#0", "#0", NULL});
+    set_length(&options, 2);
+    refuse(&options, STATUS_INVALID_ARGUMENT, "3 gaps want a position each|length of 2");
+}
+END_TEST
+
 START_TEST(bad_infills_are_named)
 {
     struct generate_segment segments[MAX_SEGMENTS];
@@ -432,6 +464,7 @@ int main(void)
     tcase_add_test(cases, a_prompt_must_leave_room);
     tcase_add_test(cases, sized_gaps_make_the_length);
     tcase_add_test(cases, open_gaps_share_what_is_left);
+    tcase_add_test(cases, gaps_get_the_spaces_before_them);
     tcase_add_test(cases, bad_infills_are_named);
     tcase_add_test(cases, tokens_are_taken_as_they_are);
     tcase_add_test(cases, bad_tokens_are_named);
