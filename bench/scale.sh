@@ -24,8 +24,7 @@ measure() { # LABEL PROGRAM REPLICAS WAITING
     --replicas "$3" --waiting "$4" --sequences $sequences --step-ms "$step_ms" --seconds "$seconds" \
     --warm-up "$(awk -v w="${SCALE_WARM_UP:-2}" -v n="$4" 'BEGIN { print w + n / 1000 }')" $header >> "$work/csv"
   header=
-  kill -9 "$(cat "$work/pid")"
-  wait "$(cat "$work/pid")" 2>/dev/null || true
+  { kill -9 "$(cat "$work/pid")"; wait "$(cat "$work/pid")"; } 2> /dev/null || true
   rm "$work/pid"
 }
 
