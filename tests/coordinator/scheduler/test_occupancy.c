@@ -91,12 +91,12 @@ static void change_limits(struct occupancy *occupancy)
 START_TEST(sums_kept_up_are_those_made_anew)
 {
     static struct run_place places[N_PLACES];
-    for (uint64_t seed = 0; seed < 20; seed++) {
+    for (uint64_t seed = 0; seed < 8; seed++) {
         struct occupancy occupancy = {0};
         bool is_there[N_PLACES] = {0};
         random_state = seed;
         change_limits(&occupancy);
-        for (int event = 0; event < 2000; event++) {
+        for (int event = 0; event < 300; event++) {
             int i = (int)draw(N_PLACES);
             if (!is_there[i])
                 come(&occupancy, &places[i]);
@@ -140,7 +140,7 @@ static bool gives_way(const struct run_place *place, enum request_class class, d
 START_TEST(a_start_is_as_defined)
 {
     enum { MOST = 12 };
-    for (uint64_t seed = 0; seed < 500; seed++) {
+    for (uint64_t seed = 0; seed < 200; seed++) {
         struct occupancy occupancy = {0};
         struct run_place places[MOST] = {0}, kept[MOST];
         random_state = seed;
