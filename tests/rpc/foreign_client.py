@@ -119,6 +119,13 @@ def check_reflection(client, package):
     assert answers[3].error_response.error_code == 5
     assert answers[4].error_response.error_code == 5
     assert answers[3].original_request.file_containing_symbol == "millrace.v1.Nothing"
+    # What is listed can be described: grpcurl and grpcui ask for all of it.
+    asked = sorted(names)
+    for name, answer in zip(asked, ask(iter([request(file_containing_symbol=name) for name in asked]), timeout=10)):
+        files = [descriptor_pb2.FileDescriptorProto.FromString(raw)
+                 for raw in answer.file_descriptor_response.file_descriptor_proto]
+        services = {f"{file.package}.{service.name}" for file in files for service in file.service}
+        assert name in services, (name, answer)
 
 
 def main():
