@@ -68,19 +68,21 @@ static bool begins_with_any(const char *entry, const char *const *prefixes)
     return false;
 }
 
-/* Said by an outer launcher to the programs of its own job. */
-static bool is_of_outer_launcher(const char *entry)
+/* What a batch system or another launcher says to the programs of its own job. Settings of Open MPI come from
+ * people, so they stay; inside another mpirun some come from that, and it has overwritten what people had
+ * set. */
+static bool is_of_outer_launcher(const char *entry, bool is_inside_mpirun)
 {
     static const char *const theirs[] = {"SLURM_", "PBS_",  "LSB_", "PE_HOSTFILE=", "OMPI_",
                                          "PMIX_",  "PRTE_", "PMI_", "ORTE_",        NULL};
-    static const char *const of_the_user[] = {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_MCA_", "PMIX_MCA_", "PRTE_MCA_",
-                                              NULL};
-    static const char *const not_of_the_user[] = {"OMPI_MCA_orte_", "OMPI_MCA_ess",   "OMPI_MCA_pmix",
-                                                  "OMPI_MCA_plm",   "OMPI_MCA_ras",   "OMPI_MCA_initial_wdir",
-                                                  "PRTE_MCA_ess",   "PRTE_MCA_prte_", NULL};
+    static const char *const settings[] = {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_MCA_", "PMIX_MCA_", "PRTE_MCA_",
+                                           NULL};
+    static const char *const of_mpirun[] = {
+        "OMPI_MCA_orte_",        "OMPI_MCA_ess",   "OMPI_MCA_pmix", "OMPI_MCA_plm",   "OMPI_MCA_ras",
+        "OMPI_MCA_initial_wdir", "OMPI_MCA_shmem", "PRTE_MCA_ess",  "PRTE_MCA_prte_", NULL};
     if (!begins_with_any(entry, theirs))
         return false;
-    return !begins_with_any(entry, of_the_user) || begins_with_any(entry, not_of_the_user);
+    return !begins_with_any(entry, settings) || (is_inside_mpirun && begins_with_any(entry, of_mpirun));
 }
 
 static bool has_name(char *const *environment, const char *entry)
@@ -122,9 +124,9 @@ char **launcher_environment_create(const char *const *without, const char *const
                                           NULL};
     size_t n = 0, most = count((const char *const *)environ) + count(as_root) + count(with);
     char **environment = calloc(most + 1, sizeof *environment);
-    bool good = environment != NULL;
+    bool good = environment != NULL, is_inside_mpirun = getenv("PMIX_RANK") || getenv("OMPI_COMM_WORLD_RANK");
     for (char **entry = environ; good && *entry; entry++) {
-        if (!is_of_outer_launcher(*entry) && !begins_with_any(*entry, without))
+        if (!is_of_outer_launcher(*entry, is_inside_mpirun) && !begins_with_any(*entry, without))
             good = append(environment, &n, *entry);
     }
     good = good && append_missing(environment, &n, as_root) && append_missing(environment, &n, with);

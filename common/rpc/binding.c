@@ -1,12 +1,10 @@
 #include "common/rpc/binding.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,20 +21,18 @@ static void directory_of(const char *path, char directory[ADDRESS_HOST_MAX])
         snprintf(directory, ADDRESS_HOST_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-/* -1: the directory cannot be read, or others hold its lock all the time. Then we go on without. */
-static int lock_directory(const char *path)
+/* False: the directory cannot be read, or others hold its lock all the time. Then we go on without. */
+static bool lock_directory(const char *path, struct file_lock *lock)
 {
     char directory[ADDRESS_HOST_MAX];
+    enum status status = STATUS_ALREADY_EXISTS;
     directory_of(path, directory);
-    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (int i = 0; descriptor >= 0 && i < LOCK_TRIES; i++) {
-        if (!flock(descriptor, LOCK_EX | LOCK_NB))
-            return descriptor;
-        poll(NULL, 0, LOCK_PAUSE_MS);
+    for (int i = 0; i < LOCK_TRIES && status == STATUS_ALREADY_EXISTS; i++) {
+        if (i > 0)
+            poll(NULL, 0, LOCK_PAUSE_MS);
+        status = directory_lock_try(directory, lock, NULL);
     }
-    if (descriptor >= 0)
-        close(descriptor);
-    return -1;
+    return status == STATUS_OK;
 }
 
 /* A program whose queue of connections is full listens, too. */
@@ -51,15 +47,15 @@ static bool somebody_listens(const struct socket_address *resolved)
     return answers;
 }
 
-enum status binding_begin(const struct address *address, int *lock, struct error *error)
+enum status binding_begin(const struct address *address, struct binding *binding, struct error *error)
 {
     struct socket_address resolved;
-    *lock = -1;
+    *binding = (struct binding){0};
     if (address->kind != ADDRESS_UNIX)
         return STATUS_OK;
-    *lock = lock_directory(address->host);
+    binding->is_locked = lock_directory(address->host, &binding->lock);
     if (address_resolve(address, &resolved, error) == STATUS_OK && somebody_listens(&resolved)) {
-        binding_end(*lock);
+        binding_end(binding);
         return error_set(error, STATUS_UNAVAILABLE,
                          "cannot listen on unix:%s: another program listens there; choose another path or "
                          "end that",
@@ -68,10 +64,11 @@ enum status binding_begin(const struct address *address, int *lock, struct error
     return STATUS_OK;
 }
 
-void binding_end(int lock)
+void binding_end(struct binding *binding)
 {
-    if (lock >= 0)
-        close(lock);
+    if (binding->is_locked)
+        file_lock_release(&binding->lock);
+    binding->is_locked = false;
 }
 
 /* ---- why not ---- */

@@ -277,8 +277,8 @@ static int add_port(struct rpc_server *server, const char *text, grpc_server_cre
 static enum status bind_address(struct rpc_server *server, const char *text, const struct address *address,
                                 grpc_server_credentials *credentials, int *port, struct error *error)
 {
-    int lock;
-    enum status status = binding_begin(address, &lock, error);
+    struct binding binding;
+    enum status status = binding_begin(address, &binding, error);
     if (status != STATUS_OK) {
         grpc_server_credentials_release(credentials);
         return status;
@@ -286,7 +286,7 @@ static enum status bind_address(struct rpc_server *server, const char *text, con
     *port = add_port(server, text, credentials);
     if (!*port)
         status = binding_refuse(address, error);
-    binding_end(lock);
+    binding_end(&binding);
     return status;
 }
 

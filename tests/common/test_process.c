@@ -218,6 +218,24 @@ START_TEST(a_launcher_hears_nothing_of_an_outer_one)
 }
 END_TEST
 
+/* Outside of any job all settings of Open MPI are somebody's own. */
+START_TEST(settings_of_people_stay)
+{
+    char text[65536];
+    setenv("OMPI_MCA_orte_tmpdir_base", "/x", 1);
+    for (int inside = 0; inside < 2; inside++) {
+        if (inside)
+            setenv("PMIX_RANK", "0", 1);
+        char **environment = launcher_environment_create(NULL, NULL);
+        read_output("env | sed 's/^/|/'", environment, text, sizeof text);
+        ck_assert_int_eq(strstr(text, "|OMPI_MCA_orte_tmpdir_base=/x") != NULL, !inside);
+        launcher_environment_free(environment);
+    }
+    unsetenv("PMIX_RANK");
+    unsetenv("OMPI_MCA_orte_tmpdir_base");
+}
+END_TEST
+
 START_TEST(a_launcher_is_told_everything)
 {
     struct arguments arguments;
@@ -314,6 +332,7 @@ Suite *process_suite(void)
     tcase_add_test(tests, all_of_it_works_without_pidfd);
     tcase_add_test(tests, a_child_begins_with_a_clean_slate);
     tcase_add_test(tests, a_launcher_hears_nothing_of_an_outer_one);
+    tcase_add_test(tests, settings_of_people_stay);
     tcase_add_test(tests, a_launcher_is_told_everything);
     tcase_add_test(tests, no_file_gets_the_number_of_a_standard_one);
     tcase_add_test(tests, a_peer_that_hangs_up_ends_no_program_but_a_reader_does);
