@@ -20,7 +20,8 @@ struct generate_settings {
     const char *file, *infill, *seed, *steps, *priority, *model, *solver;
     int64_t length, gap, ranks, timeout, most_changes, pace_ms;
     double temperature, deadline;
-    bool length_given, temperature_given, deadline_given, pace_given, json, json_frames, no_view, revise;
+    bool length_given, temperature_given, deadline_given, pace_given, json, json_frames, no_view, revise,
+        plain_text;
     struct connection_choice cluster;
 };
 
@@ -54,6 +55,7 @@ static void set_choices(const struct generate_settings *settings, Millrace__V1__
         message->temperature = (float)settings->temperature;
     }
     message->revise = settings->revise;
+    message->plain_text = settings->plain_text;
     message->most_changes = (uint32_t)settings->most_changes;
 }
 
@@ -271,6 +273,10 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
          "left out.",
          &s->file, NULL},
         {"solver", 0, OPTION_TEXT, "NAME", NULL, NULL, 0, 0, SOLVER_HELP, &s->solver, NULL},
+        {"plain-text", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+         "Take special tokens that the text spells out (<|endoftext|>) as ordinary text, as for text that is "
+         "not trusted.",
+         &s->plain_text, NULL},
         {"revise", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
          "With a mask model: let words that are written change again.", &s->revise, NULL},
         {"most-changes", 0, OPTION_INTEGER, "N", NULL, "0", 0, 1 << 20,

@@ -17,18 +17,18 @@ enum { TIMEOUT_S = 30 };
 
 struct tokenize_settings {
     const char *file;
-    bool ids_only, json;
+    bool ids_only, json, plain_text;
     struct connection_choice cluster;
 };
 
 static enum status print_json(const Millrace__V1__TokenizeResponse *tokens, struct error *error)
 {
-    json_t *ids = json_array(), *pieces = json_array();
-    for (size_t i = 0; ids && pieces && i < tokens->n_ids; i++) {
+    json_t *ids = json_array();
+    for (size_t i = 0; ids && i < tokens->n_ids; i++)
         json_array_append_new(ids, json_integer(tokens->ids[i]));
-        json_array_append_new(pieces, json_of_bytes(tokens->pieces[i].data, tokens->pieces[i].len));
-    }
-    return json_print(json_pack("{s:o, s:o}", "ids", ids, "pieces", pieces), 2, stdout, error);
+    json_t *object = json_pack("{s:o}", "ids", ids);
+    json_add_pieces(object, tokens->pieces, tokens->n_pieces);
+    return json_print(object, 2, stdout, error);
 }
 
 /* A piece in quotes, with its line feeds as \n, so that every token has one line. */
@@ -76,6 +76,7 @@ static enum status ask_cluster(const struct tokenize_settings *settings, char *t
     ProtobufCMessage *answer = NULL;
     Millrace__V1__TokenizeRequest request = MILLRACE__V1__TOKENIZE_REQUEST__INIT;
     request.text = text;
+    request.plain_text = settings->plain_text;
     enum status status =
         connection_open(&connection, settings->cluster.endpoint, &settings->cluster.security, error);
     if (status != STATUS_OK)
@@ -129,7 +130,8 @@ static enum status tokenize_here(const struct tokenize_settings *settings, const
     if (status == STATUS_OK)
         status = tokenizer_open(model, config.vocabulary, &tokenizer, error);
     if (status == STATUS_OK)
-        status = tokenizer_encode(tokenizer, text, size_bytes, &ids, &n_ids, error);
+        status = (settings->plain_text ? tokenizer_encode_ordinary
+                                       : tokenizer_encode)(tokenizer, text, size_bytes, &ids, &n_ids, error);
     if (status == STATUS_OK)
         status = print_local(settings, tokenizer, ids, n_ids, error);
     free(ids);
@@ -153,10 +155,15 @@ int tokenize_main(int argc, char **argv)
          "here and there, are "
          "left out.",
          &s.file, NULL},
+        {"plain-text", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+         "Take special tokens that the text spells out (<|endoftext|>) as ordinary text.", &s.plain_text,
+         NULL},
         {"ids", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print only the ids, on one line.", &s.ids_only,
          NULL},
-        {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0, "Print one JSON object: ids and pieces.", &s.json,
-         NULL},
+        {"json", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+         "Print one JSON object: ids and pieces, and in hexadecimal the bytes of pieces that are no whole "
+         "characters.",
+         &s.json, NULL},
         CONNECTION_CHOICE_ROWS(
             s.cluster, "Ask the coordinator of a running cluster.",
             "Use the tokenizer.json in DIR, without a cluster, even where MILLRACE_ENDPOINT names one."),

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,34 @@ json_t *json_of_bytes(const void *bytes, size_t size_bytes)
     return value;
 }
 
+static json_t *json_of_hex(const ProtobufCBinaryData *bytes)
+{
+    char *digits = malloc(2 * bytes->len + 1);
+    for (size_t i = 0; digits && i < bytes->len; i++)
+        sprintf(digits + 2 * i, "%02x", bytes->data[i]);
+    json_t *value = digits ? json_stringn(digits, 2 * bytes->len) : NULL;
+    free(digits);
+    return value;
+}
+
+void json_add_pieces(json_t *object, const ProtobufCBinaryData *pieces, size_t n)
+{
+    json_t *texts = json_array(), *bytes = json_object();
+    for (size_t i = 0; texts && bytes && i < n; i++) {
+        char index[24];
+        const char *piece = (const char *)pieces[i].data;
+        json_array_append_new(texts, json_of_bytes(piece, pieces[i].len));
+        snprintf(index, sizeof index, "%zu", i);
+        if (utf8_valid_size(piece, pieces[i].len) < pieces[i].len)
+            json_object_set_new(bytes, index, json_of_hex(&pieces[i]));
+    }
+    json_object_set_new(object, "pieces", texts);
+    if (json_object_size(bytes))
+        json_object_set_new(object, "piece_bytes", bytes);
+    else
+        json_decref(bytes);
+}
+
 json_t *json_of_accepted(const Millrace__V1__Accepted *accepted)
 {
     return json_pack(
@@ -58,13 +87,13 @@ json_t *json_of_accepted(const Millrace__V1__Accepted *accepted)
 
 json_t *json_of_frame(const Millrace__V1__Frame *frame)
 {
-    json_t *pieces = json_array();
-    for (size_t i = 0; pieces && i < frame->n_pieces; i++)
-        json_array_append_new(pieces, json_of_bytes(frame->pieces[i].data, frame->pieces[i].len));
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:b}", "step", (json_int_t)frame->step, "steps",
-                     (json_int_t)frame->steps, "positions", json_of_ids(frame->positions, frame->n_positions),
-                     "ids", json_of_ids(frame->ids, frame->n_ids), "pieces", pieces, "final",
-                     frame->final ? 1 : 0);
+    json_t *object =
+        json_pack("{s:I, s:I, s:o, s:o}", "step", (json_int_t)frame->step, "steps", (json_int_t)frame->steps,
+                  "positions", json_of_ids(frame->positions, frame->n_positions), "ids",
+                  json_of_ids(frame->ids, frame->n_ids));
+    json_add_pieces(object, frame->pieces, frame->n_pieces);
+    json_object_set_new(object, "final", json_boolean(frame->final));
+    return object;
 }
 
 static json_t *json_of_timings(const Millrace__V1__Timings *timings)

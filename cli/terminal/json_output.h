@@ -21,6 +21,10 @@ json_t *json_of_status(const Millrace__V1__StatusResponse *status);
 /* A text that may hold any bytes, as a JSON string. */
 json_t *json_of_bytes(const void *bytes, size_t size_bytes);
 
+/* Adds "pieces", and where it is needed "piece_bytes": {"3": "e6bc"} has in hexadecimal the bytes of each
+ * piece that is no text by itself, as where a character is split over tokens. */
+void json_add_pieces(json_t *object, const ProtobufCBinaryData *pieces, size_t n);
+
 /* Writes a value on lines of its own and takes it; `indent` 0 gives exactly one line. A NULL value is
  * RESOURCE_EXHAUSTED. */
 enum status json_print(json_t *value, int indent, FILE *out, struct error *error);

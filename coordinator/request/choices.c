@@ -20,7 +20,9 @@ static enum status choose_auto_steps(const struct generate_options *options,
     uint32_t most = options->steps_most ? options->steps_most : (uint32_t)config->default_steps;
     if (!options->steps_most && most < least)
         most = least;
-    enum status status = check_bounds("auto_steps.at_most", most, config->max_steps, error);
+    enum status status = check_bounds("auto_steps.at_least", least, config->max_steps, error);
+    if (status == STATUS_OK)
+        status = check_bounds("auto_steps.at_most", most, config->max_steps, error);
     if (status == STATUS_OK && least > most)
         return error_set(error, STATUS_INVALID_ARGUMENT, "auto_steps.at_least: %u is more than at_most, %u",
                          least, most);

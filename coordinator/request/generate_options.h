@@ -67,6 +67,7 @@ struct generate_options {
     bool temperature_is_set; /* else 1 */
     float temperature;       /* divides the logits; LEAST_TEMPERATURE to MOST_TEMPERATURE */
     enum solver solver;
+    bool plain_text;       /* special tokens that the prompt or the infill spells out are ordinary text */
     bool revise;           /* mask source: tokens that are revealed may change again */
     uint32_t most_changes; /* positions that one step but the last may change; 0: no limit */
 

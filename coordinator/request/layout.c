@@ -32,13 +32,14 @@ static char *without_last_spaces(const char *text)
     return strndup(text, size);
 }
 
-static enum status pin_text(const struct served_model *model, const char *field, const char *text,
+static enum status pin_text(const struct served_model *model, const char *field, const char *text, bool plain,
                             bool before_gap, struct piece *piece, struct error *error)
 {
     char *cut = before_gap ? without_last_spaces(text) : NULL;
     if (before_gap && !cut)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
-    enum status status = served_model_encode(model, field, cut ? cut : text, &piece->ids, &piece->n, error);
+    enum status status =
+        served_model_encode(model, field, cut ? cut : text, plain, &piece->ids, &piece->n, error);
     free(cut);
     if (status == STATUS_OK && piece->n > (size_t)model->config.max_length)
         return error_set(error, STATUS_INVALID_ARGUMENT,
@@ -54,16 +55,18 @@ static enum status layout_prompt(const struct generate_options *options, const s
     layout->pieces = calloc(2, sizeof *layout->pieces); /* the prompt, and the gap behind it */
     if (!layout->pieces)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
-    return pin_text(model, "prompt", options->prompt ? options->prompt : "", true, &layout->pieces[0], error);
+    return pin_text(model, "prompt", options->prompt ? options->prompt : "", options->plain_text, true,
+                    &layout->pieces[0], error);
 }
 
-static enum status layout_segment(const struct generate_segment *segment, size_t index, bool before_gap,
-                                  const struct served_model *model, struct piece *piece, struct error *error)
+static enum status layout_segment(const struct generate_segment *segment, size_t index, bool plain,
+                                  bool before_gap, const struct served_model *model, struct piece *piece,
+                                  struct error *error)
 {
     char field[48];
     snprintf(field, sizeof field, "infill.segments[%zu]", index);
     if (segment->text)
-        return pin_text(model, field, segment->text, before_gap, piece, error);
+        return pin_text(model, field, segment->text, plain, before_gap, piece, error);
     if (segment->gap > (uint32_t)model->config.max_length)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "%s: a gap of %u; the model allows %d positions in all", field, segment->gap,
@@ -85,8 +88,8 @@ static enum status layout_infill(const struct generate_options *options, const s
     layout->n_pieces = options->n_segments;
     for (size_t i = 0; i < options->n_segments; i++) {
         bool before_gap = i + 1 < options->n_segments && !options->segments[i + 1].text;
-        enum status status =
-            layout_segment(&options->segments[i], i, before_gap, model, &layout->pieces[i], error);
+        enum status status = layout_segment(&options->segments[i], i, options->plain_text, before_gap, model,
+                                            &layout->pieces[i], error);
         if (status != STATUS_OK)
             return status;
         n_gaps += !layout->pieces[i].ids;

@@ -63,9 +63,11 @@ enum status served_model_check_name(const struct served_model *model, const char
 }
 
 enum status served_model_encode(const struct served_model *model, const char *field, const char *text,
-                                int32_t **ids, size_t *n_ids, struct error *error)
+                                bool plain_text, int32_t **ids, size_t *n_ids, struct error *error)
 {
-    enum status status = tokenizer_encode(model->tokenizer, text, strlen(text), ids, n_ids, error);
+    enum status status =
+        plain_text ? tokenizer_encode_ordinary(model->tokenizer, text, strlen(text), ids, n_ids, error)
+                   : tokenizer_encode(model->tokenizer, text, strlen(text), ids, n_ids, error);
     if (status != STATUS_OK)
         error_prefix(error, "%s", field);
     return status;

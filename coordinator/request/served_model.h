@@ -25,8 +25,9 @@ void served_model_close(struct served_model *model);
 /* NOT_FOUND unless `name` is the model that is served. NULL and "" mean that one. */
 enum status served_model_check_name(const struct served_model *model, const char *name, struct error *error);
 
-/* Tokenizes a text. INVALID_ARGUMENT names `field`. The caller frees *ids. */
+/* Tokenizes a text; with `plain_text` the special tokens that it spells out are ordinary text.
+ * INVALID_ARGUMENT names `field`. The caller frees *ids. */
 enum status served_model_encode(const struct served_model *model, const char *field, const char *text,
-                                int32_t **ids, size_t *n_ids, struct error *error);
+                                bool plain_text, int32_t **ids, size_t *n_ids, struct error *error);
 
 #endif

@@ -28,6 +28,7 @@ static void read_numbers(const Millrace__V1__GenerateRequest *message, struct ge
     options->temperature = options->temperature_is_set ? message->temperature : 0;
     options->revise = message->revise;
     options->most_changes = message->most_changes;
+    options->plain_text = message->plain_text;
 }
 
 static enum status read_solver(const Millrace__V1__GenerateRequest *message, struct generate_options *options,

@@ -47,7 +47,7 @@ static void tokenize(struct rpc_call *call, const ProtobufCMessage *message, voi
     size_t n = 0;
     enum status status = served_model_check_name(model, request->model, &error);
     if (status == STATUS_OK)
-        status = served_model_encode(model, "text", request->text, &ids, &n, &error);
+        status = served_model_encode(model, "text", request->text, request->plain_text, &ids, &n, &error);
     if (status == STATUS_OK)
         reply_pieces(call, model, ids, n);
     else

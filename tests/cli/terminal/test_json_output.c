@@ -62,6 +62,7 @@ START_TEST(a_frame_has_ids_and_pieces_of_its_positions)
     frame.positions = positions, frame.ids = ids, frame.pieces = pieces;
     check_printed(json_of_frame(&frame), "{\"step\":2,\"steps\":8,\"positions\":[0,63],"
                                          "\"ids\":[50256,4294967295],\"pieces\":[\"x\",\"\xef\xbf\xbd\"],"
+                                         "\"piece_bytes\":{\"1\":\"c3\"},"
                                          "\"final\":true}\n");
 }
 END_TEST

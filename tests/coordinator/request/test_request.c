@@ -141,6 +141,9 @@ START_TEST(automatic_steps_are_a_range)
     request_free(request);
     set_auto_steps(&options, 9, 8);
     refuse(&options, STATUS_INVALID_ARGUMENT, "auto_steps.at_least|9|8");
+    options.steps_least = 1025;
+    options.steps_most = 0;
+    refuse(&options, STATUS_INVALID_ARGUMENT, "auto_steps.at_least: 1025 is not from 1 to 1024");
     set_auto_steps(&options, 1, 1025);
     refuse(&options, STATUS_INVALID_ARGUMENT, "auto_steps.at_most|1025|1 to 1024");
 }
@@ -347,6 +350,21 @@ START_TEST(gaps_get_the_spaces_before_them)
 }
 END_TEST
 
+/* Text that is not trusted cannot write special tokens; the tokens that its spelling has instead are more. */
+START_TEST(plain_text_has_no_special_tokens)
+{
+    struct generate_options options = no_options();
+    options.prompt = "<|endoftext|>";
+    struct request *special = create(&options);
+    ck_assert_int_eq(special->runs->n_pinned, 1);
+    options.plain_text = true;
+    struct request *plain = create(&options);
+    ck_assert_int_gt(plain->runs->n_pinned, 1);
+    request_free(special);
+    request_free(plain);
+}
+END_TEST
+
 START_TEST(bad_infills_are_named)
 {
     struct generate_segment segments[MAX_SEGMENTS];
@@ -465,6 +483,7 @@ int main(void)
     tcase_add_test(cases, sized_gaps_make_the_length);
     tcase_add_test(cases, open_gaps_share_what_is_left);
     tcase_add_test(cases, gaps_get_the_spaces_before_them);
+    tcase_add_test(cases, plain_text_has_no_special_tokens);
     tcase_add_test(cases, bad_infills_are_named);
     tcase_add_test(cases, tokens_are_taken_as_they_are);
     tcase_add_test(cases, bad_tokens_are_named);
