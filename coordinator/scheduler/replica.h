@@ -11,7 +11,7 @@
 enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
 
 /* A replica that is lost so often in a row, with work and without a step, is given up. It is more than one
- * request can cause (scheduler_dispatch.c, MAX_LOSSES), so the request that is at fault ends first. */
+ * request can cause (scheduler_moves.c, MAX_LOSSES), so the request that is at fault ends first. */
 enum { REPLICA_FRUITLESS_MAX = 8 };
 
 /*

@@ -23,10 +23,19 @@
  * messages, the observer counts, `changed` wakes the process. What clients hear is only written down under
  * the mutex; scheduler_unlock hands it over without (delivery.h). Nothing is held across a wait.
  *
- * Files. scheduler_requests.c: how requests come and end; scheduler_admission.c: who is taken; delivery.c:
- * what clients hear; scheduler_dispatch.c: who runs where; scheduler_suspects.c: who may be what kills
- * replicas; scheduler_replicas.c: how replicas come, speak and go; scheduler_drain.c: how they are made to
- * leave; scheduler_liveness.c: which of them live; scheduler_state.h: what they share.
+ * Files. Each calls only files below it in this list, and delivery.c (what clients hear):
+ *
+ *   scheduler_liveness.c   which replicas live
+ *   scheduler_drain.c      how they are made to leave
+ *   scheduler_replicas.c   how they come, speak and go
+ *   scheduler_requests.c   how requests come
+ *   scheduler_admission.c  which of them are taken
+ *   scheduler.c            the lock, and what is asked about all
+ *   scheduler_dispatch.c   which run goes where
+ *   scheduler_suspects.c   runs that may be what kills replicas
+ *   scheduler_moves.c      a run's way to a replica and back
+ *   scheduler_endings.c    how requests end
+ *   scheduler_events.c     whom we tell
  *
  * Names. A request has an id for people and for other programs (request_id.h). Here a run has a number,
  * counted from 1 since the start and never used again; a request goes by the number of its first run.
@@ -38,8 +47,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "common/clock.h"
 
 struct scheduler *scheduler_create(const struct scheduler_options *options)
 {
@@ -110,40 +117,6 @@ void scheduler_settle(struct scheduler *scheduler)
         return;
     scheduler_lock(scheduler);
     scheduler_unlock(scheduler);
-}
-
-void scheduler_note_change(struct scheduler *scheduler)
-{
-    if (scheduler->options.changed)
-        scheduler->options.changed(scheduler->options.context);
-}
-
-/* Some events are moves that the client's side hears of, too. */
-static void tell_client(struct scheduler *scheduler, const struct scheduler_event *event)
-{
-    struct delivery_list *claimed = &scheduler->claimed;
-    if (event->kind == EVENT_STARTED)
-        delivery_move(claimed, event->run, event->again ? MOVE_WENT_ON : MOVE_STARTED, event->replica->name);
-    else if (event->kind == EVENT_PREEMPTED)
-        delivery_move(claimed, event->run, MOVE_PREEMPTED, event->replica->name);
-    else if (event->kind == EVENT_MOVED)
-        delivery_move(claimed, event->run, MOVE_DRAINED, event->replica->name);
-    else if (event->kind == EVENT_LOST)
-        delivery_move(claimed, event->run, MOVE_LOST, event->replica->name);
-}
-
-void scheduler_tell(struct scheduler *scheduler, struct scheduler_event event)
-{
-    const struct scheduler_observer *observer = &scheduler->options.observer;
-    event.now = clock_seconds();
-    if (event.run) {
-        event.class = event.run->class;
-        if (!event.replica)
-            event.replica = event.run->replica;
-    }
-    tell_client(scheduler, &event);
-    if (observer->event)
-        observer->event(observer->context, &event);
 }
 
 void scheduler_refuse_new(struct scheduler *scheduler)

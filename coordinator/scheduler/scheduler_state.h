@@ -43,12 +43,14 @@ struct scheduler {
 void scheduler_lock(struct scheduler *scheduler);
 void scheduler_unlock(struct scheduler *scheduler);
 
+/* ---- scheduler_events.c: whom we tell ---- */
+
 /* Tells the process that readiness may have changed, or that no request is left. */
 void scheduler_note_change(struct scheduler *scheduler);
 /* Tells the observer; `now` and `class` are filled in, and `replica` where the run has one. */
 void scheduler_tell(struct scheduler *scheduler, struct scheduler_event event);
 
-/* ---- scheduler_requests.c: how requests come and end ---- */
+/* ---- scheduler_endings.c: how requests end ---- */
 
 /* Off its replica or out of the queue. */
 void scheduler_take_off(struct scheduler *scheduler, struct run *run);
@@ -85,10 +87,13 @@ extern const struct policy_rules scheduler_rules;
 void scheduler_dispatch(struct scheduler *scheduler);
 /* The same at once. */
 void scheduler_decide(struct scheduler *scheduler);
-/* Out of the queue, and to the replica, which has room. */
-void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica);
 /* Ends those that wait and are longer than anything a replica runs. */
 void scheduler_fail_too_long(struct scheduler *scheduler);
+
+/* ---- scheduler_moves.c: to a replica and back ---- */
+
+/* Out of the queue, and to the replica, which has room. */
+void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica);
 /* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
 void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why);
 /* All of a replica. `loss`: why it was lost; NULL: it was not. A request whose replicas are lost again and
