@@ -9,14 +9,17 @@ from tree import circles, run
 
 
 def objects(build, root):
-    """{object file: the source file that it was compiled from}, of the source files that are still there."""
+    """{object file: the source file that it was compiled from}, of the source files that are still there. The emulator
+    compiles those of kernels/cuda, so that they are seen without a CUDA toolkit."""
     found = {}
-    for place in CODE:
+    for place in CODE + ("tests/emulation",):
         for folder, _, names in os.walk(os.path.join(build, place)):
-            source = os.path.relpath(re.sub(r"CMakeFiles/[^/]+\.dir", "", folder), build)
-            found.update({os.path.join(folder, name): os.path.join(source, name[:-2]) for name in names
-                          if re.search(r"\.(c|cu)\.o$", name)
-                          and os.path.exists(os.path.join(root, source, name[:-2]))})
+            source = re.sub(r"CMakeFiles/[^/]+\.dir", "", os.path.relpath(folder, build)).replace("__", "..")
+            for name in names:
+                path = os.path.normpath(os.path.join(source, name[:-2]))
+                if (re.search(r"\.(c|cu)\.o$", name) and path.startswith(CODE)
+                        and os.path.exists(os.path.join(root, path))):
+                    found[os.path.join(folder, name)] = path
     return found
 
 
