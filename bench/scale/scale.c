@@ -23,6 +23,8 @@
 #include "common/options.h"
 #include "proto/millrace.pb-c.h"
 
+#define STATUS_SECONDS 60.0
+
 static struct {
     const char *address, *model, *label;
     int64_t coordinator, replicas, waiting, sequences, length, steps, channels;
@@ -71,6 +73,7 @@ struct spent {
 
 struct measurement {
     const struct fake_replicas *replicas;
+    struct rpc_channel *channel;   /* for its status */
     struct spent idle[2], busy[2]; /* before and after */
 };
 
@@ -89,34 +92,41 @@ static double memory_mb(pid_t pid)
     return kilobytes / 1024;
 }
 
-static void ask_status(struct spent *spent)
+static void note_status(struct spent *spent, const Millrace__V1__StatusResponse *status)
 {
-    Millrace__V1__StatusRequest request = MILLRACE__V1__STATUS_REQUEST__INIT;
-    struct rpc_channel *channel;
-    ProtobufCMessage *answer;
-    struct error error;
-    if (rpc_channel_open(settings.address, NULL, &channel, &error) != STATUS_OK)
-        return;
-    if (rpc_unary(channel, "/millrace.v1.Millrace/Status", &request.base,
-                  &millrace__v1__status_response__descriptor, 60, &answer, &error) == STATUS_OK) {
-        const Millrace__V1__StatusResponse *status = (const Millrace__V1__StatusResponse *)answer;
-        spent->finished = (unsigned long)status->finished;
-        spent->queued = status->queued;
-        spent->running = status->running;
-        spent->good = true;
-        protobuf_c_message_free_unpacked(answer, NULL);
-    }
-    rpc_channel_close(channel);
+    spent->finished = (unsigned long)status->finished;
+    spent->queued = status->queued;
+    spent->running = status->running;
+    spent->good = true;
 }
 
-static struct spent look(const struct fake_replicas *replicas)
+/* Tries again for a while: while thousands connect, a connection may be refused. */
+static void ask_status(struct rpc_channel *channel, struct spent *spent)
+{
+    Millrace__V1__StatusRequest request = MILLRACE__V1__STATUS_REQUEST__INIT;
+    ProtobufCMessage *answer;
+    struct error error;
+    enum status status = STATUS_UNAVAILABLE;
+    for (double until = clock_seconds() + STATUS_SECONDS;
+         status == STATUS_UNAVAILABLE && clock_seconds() < until;)
+        status = rpc_unary(channel, "/millrace.v1.Millrace/Status", &request.base,
+                           &millrace__v1__status_response__descriptor, STATUS_SECONDS, &answer, &error);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "bench_scale: status: %s\n", error.text);
+        return;
+    }
+    note_status(spent, (const Millrace__V1__StatusResponse *)answer);
+    protobuf_c_message_free_unpacked(answer, NULL);
+}
+
+static struct spent look(const struct measurement *measurement)
 {
     struct spent spent = {0};
-    ask_status(&spent); /* first: how long the answer takes belongs to neither side */
+    ask_status(measurement->channel, &spent); /* first: how long the answer takes belongs to neither side */
     spent.at = clock_seconds();
     spent.cpu = cpu_seconds((pid_t)settings.coordinator);
     spent.memory_mb = memory_mb((pid_t)settings.coordinator);
-    spent.frames = fake_replicas_frames(replicas);
+    spent.frames = fake_replicas_frames(measurement->replicas);
     return spent;
 }
 
@@ -130,9 +140,9 @@ static void *measure(void *argument)
 {
     struct measurement *measurement = argument;
     wait_seconds(settings.warm_up);
-    measurement->busy[0] = look(measurement->replicas);
+    measurement->busy[0] = look(measurement);
     wait_seconds(settings.seconds);
-    measurement->busy[1] = look(measurement->replicas);
+    measurement->busy[1] = look(measurement);
     return NULL;
 }
 
@@ -205,12 +215,16 @@ static enum status run(struct error *error)
     enum status status = read_fingerprint(fingerprint, error);
     if (status == STATUS_OK)
         status = fake_replicas_start(&fakes, &replicas, error);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        status = rpc_channel_open(settings.address, NULL, &measurement.channel, error);
+    if (status != STATUS_OK) {
+        fake_replicas_stop(replicas);
         return status;
+    }
     measurement.replicas = replicas;
-    measurement.idle[0] = look(replicas);
+    measurement.idle[0] = look(&measurement);
     wait_seconds(fmin(settings.seconds, 2));
-    measurement.idle[1] = look(replicas);
+    measurement.idle[1] = look(&measurement);
     status = run_load(&measurement, &result, error);
     if (status == STATUS_OK && !(measurement.busy[0].good && measurement.busy[1].good))
         status = error_set(error, STATUS_UNAVAILABLE, "the coordinator does not tell its status");
@@ -219,6 +233,7 @@ static enum status run(struct error *error)
     if (result.n_failed)
         fprintf(stderr, "bench_scale: %zu requests failed: %s\n", result.n_failed, result.failure.text);
     free(result.samples);
+    rpc_channel_close(measurement.channel);
     fake_replicas_stop(replicas);
     return status;
 }

@@ -1,6 +1,5 @@
 #include "coordinator/services/metrics_page.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +88,12 @@ static double is_attached(const struct replica *replica)
     return replica->operations != NULL;
 }
 
+/* They are one MPI job, which is ready when each of them is: so one figure a replica says it of all. */
+static double n_ranks_up(const struct replica *replica)
+{
+    return is_up(replica) ? replica->n_ranks : 0;
+}
+
 static double n_sequences(const struct replica *replica)
 {
     return replica->running.n;
@@ -143,6 +148,8 @@ static const struct replica_family families[] = {
     {"millrace_replica_up", "gauge", "1: it is attached, every rank has loaded and a warm-up step is done.",
      is_up},
     {"millrace_replica_attached", "gauge", "1: its line to the coordinator is open.", is_attached},
+    {"millrace_replica_ranks_up", "gauge",
+     "Ranks that have loaded their share and take steps: all of the replica's, or none.", n_ranks_up},
     {"millrace_replica_running_requests", "gauge", "Requests that run there.", n_sequences},
     {"millrace_replica_running_tokens", "gauge", "Positions of the requests that run there.", n_tokens},
     {"millrace_replica_max_requests", "gauge", "Requests that it runs at the same time.", most_sequences},
@@ -182,22 +189,6 @@ static void write_states(const struct replica_copies *copies, struct exposition 
                               replica_state_name((enum replica_state)state), NULL);
 }
 
-/* The ranks of a replica live and die together: it is one MPI job, and ready only when each of them is. */
-static void write_ranks(const struct replica_copies *copies, struct exposition *page)
-{
-    exposition_family(page, "millrace_rank_up", "gauge",
-                      "1: the rank has loaded its share and its replica takes steps with it.");
-    for (size_t i = 0; i < copies->n; i++) {
-        const struct replica *replica = &copies->replicas[i];
-        for (uint32_t rank = 0; rank < replica->n_ranks && rank < MAX_RANKS_SHOWN; rank++) {
-            char number[16];
-            snprintf(number, sizeof number, "%u", rank);
-            exposition_sample(page, "millrace_rank_up", is_up(replica), "replica", replica->name, "rank",
-                              number, NULL);
-        }
-    }
-}
-
 static void write_phases(const struct replica_copies *copies, struct exposition *page)
 {
     static const char name[] = "millrace_replica_phase_seconds_total";
@@ -223,7 +214,6 @@ static void write_replicas(struct coordinator *coordinator, struct exposition *p
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         write_family(&copies, &families[i], page);
     write_states(&copies, page);
-    write_ranks(&copies, page);
     write_phases(&copies, page);
     free(copies.replicas);
 }

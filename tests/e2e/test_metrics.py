@@ -301,13 +301,13 @@ class Numbers(unittest.TestCase):
             for event in cluster.generate(api.GenerateRequest(length=512, steps=40, seed=21)):
                 if event.WhichOneof("kind") == "frame" and event.frame.step == 5:
                     page = samples(cluster)
-                    self.assertEqual(page.sum("millrace_rank_up", replica="r0"), 2)
+                    self.assertEqual(page.sum("millrace_replica_ranks_up", replica="r0"), 2)
                     self.assertEqual(page.sum("millrace_replica_up", replica="r0"), 1)
                     os.kill(cluster.workers()[1], signal.SIGKILL)
                     status, _, reason = wait_until(lambda: (lambda a: a if a[0] == 503 else None)(get(cluster, "/readyz")), "503")
                     seen.append((status, reason))
                     page = samples(cluster)
-                    self.assertEqual((page.sum("millrace_ready"), page.sum("millrace_rank_up", replica="r0")), (0, 0))
+                    self.assertEqual((page.sum("millrace_ready"), page.sum("millrace_replica_ranks_up", replica="r0")), (0, 0))
                     self.assertEqual(get(cluster, "/healthz")[0], 200)
             self.assertEqual(seen[0][0], 503)
             self.assertIn("r0 is starting", seen[0][1])
