@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#include "common/log.h"
 
 /* ---- the command line ---- */
 
@@ -55,6 +58,42 @@ void launcher_begin(struct arguments *arguments, const struct launcher_job *job)
         arguments_add(arguments, "--oversubscribe", NULL);
         launcher_add_parameter(arguments, "mpi_yield_when_idle", "1");
     }
+}
+
+/* ---- shared memory ---- */
+
+/* What a rank takes there: Open MPI's segment of 4 MiB and what it rounds up, in one file. */
+enum { SHARED_BYTES_PER_RANK = 5 << 20, SHARED_FILES_BESIDE = 4 };
+
+static bool has_room(const char *directory, int n_ranks, uint64_t *free_bytes)
+{
+    struct statvfs room;
+    *free_bytes = 0;
+    if (statvfs(directory, &room) != 0 || access(directory, W_OK) != 0)
+        return false;
+    *free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
+    bool has_files = !room.f_files || room.f_favail >= (uint64_t)n_ranks + SHARED_FILES_BESIDE;
+    return has_files && *free_bytes >= (uint64_t)n_ranks * SHARED_BYTES_PER_RANK;
+}
+
+const char *launcher_shared_memory(int n_ranks)
+{
+    static const char usual[] = "/dev/shm";
+    const char *temporary = getenv("TMPDIR"), *const others[] = {temporary ? temporary : "/tmp", "/tmp"};
+    uint64_t free_bytes, ignored;
+    if (has_room(usual, n_ranks, &free_bytes))
+        return usual;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (!has_room(others[i], n_ranks, &ignored))
+            continue;
+        log_warning(
+            "%s has no room for %d ranks (%.1f MiB are free, %d are needed): their shared memory is in %s; "
+            "containers get more with --shm-size",
+            usual, n_ranks, (double)free_bytes / (1 << 20), n_ranks * (SHARED_BYTES_PER_RANK >> 20),
+            others[i]);
+        return others[i];
+    }
+    return NULL;
 }
 
 /* ---- the environment ---- */

@@ -38,6 +38,13 @@ void launcher_begin(struct arguments *arguments, const struct launcher_job *job)
 void launcher_add_parameter(struct arguments *arguments, const char *name, const char *value);
 
 /*
+ * The directory for the ranks' shared memory: /dev/shm, or where that is too small, full, or missing, $TMPDIR
+ * or /tmp, with a warning in the log. Open MPI would say several pages about processes that cannot be
+ * reached. NULL: leave it to Open MPI, no place has room.
+ */
+const char *launcher_shared_memory(int n_ranks);
+
+/*
  * The environment of a launcher that we start: our own,
  * - without what another launcher or batch system around us says to the programs that it starts (Slurm, PBS,
  *   LSF, Grid Engine, Open MPI, PMIx): it is about its own job. What people set for Open MPI stays

@@ -344,8 +344,9 @@ static struct launch_options choose_launch(const struct process *process)
         .n_threads = n_threads > 0 ? n_threads : 1,
         .batch_tokens = settings.batch_tokens > longest ? (int)settings.batch_tokens : longest,
         .max_sequences = (int)settings.max_sequences,
-        /* several replicas would all be bound to the same first cores, and several threads to one */
-        .bind_to_core = settings.spawn == 1 && n_threads == 1 && n_ranks <= cores,
+        /* Launchers know nothing of each other: each would bind to the same first cores. So only ranks that
+         * take all cores are bound, and several threads never, to one. */
+        .bind_to_core = settings.spawn == 1 && n_threads == 1 && n_ranks == cores,
         .oversubscribe = n_ranks > cores,
         .grace_seconds = GRACE_SECONDS,
     };

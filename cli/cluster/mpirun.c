@@ -41,9 +41,12 @@ void mpirun_begin(struct arguments *arguments, int n_ranks, int n_threads, const
     int cores = cpus_for_computing(cpus_here());
     const struct launcher_job job = {.mpirun = "mpirun",
                                      .n_ranks = n_ranks,
-                                     .bind_to_core = n_threads == 1 && n_ranks <= cores,
+                                     .bind_to_core = n_threads == 1 && n_ranks == cores,
                                      .oversubscribe = n_ranks > cores};
     launcher_begin(arguments, &job);
+    const char *shared_memory = launcher_shared_memory(n_ranks);
+    if (shared_memory)
+        launcher_add_parameter(arguments, "btl_vader_backing_directory", shared_memory);
     arguments_add(arguments, "--quiet", NULL);
     arguments_add(arguments, program, NULL);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/launcher.h"
 #include "common/owned_directory.h"
 
 #define LEAST_PAUSE_SECONDS 0.5
@@ -26,8 +27,6 @@
 #define IDLE_LOOK_SECONDS 1.0
 
 enum { FAILED_STARTS_MAX = 3 };
-
-static const char shared_memory[] = "/dev/shm";
 
 struct child {
     char name[16];
@@ -54,7 +53,7 @@ struct spawn *spawn_create(const struct launch_options *options, int n_replicas,
     struct spawn *spawn = calloc(1, sizeof *spawn + (size_t)n_replicas * sizeof *spawn->children);
     if (!spawn)
         return NULL;
-    owned_directory_sweep(shared_memory);
+    owned_directory_sweep("/dev/shm");
     spawn->options = options;
     spawn->scheduler = scheduler;
     spawn->attach_seconds = attach_seconds;
@@ -171,7 +170,9 @@ static void start(struct spawn *spawn, struct child *child)
 {
     struct error error;
     double now = clock_seconds();
-    owned_directory_make(&child->shm_directory, shared_memory, child->name);
+    const char *shared_memory = launcher_shared_memory(spawn->options->n_ranks);
+    if (shared_memory)
+        owned_directory_make(&child->shm_directory, shared_memory, child->name);
     child->started_at = now;
     child->was_attached = child->is_killed = false;
     if (launch_replica(spawn->options, child->name, child->shm_directory.path, &child->pid, &error) ==
