@@ -22,7 +22,7 @@ measure() { # LABEL PROGRAM REPLICAS WAITING
   step_ms=$(awk -v r="$3" -v m=$sequences -v f="$offered" 'BEGIN { print f ? 1000 * r * m / f : 0 }')
   "$bin/bench_scale" --address "unix:$work/socket" --coordinator "$(cat "$work/pid")" --model "$model" --label "$1" \
     --replicas "$3" --waiting "$4" --sequences $sequences --step-ms "$step_ms" --seconds "$seconds" \
-    --warm-up "$(awk -v w="${SCALE_WARM_UP:-2}" -v n="$4" 'BEGIN { print w + n / 1000 }')" $header >> "$work/csv"
+    --warm-up "${SCALE_WARM_UP:-2}" $header >> "$work/csv"
   header=
   { kill -9 "$(cat "$work/pid")"; wait "$(cat "$work/pid")"; } 2> /dev/null || true
   rm "$work/pid"

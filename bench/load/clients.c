@@ -12,6 +12,8 @@
 
 enum { MAX_CHANNELS = 16, STACK_BYTES = 256 << 10 };
 
+#define LOOK_SECONDS 3.0 /* how soon a client sees that it is to stop */
+
 struct load {
     const struct load_options *options;
     struct rpc_channel *channels[MAX_CHANNELS];
@@ -93,17 +95,25 @@ static void take_event(const Millrace__V1__GenerateEvent *event, double start, s
     }
 }
 
+static bool is_over(const struct load *load)
+{
+    const atomic_bool *stop = load->options->stop;
+    return clock_seconds() >= load->end || (stop && *stop);
+}
+
 /* Until its end, or until the time is over: then sample->total is still 0. */
 static enum status read_text(struct load *load, struct rpc_stream *stream, double start,
                              struct load_sample *sample, struct error *error)
 {
     ProtobufCMessage *event;
     enum rpc_read read;
-    while ((read = rpc_stream_read(stream, fmax(load->end - clock_seconds(), 0), &event)) ==
-           RPC_READ_MESSAGE) {
-        take_event((const Millrace__V1__GenerateEvent *)event, start, sample);
-        protobuf_c_message_free_unpacked(event, NULL);
-    }
+    do {
+        read = rpc_stream_read(stream, fmin(fmax(load->end - clock_seconds(), 0), LOOK_SECONDS), &event);
+        if (read == RPC_READ_MESSAGE) {
+            take_event((const Millrace__V1__GenerateEvent *)event, start, sample);
+            protobuf_c_message_free_unpacked(event, NULL);
+        }
+    } while (read == RPC_READ_MESSAGE || (read == RPC_READ_TIMEOUT && !is_over(load)));
     return read == RPC_READ_END ? rpc_stream_status(stream, error) : STATUS_OK;
 }
 
@@ -135,7 +145,7 @@ static void ask(struct client *client, uint32_t round)
 static void *client_main(void *argument)
 {
     struct client *client = argument;
-    for (uint32_t round = 0; clock_seconds() < client->load->end; round++)
+    for (uint32_t round = 0; !is_over(client->load); round++)
         ask(client, round);
     return NULL;
 }

@@ -1,6 +1,8 @@
 #ifndef MILLRACE_BENCH_LOAD_CLIENTS_H
 #define MILLRACE_BENCH_LOAD_CLIENTS_H
 
+#include <stdatomic.h>
+
 #include "common/rpc/client.h"
 
 /*
@@ -12,7 +14,8 @@ struct load_options {
     const char *address;
     int n_clients, n_channels; /* connections that they share */
     double seconds;
-    int length, steps; /* of every text; 0: at random as said above */
+    const atomic_bool *stop; /* true: the time is over already; NULL: only `seconds` count */
+    int length, steps;       /* of every text; 0: at random as said above */
 };
 
 /* One text that came. Milliseconds. */

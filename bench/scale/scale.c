@@ -24,6 +24,7 @@
 #include "proto/millrace.pb-c.h"
 
 #define STATUS_SECONDS 60.0
+#define FILL_SECONDS 60.0
 
 static struct {
     const char *address, *model, *label;
@@ -73,7 +74,8 @@ struct spent {
 
 struct measurement {
     const struct fake_replicas *replicas;
-    struct rpc_channel *channel;   /* for its status */
+    struct rpc_channel *channel; /* for its status */
+    atomic_bool stop;
     struct spent idle[2], busy[2]; /* before and after */
 };
 
@@ -135,21 +137,36 @@ static void wait_seconds(double seconds)
     nanosleep(&(struct timespec){(time_t)seconds, (long)(fmod(seconds, 1) * 1e9)}, NULL);
 }
 
-/* Beside the clients: they go on while it looks. */
-static void *measure(void *argument)
-{
-    struct measurement *measurement = argument;
-    wait_seconds(settings.warm_up);
-    measurement->busy[0] = look(measurement);
-    wait_seconds(settings.seconds);
-    measurement->busy[1] = look(measurement);
-    return NULL;
-}
-
 static int n_clients(void)
 {
     int64_t running = settings.step_ms > 0 ? settings.replicas * settings.sequences : 0;
     return (int)(running + settings.waiting);
+}
+
+/* Until nearly all clients have a request there; on a machine with other work that may take a while. */
+static void wait_until_full(const struct measurement *measurement)
+{
+    double until = clock_seconds() + FILL_SECONDS;
+    uint32_t n = 0, wanted = (uint32_t)(settings.step_ms > 0 ? 0.9 * n_clients() : 0);
+    while (n < wanted && clock_seconds() < until) {
+        struct spent now = {0};
+        wait_seconds(0.2);
+        ask_status(measurement->channel, &now);
+        n = now.queued + now.running;
+    }
+}
+
+/* Beside the clients: they go on while it looks, and end when it has looked. */
+static void *measure(void *argument)
+{
+    struct measurement *measurement = argument;
+    wait_until_full(measurement);
+    wait_seconds(settings.warm_up);
+    measurement->busy[0] = look(measurement);
+    wait_seconds(settings.seconds);
+    measurement->busy[1] = look(measurement);
+    measurement->stop = true;
+    return NULL;
 }
 
 static void print_row(const struct measurement *measurement, const struct load_result *result)
@@ -177,7 +194,8 @@ static enum status run_load(struct measurement *measurement, struct load_result 
                                 .n_channels = (int)settings.channels,
                                 .length = (int)settings.length,
                                 .steps = (int)settings.steps,
-                                .seconds = settings.warm_up + settings.seconds + 4};
+                                .stop = &measurement->stop,
+                                .seconds = 1e6};
     pthread_t thread;
     if (pthread_create(&thread, NULL, measure, measurement))
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no thread for the measurement");
