@@ -5,6 +5,7 @@
 
 #include "cli/terminal/view.h"
 #include "common/solver.h"
+#include "common/utf8.h"
 
 /* "45 s", "12 min", "3 h 12 min", "2 d 5 h" */
 static void print_duration(double seconds, FILE *out)
@@ -31,9 +32,17 @@ static void print_count(uint64_t count, FILE *out)
         fprintf(out, "%" PRIu64, count);
 }
 
+/* What a server says of itself is text of others. */
+static const char *plain(char *text)
+{
+    utf8_make_printable(text);
+    return text;
+}
+
 static void print_model(const Millrace__V1__Model *model, FILE *out)
 {
-    fprintf(out, "model     %s: %s, %s source, ", model->name, model->architecture, model->source);
+    fprintf(out, "model     %s: %s, %s source, ", plain(model->name), plain(model->architecture),
+            plain(model->source));
     print_count(model->parameters, out);
     fprintf(out, " parameters, vocabulary %" PRIu32 "\n", model->vocabulary);
     fprintf(out,
@@ -79,9 +88,9 @@ static void print_replicas(const Millrace__V1__StatusResponse *status, FILE *out
 {
     struct widths widths = {7, 8, 7};
     for (size_t i = 0; i < status->n_replicas; i++) {
-        widths.name = width_of(status->replicas[i]->name, widths.name);
-        widths.state = width_of(status->replicas[i]->state, widths.state);
-        widths.backend = width_of(status->replicas[i]->backend, widths.backend);
+        widths.name = width_of(plain(status->replicas[i]->name), widths.name);
+        widths.state = width_of(plain(status->replicas[i]->state), widths.state);
+        widths.backend = width_of(plain(status->replicas[i]->backend), widths.backend);
     }
     fprintf(out, "\n%-*s  %-*s  %5s  %-*s  %9s  %5s  %9s  %8s\n", widths.name, "REPLICA", widths.state,
             "STATE", "RANKS", widths.backend, "BACKEND", "SEQUENCES", "BATCH", "STEPS", "RESTARTS");
@@ -114,7 +123,7 @@ static void print_recent(const Millrace__V1__Recent *recent, FILE *out)
 void status_table_print(const char *endpoint, const Millrace__V1__StatusResponse *status,
                         const Millrace__V1__Model *model, FILE *out)
 {
-    fprintf(out, "cluster   %s, version %s, up ", endpoint, status->version);
+    fprintf(out, "cluster   %s, version %s, up ", endpoint, plain(status->version));
     print_duration(status->uptime_seconds, out);
     fputc('\n', out);
     print_model(model, out);

@@ -123,6 +123,18 @@ START_TEST(a_failure_names_its_kind_and_its_reason)
 }
 END_TEST
 
+/* A server may say anything; a terminal is told to do nothing. */
+START_TEST(text_of_others_loses_its_control_characters)
+{
+    char *text = failure(&(struct error){.status = STATUS_NOT_FOUND,
+                                         .text = "\x1b]0;x\x07 \xc2\x9b"
+                                                 "2J \xff\nnext\r"},
+                         EXIT_CODE_FAILED);
+    ck_assert_str_eq(text, "millrace try: NOT_FOUND: ?]0;x? ??2J ?\nnext?\n");
+    free(text);
+}
+END_TEST
+
 START_TEST(an_interruption_is_no_failure)
 {
     char *text = failure(&(struct error){.status = STATUS_CANCELLED, .text = "x"}, EXIT_CODE_INTERRUPTED);
@@ -151,6 +163,8 @@ START_TEST(usual_failures_come_with_a_remedy)
         {STATUS_UNAVAILABLE, "nobody listens", "`millrace serve`"},
         {STATUS_UNAVAILABLE, "TLS: the certificate has expired", NULL},
         {STATUS_RESOURCE_EXHAUSTED, "full", "`millrace status`"},
+        {STATUS_RESOURCE_EXHAUSTED, "Received message larger than max (9 vs. 4)", "waiting changes nothing"},
+        {STATUS_RESOURCE_EXHAUSTED, "no memory for a text of 9 bytes", NULL},
         {STATUS_DEADLINE_EXCEEDED, "too late", "more time"},
         {STATUS_UNAUTHENTICATED, "no token", "--token-file"},
         {STATUS_PERMISSION_DENIED, "not you", "file of tokens"},
@@ -178,6 +192,7 @@ Suite *command_suite(void)
     tcase_add_test(cases, help_is_what_was_asked_for_and_goes_to_standard_output);
     tcase_add_test(cases, wrong_options_are_refused_on_standard_error);
     tcase_add_test(cases, a_failure_names_its_kind_and_its_reason);
+    tcase_add_test(cases, text_of_others_loses_its_control_characters);
     tcase_add_test(cases, an_interruption_is_no_failure);
     tcase_add_test(cases, a_cluster_that_says_when_is_believed);
     tcase_add_test(cases, usual_failures_come_with_a_remedy);
