@@ -50,6 +50,16 @@ expect 2 "$nowhere/x: No such file" "$millrace" generate --file "$nowhere/x"
 expect 2 'is not valid UTF-8: byte 0xFF at offset 1' "$millrace" generate $'a\xff'
 expect 2 "there is no command 'a\?b\?\[31m'" "$millrace" $'a\001b\033[31m'
 expect 2 "not 'x\?\]0;t\?'" "$millrace" generate --length $'x\033]0;t\007' y
+# A file's byte order mark and its last line break, of Windows too, are not the text's; - is standard input, for --file too.
+ids=$("$millrace" tokenize --ids hi)
+for file in 'hi' 'hi\n' 'hi\r\n' '\xef\xbb\xbfhi\r\n'; do
+    for operand in - --file=- --file=/dev/stdin; do
+        [ "$(printf "$file" | "$millrace" tokenize --ids "$operand")" = "$ids" ] && continue
+        echo "FAILED: tokenize $operand of '$file' is not that of 'hi'"
+        failures=$((failures + 1))
+    done
+done
+
 expect 2 '--ranks 1,x: must be' "$millrace" bench --ranks 1,x
 expect 2 '--ranks 0: must be' "$millrace" bench --ranks 0
 
