@@ -3,12 +3,12 @@
 
 #include "kernels/backend.h"
 
-/* What every backend's weight_create checks before it reads: the parts' formats and shapes and the leaves'
- * borders. *n_out is the number of rows of all parts together. */
+/* What every backend's weight_create checks before it reads: the formats and shapes of the parts, and the
+ * borders of the leaves. *n_out is the number of rows of all parts together. */
 enum status weight_parts_check(const struct matrix_view *parts, int n_parts, const int32_t *leaf_start,
                                int n_leaves, int *n_out, struct error *error);
 
-/* The element at (row, column) of the stacked parts, and what format it has. */
+/* The element at (row, column) of the stacked parts, and its format. */
 const void *weight_parts_at(const struct matrix_view *parts, int row, int column, enum dtype *dtype);
 
 #endif

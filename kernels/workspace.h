@@ -3,10 +3,10 @@
 
 #include "kernels/backend.h"
 
-/* The scratch that a device of these options reserves when it is opened. */
+/* How much scratch a device with these options reserves when it is opened. */
 struct workspace {
     size_t size_bytes;
-    bool estimated; /* of a GPU, by a build without the CUDA module, which alone knows */
+    bool estimated; /* for a GPU, in a build without the CUDA module, which alone knows the size */
 };
 
 struct workspace workspace_of_cpu(const struct device_options *options);

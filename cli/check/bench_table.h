@@ -4,7 +4,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* The page of `millrace bench`: `rows` is a list of the objects that `millrace-worker --bench` prints. */
+/* Prints the page of `millrace bench`. `rows` is a list of the objects that `millrace-worker --bench` prints.
+ */
 void bench_table_print(json_t *rows, FILE *out);
 
 #endif

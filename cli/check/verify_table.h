@@ -4,10 +4,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* A line for each finding (worker/verify/report.h says what is in one). */
+/* Prints a line for each finding; worker/verify/report.h says what a finding is. */
 void verify_table_print(const json_t *findings, FILE *out);
 
-/* What a list of findings comes to. */
+/* The sum of a list of findings. */
 struct verify_totals {
     int n_files, n_checks, n_failed;
 };

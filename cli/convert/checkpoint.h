@@ -7,9 +7,10 @@
 #include "common/status.h"
 
 /*
- * A torch.save file (torch 1.6 and later): a zip of stored records, X/data.pkl (the structure) and X/data/KEY
- * (the numbers of a storage). Untrusted. Only data.pkl (at most 8 MiB) is held in memory; numbers are read
- * record by record when they are asked for, so that a file may be larger than memory.
+ * A torch.save file of torch 1.6 or later: a zip of stored records. X/data.pkl is the structure, and
+ * X/data/KEY are the numbers of a storage. The file is untrusted. Only data.pkl, of at most 8 MiB, is held in
+ * memory. Numbers are read record by record when they are asked for, so that a file may be larger than
+ * memory.
  */
 struct checkpoint;
 
@@ -27,10 +28,10 @@ struct element_sink {
 };
 
 /*
- * Reads a tensor and hands it to the sink in pieces of at most 1 MiB. Any strides: one that is not contiguous
- * is gathered element by element from its storage, which is then held in memory. INVALID_ARGUMENT for a view
- * that leaves its storage, DATA_LOSS for a record that is damaged (the archive's CRC-32 is checked where a
- * record is read whole).
+ * Reads a tensor and hands it to the sink in pieces of at most 1 MiB. Strides may be any: a tensor that is
+ * not contiguous is gathered element by element from its storage, which is held in memory meanwhile.
+ * INVALID_ARGUMENT: the view leaves its storage. DATA_LOSS: the record is damaged; the archive's CRC-32 is
+ * checked where a record is read whole.
  */
 enum status checkpoint_read(struct checkpoint *checkpoint, const struct pickle_tensor *tensor,
                             const struct element_sink *sink, struct error *error);

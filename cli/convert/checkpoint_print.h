@@ -5,8 +5,8 @@
 
 #include "common/status.h"
 
-/* What a checkpoint (.pth) holds, for people: its step, and each network with its shapes, or why it cannot be
- * converted. */
+/* Prints for people what a checkpoint (.pth) holds: its step, and each network with its shapes or the reason
+ * why it cannot be converted. */
 enum status checkpoint_print(const char *path, FILE *out, struct error *error);
 
 #endif

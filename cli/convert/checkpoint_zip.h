@@ -21,14 +21,13 @@ struct record {
     char name[96]; /* within the folder, for messages */
 };
 
-/* Opens X/NAME. NOT_FOUND where there is none; INVALID_ARGUMENT for one that is compressed, or larger than
- * the file. */
+/* Opens X/NAME. NOT_FOUND: there is none. INVALID_ARGUMENT: it is compressed, or larger than the file. */
 enum status record_open(struct checkpoint *checkpoint, const char *name, struct record *record,
                         struct error *error);
 void record_close(struct record *record);
 
-/* The next n bytes; DATA_LOSS where they cannot be had, or were the last of a record read in one go and its
- * CRC-32 is another. */
+/* Reads the next n bytes. DATA_LOSS: they cannot be read, or the record was read in one go and has another
+ * CRC-32. */
 enum status record_read(struct record *record, void *bytes, size_t n, struct error *error);
 enum status record_skip_to(struct record *record, uint64_t offset_bytes, struct error *error);
 

@@ -29,8 +29,8 @@ struct convert_options {
     void *progress_context;
 };
 
-/* What is not in the file, as the reference trains: exponent 1, length 1024, 8 steps of at most 1024;
- * float32. */
+/* Defaults for what is not in the file, as the reference trains: exponent 1, length 1024, 8 steps and at most
+ * 1024, float32. */
 struct convert_options convert_defaults(void);
 
 struct convert_report {
@@ -43,11 +43,11 @@ struct convert_report {
 };
 
 /*
- * Writes model.safetensors, tokenizer.json (if given) and, last, config.json with what was taken from where
- * as "origin". The checkpoint is untrusted: nothing in it is executed, memory stays small whatever its size
- * (checkpoint.h). INVALID_ARGUMENT names the file, the entry, the tensor and the reason; ALREADY_EXISTS for a
- * directory with a model in it. On failure no config.json is left, so that no half-made directory passes for
- * a model.
+ * Writes model.safetensors, tokenizer.json if one is given, and last config.json, whose "origin" says where
+ * the weights come from. The checkpoint is untrusted: nothing in it is executed, and memory stays small
+ * whatever its size (checkpoint.h). INVALID_ARGUMENT names the file, the entry, the tensor and the reason.
+ * ALREADY_EXISTS: the directory has a model in it. On failure no config.json is left, so that a half-made
+ * directory does not pass for a model.
  */
 enum status convert_checkpoint(const struct convert_options *options, struct convert_report *report,
                                struct error *error);

@@ -6,9 +6,9 @@
 
 #include "common/dtype.h"
 
-/* to[i] = from[i] rounded to nearest, ties to even. `from_dtype` is any floating one, `to_dtype` F32 or BF16;
- * neither side need be aligned; `floats` has room for n. False when a value is not finite (then the rest is
- * not done). */
+/* to[i] = from[i] rounded to nearest, ties to even. `from_dtype` is any floating dtype, `to_dtype` is F32 or
+ * BF16. Neither side needs to be aligned. `floats` is working room for n. false: a value is not finite, and
+ * the rest is not converted. */
 bool convert_elements(enum dtype from_dtype, const void *from, size_t n, enum dtype to_dtype, void *to,
                       float *floats);
 

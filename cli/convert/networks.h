@@ -4,8 +4,9 @@
 #include "cli/convert/pickle.h"
 
 /*
- * The networks that a checkpoint may hold, the better ones first: the average of the student's weights
- * samples better than its last state; the last two are the plain DFM, of distillation and of pre-training.
+ * The networks that a checkpoint may hold, the better ones first. The average of the student's weights
+ * samples better than their last state. The last two are plain DFMs: the teacher of a distillation, and the
+ * result of a pre-training.
  */
 #define NETWORK_WHOLE_FILE "the file itself"
 

@@ -11,10 +11,10 @@
 /*
  * A pickle machine that can only build data.
  *
- * A pickle is a program for a stack machine, and Python's runs whatever it names: loading a checkpoint from a
- * stranger is running it. Here a name ("global") resolves to one of a few symbols (pickle_symbols.c) or is
- * to an opaque value that only has that name, and the only calls are those that make an empty dict or
- * describe a tensor. Nothing of the file is ever executed, because there is nothing here that could.
+ * A pickle is a program for a stack machine. Python's machine runs whatever the program names, so loading the
+ * checkpoint of a stranger runs the stranger's code. Here a name ("global") becomes one of a few symbols
+ * (pickle_symbols.c), or an opaque value that has nothing but this name. The only calls make an empty dict or
+ * describe a tensor. Nothing of the file is executed, because nothing here could execute it.
  *
  * The language: https://github.com/python/cpython/blob/main/Lib/pickletools.py (protocols 2 to 5, the opcodes
  * that torch.save writes for state dicts and optimizers).
@@ -55,8 +55,8 @@ struct pickle_storage {
     enum dtype dtype;
 };
 
-/* A view of a storage; shape and strides are tuples of as many whole numbers, 0 or more. Not checked against
- * the storage's size. */
+/* A view of a storage. shape and strides are tuples of equally many whole numbers, 0 or more. The view is not
+ * checked against the size of the storage. */
 struct pickle_tensor {
     const struct pickle_storage *storage;
     const struct pickle_items *shape, *strides;
@@ -64,7 +64,8 @@ struct pickle_tensor {
     bool negated;   /* its values are those of the storage times -1 */
 };
 
-/* What is not understood: the name of what was to make it. The module is empty where the name says all. */
+/* A value that is not understood: the name of what was to make it. The module is empty where the name says
+ * all. */
 struct pickle_opaque {
     struct pickle_text module, name;
 };

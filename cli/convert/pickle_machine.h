@@ -49,11 +49,11 @@ enum status machine_allocate(struct machine *machine, size_t size_bytes, void **
 enum status machine_push(struct machine *machine, struct pickle_value value);
 enum status machine_push_same(struct machine *machine, struct pickle_value *value);
 
-/* The uppermost value; never one below the last mark. */
+/* The uppermost value. A value below the last mark is not reached. */
 enum status machine_pop(struct machine *machine, struct pickle_value **value);
 enum status machine_top(struct machine *machine, struct pickle_value **value);
 
-/* Takes away the last mark; what lay above it is values[first ... stack.n). */
+/* Removes the last mark. The values above it are values[first] to values[stack.n - 1]. */
 enum status machine_pop_mark(struct machine *machine, size_t *first);
 
 enum status value_array_append(struct machine *machine, struct value_array *array,

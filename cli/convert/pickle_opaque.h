@@ -4,9 +4,9 @@
 #include "cli/convert/pickle_machine.h"
 
 /*
- * What is not understood is kept as an opaque value: a checkpoint holds the best loss, arguments or a device
- * beside its network, and they do not matter. Nothing is done with such a value; who needs it as a tensor
- * refuses it by its name.
+ * A value that is not understood is kept as an opaque value: beside its network a checkpoint holds the best
+ * loss, arguments or a device, and these do not matter. Nothing is done with such a value. Code that needs a
+ * tensor in its place refuses it by its name.
  */
 
 /* Pushes an opaque value that was to be made by module.name. */

@@ -8,12 +8,13 @@
 #include "common/status.h"
 
 /*
- * A model directory with random weights, for measuring speed: same shapes, same work, no meaning. FS-DFM.
- * There is no tokenizer.json, so only `millrace bench` and `millrace inspect` can use it.
+ * A model directory with random weights, for measuring speed: an FS-DFM of the same shapes, which does the
+ * same work and means nothing. It has no tokenizer.json, so only `millrace bench` and `millrace inspect` can
+ * use it.
  *
- * The weights keep activations as they are in a trained network: every linear layer preserves the variance of
- * its input, adaLN modulates by a tenth or so, and logits have a standard deviation of 3, which leaves about
- * as much choice per token as text does (6 nats of 10.8).
+ * The weights keep activations as large as in a trained network. Every linear layer preserves the variance of
+ * its input, and adaLN modulates by about a tenth. Logits have a standard deviation of 3, which leaves about
+ * as much choice for each token as text does (6 nats of 10.8).
  */
 struct random_options {
     const char *size;      /* "nano", "mini", "0.17B", "1.3B", "1.7B" */

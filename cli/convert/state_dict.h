@@ -5,8 +5,8 @@
 #include "common/model/config.h"
 #include "common/status.h"
 
-/* A network's tensors by their bare names: wrappers' prefixes ("module.", "_orig_mod.", in any number) are
- * taken off. */
+/* A network's tensors by their bare names. Prefixes of wrappers ("module.", "_orig_mod."), however many, are
+ * removed. */
 struct state_dict {
     struct named_tensor {
         char *name;
@@ -22,7 +22,7 @@ void state_dict_release(struct state_dict *state);
 /* NULL when there is none. */
 const struct pickle_tensor *state_dict_find(const struct state_dict *state, const char *name);
 
-/* What cannot be seen in the shapes. */
+/* What the shapes do not tell. */
 struct shape_hints {
     bool source_given; /* else a model of 50258 rows has a mask source (GPT-2's 50257 and the mask), any other
                           a uniform one */

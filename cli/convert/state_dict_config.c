@@ -113,13 +113,7 @@ static enum status name_extra(const struct state_dict *state, const struct model
                               struct error *error)
 {
     for (size_t i = 0; i < state->n; i++) {
-        bool known = false;
-        for (int j = 0; j < model_layout_count(config) && !known; j++) {
-            struct model_tensor wanted;
-            model_layout_at(config, j, &wanted);
-            known = strcmp(wanted.name, state->tensors[i].name) == 0;
-        }
-        if (!known)
+        if (!model_layout_has(config, state->tensors[i].name))
             return error_set(error, STATUS_INVALID_ARGUMENT,
                              "tensor \"%s\" is no part of a %s model of %d blocks", state->tensors[i].name,
                              architecture_name(config->architecture), config->n_blocks);

@@ -4,8 +4,8 @@
 #include "cli/eval/sample.h"
 
 /*
- * What is said about texts (docs/eval.md has the formulas): a mean over texts, and its standard error.
- * Where nothing is known the mean is NaN, with fewer than two texts the error.
+ * The measures of texts; docs/eval.md has the formulas. An estimate is a mean over texts and its standard
+ * error. The mean is NaN where nothing is known, the error with fewer than two texts.
  */
 struct estimate {
     double mean, error;
@@ -41,7 +41,7 @@ struct estimate metrics_estimate(const double *values, size_t n);
  */
 struct estimate metrics_corpus_perplexity(const struct sample *const *samples, size_t n);
 
-/* All of it; samples is not empty. RESOURCE_EXHAUSTED without memory. */
+/* Computes all measures. samples is not empty. RESOURCE_EXHAUSTED without memory. */
 enum status metrics_of(const struct sample *const *samples, size_t n, struct metrics *metrics,
                        struct error *error);
 

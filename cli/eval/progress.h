@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* How far a long piece of work is: a line that is rewritten on a terminal, elsewhere one line when it is
- * done. */
+/* Shows how far a long piece of work is. On a terminal this is a line that is written anew; elsewhere one
+ * line is written when the work is done. */
 struct progress {
     FILE *out;
     bool is_terminal;

@@ -5,11 +5,11 @@
 
 #include "cli/eval/metrics.h"
 
-/* The pages of `millrace eval`. `judge` is NULL where there was none: there is no perplexity then. */
+/* The pages of `millrace eval`. `judge` is NULL where no judge was asked; then there is no perplexity. */
 
 void table_print(const char *title, const struct metrics *rows, size_t n, const char *judge, FILE *out);
 
-/* How far `rows` are from those of `others` that have the same number of steps, in standard errors. */
+/* Prints how many standard errors `rows` are away from those of `others` with the same number of steps. */
 void table_print_differences(const struct metrics *rows, size_t n, const struct metrics *others,
                              size_t n_others, const char *judge, FILE *out);
 

@@ -5,8 +5,8 @@
 #include "common/status.h"
 
 /*
- * What the texts are asked to be: written from nothing, or around tokens of a text that somebody else wrote.
- * The same tasks are given at every number of steps.
+ * A task says what a text must be: written from nothing, or around tokens of a text from a file. The same
+ * tasks are given at every number of steps.
  */
 enum task_kind {
     TASK_UNCONDITIONAL, /* nothing is pinned */

@@ -7,7 +7,7 @@
 #include "common/solver.h"
 #include "common/rpc/client.h"
 
-/* Has a cluster write a text for every task, several at a time. */
+/* Lets a cluster write a text for every task, several at a time. */
 struct writing_options {
     struct rpc_channel *channel;
     const char *model; /* recorded with each text */
@@ -21,8 +21,9 @@ struct writing_options {
 };
 
 /*
- * Adds a sample for every task, in their order, whatever order they are finished in; *seconds is the time of
- * all. The first text that fails ends it, with that text's status; CANCELLED when the user interrupts.
+ * Adds a sample for every task, in the order of the tasks, not in the order in which texts are finished.
+ * *seconds is the time of all together. It ends with the first text that fails, and returns that text's
+ * status. CANCELLED when the user interrupts.
  */
 enum status writing_run(const struct writing_options *options, const struct progress *progress,
                         struct sample_list *list, double *seconds, struct error *error);

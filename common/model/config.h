@@ -18,9 +18,10 @@
  *     "default_solver": "cumulative" | "euler" | "dfm" | "stratified",
  *     "origin": {...free text for people: file, entry, step...} }
  *
- * Every key but "default_solver" (cumulative) and "origin" must be there, and no other: a key that is
- * misspelt is an error, not a default. What people want to note goes into "origin". "vocabulary" is V, the
- * mask token not counted: with a mask source the model has V + 1 rows and the mask token is V.
+ * Every key must be there, except "default_solver" (cumulative without it) and "origin". No other key may be
+ * there, so that a misspelt key is an error and not a default. "origin" is the place for notes. "vocabulary"
+ * is V and does not count the mask token: with a mask source the model has V + 1 rows, and the mask token is
+ * V.
  */
 enum architecture { ARCHITECTURE_DFM, ARCHITECTURE_FS_DFM }; /* teacher; student: sees the step size too */
 enum source { SOURCE_UNIFORM, SOURCE_MASK };
@@ -54,8 +55,8 @@ enum status model_config_read(const char *directory, struct model_config *config
 enum status model_config_parse(const char *json, size_t size_bytes, const char *where,
                                struct model_config *config, struct error *error);
 
-/* For a config made in memory: checks the bounds of every number and what they must be to each other, and
- * fills in what follows from them (n_ids, mask_token, head_size). Sentences begin with the key. */
+/* For a config that was made in memory: checks every number and how they fit together, and fills in what
+ * follows from them (n_ids, mask_token, head_size). Sentences begin with the key. */
 enum status model_config_complete(struct model_config *config, struct error *error);
 
 /* Writes DIRECTORY/config.json, whole or not at all. `origin_json` (an object, or NULL) is kept as "origin".

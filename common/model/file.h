@@ -14,7 +14,7 @@
 /* NOT_FOUND with what to do when there is no such directory; INVALID_ARGUMENT when it is something else. */
 enum status model_directory_check(const char *directory, struct error *error);
 
-/* DIRECTORY/NAME, malloc'ed. Does not return without memory for it: NULL only then. */
+/* DIRECTORY/NAME, malloc'ed; NULL without memory. */
 char *model_path(const char *directory, const char *name);
 
 /* A regular file mapped read-only and private. The file must not be shortened while it is mapped. */

@@ -2,8 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
-
-enum { SINUSOID_WIDTH = 256 }; /* of the time embedding */
+#include <string.h>
 
 /* The dimensions by their symbols: V rows of the embedding, D the hidden width, C the width of the
  * conditioning. */
@@ -142,6 +141,17 @@ void model_layout_at(const struct model_config *config, int index, struct model_
     else
         snprintf(tensor->name, sizeof tensor->name, "blocks.%d.%s", block_index, row->name);
     fill(config, row, tensor);
+}
+
+bool model_layout_has(const struct model_config *config, const char *name)
+{
+    for (int i = 0; i < model_layout_count(config); i++) {
+        struct model_tensor tensor;
+        model_layout_at(config, i, &tensor);
+        if (strcmp(tensor.name, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 const char *shape_text(const int64_t *shape, int n_dimensions, char *text, size_t room)

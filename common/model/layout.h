@@ -8,9 +8,9 @@
 #include "common/model/config.h"
 
 /*
- * The one list of the tensors of a DFM (teacher) or FS-DFM (student) network: names, shapes, and what each is
- * for, in the order of the reference's state dict. Checking, converting, counting, making
- * random weights and reporting all walk this list.
+ * The one list of the tensors of a DFM (teacher) or FS-DFM (student) network (arXiv 2509.20624): names,
+ * shapes, and what each is for, in the order of the state dict of the authors' code. Everything that checks,
+ * converts, counts, makes or reports tensors walks this list.
  */
 enum tensor_use {
     TENSOR_EMBEDDING, /* [V', D] */
@@ -20,6 +20,8 @@ enum tensor_use {
     TENSOR_ADALN,     /* [6D or 2D, C]: a linear layer that produces modulations */
     TENSOR_ROTARY,    /* [Dh/2]: a buffer, not a parameter; may be absent */
 };
+
+enum { SINUSOID_WIDTH = 256 }; /* columns of a time before the MLP that embeds it */
 
 /* How tensor-parallel ranks share it. */
 enum tensor_sharding {
@@ -38,16 +40,19 @@ struct model_tensor {
     bool student_only;
 };
 
-/* Number of tensors of this model, the rotary buffer counted. */
+/* How many tensors the model has; the rotary buffer counts. */
 int model_layout_count(const struct model_config *config);
 
-/* The tensor at `index` in [0, count). */
+/* The tensor number `index`, from 0 to the count exclusive. */
 void model_layout_at(const struct model_config *config, int index, struct model_tensor *tensor);
+
+/* Whether a tensor of this name is part of the model. */
+bool model_layout_has(const struct model_config *config, const char *name);
 
 /* "[2048, 192]", cut where `room` bytes do not suffice; returns `text`. */
 const char *shape_text(const int64_t *shape, int n_dimensions, char *text, size_t room);
 
-/* Elements of it. */
+/* How many elements the tensor has. */
 int64_t model_tensor_elements(const struct model_tensor *tensor);
 
 #endif

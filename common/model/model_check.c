@@ -22,23 +22,12 @@ static enum status check_tensor(const struct tensor *found, const struct model_t
     return STATUS_OK;
 }
 
-static int in_layout(const struct model_config *config, const char *name)
-{
-    struct model_tensor wanted;
-    for (int i = 0; i < model_layout_count(config); i++) {
-        model_layout_at(config, i, &wanted);
-        if (strcmp(wanted.name, name) == 0)
-            return 1;
-    }
-    return 0;
-}
-
 /* There are more tensors than were found of the model's: names the first that is none of them. */
 static enum status name_extra(const struct tensors *tensors, const struct model_config *config,
                               struct error *error)
 {
     int i = 0;
-    while (in_layout(config, tensors_at(tensors, i)->name))
+    while (model_layout_has(config, tensors_at(tensors, i)->name))
         i++;
     return error_set(error, STATUS_INVALID_ARGUMENT,
                      "%s: tensor \"%s\" is no part of a %s model of %d blocks", tensors_at(tensors, i)->file,

@@ -17,8 +17,8 @@
  *
  * Every sum over a split dimension is cut into MATMUL_LEAVES parts at places that do not depend on the number
  * of ranks, and added as one balanced tree, partly inside the ranks and partly between them. So 1, 2, 4 and 8
- * ranks give the same bits. Where the number of ranks does not divide MATMUL_LEAVES each rank's part is one
- * leaf: still a fixed order, but its own.
+ * ranks give the same bits. Where the number of ranks does not divide MATMUL_LEAVES, each rank's part is one
+ * leaf. The order is fixed then, too, but it is another one.
  */
 struct range {
     int first, end;
@@ -43,12 +43,12 @@ static inline int range_size(struct range range)
     return range.end - range.first;
 }
 
-/* How many rows, or columns where it is split by input, of a tensor of `config`'s model the rank holds; all
- * of them of a tensor that is not split. */
+/* How much of a tensor of `config`'s model the rank holds: how many columns where it is split by input, how
+ * many rows otherwise. A rank holds all rows of a tensor that is not split. */
 int64_t shard_extent(const struct shard *shard, const struct model_config *config,
                      const struct model_tensor *tensor);
 
-/* Tiles of VOCABULARY_TILE columns in this rank's part. */
+/* How many tiles of VOCABULARY_TILE columns this rank's part of the vocabulary has. */
 int shard_tiles(const struct shard *shard);
 
 /* The groups that rank `rank` of `n_ranks` holds. */

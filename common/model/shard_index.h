@@ -18,9 +18,9 @@ struct shard_index {
 };
 
 /*
- * Reads the index of DIRECTORY. NOT_FOUND when there is none; FAILED_PRECONDITION when there is a
- * model.safetensors too, for nobody can say which is meant; INVALID_ARGUMENT for one that is malformed, or
- * that names a file outside the directory.
+ * Reads the index of DIRECTORY. NOT_FOUND: there is none. FAILED_PRECONDITION: there is a model.safetensors
+ * too, and nothing says which one is meant. INVALID_ARGUMENT: the index is malformed, or names a file outside
+ * the directory.
  */
 enum status shard_index_read(const char *directory, struct shard_index *index, struct error *error);
 void shard_index_release(struct shard_index *index);

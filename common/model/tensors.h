@@ -54,9 +54,9 @@ const struct tensor *tensors_find(const struct tensors *tensors, const char *nam
 /* "__metadata__" of the (first) file: the value of `key`, or NULL. */
 const char *tensors_metadata(const struct tensors *tensors, const char *key);
 
-/* Checks that the set is exactly the model that the config says: every tensor of the reference's names
- * (layout.h; rotary_emb.inv_freq may be absent) with its shape and a floating dtype F32, BF16 or F16,
- * and no other. INVALID_ARGUMENT names the file, the tensor and the reason. */
+/* Checks that the set is exactly the model that the config describes: every tensor of its layout (layout.h;
+ * only rotary_emb.inv_freq may be absent) with its shape and dtype F32, BF16 or F16, and no other tensor.
+ * INVALID_ARGUMENT names the file, the tensor and the reason. */
 enum status tensors_check_model(const struct tensors *tensors, const struct model_config *config,
                                 struct error *error);
 

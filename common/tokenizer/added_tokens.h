@@ -21,7 +21,7 @@ enum { ADDED_TOKEN_BYTES_MAX = 256 };
 
 void added_tokens_sort(struct added_tokens *added);
 
-/* The longest token that text begins with, or NULL. */
+/* The longest added token with which the text begins, or NULL. */
 const struct added_token *added_tokens_match(const struct added_tokens *added, const char *text,
                                              size_t size_bytes);
 

@@ -7,7 +7,7 @@
 #include "common/status.h"
 #include "common/tokenizer/merges.h"
 
-/* Ids that are being collected. Starts as zeros; whoever has it frees ids. */
+/* A list of ids that grows. It starts as zeros; its owner frees ids. */
 struct id_buffer {
     int32_t *ids;
     size_t n, capacity;
@@ -25,10 +25,10 @@ struct bpe_scratch {
 void bpe_scratch_release(struct bpe_scratch *scratch);
 
 /*
- * Appends the ids of one piece (1 byte to INT32_MAX bytes): starting from one symbol a byte, always merges
- * the pair of least rank, the leftmost of equals, until no neighbours merge. O(n log n): the symbols are a
- * linked list, and a heap holds the candidates; one whose symbols have changed since is found out when it
- * comes up.
+ * Appends the ids of one piece of 1 byte to INT32_MAX bytes. It starts with one symbol for each byte, and
+ * merges the pair of least rank, the leftmost of equals, until no neighbours merge. This takes O(n log n):
+ * the symbols are a linked list, and a heap holds the candidates. A candidate whose symbols have changed
+ * meanwhile is dropped when it reaches the top.
  */
 enum status bpe_encode(const struct merge_table *merges, const int32_t byte_ids[256], const char *piece,
                        size_t size_bytes, struct bpe_scratch *scratch, struct id_buffer *out,

@@ -14,8 +14,8 @@
 /* The byte that a character stands for, or -1. */
 int byte_level_byte(uint32_t character);
 
-/* Turns a word of the alphabet (UTF-8) into its bytes; out has room for size_bytes. False: another character
- * is in it. */
+/* Turns a word of the alphabet, in UTF-8, into its bytes; out has room for size_bytes. false: the word has a
+ * character that is not of the alphabet. */
 bool byte_level_decode(const char *word, size_t size_bytes, char *out, size_t *out_bytes);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "common/status.h"
 
-/* Pairs of neighbours that BPE joins: (left, right) → rank, and what they become. Open addressing, at most
- * half full. */
+/* The pairs of neighbours that BPE merges: (left, right) → rank, and the id that the merge makes. A hash
+ * table with open addressing, at most half full. */
 struct merge_table {
     struct merge_slot *slots; /* [mask + 1] */
     uint32_t mask;

@@ -8,8 +8,8 @@
 #include "common/status.h"
 
 /*
- * GPT-2's pre-tokenizer: text falls into pieces (an English contraction, a word, a number, other signs, white
- * space; a space goes with what follows it), and BPE never merges across them.
+ * GPT-2's pre-tokenizer. It splits a text into pieces, across which BPE never merges: English contractions,
+ * words, numbers, other signs, and white space. A space belongs to the word, number or signs behind it.
  */
 
 /* The pattern as the reference library writes it, for comparing. */

@@ -29,12 +29,12 @@ void tokenizer_free(struct tokenizer *tokenizer); /* NULL is allowed */
 enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
                              int32_t **ids, size_t *n_ids, struct error *error);
 
-/* The same with special tokens treated as ordinary text. */
+/* The same, but a special token in the text is ordinary text. */
 enum status tokenizer_encode_ordinary(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
                                       int32_t **ids, size_t *n_ids, struct error *error);
 
-/* Any bytes at all: what is valid UTF-8 as ordinary text, every other byte as its own token. tokenizer_decode
- * gives the same bytes back. */
+/* Encodes any bytes: valid UTF-8 as ordinary text, and every other byte as a token of its own.
+ * tokenizer_decode gives the same bytes back. */
 enum status tokenizer_encode_bytes(const struct tokenizer *tokenizer, const void *bytes, size_t size_bytes,
                                    int32_t **ids, size_t *n_ids, struct error *error);
 

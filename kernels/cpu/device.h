@@ -9,8 +9,8 @@
 #include "kernels/failure.h"
 
 /*
- * Rows that a product handles at a time: enough that a weight's panel is used many times once it is in
- * the cache, few enough that the packed rows stay small. A multiple of 14, 6 and 4.
+ * How many rows a product handles at a time. They are enough for a weight's panel to be used many times while
+ * it is in the cache, and few enough for the packed rows to stay small. A multiple of 14, 6 and 4.
  */
 enum { ROW_BLOCK = 1008 };
 enum { HEAD_SIZE_MAX = 256 };
@@ -74,7 +74,7 @@ static inline bool device_accepts(struct device *device, const char *operation, 
     return failure_accepts(&device->failure, operation, rows, device->max_rows, columns, device->max_columns);
 }
 
-/* What cpu_open reserves. */
+/* How much scratch cpu_open reserves. */
 size_t cpu_scratch_bytes(const struct device_options *options);
 
 enum status cpu_open(struct device **device, const struct device_options *options, struct error *error);

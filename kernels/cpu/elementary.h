@@ -4,8 +4,8 @@
 #include "kernels/cpu/simd.h"
 
 /*
- * exp and what is made of it, from our own polynomial: a library's exp differs between machines, and the same
- * request must give the same bytes on all of them.
+ * exp, and the functions made of it, from our own polynomial. A library's exp differs between machines, and
+ * the same request must give the same bytes on all of them.
  */
 
 /*

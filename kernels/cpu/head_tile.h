@@ -4,8 +4,8 @@
 #include "kernels/cpu/device.h"
 #include "kernels/cpu/isa.h"
 
-/* One vocabulary tile of the head, shared by the scan of all rows and the draw of one, so that both see the
- * same bits. */
+/* One vocabulary tile of the head. The scan of all rows and the draw of one row both use it, so that both see
+ * the same bits. */
 
 static inline int head_tiles(const struct head_scan *op)
 {
@@ -13,7 +13,7 @@ static inline int head_tiles(const struct head_scan *op)
 }
 
 /* raw[r, VOCABULARY_TILE] = x[r, :] · w^T for the columns of the tile; a[k * a_step + r] is the packed x.
- * Meanwhile the panels from `next` on, as many as were read, are asked for; NULL: none. */
+ * Meanwhile it prefetches as many panels from `next` on; NULL: none. */
 void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows,
                         const float *next, float *raw);
 

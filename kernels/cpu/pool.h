@@ -4,9 +4,10 @@
 #include "common/status.h"
 
 /*
- * Threads that share one loop: the caller and n_threads - 1 workers take the parts 0 ... n_parts - 1 in
- * order, whoever is free. Which thread computes a part never shows in a result; `thread` only names its
- * scratch. Between loops the workers spin for some microseconds, then sleep: an idle replica uses no CPU.
+ * Threads that share one loop. The caller and n_threads - 1 workers take the parts 0 to n_parts - 1 in order;
+ * a thread that is free takes the next part. No result depends on which thread computed a part; `thread` only
+ * names the scratch. Between loops the workers spin for some microseconds, then sleep, so that an idle
+ * replica uses no CPU.
  */
 struct pool;
 

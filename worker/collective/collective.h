@@ -8,14 +8,14 @@
 #include "kernels/backend.h"
 
 /*
- * What the ranks of a replica say to each other. One small table, an implementation per transport:
- * `self` (one rank), `mpi`, and `nccl` with the CUDA backend.
+ * How the ranks of a replica exchange data: one small table, with an implementation for each transport.
+ * `self` is for one rank, `mpi` for several, and `nccl` comes with the CUDA backend.
  *
- * All ranks call the same functions in the same order. Device operations (all_reduce, gather) are ordered
- * with the device's own: they read what was enqueued before them. A transport that fails takes the rank down:
- * there is no way to go on without it, so these functions return nothing and report through
- * `status`. A rank whose device has failed sets its own and takes part in no all_reduce and no gather from
- * then on; it must end, since the others wait for it.
+ * All ranks call the same functions in the same order. all_reduce and gather are ordered with the device's
+ * own operations: they read what was enqueued before them. These functions return nothing; a failure is kept
+ * in `status`, and the rank ends, because it cannot go on without the others. A rank whose device has failed
+ * sets its own status and takes part in no all_reduce and no gather from then on. It must end, since the
+ * others wait for it.
  */
 struct collective;
 
@@ -23,25 +23,26 @@ struct collective_table {
     const char *name;
     bool on_device; /* all_reduce and gather are the device's own work: enqueued, and part of what it can
                        record */
-    /* Before the first all_reduce: the device whose memory is exchanged, and the largest n or, in floats, the
-     * largest `to` of a gather. false: no memory. Local. */
+    /* Called before the first all_reduce. It names the device whose memory is exchanged. max_elements is the
+     * largest n of an all_reduce or, in floats, the largest `to` of a gather. Asks no other rank. false:
+     * there is not enough memory. */
     bool (*bind)(struct collective *collective, const struct backend *backend, struct device *device,
                  int64_t max_elements);
-    /* After the last operation, and before what was exchanged is released and the device is closed. */
+    /* Called after the last operation, before the exchanged memory is released and the device is closed. */
     void (*unbind)(struct collective *collective);
-    /* x[n] = Σ over ranks, added as the balanced tree ((0+1)+(2+3))+... in rank order, the same bits on all
-     * ranks. */
+    /* x[n] = the sum over all ranks, added as the balanced tree ((0+1)+(2+3))+... in the order of the ranks.
+     * All ranks get the same bits. */
     void (*all_reduce)(struct collective *collective, float *x, int64_t n);
-    /* to = the ranks' parts one after another, in rank order; sizes_bytes[n_ranks] on every rank. A rank that
-     * is alone has everything already: `to` is its part, or else both are host memory. */
+    /* to = the ranks' parts one after another, in the order of the ranks. sizes_bytes[n_ranks] is the same on
+     * every rank. With one rank, `to` is `part` itself, or both are host memory. */
     void (*gather)(struct collective *collective, const void *part, const int *sizes_bytes, void *to);
     /* Host memory of rank 0 to all. Waiting is patient: a rank that waits for work uses no CPU to speak of.
      */
     void (*broadcast)(struct collective *collective, void *host, size_t size_bytes);
-    /* Host memory: every rank's `part` to all, blocking; for start-up and verdicts. */
+    /* Sends every rank's `part`, host memory, to all ranks and waits for it. For start-up and verdicts. */
     void (*exchange)(struct collective *collective, const void *part, size_t size_bytes, void *to);
-    /* Waits for the device's mark, and meanwhile for what befalls the other ranks. NULL: the device's own
-     * wait will do. */
+    /* Waits for the device's mark, and notices meanwhile when another rank is lost. NULL: the device's own
+     * wait is enough. */
     enum status (*wait)(struct collective *collective, int slot, struct error *error);
     void (*free)(struct collective *collective);
 };
@@ -49,9 +50,9 @@ struct collective_table {
 struct collective {
     const struct collective_table *table;
     int rank, n_ranks;
-    int local_rank, n_local; /* among the ranks on the same machine, and how many these are */
-    /* Called once in a broadcast that has waited for a while. false: this rank is not to wait any longer; the
-     * broadcast then returns, with the status not OK. NULL: nothing is called. */
+    int local_rank, n_local; /* this rank's number on its machine, and how many ranks are there */
+    /* Called once in a broadcast that has waited for a while. false: this rank must not wait any longer; the
+     * broadcast then returns, and the status is not OK. NULL: nothing is called. */
     bool (*waits)(void *context);
     void *waits_context;
     double seconds; /* spent in all_reduce and gather since start, waiting for others included */

@@ -9,16 +9,19 @@
 #include "worker/model/weights.h"
 
 /*
- * The model's forward pass over the packed rows of a plan, on this rank's shard.
+ * The model's forward pass over the packed rows of a plan, on this rank's shard. The network is FS-DFM's
+ * (arXiv 2509.20624): a transformer whose blocks are modulated by (t, dt), after DiT (arXiv 2212.09748), with
+ * rotary positions (arXiv 2104.09864).
  *
- * Rows that cannot change in this step (exact thinning) are needed only as keys and values: in the last block
- * they get no query, no MLP, and no logits. The result is the output layer's input for the needed rows.
+ * A row that cannot change in this step (exact thinning) is needed only as a key and a value. In the last
+ * block it gets no query and no MLP, and afterwards no logits. The result is the input of the output layer,
+ * for the needed rows.
  *
- * What every row goes through (all blocks up to the last one's keys and values) is the same stretch of
- * operations for equal numbers of rows and sequences and an equal longest text: a GPU records it once and
- * plays it (backend.h, segment_key). Between plays nothing may change but what the memory holds: the buffers
- * here and in the inputs, the conditioning table, and the weights stay where they are. Which entries of the
- * table a row reads is data; they are computed before the stretch.
+ * All rows go through the blocks together, up to the keys and values of the last one. Two steps make the same
+ * calls there when they have as many rows, as many sequences and an equally long longest sequence; so a GPU
+ * records the calls once and plays them afterwards (backend.h, segment_key). Therefore the buffers here and
+ * in the inputs, the conditioning table and the weights never move. Only what they hold changes: the entries
+ * of the table that the rows read are computed before this stretch begins.
  */
 struct forward {
     const struct model_weights *weights;
@@ -53,10 +56,10 @@ enum status forward_init(struct forward *forward, const struct model_weights *we
 void forward_release(struct forward *forward);
 
 /*
- * Enqueues the pass, the plan's way to the device included, and returns device memory [n_needed, D] of the
- * activation type: LN_f(x) ⊙ (1 + scale) + shift of the plan's needed rows. All ranks get the same. Valid
- * until the next call. The plan may change when this returns; what was begun with the same slot before must
- * be over. Allocates nothing.
+ * Enqueues the pass, and before it the copy of the plan to the device. Returns device memory [n_needed, D] of
+ * the activation type: LN_f(x) ⊙ (1 + scale) + shift for the plan's needed rows, the same on all ranks, valid
+ * until the next call. The caller may change the plan when this returns. The slot's last step must be over.
+ * Allocates nothing.
  */
 const void *forward_run(struct forward *forward, const struct plan *plan, int slot);
 

@@ -5,28 +5,27 @@
 #include "worker/model/plan.h"
 
 /*
- * A plan as the device reads it: one number a row, spelled out from what the plan says about sequences.
+ * A plan as the device reads it. The plan speaks of sequences; here every row has its own numbers.
  *
- * All arrays lie in one block at places that the limits alone decide, so that a plan is one copy and a
- * recorded segment finds its inputs where they were. There are two host blocks: while one is still being
- * copied, the other is filled with the next plan. Where the device's memory is the host's, the host block is
- * what the device reads, and nothing is copied.
+ * All arrays lie in one block, at places that depend on the limits alone. So a plan is one copy, and a
+ * recorded segment finds its inputs where they were. There are two host blocks: while one is being copied,
+ * the next plan fills the other. Where the device's memory is the host's, the device reads the host block and
+ * nothing is copied.
  *
- * The texts themselves stay on the device: `texts` before and after a step. A row's id is the one that the
- * row `from_row` of the step before was left with, or the one that the plan brings (backend.h: select_ids,
- * write_drawn).
+ * The texts stay on the device: `texts` holds them before and after a step. A row takes its id from the row
+ * `from_row` of the step before, or from the plan (backend.h: select_ids, write_drawn).
  */
-enum { STEP_SLOTS = 2 }; /* plans whose steps may be under way at the same time */
+enum { STEP_SLOTS = 2 }; /* how many steps may be under way at a time */
 
 /* Device memory; [max_rows] where nothing else is said. */
 struct input_rows {
-    double *u_jump, *u_draw, *bound; /* of needed rows, as all to left_out_other */
+    double *u_jump, *u_draw, *bound; /* of needed rows, like all down to left_out_other */
     float *inverse_temperature;
     int32_t *needed;
     int32_t *condition_of_needed, *position_of_needed;
     int32_t *left_out_row;   /* the row whose present token is left out of the sum; -1: left_out_other */
     int32_t *left_out_other; /* a token; -1: none */
-    int32_t *ids, *from_row; /* of rows, as all to position_of_row */
+    int32_t *ids, *from_row; /* of rows, like all down to position_of_row */
     int32_t *condition_of_row, *position_of_row;
     int32_t *row_start, *needed_start; /* [max_sequences + 1] */
 };
@@ -47,9 +46,9 @@ enum status inputs_init(struct inputs *inputs, const struct backend *backend, st
 void inputs_release(struct inputs *inputs); /* zeroed ones are allowed */
 
 /*
- * Spells the plan out and enqueues its way to the device. `entry`[n_sequences]: each sequence's row of the
- * conditioning table; NULL: there is none. mask_token: what forbid_mask forbids. The slot's last step must be
- * over. Allocates nothing.
+ * Writes the plan out, row by row, and enqueues its copy to the device. entry[n_sequences] is each sequence's
+ * row of the conditioning table; NULL: there is no table. mask_token is the token that forbid_mask forbids.
+ * The slot's last step must be over. Allocates nothing.
  */
 void inputs_upload(struct inputs *inputs, const struct plan *plan, const int32_t *entry, int32_t mask_token,
                    int slot);

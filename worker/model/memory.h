@@ -22,7 +22,7 @@ struct memory_request {
     struct plan_limits limits;
 };
 
-/* Of the device's memory, in bytes; on the CPU the host's is the device's. */
+/* In bytes of the device's memory; on the CPU that is the host's. */
 struct memory_need {
     size_t weights, conditioning, activations, sampling, exchange, workspace, total;
     size_t host; /* pinned memory of the host; on the CPU it is part of the above */
@@ -34,18 +34,21 @@ int64_t memory_exchanged_floats(const struct model_config *config, int n_ranks, 
 
 enum status memory_need(const struct memory_request *request, int rank, struct memory_need *need,
                         struct error *error);
-/* Of the rank that needs most. */
+/* The need of the rank that needs most. */
 enum status memory_need_largest(const struct memory_request *request, struct memory_need *need,
                                 struct error *error);
 
-/* The most rows, up to `most`, with which every rank's need fits into size_bytes; 0: not one. */
+/* How many rows, at most `most`, a batch may have so that the need of every rank fits into size_bytes; 0:
+ * none. */
 int memory_rows_that_fit(const struct memory_request *request, size_t size_bytes, int most);
 
-/* OK where the need fits into size_bytes; else RESOURCE_EXHAUSTED: what did not fit, and what would. */
+/* OK when the need fits into size_bytes. Otherwise RESOURCE_EXHAUSTED says what does not fit, and what would.
+ */
 enum status memory_check(const struct memory_request *request, const struct memory_need *need,
                          size_t size_bytes, struct error *error);
 
-/* "80GiB", "512M", "1000000": bytes, powers of 1024. INVALID_ARGUMENT says what was wrong. */
+/* Reads "80GiB", "512M" or "1000000" as bytes; units are powers of 1024. INVALID_ARGUMENT says what is wrong.
+ */
 enum status memory_parse_size(const char *text, size_t *size_bytes, struct error *error);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * What a rank has done since it started, for those who watch it: the thread that owns the model counts, any
- * thread reads. Each number is right by itself; two that are read one after the other may be a step apart.
+ * What a rank has done since it started. The thread that owns the model counts, and any thread may read. Each
+ * number is right by itself; two numbers that are read one after the other may be a step apart.
  */
 enum meter {
     /* Finished pieces of work: a tensor loaded, an operation, on a CPU also each part of an operation

@@ -5,8 +5,8 @@
 #include "worker/model/memory.h"
 #include "worker/model/sampler.h"
 
-/* A model that is ready to take steps: one rank's device, weights, buffers and its line to the other ranks.
- */
+/* A model that is ready to take steps: one rank's device, weights and buffers, and its connection to the
+ * other ranks. */
 struct model {
     const struct backend *backend;
     struct device *device;
@@ -22,7 +22,7 @@ struct model {
     char fingerprint[17];
     struct memory_need needed_memory;
     double load_seconds;
-    /* Since the start, when each of these was done: files and device; exchange between devices; everything.
+    /* Seconds from the start until each stage was done: files and device; exchange between devices; the rest.
      */
     double stage_seconds[3];
 };
@@ -32,7 +32,8 @@ struct model_options {
     const char *backend; /* "auto", "cpu", "cuda" */
     int n_threads;
     enum precision precision;
-    int gpu; /* which GPU of the machine; -1: that of the rank's number on it, modulo how many there are */
+    int gpu; /* which GPU of the machine; -1: the one of this rank's number there, modulo how many there are
+              */
     const char *exchange;          /* "mpi", "nccl"; NULL or "auto": NCCL where device and build have it */
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
     size_t
@@ -42,24 +43,24 @@ struct model_options {
 };
 
 /*
- * Opens everything. All ranks call it together and get the same verdict: where one fails, all return its
- * status and sentence. What was built is released then. The files are checked before they are touched.
+ * Opens everything. All ranks call it together and get the same verdict: when one fails, all release what
+ * they have built and return its status and sentence. The files are checked before their data is read.
  */
 enum status model_open(struct model *model, const struct model_options *options, struct error *error);
 void model_close(struct model *model); /* zeroed models are allowed */
 
 /*
- * One step of the batch that the plan describes, in the plan's slot (all ranks, the same plans in the same
- * order). model_begin enqueues it and returns; the plan may change then. model_wait waits until it is over,
- * and returns what failed on the way; model_outcome then gives what became of plan.needed, [n_needed], valid
- * until the next call. A slot takes its next step when the last one was waited for; the other slot's may be
- * begun meanwhile.
+ * One step of the batch that the plan describes, in the plan's slot. All ranks make the same calls, with the
+ * same plans in the same order. model_begin enqueues the step and returns; the plan may change then.
+ * model_wait waits until the step is over and returns what failed in it. model_outcome then says what became
+ * of each of plan.needed, [n_needed], valid until the next call. Before a slot takes its next step, its last
+ * one must have been waited for; the other slot's step may begin meanwhile.
  */
 void model_begin(struct model *model, const struct plan *plan);
 enum status model_wait(struct model *model, int slot, struct error *error);
 const struct sampled *model_outcome(struct model *model, int slot);
 
-/* All three; the outcome is in model->sampler.sampled. */
+/* All three calls; the outcome is in model->sampler.sampled. */
 enum status model_step(struct model *model, const struct plan *plan, struct error *error);
 
 #endif

@@ -7,8 +7,8 @@
 #include "common/model/shard.h"
 
 /*
- * Someone who looks at what a forward pass computes on the way, to compare it (`millrace verify`). In service
- * there is none, and the price is one comparison with NULL a value.
+ * Looks at the values that a forward pass computes on its way, to compare them (`millrace verify`). In
+ * service there is no observer, which costs one comparison with NULL for each value.
  */
 struct observation {
     const char *name; /* as in the reference's own traces: "embed", "q", "mod1", ... */

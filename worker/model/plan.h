@@ -8,12 +8,12 @@
 #include "worker/model/schedule.h"
 
 /*
- * Everything that one step needs to know, decided by rank 0 and sent to all: afterwards the ranks compute
- * alone.
+ * Everything that one step needs to know. Rank 0 decides it and sends it to all ranks; then the ranks compute
+ * without asking each other what to do.
  *
- * Sequences are packed: their tokens follow each other in rows 0 .. n_rows, no padding. Only the rows listed
- * in `needed` can change in this step; the others are there to be attended to. A plan is one block of memory
- * without pointers into itself, so that it is broadcast as it is.
+ * Sequences are packed: their tokens follow one another in the rows 0 to n_rows - 1, without padding. Only
+ * the rows listed in `needed` can change in this step; the others are there to be attended to. A plan is one
+ * block of memory with no pointers in it, so that it is broadcast as it is.
  */
 struct plan_limits {
     int max_sequences;
@@ -26,7 +26,7 @@ struct plan_sequence {
     int32_t first_needed, end_needed; /* entries of needed */
     float inverse_temperature;
     int32_t forbid_mask;   /* not 0: the mask token cannot be drawn */
-    int32_t step, n_steps; /* `at` is this step of so many; n_steps 0: of no schedule */
+    int32_t step, n_steps; /* `at` is step `step` of n_steps; n_steps 0: there is no schedule */
 };
 
 struct plan_header {
@@ -34,14 +34,14 @@ struct plan_header {
     int32_t n_sequences, n_rows, n_needed;
 };
 
-/* PLAN_PING: every rank answers that it is there, and nothing else. */
+/* PLAN_PING: every rank answers that it is there, and does nothing else. */
 enum plan_command { PLAN_STEP = 1, PLAN_STOP, PLAN_PING };
 
 struct plan {
     struct plan_limits limits;
-    size_t size_bytes; /* of the block, whatever it holds */
+    size_t size_bytes; /* of the block, however much of it is used */
     void *block;
-    /* into the block, at places that the limits fix: */
+    /* pointers into the block, at places that depend on the limits alone */
     struct plan_header *header;
     struct plan_sequence *sequences; /* [max_sequences] */
     double *u_jump, *u_draw;         /* [max_rows], by entry of needed; in [0, 1) */

@@ -7,23 +7,23 @@
 #include "worker/model/weights.h"
 
 /*
- * From the output layer's input of the needed rows to their new tokens, without logits.
+ * Turns the output layer's input of the needed rows into their new tokens, without logits.
  *
- * Rows are taken `block_rows` at a time; for each of them a rank keeps the sum of exp of each tile of its
- * vocabulary (8 bytes a tile) and nothing longer. So the memory does not grow with length times vocabulary,
- * and grows with the vocabulary by 1/VOCABULARY_TILE of a logit for the rows of one block. Three rounds:
+ * The sampler takes `block_rows` rows at a time. For each of them a rank keeps the sum of exp of each tile of
+ * its part of the vocabulary, 8 bytes a tile. So the memory does not grow with length times vocabulary. Three
+ * rounds:
  *
- *   scan    each rank sums its tiles and groups    → gathered: 8 bytes a group and row, 4 a rank and row
- *   choose  every rank alike decides jump or not, and in which group the new token lies
- *   draw    the group's holder recomputes one tile and draws        → gathered: 8 bytes a rank and row
+ *   scan    each rank sums its tiles and groups          → gathered: 8 bytes a group and row, 4 a rank and
+ * row choose  every rank decides alike whether a row jumps, and in which group its new token lies draw    the
+ * rank that holds the group recomputes one tile and draws   → gathered: 8 bytes a rank and row
  *
  * The groups are the same for any number of ranks, and so are all decisions.
  *
- * Everything is enqueued, block after block through the same device memory, and the outcome goes into host
- * memory of the step's slot; nobody waits before sampler_end. The drawn tokens are written into the inputs'
- * texts on the device, too.
+ * Everything is enqueued. The blocks pass one after another through the same device memory, and the outcome
+ * goes to host memory of the step's slot. Nothing waits before sampler_end. The drawn tokens are also written
+ * into the texts on the device (inputs.h).
  */
-enum { SAMPLER_ROWS = 512, SAMPLER_ROWS_GPU = 2048 }; /* of a block: a GPU wants more to do at a time */
+enum { SAMPLER_ROWS = 512, SAMPLER_ROWS_GPU = 2048 }; /* rows of a block; a GPU needs more work at a time */
 
 /* What became of one needed row. */
 struct sampled {
@@ -37,7 +37,7 @@ struct sampler {
     struct collective *collective;
     struct inputs *inputs;
     struct meters *meters; /* NULL: nobody counts; not owned */
-    double seconds;        /* scan, choose and draw since start, waiting for other ranks not counted */
+    double seconds;        /* of scan, choose and draw since start, without the waiting for other ranks */
     double flop;
     int block_rows;
     size_t row_bytes;        /* of x */
@@ -63,13 +63,13 @@ enum status sampler_init(struct sampler *sampler, const struct model_weights *we
                          struct collective *collective, struct inputs *inputs, struct error *error);
 void sampler_release(struct sampler *sampler);
 
-/* The most that a gather of a sampler of at most so many rows puts together, in floats. */
+/* How many floats the largest gather of a sampler for max_rows rows puts together. */
 int64_t sampler_gathered_floats(int n_ranks, int max_rows);
 
-/* Enqueues the sampling of the plan that the inputs hold. x: device [n_needed, D] of the activation type,
- * from forward_run. Allocates nothing. */
+/* Enqueues the sampling of the plan that the inputs hold. x comes from forward_run: device [n_needed, D] of
+ * the activation type. Allocates nothing. */
 void sampler_begin(struct sampler *sampler, int n_needed, const void *x, int slot);
-/* After the device has done it: fills sampler->sampled[n_needed]; the same on all ranks. */
+/* Fills sampler->sampled[n_needed], the same on all ranks. The device must have done the step. */
 void sampler_end(struct sampler *sampler, int slot);
 
 #endif

@@ -4,8 +4,8 @@
 /*
  * When a sequence's steps happen, and how far each may move it.
  *
- * S steps divide [0, 1] evenly; the nodes are float32, as the reference's: t_i = float32(i/S), and the step
- * size is the float32 difference of neighbouring nodes (what the student was trained to be told). For 67
+ * S steps divide [0, 1] evenly. The nodes are float32 as in the reference: t_i = float32(i/S). The step size
+ * is the float32 difference of neighbouring nodes, which is what the student was told in training. For 67
  * values of S below 1024 the reference's rounding adds an empty last step; here S steps are always S steps.
  */
 struct schedule_step {
@@ -19,10 +19,9 @@ struct schedule_step {
 struct schedule_step schedule_step_at(int step, int n_steps, double exponent);
 
 /*
- * h·α = h/(h + ε) · (ln max(1 − κ(t), ε) − ln max(1 − κ(t + h), ε)), ε = 1e-8
- * (FS-DFM's cumulative scalar, arXiv 2509.20624, section 3.3; clamps as the reference has them).
- * P(jump) = 1 − exp(−h·α·(1 − p(x))) is at most 1 − exp(−h·α): a position whose uniform lies above that needs
- * no logits.
+ * h·α = h/(h + ε) · (ln max(1 − κ(t), ε) − ln max(1 − κ(t + h), ε)), ε = 1e-8. This is FS-DFM's cumulative
+ * scalar (arXiv 2509.20624, section 3.3) with the clamps of the reference. P(jump) = 1 − exp(−h·α·(1 − p(x)))
+ * is at most 1 − exp(−h·α), so a position whose uniform lies above that needs no logits.
  */
 double schedule_bound(float t, float h, double exponent);
 

@@ -7,11 +7,10 @@
 #include "worker/model/meters.h"
 #include "common/model/shard.h"
 
-/* This rank's part of a model, in the backend's memory and layout. D, C, N, F = 4D as in config.h; _r is "of
- * this rank". */
+/* This rank's part of a model, in the backend's memory and layout. D, C and N as in config.h, F = 4D; D_r and
+ * F_r are this rank's shares of D and F. */
 
 /* Linear(SINUSOID_WIDTH, C), SiLU, Linear(C, C): the embedding of a time or of a step size. */
-enum { SINUSOID_WIDTH = 256 };
 struct time_mlp {
     struct weight *first, *second;
     float *first_bias, *second_bias; /* [C] */
@@ -54,9 +53,9 @@ struct model_weights {
 int model_widest_row(const struct model_config *config);
 
 /*
- * Brings this rank's slices of `tensors` (checked with tensors_check_model) to the device; touches no other
- * part of the files. Errors: RESOURCE_EXHAUSTED naming the tensor that did not fit. Nothing is kept on
- * failure. `meters` (may be NULL) counts progress.
+ * Brings this rank's slices of `tensors`, which tensors_check_model has checked, to the device, and reads no
+ * other part of the files. RESOURCE_EXHAUSTED names the tensor that did not fit; nothing is kept then.
+ * `meters`, which may be NULL, counts progress.
  */
 enum status model_weights_load(struct model_weights *weights, const struct backend *backend,
                                struct device *device, const struct tensors *tensors,

@@ -3,14 +3,15 @@
 
 #include <stdint.h>
 
-/* Pearson's statistic over any number of rows of cells; rows are added to it one by one. */
+/* Pearson's statistic over any number of rows of cells, which are added one by one. */
 struct chi_square {
     double statistic;
     int degrees; /* of freedom */
 };
 
-/* One multinomial row: how often each of n cells came up, and its probability. Cells that are expected less
- * than 5 times are taken together; a cell that came up and cannot makes the statistic infinite. */
+/* Adds one multinomial row: how often each of n cells came up, and each cell's probability. Cells that are
+ * expected less than 5 times count as one. A cell that came up although its probability is 0 makes the
+ * statistic infinite. */
 void chi_square_add(struct chi_square *chi_square, const int64_t *counts, const double *law, int n);
 
 /* P(a statistic at least as large | the law is right): the regularised upper incomplete gamma function

@@ -9,9 +9,9 @@
 #include "worker/collective/collective.h"
 
 /*
- * A directory of golden vectors: what the reference implementation computes, recorded once. manifest.json
- * says which models, files and trajectories there are; every *.safetensors holds inputs and outputs of one
- * kind. Nothing about their sizes, names or number is known here beforehand.
+ * A directory of golden vectors: results of the reference implementation, recorded once. manifest.json lists
+ * the models, files and trajectories. Every *.safetensors holds inputs and outputs of one kind. This code
+ * assumes nothing about their sizes, names or number.
  */
 struct golden {
     const char *directory;
@@ -30,7 +30,7 @@ void golden_close(struct golden *golden);
 /* manifest[section][name], or NULL. Borrowed. */
 const json_t *golden_entry(const struct golden *golden, const char *section, const char *name);
 
-/* The numbers of a tensor in double precision, which holds float32 and token ids exactly. */
+/* The numbers of a tensor in double precision, which represents float32 and token ids exactly. */
 struct array {
     char *name;
     int n_dimensions;
@@ -54,24 +54,24 @@ void golden_file_close(struct golden_file *file);
 const struct array *golden_find(struct golden_file *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The same where it must be there, with this shape (-1: any extent); otherwise NULL and the reason in
- * file->error, so that a caller asks for all it needs and looks once. */
+/* The same for a tensor that must be there with this shape (-1: any extent). Otherwise returns NULL and keeps
+ * the first reason in file->error, so that a caller asks for all that it needs and looks once. */
 const struct array *golden_array(struct golden_file *file, int n_dimensions, const int64_t *shape,
                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Copies file->error; for returning it. */
+/* Copies file->error and returns its status. */
 enum status golden_file_error(const struct golden_file *file, struct error *error);
 
 /* Checks that every number is a token id in [0, n_ids). */
 enum status golden_check_ids(const struct golden_file *file, const struct array *ids, int n_ids,
                              struct error *error);
 
-/* A setting of the file: the manifest's entry for it in `section`, or else its own metadata. A new reference
- * or NULL. */
+/* A setting of the file: from the manifest's entry for the file in `section`, else from the file's own
+ * metadata. A new reference or NULL. */
 json_t *golden_setting(const struct golden *golden, const struct golden_file *file, const char *section,
                        const char *entry, const char *key);
 
-/* Does `name` begin and end so, with something or nothing between? */
+/* Whether `name` begins and ends so, with anything between. */
 bool name_begins(const char *name, const char *prefix);
 bool name_ends(const char *name, const char *suffix);
 

@@ -4,16 +4,16 @@
 #include "worker/model/model.h"
 #include "worker/verify/golden.h"
 
-/* What is going to be run on a model. */
+/* What will be run on a model. */
 struct golden_load {
     int n_sequences, length; /* of the largest batch */
     double exponent;         /* of the scheduler */
 };
 
 /*
- * Opens a model of the manifest on all ranks, through a model directory made for it: config.json from the
- * manifest's entry `model`, and `weights`, a file of the golden directory. INVALID_ARGUMENT for an entry that
- * this engine cannot run (another MLP ratio, another eps, ...).
+ * Opens a model of the manifest on all ranks. It makes a model directory for it: config.json comes from the
+ * manifest's entry `model`, and `weights` is a file of the golden directory. INVALID_ARGUMENT: this engine
+ * cannot run the entry (another MLP ratio, another eps, ...).
  */
 enum status golden_model_open(const struct golden *golden, const char *model, const char *weights,
                               struct golden_load load, struct model *opened, struct error *error);

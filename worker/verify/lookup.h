@@ -5,11 +5,11 @@
 #include "worker/verify/golden.h"
 
 /*
- * The worker's own sampler behind a model that is a table: an output layer whose matrix is the identity, so
- * that its input is its logits. With it, recorded probabilities go through the real scan, choose and draw,
- * sharded over the ranks.
+ * The worker's own sampler behind a model that is a table: the matrix of its output layer is the identity, so
+ * the input of that layer is the logits. Through it, recorded probabilities take the way of the real scan,
+ * choose and draw, sharded over the ranks.
  *
- * Rows are independent: each is a text of one token with a step of its own.
+ * Rows are independent. Each is a text of one token with a step of its own.
  */
 enum { LOOKUP_ROWS = 512 };
 
@@ -34,19 +34,19 @@ struct lookup_row {
     double u_jump, u_draw;
 };
 
-/* mask_token: what forbid_mask forbids; -1: nothing. All ranks together. */
+/* All ranks call it together. mask_token is the token that forbid_mask forbids; -1: none. */
 enum status lookup_open(struct lookup *lookup, const struct golden *golden, int n_ids, int mask_token,
                         struct error *error);
 void lookup_close(struct lookup *lookup); /* zeroed ones are allowed */
 
-/* Adds a row; false when LOOKUP_ROWS wait already. */
+/* Adds a row; false when LOOKUP_ROWS rows wait already. */
 bool lookup_add(struct lookup *lookup, const struct lookup_row *row);
 
-/* Samples the rows that wait: what became of row i is sampled[i], until the next run. */
+/* Samples the rows that wait. sampled[i] says what became of row i, until the next run. */
 enum status lookup_run(struct lookup *lookup, const struct sampled **sampled, struct error *error);
 
-/* ln p; for p = 0 a number so low that it is never drawn beside any other, and finite: a head has no
- * infinities. */
+/* ln p. For p = 0 a finite number, because a head has no infinities, but so low that the token is never drawn
+ * beside another. */
 double lookup_logit(double p);
 
 #endif

@@ -13,12 +13,13 @@ struct pass {
 
 enum status pass_read(struct golden_file *file, const char *prefix, struct pass *pass, struct error *error);
 
-/* Runs it with every row needed: the last block and the output layer, too, run for all rows. *x:
- * forward_run's. */
+/* Runs the pass with every row needed, so that the last block and the output layer run for all rows, too. *x
+ * is the result of forward_run. */
 enum status pass_run(struct model *model, const struct golden_file *file, const struct pass *pass,
                      const void **x, struct error *error);
 
-/* The logits [rows, n_ids] of all ranks' columns, the same on all ranks; malloc'ed. NULL without memory. */
+/* The logits [rows, n_ids] with the columns of all ranks, the same on all ranks; malloc'ed. NULL without
+ * memory. */
 float *pass_logits(struct model *model, const void *x, int rows);
 
 #endif

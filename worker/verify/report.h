@@ -13,7 +13,7 @@ struct report {
     int n_files, n_checks, n_failed;
 };
 
-/* One quantity of one file, compared in all its cases. It is right when value <= limit, or, with at_least,
+/* One quantity of one file, compared in all its cases. It is right when value <= limit; with at_least, when
  * value >= limit. */
 struct finding {
     const char *file;
@@ -28,10 +28,10 @@ struct finding {
 /* {"file", "check", "count", "unit", "value", "limit", "at_least", "ok", "note"} */
 void report_finding(struct report *report, const struct finding *finding);
 
-/* A file that could not be judged, which counts as failed: {"file", "ok": false, "note": the reason} */
+/* A file that could not be judged. It counts as failed: {"file", "ok": false, "note": the reason} */
 void report_refusal(struct report *report, const char *file, const char *reason);
 
-/* A file that is for `millrace verify`, not for a worker: {"file", "left": true} */
+/* A file that `millrace verify` checks itself, without a worker: {"file", "left": true} */
 void report_left(struct report *report, const char *file);
 
 /* {"ranks", "files", "checks", "failed"}: the last line */

@@ -7,10 +7,11 @@
 #include "worker/model/plan.h"
 
 /*
- * What the reference's sampling loops do around the model: which step lies where, which positions a step may
- * write, and from which law. Where it differs from what a request can ask for here (grids that end before 1,
- * a mask token that may be drawn, a last step more than was asked for), these rules follow the reference, so
- * that every recorded trajectory can be replayed through the worker's own plan, forward pass and sampler.
+ * What the reference's sampling loops do around the model: where each step lies, which positions it may
+ * write, and from which law. The reference can do things that no request can ask for here: its grids may end
+ * before 1, a mask token may be drawn, and there may be one step more than was asked for. These rules follow
+ * the reference, so that every recorded trajectory can be replayed through the worker's own plan, forward
+ * pass and sampler.
  */
 struct rules {
     enum solver solver;
@@ -36,7 +37,7 @@ struct rules_step {
 };
 struct rules_step rules_step(const struct rules *rules, int step);
 
-/* May (and, by its uniform, can) the position that holds `id` be written in this step? */
+/* Whether the position that holds `id` may be written in this step, and can be with its uniform. */
 bool rules_need(const struct rules *rules, const struct rules_step *step, bool editable, int id,
                 double u_jump);
 

@@ -7,10 +7,10 @@
 #include "worker/verify/report.h"
 
 /*
- * `millrace-worker --verify DIRECTORY`: every check on a directory of golden vectors (golden.h), on the ranks
- * at hand. Files are recognised by their names; which models and settings they are about comes from
- * manifest.json and the files. A file that no check knows, and one that the manifest names and that is not
- * there, count as failed.
+ * `millrace-worker --verify DIRECTORY` runs every check on a directory of golden vectors (golden.h), on the
+ * ranks of this job. The name of a file says which check it is for. manifest.json and the file itself say
+ * which model and settings it is about. A file that no check knows counts as failed, and so does one that the
+ * manifest names and that is missing.
  */
 struct verify_options {
     const char *directory;
@@ -25,8 +25,8 @@ struct verify_options {
 /* The name of kind 0, 1, ...; NULL past the last. */
 const char *verify_kind(int index);
 
-/* All ranks together; report->out is used by rank 0 alone. An error only where there is nothing to check at
- * all; what was found is in the report, which is the same on all ranks. */
+/* All ranks call it together; rank 0 alone uses report->out. The findings are in the report, the same on all
+ * ranks. An error means that there was nothing to check at all. */
 enum status verify_run(const struct verify_options *options, struct report *report, struct error *error);
 
 #endif
