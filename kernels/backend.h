@@ -12,52 +12,51 @@
 /*
  * The table of operations that a model's forward pass and sampler are made of.
  *
- * One backend = one table (`cpu`, `cuda`); one device = one open instance of it: a set of CPU
- * threads, or one GPU with a stream. Callers see only this header.
+ * A backend is one table (`cpu`, `cuda`). A device is one open instance of it: a set of CPU threads, or one
+ * GPU with a stream. Callers see only this header.
  *
- * Memory. Everything an operation reads or writes (x, y, index arrays, ...) is device memory from
- * `allocate`; on the CPU that is ordinary memory. Counts, strides and option structs are host
- * values. Nothing allocates after start-up: operations that need scratch take it from the arena that
- * `open` reserved for `max_rows` rows.
+ * Memory. Everything that an operation reads or writes (x, y, index arrays, ...) is device memory from
+ * `allocate`; on the CPU that is ordinary memory. Counts, strides and option structs are host values. Nothing
+ * allocates after start-up: operations take their scratch from the arena that `open` reserved for `max_rows`
+ * rows.
  *
- * Number formats. What flows from one operation to the next, wherever a pointer below is void, has the
- * device's activation type: float32 on the CPU, bfloat16 on a GPU unless it was opened for float32. The
- * residual stream, sums over ranks, conditioning and everything that sampling decides by are float32 or
- * float64 everywhere.
+ * Number formats. Where a pointer below is void, it points to values of the device's activation type: float32
+ * on the CPU, and bfloat16 on a GPU that was not opened for float32. Everything else is float32 or float64 on
+ * every device: the residual stream, sums over ranks, conditioning, and all that sampling decides by.
  *
- * Order and errors. Operations are enqueued in the order of the calls; `synchronize` waits for them, `wait`
- * for those before a mark. They return nothing: the first failure is kept by the device and returned by
- * `synchronize` and `wait`, and the calls between do no harm.
+ * Order and errors. Operations are enqueued in the order of the calls. `synchronize` waits for all of them,
+ * `wait` for those before a mark. Operations return nothing: the device keeps its first failure,
+ * `synchronize` and `wait` return it, and calls in between do no harm.
  *
- * Arithmetic. Row i of a result depends on row i of the inputs alone, never on how many rows there
- * are or what they hold, and every sum has a fixed order: the contract "same request, same bytes" is
- * built on this, on every backend. On the CPU the order is also the same for every instruction set (16
- * virtual lanes; products fused only by explicit fma) and, through the leaves of a weight (below), for every
- * tensor-parallel degree that divides MATMUL_LEAVES.
+ * Arithmetic. Row i of a result depends on row i of the inputs alone; it does not matter how many rows there
+ * are or what the others hold. Every sum has a fixed order. The promise "the same request gives the same
+ * bytes" rests on this, on every backend. On the CPU the order is also the same for every instruction set (16
+ * virtual lanes; products are fused only by an explicit fma). Through the leaves of a weight (weight_create)
+ * it is also the same for every number of ranks that divides MATMUL_LEAVES.
  *
- * Threads. One thread owns a device; no call may overlap another on the same device.
+ * Threads. One thread owns a device. No call may overlap another on the same device.
  *
- * Shapes are written [rows, columns], row-major; `ld_*` is the distance between rows in elements.
+ * Shapes are written [rows, columns], row-major. `ld_*` is the distance between rows, in elements.
  */
 
-enum { DEVICE_MARKS = 4 }; /* points in the order of operations that can be waited for at the same time */
+enum { DEVICE_MARKS = 4 }; /* how many points in the order of operations a device remembers (mark, wait) */
 
 struct device; /* one open backend */
 struct weight; /* a matrix in the backend's own layout */
 
-/* What the large weights are kept as, and with them what flows between operations. AUTO: float32 on the CPU
- * (which has no other), bfloat16 on a GPU. FP8: weights e4m3 with a scale a row, rows of x quantised with a
- * scale each; activations bfloat16. */
+/* The format of the large weights, and with it the activation type. AUTO is float32 on the CPU, which has no
+ * other, and bfloat16 on a GPU. FP8 keeps weights as e4m3 with one scale for each row, and quantises each row
+ * of x with a scale of its own; activations are bfloat16. */
 enum precision { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_FP8 };
 
-/* What a weight is for. A conditioning weight multiplies a few float32 rows once per step of a schedule, and
- * a head's decides what is drawn (head_scan, head_draw): both keep more precision than PRECISION_FP8 leaves.
- */
+/* What a weight is for. A conditioning weight multiplies a few float32 rows once for each step of a schedule,
+ * and the head's weight decides which tokens are drawn (head_scan, head_draw). Both keep more precision than
+ * PRECISION_FP8 leaves. */
 enum weight_use { WEIGHT_PRODUCT, WEIGHT_CONDITIONING, WEIGHT_HEAD };
 
 struct device_options {
-    int n_threads; /* CPU: threads that compute, the caller's included. GPU: ignored */
-    int index;     /* GPU: which one; -1 - n: number n modulo how many there are. CPU: ignored */
+    int n_threads; /* CPU: how many threads compute, the caller's included. GPU: ignored */
+    int index;     /* GPU: its number, or -1 - n for number n modulo how many there are. CPU: ignored */
     enum precision precision;
     int max_rows;      /* the most rows of any operation */
     int max_positions; /* the longest sequence */
@@ -86,9 +85,9 @@ struct matmul {
 };
 
 /*
- * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale[c]) + shift[c] with c = condition_of_row[i];
- * LN in float32 with biased variance and eps 1e-5, no bias. (adaLN: Peebles and Xie, arXiv 2212.09748.)
- * scale[c] is modulation[c * ld_modulation + scale_offset ...], likewise shift.
+ * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale[c]) + shift[c] with c = condition_of_row[i] (adaLN: Peebles and
+ * Xie, arXiv 2212.09748). LN is computed in float32, with biased variance, eps 1e-5 and no bias. scale[c] is
+ * modulation[c * ld_modulation + scale_offset ...], and shift[c] likewise.
  */
 struct norm_modulate {
     const float *x;      /* [rows, width] */
@@ -103,10 +102,9 @@ struct norm_modulate {
 /* x[i, :] += gate[c] ⊙ (y[i, :] + bias), c = condition_of_row[i]; gate[c] = modulation[c * ld_modulation +
  * gate_offset ...] */
 struct gated_add {
-    float *x;       /* [rows, width] */
-    const float *y; /* [rows, width] */
-    const float
-        *bias; /* [width] or NULL; here and not in matmul, so that it is added once, after the all-reduce */
+    float *x;          /* [rows, width] */
+    const float *y;    /* [rows, width] */
+    const float *bias; /* [width] or NULL. It is added here, after the all-reduce, and so only once */
     int rows, width;
     const float *modulation;
     int64_t ld_modulation, gate_offset;
@@ -114,11 +112,11 @@ struct gated_add {
 };
 
 /*
- * Bidirectional softmax attention of packed sequences, heads of this rank only:
+ * Bidirectional softmax attention of packed sequences, for the heads of this rank:
  *   o[i, h] = Σ_j softmax_j(rot(q[i, h]) · rot(k[j, h]) / √head_size) v[j, h],
- * j over the keys of the same sequence. Rotary embedding (Su et al., arXiv 2104.09864), half-split layout:
- * (a ‖ b) → (a cosθ − b sinθ ‖ b cosθ + a sinθ), θ = position · inv_freq. Not every row needs a query:
- * queries are packed apart from keys. No [length, length] buffer exists.
+ * where j runs over the keys of the same sequence. The rotary embedding (Su et al., arXiv 2104.09864) has the
+ * half-split layout: (a ‖ b) → (a cosθ − b sinθ ‖ b cosθ + a sinθ), θ = position · inv_freq. Queries are
+ * packed apart from keys, because not every row needs a query. No [length, length] buffer exists.
  */
 struct attention {
     const void *q;     /* [n_queries, n_heads * head_size], row stride ld_q */
@@ -134,16 +132,17 @@ struct attention {
     void *o;                       /* [n_queries, n_heads * head_size], row stride ld_o */
 };
 
-/* Sum of exp over part of a row of logits: Σ exp(l - max) and that max; an empty part is {-INFINITY, 0}. */
+/* The sum of exp over a part of a row of logits: Σ exp(l - max), and that max. An empty part is {-INFINITY,
+ * 0}. */
 struct exp_sum {
     float max, sum;
 };
 
 /*
- * What sampling needs of one row of logits, without the logits (ARCHITECTURE.md, "Sampling without
- * logits"). Logits l = (x · w^T + bias) * inverse_temperature exist
- * only one tile at a time. This rank holds columns [first, first + n_out) of the vocabulary, which
- * begin and end at a group's border; groups and tiles are numbered from the rank's own first.
+ * What sampling needs of rows of logits, without the logits (ARCHITECTURE.md, "Sampling without logits").
+ * Logits l = (x · w^T + bias) * inverse_temperature exist for one tile at a time. This rank holds the columns
+ * [first_column, first_column + n_out) of the vocabulary; they begin and end at the border of a group. Its
+ * groups and tiles are numbered from its own first one.
  */
 struct head_scan {
     const void *x; /* [rows, n_in], dense */
@@ -155,26 +154,30 @@ struct head_scan {
     const int32_t *group_column; /* [n_groups + 1], multiples of VOCABULARY_TILE from the rank's first column;
                                     the last is n_out */
     const float *inverse_temperature; /* [rows] */
-    const int32_t *left_out; /* [rows]: this token of the row is not summed but reported alone; -1: none */
+    const int32_t *left_out; /* [rows]: this token of the row is reported alone instead of summed; -1: none */
     struct exp_sum *tiles;   /* out [rows, n_tiles of this rank] */
-    struct exp_sum
-        *groups;           /* out [n_groups, rows]: ranks' results follow each other when they are gathered */
-    float *left_out_logit; /* out [rows]; -INFINITY where another rank holds it, or there is none */
+    struct exp_sum *groups;  /* out [n_groups, rows]: gathered, the ranks' results follow one another */
+    float *left_out_logit;   /* out [rows]; -INFINITY where another rank holds it, or there is none */
 };
 
 /*
- * What becomes of each row, from the sums of all ranks. With M the largest max, S the sum of exp(l - M)
- * without the left-out token and e that token's own:
- *   bound[i] >= 0 (a step with jumps; left out is the current token): p_x = e/(S+e),
- *     P(jump) = 1 - exp(-bound[i] (1 - p_x)), jump iff u_jump[i] < P(jump); bound is h·α (docs/solvers.md).
- * bound[i] < 0 (last step; left out is a mask token that may not be drawn, or nothing): the row is
- * always drawn. Either way a token is drawn from S alone: the group in which the running sum over columns
- * passes u_draw[i] · S, and what is left of that target within the group, in units of exp(group max).
+ * What becomes of each row, from the sums of all ranks. M is the largest max, S the sum of exp(l - M) without
+ * the token that was left out, and e that token's own exp(l - M).
+ *
+ * bound[i] >= 0: a step with jumps, and the current token was left out. p_x = e/(S+e), P(jump) =
+ * 1 - exp(-bound[i] (1 - p_x)), and the row jumps if u_jump[i] < P(jump). bound is hα of the cumulative
+ * scalar (docs/solvers.md).
+ *
+ * bound[i] < 0: the last step. A mask token that may not be drawn was left out, or nothing. Every row is
+ * drawn.
+ *
+ * Either way a token is drawn from S alone. This finds the group in which the running sum over the columns
+ * passes u_draw[i] · S, and what is left of that target within the group, in units of exp(max of the group).
  */
 struct row_choice {
-    int32_t group;    /* of all ranks, in order; -1: the row keeps its token */
+    int32_t group;    /* numbered over all ranks; -1: the row keeps its token */
     float max;        /* M */
-    double target;    /* within the group: Σ exp(l - max_group) up to the drawn token passes this */
+    double target;    /* within the group: at the drawn token Σ exp(l - max_group) passes this */
     double log_total; /* log p(token) = logit - log_total: M + ln(S + e), in the last step M + ln S */
 };
 struct head_choose {
@@ -189,10 +192,10 @@ struct head_choose {
     double *jump_probability;      /* out [rows]; 1 in the last step */
 };
 
-/* Draws the rows whose group this rank holds: walks the kept tiles, recomputes the one in which the target
- * falls (bit for bit what head_scan saw), and walks its columns. */
+/* Draws the rows whose group this rank holds: it walks over the kept sums of the tiles, recomputes the tile
+ * in which the target falls (bit for bit as head_scan saw it), and walks over its columns. */
 struct drawn_token {
-    int32_t token; /* -1: kept, or another rank's */
+    int32_t token; /* -1: the row keeps its token, or another rank draws it */
     float logit;   /* l, after temperature */
 };
 struct head_draw {
@@ -203,9 +206,10 @@ struct head_draw {
 };
 
 /*
- * A stretch of operations that is the same in many steps. A GPU records it the first time as a graph and
- * afterwards plays the graph: two stretches with equal keys must make the same calls with the same arguments
- * (what the memory holds may differ). Callers zero the struct first; it is compared as bytes.
+ * The name of a stretch of operations that is the same in many steps. A GPU records the stretch as a graph
+ * and plays the graph afterwards. So two stretches with equal keys must make the same calls with the same
+ * arguments; only what the memory holds may differ. Callers zero the struct first, because it is compared as
+ * bytes.
  */
 struct segment_key {
     int32_t which; /* the caller's number for this stretch */
@@ -218,7 +222,7 @@ struct device_memory {
 
 struct backend {
     const char *name;
-    bool on_host; /* device memory is ordinary memory, and an operation is done when its call returns */
+    bool on_host; /* device memory is ordinary memory, and a call returns when its operation is done */
 
     /* Opens the device and its scratch arena. */
     enum status (*open)(struct device **device, const struct device_options *options, struct error *error);
@@ -226,10 +230,11 @@ struct backend {
     /* One line for people: "cpu avx512, 2 threads". Valid while the device is open. */
     const char *(*describe)(const struct device *device);
     enum dtype (*activation_type)(const struct device *device);
-    /* The GPU's own memory; on the CPU what the machine has. */
+    /* The GPU's own memory; on the CPU the memory that this process may use of the machine. */
     struct device_memory (*memory)(const struct device *device);
     enum status (*synchronize)(struct device *device, struct error *error);
-    /* Remembers this point as `slot` < DEVICE_MARKS; waits for all that was enqueued before it. */
+    /* mark remembers this point under `slot`, below DEVICE_MARKS; wait waits for all that was enqueued before
+     * it. */
     void (*mark)(struct device *device, int slot);
     enum status (*wait)(struct device *device, int slot, struct error *error);
 
@@ -237,43 +242,43 @@ struct backend {
     void *(*allocate)(struct device *device, size_t size_bytes);
     void (*release)(struct device *device, void *memory); /* NULL is allowed */
 
-    /* Host memory that the device reads and writes while the host goes on. Start-up only; zeroed; NULL: none
-     * is left. */
+    /* Host memory that the device can read and write while the host goes on. Start-up only. Zeroed; NULL when
+     * there is not enough. */
     void *(*host_allocate)(struct device *device, size_t size_bytes);
     void (*host_release)(struct device *device, void *memory); /* NULL is allowed */
 
-    /* Between host and device; enqueued. Memory of `host_allocate` must keep what it holds until the copy is
-     * done (mark, wait); other memory of `upload` may be used again when it returns, and what is downloaded
-     * there is there after `synchronize`. */
+    /* Copies between host and device, enqueued. Host memory from `host_allocate` must stay as it is until the
+     * copy is done (mark, wait). Other host memory may be used again when `upload` returns, and holds what
+     * was downloaded after `synchronize`. */
     void (*upload)(struct device *device, void *to, const void *from, size_t size_bytes);
     void (*download)(struct device *device, void *to, const void *from, size_t size_bytes);
 
     /*
-     * Brings w[n_out, n_in] into the backend's layout; n_parts views are stacked along n_out. Converts to the
-     * backend's precision. n_leaves and leaf_start[n_leaves + 1] (0 ... n_in; parts may be empty) say where
-     * the sum over n_in is cut; the leaves' sums are added as a balanced tree, ((0+1)+(2+3))+... . n_leaves
-     * is a power of two; NULL and 1: one uncut sum. A GPU sums uncut whatever the leaves: bits may differ
-     * between numbers of ranks. Start-up only.
+     * Brings w[n_out, n_in], which is n_parts views stacked along n_out, into the backend's layout and
+     * precision. leaf_start[n_leaves + 1], rising from 0 to n_in, says where the sum over n_in is cut; leaves
+     * may be empty. The sums of the leaves are added as a balanced tree, ((0+1)+(2+3))+... . n_leaves is a
+     * power of two; with NULL and 1 the sum is not cut. A GPU never cuts, so its bits may differ between
+     * numbers of ranks. Start-up only.
      */
     enum status (*weight_create)(struct device *device, enum weight_use use, const struct matrix_view *parts,
                                  int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                  struct error *error);
     void (*weight_free)(struct device *device, struct weight *weight);
-    /* What weight_create takes of the device's memory for w[n_out, n_in]. */
+    /* How much of the device's memory weight_create takes for w[n_out, n_in]. */
     size_t (*weight_bytes)(const struct device *device, enum weight_use use, int n_out, int n_in);
 
-    /* x[i, :] = table[ids[i] - first, :], or zeros where ids[i] is outside [first, first + n_rows of the
-     * table). table: [n, width] device memory, as float32. */
+    /* x[i, :] = table[ids[i] - first, :], or zeros where ids[i] is outside [first, first + n). table[n,
+     * width] is float32. */
     void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x);
     /* y[i, :] = x[index[i], :], rows of row_bytes (a multiple of 4) */
     void (*gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index,
                         int rows, void *y);
-    /* y[i] = index[i] >= 0 ? ids[index[i]] : other[i]. y may be neither. */
+    /* y[i] = index[i] >= 0 ? ids[index[i]] : other[i]. y may be neither ids nor other. */
     void (*select_ids)(struct device *device, const int32_t *ids, const int32_t *index, const int32_t *other,
                        int n, int32_t *y);
-    /* ids[row[i]] = the token that one of the ranks has drawn for row i, if one has. drawn: [n_ranks, rows]
-     */
+    /* ids[row[i]] = the token that one of the ranks has drawn for row i, if one has. drawn is [n_ranks,
+     * rows]. */
     void (*write_drawn)(struct device *device, const struct drawn_token *drawn, int n_ranks,
                         const int32_t *row, int rows, int32_t *ids);
     void (*matmul)(struct device *device, const struct matmul *op);
@@ -286,14 +291,14 @@ struct backend {
     /* y[n] = a[n] + b[n]: the collective's reduction. y may be a. */
     void (*add)(struct device *device, const float *a, const float *b, int64_t n, float *y);
 
-    /* true: make the calls of this stretch now, then call segment_end. false: it is being played; make none
-     * of them and do not call segment_end. */
+    /* true: make the calls of this stretch now, then call segment_end. false: the stretch is being played;
+     * make none of its calls and do not call segment_end. */
     bool (*segment_begin)(struct device *device, const struct segment_key *key);
     void (*segment_end)(struct device *device);
 };
 
-/* The backend called `name` ("cpu", "cuda"), or for "auto" the best that this machine can run, the CPU last.
- * STATUS_NOT_FOUND for an unknown name, STATUS_UNAVAILABLE (with the reason) for one that cannot run here. */
+/* Finds the backend called `name` ("cpu", "cuda"), or for "auto" the best one that this machine can run, the
+ * CPU last. NOT_FOUND: there is no such name. UNAVAILABLE: it cannot run here, and why. */
 enum status backend_find(const char *name, const struct backend **backend, struct error *error);
 
 extern const struct backend backend_cpu;

@@ -15,6 +15,11 @@ void failure_keep(struct error *failure, enum status status, const char *format,
     error_set(failure, status, "%s", text);
 }
 
+enum status failure_tell(const struct error *failure, struct error *error)
+{
+    return failure->status == STATUS_OK ? STATUS_OK : error_set(error, failure->status, "%s", failure->text);
+}
+
 bool failure_accepts(struct error *failure, const char *operation, int64_t rows, int max_rows,
                      int64_t columns, int max_columns)
 {

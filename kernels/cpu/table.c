@@ -30,9 +30,7 @@ static struct device_memory memory(const struct device *device)
 
 static enum status synchronize(struct device *device, struct error *error)
 {
-    if (device->failure.status == STATUS_OK)
-        return STATUS_OK;
-    return error_set(error, device->failure.status, "%s", device->failure.text);
+    return failure_tell(&device->failure, error);
 }
 
 static void mark(struct device *device, int slot)

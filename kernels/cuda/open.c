@@ -163,7 +163,7 @@ enum status cuda_open(struct device **device, const struct device_options *optio
         *device = opened;
         return STATUS_OK;
     }
-    status = error_set(error, opened->failure.status, "%s", opened->failure.text);
+    status = failure_tell(&opened->failure, error);
     cuda_close(opened);
     return status;
 }

@@ -36,9 +36,7 @@ static void read_notes(struct device *device)
 static enum status failure(struct device *device, struct error *error)
 {
     read_notes(device);
-    if (device->failure.status == STATUS_OK)
-        return STATUS_OK;
-    return error_set(error, device->failure.status, "%s", device->failure.text);
+    return failure_tell(&device->failure, error);
 }
 
 static enum status synchronize(struct device *device, struct error *error)

@@ -118,7 +118,7 @@ enum status cuda_weight_create(struct device *device, enum weight_use use, const
         return STATUS_OK;
     }
     cuda_weight_free(device, made);
-    return error_set(error, device->failure.status, "%s", device->failure.text);
+    return failure_tell(&device->failure, error);
 }
 
 void cuda_weight_free(struct device *device, struct weight *weight)
