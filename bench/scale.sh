@@ -20,7 +20,7 @@ measure() { # LABEL PROGRAM REPLICAS WAITING
   echo $! > "$work/pid"
   for _ in $(seq 100); do [ -S "$work/socket" ] && break; sleep 0.05; done
   step_ms=$(awk -v r="$3" -v m=$sequences -v f="$offered" 'BEGIN { print f ? 1000 * r * m / f : 0 }')
-  "$bin/bench_scale" --address "unix:$work/socket" --coordinator "$(cat "$work/pid")" --model "$model" --label "$1" \
+  nice "$bin/bench_scale" --address "unix:$work/socket" --coordinator "$(cat "$work/pid")" --model "$model" --label "$1" \
     --replicas "$3" --waiting "$4" --sequences $sequences --step-ms "$step_ms" --seconds "$seconds" \
     --warm-up "${SCALE_WARM_UP:-2}" $header >> "$work/csv"
   header=
