@@ -21,13 +21,14 @@ enum { REPLICA_FRUITLESS_MAX = 8 };
  *   draining → drained  [scheduler_drain without a restart, and its process has ended]
  *   any      → failed   [scheduler_failed before it is ready, scheduler_give_up; lost FRUITLESS_MAX times in
  *                        a row without a step]                         it may still become ready later
- *   any but failed → starting [the line ended; somebody starts it again]
+ *   any but failed → starting [its connection ended; somebody starts it again]
  *   starting, failed → (none) [scheduler_forget, scheduler_forget_long_lost: lost, and not ours to start]
  */
 enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_FAILED, REPLICA_DRAINED };
 
 /* The coordinator's side of the stream to a replica. Called under the scheduler's lock: must not block nor
- * call the scheduler. A line that is broken drops what it is told; its end comes as scheduler_detach. */
+ * call the scheduler. A connection that is broken drops what it is told; its end comes as scheduler_detach.
+ */
 struct replica_connection {
     void (*submit)(void *connection, const struct run *run);
     void (*cancel)(void *connection, uint64_t ticket);
@@ -74,7 +75,7 @@ struct replica {
     uint64_t steps; /* since it attached */
     uint32_t restarts;
     bool was_attached;
-    double lost_at; /* when its last line ended; seconds, monotonic */
+    double lost_at; /* when its last connection ended; seconds, monotonic */
     double attached_at;
     bool was_drained; /* since it attached, so that its end is no failure */
     bool is_held;     /* its supervisor is not to start it again */

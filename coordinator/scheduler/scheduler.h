@@ -96,7 +96,7 @@ enum status scheduler_accept(struct scheduler *scheduler, struct request *reques
 /* The client is gone: the request ends as CANCELLED. Nothing happens when it has ended already. */
 void scheduler_cancel(struct scheduler *scheduler, uint64_t number);
 
-/* ---- replicas; `line` is the identity of one stream ---- */
+/* ---- replicas; `connection` is the identity of one stream ---- */
 
 struct replica_hello {
     const char *name, *backend;
@@ -109,7 +109,7 @@ enum status scheduler_attach(struct scheduler *scheduler, const struct replica_h
                              struct error *error);
 void scheduler_ready(struct scheduler *scheduler, void *connection, const struct replica_capacity *capacity);
 /* It says that it failed, and why. Before it was ready: it failed to start. Later: it is lost, as by
- * scheduler_detach; the line is then no replica's any more. */
+ * scheduler_detach; the connection then belongs to no replica any more. */
 void scheduler_failed(struct scheduler *scheduler, void *connection, const char *reason);
 /* A rank above 0 of the replica of that name says why the replica is about to break. Before it was ready: as
  * scheduler_failed. Later: kept as the reason of the loss that follows; by itself it changes nothing. Nothing
@@ -123,7 +123,7 @@ void scheduler_rejected(struct scheduler *scheduler, void *connection, uint64_t 
                         const char *reason);
 void scheduler_heard(struct scheduler *scheduler, void *connection); /* any message: it lives */
 void scheduler_pulse(struct scheduler *scheduler, void *connection, const struct replica_pulse *pulse);
-/* The line is gone: its runs go back to the front of the queue, with their last frames. `clean`: the
+/* The connection is gone: its runs go back to the front of the queue, with their last frames. `clean`: the
  * replica said so. */
 void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean, const char *reason);
 

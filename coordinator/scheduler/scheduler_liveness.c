@@ -63,7 +63,7 @@ double scheduler_silent_until(const struct replica *replica, double silence_seco
     return replica->progressed_at + PULSE_SECONDS + silence_seconds;
 }
 
-/* The line is hung up on, but its end is not waited for: the network may swallow everything. */
+/* Hangs up without waiting for the end of the connection: the network may swallow everything. */
 static void give_up_hung(struct scheduler *scheduler, struct replica *replica, double now)
 {
     char reason[128];

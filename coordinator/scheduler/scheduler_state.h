@@ -108,13 +108,13 @@ void scheduler_try_suspect(struct scheduler *scheduler);
 
 /* ---- scheduler_replicas.c: how replicas come, speak and go ---- */
 
-/* NULL: the line is no replica's any more. */
+/* NULL: the connection belongs to no replica any more. */
 struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection);
-/* Its line is gone, or is no use any more: its runs go back to the queue. An outsider that left cleanly
- * is forgotten, and freed. */
+/* Its connection is gone, or is of no use any more: its runs go back to the queue. An outsider that left
+ * cleanly is forgotten, and freed. */
 void scheduler_lose_connection(struct scheduler *scheduler, struct replica *replica, bool clean,
                                const char *reason);
-/* Somebody else starts it, and its line is gone. */
+/* Somebody else starts it, and its connection is gone. */
 bool scheduler_is_lost_outsider(const struct replica *replica);
 /* Those whose loss is SCHEDULER_MEMORY_SECONDS ago at `now`, monotonic seconds. */
 void scheduler_forget_long_lost(struct scheduler *scheduler, double now);
