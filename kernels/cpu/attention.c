@@ -14,9 +14,10 @@
  *   softmax over keys                so each lane is a query: max, exp and sum need no step across lanes
  *   o^T[dimension, query] = V^T · P  dimensions are the tile's rows, queries its lanes
  *
- * The scores of a block stay in the second-level cache; nothing of [length, length] exists. A query's sums
- * go over its sequence's keys in order, whatever else is in its block. A part of the work is a sequence, a
- * head and a run of query blocks; it packs the keys and values that it needs into its thread's scratch.
+ * The scores of a block stay in the second-level cache; no [length, length] buffer exists. The sums of a
+ * query run over the keys of its sequence in order, whatever else is in its block. One part of the work is
+ * one sequence, one head and a run of query blocks. It packs the keys and values that it needs into the
+ * scratch of its thread.
  */
 enum { BLOCK = LANES * TILE_PANELS };
 

@@ -4,10 +4,10 @@
 #include "kernels/cpu/precise.h"
 
 /*
- * The draw: walk the tiles of the chosen group, then the columns of the tile in which the target falls, whose
- * logits are computed once more. Running sums are double, in units of exp(the group's max). Where rounding
- * lets a walk end before the target, the last tile or column with any mass is it, so nothing left out is ever
- * drawn.
+ * The draw walks over the tiles of the chosen group, computes the logits of the tile in which the target
+ * falls once more, and walks over its columns. Running sums are double, in units of exp(the group's max).
+ * When rounding lets a walk end before the target, it takes the last tile or column with any mass. So a token
+ * that was left out is never drawn.
  */
 
 /* The tile of first ... end - 1 in which the running sum passes *target; *target becomes what is left within

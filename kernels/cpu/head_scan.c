@@ -34,8 +34,8 @@ static void scan_strip(const struct scan *scan, int tile, int strip, const float
 }
 
 /*
- * Where few rows share a tile, waiting for its panels would cost more than multiplying them: the first
- * TILE_PANELS strips ask for the panels of the tile that this thread probably takes next, a share each.
+ * Where few rows share a tile, waiting for its panels would cost more than multiplying them. So each of the
+ * first TILE_PANELS strips prefetches a share of the panels of the tile that this thread probably takes next.
  */
 static const float *next_panels(const struct scan *scan, int tile, int strip)
 {

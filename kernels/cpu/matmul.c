@@ -8,11 +8,12 @@
  * y[rows, n_out] = activation(x[rows, n_in] · w^T + bias)
  *
  * Rows go ROW_BLOCK at a time, packed in strips (strips.h). Columns are cut into blocks whose panels fill
- * about half of the second-level cache; a part of the work is one column block x one run of strips. Within it
- * every strip passes over every panel, so a panel comes from memory once per part; the other half of the
- * cache takes the panels of the thread's next part, which are asked for meanwhile. A tile's sum runs over the
- * whole of n_in before it leaves the first-level cache: leaf by leaf, the leaves added in the order of a
- * binary counter, which is the balanced tree; bias and activation follow at once and y is written once.
+ * about half of the second-level cache. One part of the work is one column block with one run of strips. In a
+ * part every strip passes over every panel, so that a panel comes from memory once for each part. The other
+ * half of the cache takes the panels of the thread's next part, which are prefetched meanwhile. The sum of a
+ * tile runs over the whole of n_in before it leaves the first-level cache. It goes leaf by leaf, and adds the
+ * leaves in the order of a binary counter, which is the balanced tree. Bias and activation follow at once,
+ * and y is written once.
  */
 enum { LEAF_DEPTH = 7, TILE_FLOATS = TILE_ROWS * TILE_PANELS * LANES }; /* 64 leaves */
 
@@ -86,7 +87,7 @@ static void finish(const struct matmul *op, const float *sum, int rows, int row,
         finish_tile(sum, rows, bias, n, ACTIVATION_GELU_TANH, y, op->ld_y);
 }
 
-/* `next`: panels to ask for, as many as go through one call for each tile; NULL: none. */
+/* `next`: panels to prefetch, as many as go through one call for each tile; NULL: none. */
 static void multiply_strip(const struct product *product, int strip, int first_panel, int end_panel,
                            const float *next)
 {
@@ -109,8 +110,8 @@ static void multiply_strip(const struct product *product, int strip, int first_p
     }
 }
 
-/* What strip `strip` of a part asks for: its share of the panels of the part that this thread probably takes
- * next. The first TILE_PANELS strips ask for all of them. */
+/* What strip `strip` of a part prefetches: its share of the panels of the part that this thread probably
+ * takes next. The first TILE_PANELS strips together prefetch all of them. */
 static const float *next_panels(const struct product *product, int part, int strip)
 {
     const struct weight *weight = product->op->weight;

@@ -8,13 +8,13 @@
 #include <time.h>
 
 /*
- * One loop = one round. The caller writes the loop's fields, then raises `round`; a worker that sees the
- * round rise reads them, takes parts from `next_part`, and counts `n_busy` down. The caller returns when
- * n_busy is 0, so the fields are never written while somebody may read them.
+ * One loop is one round. The caller writes the loop's fields, then raises `round`. A worker that sees the
+ * round rise reads the fields, takes parts from `next_part`, and counts `n_busy` down. The caller returns
+ * when n_busy is 0, so the fields are never written while a worker may read them.
  *
- * Sleeping: both sides look at their condition for SPIN_NS, then wait under `mutex`. Who changes a condition
- * looks at the count of sleepers after the change, who goes to sleep raises the count before the last look
- * (both sequentially consistent), so one of them always sees the other.
+ * Sleeping: both sides look at their condition for SPIN_NS, then wait under `mutex`. The side that changes a
+ * condition looks at the count of sleepers after the change. The side that goes to sleep raises the count
+ * before its last look. Both are sequentially consistent, so one of the two always sees the other.
  */
 enum { SPIN_NS = 30000 };
 

@@ -5,8 +5,9 @@
 #include "kernels/cpu/device.h"
 #include "common/machine/host_memory.h"
 
-/* The cpu backend's table: memory is the host's and an operation is done when its call returns, so the only
- * thing that waits is the first failure. Operations go to the copy of the arithmetic that `open` chose. */
+/* The cpu backend's table. Memory is the host's, and an operation is done when its call returns. So
+ * `synchronize` and `wait` have nothing to wait for and return the first failure. Operations go to the copy
+ * of the arithmetic that `open` chose. */
 
 static const char *describe(const struct device *device)
 {

@@ -9,9 +9,9 @@
 _Static_assert((int)WEIGHT_PANEL == (int)LANES, "a panel is a vector wide");
 
 /*
- * A weight is packed once, into panels: what the innermost loop reads, in the order in which it reads it.
- * Elements are converted in squares of 16 rows x SQUARE columns, so that the file is read in runs and nothing
- * large is held twice.
+ * A weight is packed once into panels, in the order in which the innermost loop reads it. Elements are
+ * converted in squares of 16 rows and SQUARE columns, so that the file is read in runs and nothing large is
+ * held twice.
  */
 enum { SQUARE = 256 };
 
@@ -50,8 +50,8 @@ static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_s
     weight->n_panels = divide_up(n_out, LANES);
     weight->n_leaves = n_leaves;
     weight->leaf_start = calloc((size_t)n_leaves + 1, sizeof *weight->leaf_start);
-    /* a rank may hold no head, no unit or no column: such a weight is empty, and its product zeros or nothing
-     */
+    /* a rank may hold no head, no unit or no column; then the weight is empty, and its product is zeros or
+     * nothing */
     weight->panels = device_floats(weight_panels_bytes(n_out, n_in) / sizeof(float) + LANES);
     if (weight->leaf_start == NULL || weight->panels == NULL) {
         cpu_weight_free(NULL, weight);

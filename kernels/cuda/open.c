@@ -168,7 +168,7 @@ enum status cuda_open(struct device **device, const struct device_options *optio
     return status;
 }
 
-/* Whatever CUDA answers here, there is nobody left to tell. */
+/* CUDA's answers do not matter here: nothing is left that could report them. */
 void cuda_close(struct device *device)
 {
     if (device == NULL)

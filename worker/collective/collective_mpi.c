@@ -9,18 +9,18 @@
 #include "worker/collective/exchange_buffers.h"
 
 /*
- * The all-reduce is a reduce-scatter and an all-gather: each rank receives everybody's copy of its own slice,
- * adds them, and sends the sum to all. MPI moves the bytes; the additions are ours, because MPI_Allreduce may
- * choose its order by size and number of ranks, and ours must be the same tree always (shard.h).
+ * The all-reduce is a reduce-scatter and an all-gather: each rank receives its own slice from every rank,
+ * adds the copies, and sends the sum to all. MPI moves the bytes. The additions are ours: MPI_Allreduce may
+ * choose its order by size and number of ranks, and we need the same tree every time (shard.h).
  *
- * MPI waits by spinning. That is right inside a step, where the others are at most microseconds behind, and
- * wrong between requests: broadcast, which is how a rank waits for work, sleeps between looks once it has
- * waited for a while.
+ * MPI waits by spinning. That is right inside a step, where the other ranks are at most microseconds behind.
+ * It is wrong between requests. A rank waits for work in broadcast, so broadcast sleeps between looks once it
+ * has waited for a while.
  *
- * CPU device memory is host memory, so device operations need no copies here. What lies on a device of its
- * own is brought into pinned memory, exchanged and summed there, and sent back: right, and slow, since the
- * device waits (NCCL is for that). Each of these begins by waiting for the device, so the buffers are free
- * when they are written.
+ * A CPU's device memory is host memory, and nothing is copied here. The memory of a GPU is brought into
+ * pinned memory, exchanged and summed there, and sent back. That is right but slow, because the device waits;
+ * NCCL exists for it. Each of these operations begins by waiting for the device, so the buffers are free when
+ * they are written.
  */
 struct collective_mpi {
     struct collective base;
@@ -57,9 +57,9 @@ static void add_tree(struct collective_mpi *mpi, int64_t n)
 }
 
 /*
- * Waits for what is to be exchanged: after `from`, if it lies on a device of its own, has been brought to
- * `to`. false: this rank's device has failed, so what it has is no result, and the rank takes part in nothing
- * more. The others wait until it has ended; else they would add up what is wrong and report it.
+ * Waits until the values to exchange are there; values on a device of its own are copied from `from` to `to`.
+ * false: this rank's device has failed. What it holds is no result, so the rank takes part in nothing more.
+ * The others wait until it has ended; otherwise they would add up wrong values and report them.
  */
 static bool prepare(struct collective_mpi *mpi, void *to, const void *from, size_t size_bytes)
 {
@@ -132,8 +132,8 @@ static void mpi_gather(struct collective *collective, const void *part, const in
     collective->seconds += clock_seconds() - start;
 }
 
-/* Looks until the request is done: first without pause, then with naps that grow. `collective`: whose `waits`
- * is called before the first nap, or NULL. */
+/* Looks until the request is done, first without pause, then with naps that grow. Calls `waits` of
+ * `collective` before the first nap; NULL: calls nothing. */
 static int wait_patiently(MPI_Request *request, const struct collective *collective)
 {
     double start = clock_seconds();
@@ -207,7 +207,7 @@ static const struct collective_table mpi_table = {
     .free = mpi_free,
 };
 
-/* Among the ranks that share this machine's memory. */
+/* Finds this rank's number among the ranks that share this machine's memory. */
 static void find_neighbours(struct collective *collective)
 {
     MPI_Comm here;

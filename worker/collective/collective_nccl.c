@@ -12,18 +12,18 @@
 #include "worker/collective/exchange_buffers.h"
 
 /*
- * The communicator of a GPU's module: NCCL on the device's stream; `base` carries what is in host memory, and
- * the id.
+ * The exchange between GPUs: NCCL on the device's stream. `base` exchanges host memory, and NCCL's id at the
+ * start.
  *
- * The same sums as over MPI, bit for bit, so that a text does not depend on the transport, and a row not on
- * how many rows there are: ncclAllReduce chooses its order of adding by size and topology. With two ranks
- * there is only one order, and it is used; with more, ranks exchange slices (as much data as a ring moves),
- * add them as the balanced tree, and exchange the sums.
+ * The sums are the same as over MPI, bit for bit, so that a text does not depend on the transport.
+ * ncclAllReduce chooses its order of adding by size and topology, and then a row would depend on how many
+ * rows there are. With two ranks there is only one order, so ncclAllReduce is used. With more, the ranks
+ * exchange slices (as much data as a ring moves), add them as the balanced tree, and exchange the sums.
  *
- * Two ranks on one GPU are refused by NCCL, and here by name. For tests a different NCCL_HOSTID for each rank
- * lets them pass (they then talk over sockets).
+ * NCCL refuses two ranks on one GPU; the sentence about it is written here, and names the ranks. In tests a
+ * different NCCL_HOSTID for each rank lets them pass; they then use sockets.
  *
- * A rank that is lost would leave the others waiting in the stream for ever: whoever waits asks NCCL
+ * When a rank is lost, the others would wait in their streams for ever. So a rank that waits asks NCCL
  * meanwhile, and aborts.
  */
 struct collective_nccl {
@@ -195,7 +195,7 @@ static enum status nccl_wait(struct collective *collective, int slot, struct err
         ncclResult_t asynchronous = ncclSuccess;
         if (cudaEventQuery(nccl->device->marks[slot]) != cudaErrorNotReady)
             return nccl->backend->wait(nccl->device, slot, error); /* done or failed: it says which */
-        (void)cudaGetLastError(); /* "not ready" is no error of whoever asks next */
+        (void)cudaGetLastError(); /* "not ready" must not be reported by the next call */
         if (looks % 64 == 0)
             good(nccl, ncclCommGetAsyncError(nccl->communicator, &asynchronous), "asking for errors");
         good(nccl, asynchronous, "between the ranks");

@@ -144,7 +144,7 @@ static void embed_pairs(const struct conditioning *conditioning, const struct em
     show(conditioning, embedding->name, -1, out, width);
 }
 
-/* Where the vectors of one layer of the model come from and go to. */
+/* One layer of the model: what makes its vectors, and where they go. */
 struct modulated_layer {
     int block;          /* -1: the output layer */
     struct layer fuser; /* weight NULL in a teacher */
@@ -247,8 +247,8 @@ static uint64_t last_use(const struct conditioning *conditioning, int first, int
     return last;
 }
 
-/* The run of *n entries that was not used for longest; *n is made smaller until there is one without an entry
- * of this turn. */
+/* The run of *n entries whose last use is longest ago. *n becomes smaller until a run without an entry of
+ * this turn exists. */
 static int oldest_run(const struct conditioning *conditioning, int *n)
 {
     for (;; *n = (*n + 1) / 2) {
@@ -261,7 +261,7 @@ static int oldest_run(const struct conditioning *conditioning, int *n)
     }
 }
 
-/* Lists (t, dt) and the steps after it of its schedule that are not there yet; returns how many. */
+/* Lists (t, dt) and the later steps of its schedule whose entries are missing; returns how many. */
 static int list_missing(const struct conditioning *conditioning, struct conditioning_key *keys, int step,
                         int n_steps)
 {

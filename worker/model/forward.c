@@ -69,7 +69,7 @@ void forward_release(struct forward *forward)
     *forward = (struct forward){0};
 }
 
-/* Counts the time of what runs between start and stop. */
+/* Adds the time since `start`. */
 static void stop_clock(double start, double *total)
 {
     *total += clock_seconds() - start;
@@ -107,7 +107,7 @@ struct block_rows {
     const int32_t *condition, *position, *start;
 };
 
-/* Shows a matrix of `columns`, of which this rank has all that are in memory. */
+/* Shows this rank's `columns` of a matrix. */
 static void show_as(const struct forward *forward, enum dtype type, const char *name, int block,
                     const void *x, int rows, struct range columns)
 {
@@ -297,7 +297,7 @@ static void mlp_half(struct forward *forward, int index, const struct block_rows
     show(forward, "out", index, rows->x, rows->n, whole_row(forward));
 }
 
-/* From here on only the needed rows go on. */
+/* Copies the needed rows together; only they go on. */
 static void keep_needed(struct forward *forward, const struct plan *plan)
 {
     double start = clock_seconds();
@@ -325,7 +325,7 @@ static void embed(struct forward *forward, const struct plan *plan)
     show(forward, "embed", -1, forward->x, plan->header->n_rows, whole_row(forward));
 }
 
-/* What a block's keys and values are made of, for every row: norm and product. */
+/* Computes a block's keys and values for every row: norm, then product. */
 static void keys_and_values(struct forward *forward, int index, const struct block_rows *all)
 {
     const struct model_weights *weights = forward->weights;
@@ -343,14 +343,14 @@ static void keys_and_values(struct forward *forward, int index, const struct blo
     show_keys_and_values(forward, index, all->n);
 }
 
-/* Whether what lies between begin and end of a segment is all the device's own: nobody looks at it, and no
- * sum over ranks leaves the device. */
+/* Whether a segment is the device's own work alone: no observer looks at it, and no sum over ranks leaves the
+ * device. */
 static bool may_record(const struct forward *forward)
 {
     return !forward->observer && forward->collective->table->on_device;
 }
 
-/* The stretch for all rows: every block but the last one's queries and what follows from them. */
+/* All blocks for all rows, up to the keys and values of the last block. */
 static void run_all_rows(struct forward *forward, const struct plan *plan, const struct block_rows *all)
 {
     const struct backend *backend = forward->weights->backend;
@@ -374,8 +374,8 @@ static void run_all_rows(struct forward *forward, const struct plan *plan, const
         backend->segment_end(forward->weights->device);
 }
 
-/* Multiplications and additions of a pass on this rank. Counted from the plan: a stretch that is played makes
- * no calls. */
+/* How many multiplications and additions a pass takes on this rank. They are counted from the plan, because a
+ * stretch that is played makes no calls. */
 static double flop_of(const struct forward *forward, const struct plan *plan)
 {
     const struct model_config *config = &forward->weights->config;

@@ -19,7 +19,7 @@ struct device {
     size_t device_bytes, host_bytes;
 };
 
-static _Alignas(64) char somewhere; /* what every allocation answers: nobody looks into it */
+static _Alignas(64) char somewhere; /* every allocation returns this address, and nothing reads from it */
 
 static void *count_device(struct device *device, size_t size_bytes)
 {
@@ -93,7 +93,7 @@ static struct backend counting_backend(bool gpu)
                             .weight_bytes = weight_size};
 }
 
-/* What came to the device since the last call. */
+/* How much was allocated since the last call. */
 static size_t taken(struct device *device)
 {
     size_t bytes = device->device_bytes;

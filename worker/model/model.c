@@ -71,8 +71,8 @@ static enum status open_shard(struct model *model, const struct model_config *co
 }
 
 /*
- * Opening goes in stages, each of them on every rank without a word to the others, and then a verdict of all:
- * the files and the device; the exchange between devices, where there is one; the shard.
+ * Opening goes in stages: the files and the device; the exchange between devices, if there is one; the shard.
+ * In a stage no rank asks another anything. After each stage all ranks agree on a verdict.
  */
 struct opening {
     const struct model_options *options;
@@ -98,8 +98,8 @@ static enum status open_exchange(struct model *model, struct opening *opening, s
     return status;
 }
 
-/* What there is for a rank: a GPU's scratch is taken already; the machine's memory is for all ranks on it,
- * and other replicas there are not known. */
+/* How much memory there is for a rank. A GPU's scratch is taken already. The memory of a machine is shared by
+ * all ranks on it; other replicas there are not known. */
 static size_t memory_of_rank(const struct model *model, const struct model_options *options)
 {
     struct device_memory memory = model->backend->memory(model->device);
@@ -110,7 +110,7 @@ static size_t memory_of_rank(const struct model *model, const struct model_optio
     return memory.free_bytes + model->needed_memory.workspace;
 }
 
-/* Before anything large is allocated. */
+/* Called before anything large is allocated. */
 static enum status plan_memory(struct model *model, struct opening *opening, struct error *error)
 {
     const struct memory_request request = {.config = &opening->config,
@@ -127,7 +127,7 @@ static enum status plan_memory(struct model *model, struct opening *opening, str
     return memory_check(&request, &model->needed_memory, memory_of_rank(model, opening->options), error);
 }
 
-/* What did not fit is the caller's sentence; how much room there was is the device's own. */
+/* The caller's sentence says what did not fit; the device's own says how much room there was. */
 static enum status with_device_memory(struct model *model, enum status status, struct error *error)
 {
     struct error device = {0}, said = {0};

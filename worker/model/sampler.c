@@ -148,7 +148,8 @@ static void set_part_sizes(struct sampler *sampler, int rows)
     }
 }
 
-/* The token that each row leaves out of its sum: what it holds, or in the last step the mask, or nothing. */
+/* Selects the token that each row leaves out of its sum: the token that it holds; in the last step the mask
+ * token or none. */
 static void select_left_out(struct sampler *sampler, struct block block)
 {
     const struct inputs *inputs = sampler->inputs;
@@ -201,7 +202,7 @@ static void draw(struct sampler *sampler, const struct head_scan *scan)
     weights->backend->head_draw(weights->device, &op);
 }
 
-/* Writes what was drawn into the texts, and sends the block's outcome on its way to the host. */
+/* Writes the drawn tokens into the texts, and enqueues the copy of the block's outcome to the host. */
 static void send_back(struct sampler *sampler, struct block block, const struct sampler_outcome *outcome)
 {
     const struct inputs *inputs = sampler->inputs;
@@ -245,7 +246,7 @@ void sampler_begin(struct sampler *sampler, int n_needed, const void *x, int slo
     sampler->seconds += clock_seconds() - start - (sampler->collective->seconds - waited);
 }
 
-/* Each drawn row has one rank that holds its token. */
+/* Of each drawn row, one rank holds the token. */
 static void read_block(struct sampler *sampler, struct block block, const struct sampler_outcome *outcome)
 {
     int n_ranks = sampler->collective->n_ranks;

@@ -55,7 +55,7 @@ static struct range whole(int64_t n)
     return range;
 }
 
-/* Elements [part.first, part.end) of the rows of `name`, as float32 on the device. Empty parts get one unused
+/* Brings the rows [part.first, part.end) of `name` to the device as float32. An empty part gets one unused
  * row. */
 static float *load_rows(struct loader *loader, struct range part, const char *name)
 {
@@ -115,7 +115,7 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
     return weight;
 }
 
-/* Outputs `part` of name; all of its inputs. */
+/* Loads the outputs `part` of `name`, with all inputs. */
 static struct weight *load_by_output(struct loader *loader, enum weight_use use, struct range part,
                                      const char *name)
 {
@@ -135,7 +135,7 @@ static struct weight *load_conditioning(struct loader *loader, const char *name)
     return create(loader, WEIGHT_CONDITIONING, &view, 1, NULL, 1, name);
 }
 
-/* Inputs `part` of name; all of its outputs; summed in leaves. */
+/* Loads the inputs `part` of `name`, with all outputs. The sum is cut into leaves. */
 static struct weight *load_by_input(struct loader *loader, struct range part, const int32_t *leaves,
                                     const char *name)
 {
