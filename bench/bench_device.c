@@ -1,11 +1,12 @@
 /*
- * bench_device: the operations of a forward pass on one device, each beside the least time that it could take
- * there.
+ * bench_device times the operations of a forward pass on one device and compares each with the least time
+ * that it could take there.
  *
- * The two ceilings are measured first, on the same device: a large product in the device's activation type,
- * and a copy. An operation's floor is the larger of its arithmetic at the first and its unavoidable bytes at
- * the second; "of floor" says how near it comes. One line of comma-separated values for each;
- * docs/gpu-queue.md says where what was measured goes.
+ * It measures two ceilings first, on the same device: a large product in the device's activation type, and a
+ * copy. An operation needs at least the time of its arithmetic at the first ceiling, and at least the time of
+ * its unavoidable bytes at the second. The longer of the two is its floor; "of floor" is the floor's share of
+ * the measured time. Each operation is one line of comma-separated values. docs/gpu-queue.md says where
+ * results go.
  *
  * Exit codes: 0; 1 the device cannot be opened or failed; 2 bad usage.
  */
@@ -81,8 +82,8 @@ static enum status set_size(struct device_bench *bench, struct error *error)
                      settings.size);
 }
 
-/* Seconds of one run: the best of several bursts, each long enough that waiting for the device does not
- * count. */
+/* The seconds of one run, by the fastest of several bursts. Each burst is so long that the wait for the
+ * device at its end does not count. */
 static enum status time_op(const struct device_bench *bench, const struct timed_op *op, double *seconds,
                            struct error *error)
 {

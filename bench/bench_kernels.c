@@ -12,10 +12,10 @@
 /*
  * bench_kernels [THREADS [SECONDS_PER_ROW [FILTER]]]
  *
- * One row of tab-separated values per operation and shape: what, device, shape, best and median time, GFLOP/s
- * of the best, the best peak, and the share of the peak. The peak is timed anew beside every repetition, on
- * as many threads, since a shared machine's clock and load change; the share is the median of the
- * repetitions' own. Sampled results are checked against double precision.
+ * Prints one row of tab-separated values for each operation and shape: what, device, shape, best and median
+ * time, GFLOP/s of the best, the best peak, and the share of the peak. The peak is timed again beside every
+ * repetition, on as many threads, because the clock and the load of a shared machine change. The share is the
+ * median of the repetitions' shares. Some results are checked against double precision.
  */
 enum { REPETITIONS_MAX = 400, SAMPLES = 200 };
 
@@ -135,8 +135,8 @@ static double dot(const float *a, const float *b, int n)
     return sum;
 }
 
-/* The same product with WEIGHTS copies of the weight in turn: in a model no layer finds its weight in a near
- * cache. */
+/* The same product with WEIGHTS copies of the weight in turn, because in a model no layer finds its weight in
+ * a near cache. */
 enum { WEIGHTS = 8 };
 struct layers {
     struct matmul op[WEIGHTS];
@@ -187,7 +187,7 @@ static void run_attention(const struct bench *bench, const void *op)
     bench->backend->attention(bench->device, op);
 }
 
-/* With q = 0 every key weighs the same: o is the mean of v. Times do not depend on values. */
+/* With q = 0 every key weighs the same, so o is the mean of v. The time does not depend on the values. */
 static void check_attention(const struct bench *bench, struct attention op, int length)
 {
     float *zeros = floats(bench, (size_t)op.query_start[1] * (size_t)op.ld_q, 0);

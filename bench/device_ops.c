@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What one operation needs; a single struct for all kinds, since few members are shared and all are small. */
+/* What one operation needs. One struct serves all kinds, because all members are small. */
 struct operands {
     void *memory[16];
     int n_memory;
@@ -229,7 +229,7 @@ static void make_attention(const struct device_bench *bench, struct operands *o,
              bench->n_heads, size);
 }
 
-/* Rows go as many at a time as the sampler takes: 512. */
+/* As many rows at a time as the sampler takes: 512. */
 enum { HEAD_ROWS = 512 };
 
 static void make_scan(const struct device_bench *bench, struct operands *o, struct timed_op *op,
@@ -257,7 +257,7 @@ static void make_scan(const struct device_bench *bench, struct operands *o, stru
     snprintf(op->shape, sizeof op->shape, "M=%d N=%d K=%d", rows, bench->vocabulary, n_in);
 }
 
-/* Every row draws, from the only group: the last step's case. */
+/* Every row draws from the only group, as in the last step. */
 static void make_draw(const struct device_bench *bench, struct operands *o, struct timed_op *op,
                       struct error *error)
 {

@@ -4,9 +4,8 @@
 #include "kernels/backend.h"
 
 /*
- * Operations to time on an open device, with what each at least costs: its arithmetic on the matrix units and
- * the bytes that it cannot avoid to move. Every operand is made once; repeating an operation allocates
- * nothing.
+ * Operations to time on an open device, and what each costs at least: its arithmetic on the matrix units, and
+ * the bytes that it must move. Every operand is made once; repeating an operation allocates nothing.
  */
 struct device_bench {
     const struct backend *backend;

@@ -5,7 +5,8 @@
 
 #include "common/utf8.h"
 
-/* Sentences hold text of others: what the server says, what was typed. Line breaks of our own stay. */
+/* Prints a sentence. It may hold text of others: what the server said, what the user typed. Our own line
+ * breaks stay. */
 static void print_sentence(const struct error *error)
 {
     char text[sizeof error->text];
@@ -39,7 +40,8 @@ int command_options(const struct option_table *table, int argc, char **argv, cha
     return EXIT_CODE_OK;
 }
 
-/* What to do next, for the failures that have a usual remedy; NULL for the others, whose sentence says it. */
+/* What the user can do next, for failures with a usual remedy. NULL for the others: their sentence says it.
+ */
 static const char *remedy(const struct error *error)
 {
     switch (error->status) {

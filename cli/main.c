@@ -96,7 +96,7 @@ static int help_main(int argc, char **argv)
     return EXIT_CODE_OK;
 }
 
-/* Widths of characters come from the locale, and only one with UTF-8 knows them. */
+/* Chooses a locale with UTF-8, if there is one. */
 static void use_utf8(void)
 {
     if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)

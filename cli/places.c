@@ -30,7 +30,7 @@ static bool has_config(const char *directory)
     return join(path, directory, "config.json") && access(path, R_OK) == 0;
 }
 
-/* Beside the source tree of the build, in an installation, in the source tree that it was built from. */
+/* Looks beside the build (build/NAME/bin), in an installation, and where the sources of this program were. */
 static bool find_demonstration(const char *here, char path[PATH_MAX])
 {
     static const char *const relative[] = {"../../../models/books-small",

@@ -75,7 +75,8 @@ static void note_failure(struct load *load, const struct error *error)
     pthread_mutex_unlock(&load->lock);
 }
 
-/* As long as the coordinator says, or a moment; no longer than the measurement. */
+/* Waits as long as the coordinator says, or a moment if it says nothing, but no longer than the measurement
+ * takes. */
 static void wait_after(const struct load *load, const struct error *error)
 {
     double seconds = error->retry_after_ms > 0 ? error->retry_after_ms / 1e3 : 0.1;
@@ -101,7 +102,7 @@ static bool is_over(const struct load *load)
     return clock_seconds() >= load->end || (stop && *stop);
 }
 
-/* Until its end, or until the time is over: then sample->total is still 0. */
+/* Reads the stream until its end, or until the time is over; sample->total is still 0 then. */
 static enum status read_text(struct load *load, struct rpc_stream *stream, double start,
                              struct load_sample *sample, struct error *error)
 {

@@ -6,9 +6,9 @@
 #include "common/rpc/client.h"
 
 /*
- * N clients, each of which asks for one text after the other until the time is over: a closed loop, one
- * thread a client. Lengths are uniform in [16, 512], step counts 2, 4, 8 or 16, seeds all different; the same
- * for the same N.
+ * N clients, each on a thread of its own. Each asks for one text after the other until the time is over.
+ * Lengths are uniform in [16, 512], step counts are 2, 4, 8 or 16, and all seeds differ. The same N gives the
+ * same requests.
  */
 struct load_options {
     const char *address;

@@ -1,6 +1,6 @@
 /*
- * bench_load: so many clients at once against a running cluster; a row of figures as CSV. bench/load.sh runs
- * it for 1, 8, 64 and 256 clients, each on a cluster of its own, and makes the table.
+ * bench_load runs a number of clients at once against a running cluster and prints a row of figures as CSV.
+ * bench/load.sh runs it for 1, 8, 64 and 256 clients, each time on a new cluster, and makes the table.
  */
 #include <math.h>
 #include <stdio.h>
@@ -74,8 +74,8 @@ static double percentile(double *values, size_t n, double part)
     return values[(size_t)fmin(ceil(part * (double)n), (double)n) - (n > 0 && part > 0)];
 }
 
-/* What a text took beside waiting and computing: wires, both programs, and the rest of the step that it
- * joined. */
+/* What a text took beside waiting and computing: the wires, both programs, and the rest of the step that was
+ * under way when it came. */
 static double overhead(const struct load_sample *sample)
 {
     return sample->total - sample->queue - sample->compute;

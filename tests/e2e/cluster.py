@@ -22,7 +22,7 @@ BIN = os.environ["MILLRACE_BIN"]
 SOURCE = os.environ["MILLRACE_SOURCE"]
 DEMO = os.path.join(SOURCE, "models/books-mini")
 PATIENCE = 60  # seconds; only a defect takes as long
-TEXT_PATIENCE = 280  # of a whole text: a loaded machine may be twenty times slower, and what cannot be finished in time is refused
+TEXT_PATIENCE = 280  # for a whole text: a loaded machine may be twenty times slower, and a request that cannot end in time is refused
 
 
 def _messages():
@@ -38,7 +38,7 @@ api, replica_api, health_api, _ = _messages()
 
 
 def try_namespaces(make):
-    """Runs `make`, which makes a network namespace; where that is refused (in a chroot), nothing stays mounted for it."""
+    """Runs `make`, which makes a network namespace. Where that is refused (in a chroot), it leaves nothing mounted."""
     mounted = os.path.ismount("/run/netns")
     try:
         make()
@@ -49,7 +49,7 @@ def try_namespaces(make):
 
 
 def wait_until(condition, what, patience=PATIENCE):
-    """Looks again and again; the condition is another process's, which nothing here can wait on."""
+    """Looks again and again until a deadline, which fails the test. The condition belongs to another process, and nothing here can wait on it."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         value = condition()
@@ -60,7 +60,7 @@ def wait_until(condition, what, patience=PATIENCE):
 
 
 def note(*row):
-    """A row of the table in docs/faults.md, for the file that $MILLRACE_FAULT_TABLE names."""
+    """Adds a row of the table in docs/faults.md to the file that $MILLRACE_FAULT_TABLE names."""
     if "MILLRACE_FAULT_TABLE" in os.environ:
         with open(os.environ["MILLRACE_FAULT_TABLE"], "a") as table:
             table.write("| " + " | ".join(row) + " |\n")
@@ -103,12 +103,12 @@ def alive(pid):
 
 
 def text_of(file):
-    """What other processes have written there so far. Their offset is ours too: a seek would have them write over the beginning."""
+    """What other processes have written there so far. It does not seek: we share their offset, and they would write over the beginning."""
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
 
 
 class Attached:
-    """A replica that somebody else started: mpirun by hand, in front of it `prefix` (a network namespace)."""
+    """A replica that the coordinator did not start: mpirun by hand, with `prefix` (a network namespace) in front of it."""
 
     def __init__(self, address, name, *options, ranks=1, prefix=(), log=None):
         environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -124,7 +124,7 @@ class Attached:
                       if command.startswith(f"{BIN}/millrace-worker"))
 
     def end(self):
-        """However it stands, stopped processes too."""
+        """Ends it in whatever state it is, also when its processes are stopped."""
         family = [self.process.pid] + [pid for pid, _ in children_of(self.process.pid)]
         for pid in family:
             try:
@@ -136,7 +136,7 @@ class Attached:
 
 
 class Watch:
-    """When replicas stop being ready, and when they are again: looks at Status all the time, on a thread."""
+    """Notes when replicas stop being ready and when they are ready again. A thread looks at Status all the time."""
 
     def __init__(self, cluster):
         self.cluster, self.ending, self.seen = cluster, False, []
@@ -206,7 +206,7 @@ class Cluster:
         self.stop()
 
     def stop(self):
-        """SIGTERM; the exit code."""
+        """Sends SIGTERM and returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -226,7 +226,7 @@ class Cluster:
     # The processes of the replica
 
     def workers(self):
-        """Pids of the ranks."""
+        """The pids of the ranks."""
         return sorted(pid for pid, command in children_of(self.process.pid) if command.startswith(f"{BIN}/millrace-worker"))
 
     def workers_of(self, replica):
@@ -246,7 +246,7 @@ class Cluster:
         return call(request, timeout=timeout)
 
     def text(self, timeout=TEXT_PATIENCE, **fields):
-        """The whole stream of one request, checked: its Finished."""
+        """Reads and checks the whole stream of one request; returns its Finished."""
         return check_stream(list(self.generate(api.GenerateRequest(**fields), timeout)))
 
     def unary(self, name, request, answer, timeout=PATIENCE):
@@ -259,7 +259,7 @@ class Cluster:
 
 
 def check_stream(events):
-    """What every stream of Generate must be, whatever was asked."""
+    """Checks what holds for every stream of Generate, whatever was asked."""
     kinds = [event.WhichOneof("kind") for event in events]
     assert kinds[0] == "accepted" and kinds[-1] == "finished", kinds
     assert kinds[1:-1] == ["frame"] * (len(kinds) - 2), kinds
@@ -285,7 +285,7 @@ def check_stream(events):
 
 
 def expect_failure(call, code, *words):
-    """The call ends with `code`, and its sentence has the words."""
+    """Checks that the call ends with `code` and that its sentence has the words."""
     try:
         call()
     except grpc.RpcError as error:
