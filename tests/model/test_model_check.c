@@ -141,7 +141,7 @@ END_TEST
 /* Writes the named tensors of a set as one file. */
 static void write_part(const struct tensors *tensors, int first, int end, const char *path)
 {
-    struct tensor_output outputs[64];
+    struct tensor_output outputs[64] = {0};
     struct tensors_writer *writer;
     struct error error;
     for (int i = first; i < end; i++) {

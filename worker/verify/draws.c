@@ -199,7 +199,7 @@ static enum status draw_chain(const struct golden *golden, struct golden_file *f
                               double *p_value, struct error *error)
 {
     struct lookup lookup = {0};
-    int start, n = law->n_ids;
+    int start = 0, n = law->n_ids;
     const struct array *table = golden_array(file, 2, (int64_t[]){-1, -1}, "chain.table");
     if (!table || table->shape[0] < n || table->shape[1] < n)
         return error_set(error, STATUS_INVALID_ARGUMENT, "chain.table: smaller than the law of %s",
