@@ -9,7 +9,7 @@ import unittest
 
 import grpc
 
-from cluster import BIN, DEMO, Attached, Cluster, alive, api, check_stream, children_of, expect_failure, wait_until
+from cluster import BIN, DEMO, TEXT_PATIENCE, Attached, Cluster, alive, api, check_stream, children_of, expect_failure, wait_until
 
 REQUEST = dict(length=512, steps=40, seed=21)
 BACK_SECONDS = 10  # to attach to a new coordinator; two on a quiet machine
@@ -98,7 +98,7 @@ class Faults(unittest.TestCase):
             cluster.text(length=8, steps=1, seed=1, timeout=10)
 
     def test_sigterm_lets_requests_finish(self):
-        cluster = Cluster(ranks=2)
+        cluster = Cluster("--drain-seconds", str(TEXT_PATIENCE), ranks=2)
         events = []
         for event in cluster.generate(api.GenerateRequest(**REQUEST)):
             events.append(event)
@@ -183,7 +183,7 @@ class Elsewhere(unittest.TestCase):
 
     def test_a_coordinator_is_asked_to_end_and_replaced(self):
         """As in every upgrade: it finishes its text, ends, and the replica outlives it."""
-        first = self.coordinator()
+        first = self.coordinator("--drain-seconds", str(TEXT_PATIENCE))
         replica = self.start_replica(first)
         workers = replica.workers()
         expected = check_stream(self.end_in_a_text(first, length=200, steps=30, seed=5))
