@@ -13,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.environ["MILLRACE_SOURCE"], "tests/e2e"))
 import grpc  # noqa: E402
-from cluster import BIN, DEMO, SOURCE, Cluster, alive, api, check_stream, children_of, try_namespaces, wait_until  # noqa: E402
+from cluster import BIN, DEMO, SOURCE, TEXT_PATIENCE, Cluster, alive, api, check_stream, children_of, try_namespaces, wait_until  # noqa: E402
 from switch import Switch  # noqa: E402
 
 REQUEST = dict(prompt="Once upon a time", seed=33, steps=40, length=256)
@@ -132,7 +132,7 @@ class Hosts(unittest.TestCase):
         call = self.channel.unary_stream("/millrace.v1.Millrace/Generate", api.GenerateRequest.SerializeToString,
                                          api.GenerateEvent.FromString)
         events = []
-        for event in call(api.GenerateRequest(**REQUEST), timeout=120):
+        for event in call(api.GenerateRequest(**REQUEST), timeout=TEXT_PATIENCE):
             events.append(event)
             if on_frame and event.WhichOneof("kind") == "frame":
                 on_frame(event.frame.step)
