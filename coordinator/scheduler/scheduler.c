@@ -23,6 +23,12 @@
  * messages, the observer counts, `changed` wakes the process. What clients hear is only written down under
  * the mutex; scheduler_unlock hands it over without (delivery.h). Nothing is held across a wait.
  *
+ * Decisions. Every event keeps up what its replica runs (replica_set.h, occupancy.h), and notes when there is
+ * something to decide. It is decided at the unlock, or at the end of a wake-up with several events
+ * (scheduler_hold). snapshot.c lists what waits, policy.c and sacrifice.c decide, scheduler_dispatch.c
+ * carries it out. estimate.c and cost.c tell how long a request will take. So a message costs the same
+ * whatever the number of replicas and runs, and a decision reads a few numbers of each replica.
+ *
  * Files. Each calls only files below it in this list, and delivery.c (what clients hear):
  *
  *   scheduler_liveness.c   which replicas live
