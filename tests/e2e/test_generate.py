@@ -65,8 +65,8 @@ class Generate(unittest.TestCase):
         segments = [api.Segment(text="The king "), api.Segment(gap=9), api.Segment(text=" and the queen "),
                     api.Segment(gap=4), api.Segment(text=".")]
         finished = self.cluster.text(infill=api.Infill(segments=segments), steps=4, seed=2)
-        self.assertTrue(finished.text.startswith("The king "), finished.text)
-        self.assertIn(" and the queen ", finished.text)
+        self.assertTrue(finished.text.startswith("The king"), finished.text)
+        self.assertIn(" and the queen", finished.text)  # its last space is the gap's to write
         self.assertTrue(finished.text.endswith("."), finished.text)
         self.assertEqual(finished.generated_tokens, 13)
 
