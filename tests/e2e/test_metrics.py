@@ -158,7 +158,7 @@ class Pages(unittest.TestCase):
         other.stop()
         for bad in ("nonsense", "127.0.0.1", ":80", "127.0.0.1:notaport"):
             other = Cluster("--http", bad, ready=False)
-            self.assertEqual(other.process.wait(60), 1)
+            self.assertEqual(other.process.wait(60), 2)  # bad usage, as for every option
             self.assertIn("--http:", other.text_of_log())
             other.stop()
 
