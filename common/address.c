@@ -48,7 +48,7 @@ static enum status read_port(const char *text, const char *port, enum address_us
     if (!size)
         return refuse(error, text, "the port is missing; write HOST:PORT, as 127.0.0.1:7077");
     if (strspn(port, "0123456789") != size)
-        return refuse(error, text, "the port is a number; write HOST:PORT, as 127.0.0.1:7077");
+        return refuse(error, text, "the port must be a number; write HOST:PORT, as 127.0.0.1:7077");
     unsigned long number = 0;
     for (size_t i = 0; i < size && number <= PORT_MOST; i++)
         number = 10 * number + (unsigned long)(port[i] - '0');

@@ -9,7 +9,7 @@
 #include "tests/eval/suites.h"
 
 enum { N_TEXTS = 500 };
-static const double patience_s = 20, short_patience_s = 3;
+static const double patience_s = 20, short_patience_s = 10;
 
 static const char *command(const char *kind)
 {
