@@ -3,14 +3,14 @@
 #include "kernels/cuda/scratch.h"
 
 /*
- * Attention: which of the two paths runs.
+ * Chooses which of the two attention paths runs.
  *
- * Keys are rotated once, in a pass of their own, into scratch. Rotated where they are used, they would be
- * rotated again by every block of queries of the sequence: 8 times at 1,024 positions and 128 queries a
- * block, at about as many operations as the softmax, and without them a tile of keys could not come by
- * cp.async. The pass moves 4 bytes per element of k once: at width 2,048 and 32,768 rows 268 MB, about 0.09
- * ms of an H100's memory beside 0.27 TFLOP of attention (0.7 ms at 40 % of its peak) and 3.3 TFLOP of the
- * layer's products (expected, not measured). Queries are used by one block only, and rotated there.
+ * Keys are rotated once, in a pass of their own, into scratch. If each block of queries rotated the keys that
+ * it uses, every key would be rotated again for each block of the sequence: 8 times at 1,024 positions and
+ * 128 queries a block. That costs about as many operations as the softmax, and a tile of keys could not come
+ * by cp.async. The pass moves 4 bytes per element of k once: at width 2,048 and 32,768 rows 268 MB, about
+ * 0.09 ms of an H100's memory beside 0.27 TFLOP of attention (0.7 ms at 40 % of its peak) and 3.3 TFLOP of
+ * the layer's products (expected, not measured). One block uses a query, so that block rotates it.
  */
 static size_t items_bytes(size_t n_items)
 {
@@ -30,8 +30,8 @@ static bool begins_on_16_bytes(const void *p, int64_t ld)
     return (uintptr_t)p % 16 == 0 && ld % 8 == 0;
 }
 
-/* By the model's shape and where its tensors lie, never by how many rows there are: a row always takes the
- * same path. */
+/* The model's shape and its tensors' addresses decide, never the number of rows: a row always takes the same
+ * path. */
 static bool suits_tensor_cores(const struct device *device, const struct attention *op)
 {
     return device->precision != PRECISION_F32 && op->head_size % 8 == 0 &&
@@ -40,8 +40,8 @@ static bool suits_tensor_cores(const struct device *device, const struct attenti
 }
 
 /*
- * 128 queries a block read keys and values half as often as 64, and 64 make more blocks of less work: for
- * short sequences and small batches. A row's bits are the same either way.
+ * Blocks of 128 queries read keys and values half as often as blocks of 64. Blocks of 64 are more and have
+ * less work each, which suits short sequences and small batches. A row's bits are the same either way.
  */
 static int choose_block_queries(const struct device *device, const struct attention *op)
 {

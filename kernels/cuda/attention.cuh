@@ -9,8 +9,8 @@
  *
  * The host does not know how many queries each sequence has (query_start is device memory, and reading it
  * would stop the host), only their sum. So the launch has as many blocks as there can be, and a list in
- * scratch says which block has which queries; blocks beyond the list return at once. Longest sequences come
- * first: what is left for the end is short, and no multiprocessor waits long for the last.
+ * scratch says which block has which queries; blocks beyond the list return at once. The longest sequences
+ * come first: the blocks at the end are short, so no multiprocessor waits long for the last one.
  */
 
 /* A run of block_queries queries (or what is left of a sequence): every head of it is a block. */

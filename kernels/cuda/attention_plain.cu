@@ -4,9 +4,10 @@
 
 /*
  * Attention without tensor cores: float32 for parity tests, and bf16 where attention_tensor.cu does not fit.
- * A warp has one query and head. It takes KEYS keys at a time, from the sequence's first on: a lane has the
- * score of one key, then the lanes have the dimensions of o. Arithmetic is float32 throughout with the exact
- * exp; a query's bits depend on its sequence alone. Not fast: keys are rotated by every query.
+ * A warp has one query and head. It takes KEYS keys at a time, from the sequence's first on: first each lane
+ * has the score of one key, then each lane has some dimensions of o. Arithmetic is float32 throughout with
+ * the exact exp; a query's bits depend on its sequence alone. It is not fast: every query rotates the keys
+ * again.
  */
 namespace attention_plainly
 {

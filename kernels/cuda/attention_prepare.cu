@@ -1,9 +1,10 @@
 #include "kernels/cuda/attention.cuh"
 
 /*
- * Before an attention by tensor cores: the list of its blocks and the rotated keys. One launch for both, a
- * block for every ROWS rows of every sequence (as if all were as long as the longest; the others return at
- * once), and the first of each sequence places it in the list.
+ * Prepares an attention by tensor cores: writes the list of its blocks and the rotated keys. One launch does
+ * both. It has a block for every ROWS rows of every sequence, as if all sequences were as long as the
+ * longest; blocks without rows return at once. The first block of each sequence places the sequence in the
+ * list.
  */
 namespace attention_prepares
 {

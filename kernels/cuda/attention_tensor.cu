@@ -62,7 +62,7 @@ template <class S> __device__ inline bool find_share(const struct attention_plan
     return true;
 }
 
-/* Rotated queries into shared memory; zeros where there is none. */
+/* Writes rotated queries into shared memory, and zeros where there is no query. */
 template <class S>
 __device__ inline void load_queries(const struct attention &op, const struct share &share,
                                     __nv_bfloat16 *tile)
@@ -79,7 +79,7 @@ __device__ inline void load_queries(const struct attention &op, const struct sha
     }
 }
 
-/* Starts the copies of KEYS rows, from `first` of the sequence on, of one matrix. */
+/* Starts the copies of KEYS rows of one matrix, from row `first` of the sequence on. */
 template <class S>
 __device__ inline void load_tile(const struct attention &op, const struct share &share,
                                  const __nv_bfloat16 *matrix, int64_t ld, int first, __nv_bfloat16 *tile)
@@ -228,7 +228,7 @@ __device__ inline void store_outputs(__nv_bfloat16 *o, float low, float high, bo
     o[1] = __float2bfloat16_rn(high);
 }
 
-/* o / sum for the rows of this warp that have a query. */
+/* Writes o / sum for the rows of this warp that have a query. */
 template <class S>
 __device__ inline void write_outputs(const struct attention &op, const struct share &share, int first_row,
                                      const struct sums<S> &sums)
@@ -301,7 +301,7 @@ __global__ void __launch_bounds__(THREADS, S::D <= 128 ? 2 : 1)
     for (int block = 0; block * S::KEYS < share.n_keys; block++) {
         load_stage<S>(plan, share, block + 1, stages);
         copy_async_wait<1>();
-        __syncthreads(); /* the stage is there for all, the first time the queries too */
+        __syncthreads(); /* all threads see the stage, and the first time the queries too */
         if (first_row < share.n_queries)
             attend<S>(scale, queries + first_row * S::ROW, stages + block % STAGES * 2 * S::TILE,
                       share.n_keys - block * S::KEYS, sums);

@@ -4,8 +4,8 @@
 #include "kernels/cuda/e4m3.cuh"
 #include "kernels/cuda/gpu.cuh"
 
-/* Weights on their way from the file's format to ours: a block of threads has a row. Runs once, at the speed
- * of the bus. */
+/* Converts weights from the file's format to ours: a block of threads has a row. It runs once for each
+ * weight, at the speed of the bus. */
 enum { THREADS = 128, WARPS = THREADS / 32 };
 
 __device__ inline float number(float v)

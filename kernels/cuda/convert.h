@@ -7,16 +7,16 @@
 extern "C" {
 #endif
 
-/* Rows first ... first + rows of the weight become `from`[rows, weight->n_in] (device memory, dense, F32,
- * BF16 or F16), in the weight's format; E4M3 with each row's scale. Enqueued. */
+/* Converts `from`[rows, weight->n_in] (device memory, dense, F32, BF16 or F16) to the weight's format and
+ * writes it to the weight's rows from `first` on; for E4M3 it also writes each row's scale. Enqueued. */
 void convert_rows(struct device *device, const struct weight *weight, int first, int rows, const void *from,
                   enum dtype dtype);
 
-/* to[n] as bf16, the nearest. Enqueued. */
+/* Rounds from[n] to the nearest bf16. Enqueued. */
 void round_to_bf16(struct device *device, const float *from, int n, void *to);
 
-/* Rows of bf16 as e4m3 with a scale each: x[i, :] = scale[i] * q[i, :], up to rounding. q's rows are ld_q (a
- * multiple of WEIGHT_ALIGNMENT) apart, zeros after `width`. Enqueued. */
+/* Turns rows of bf16 into e4m3 with one scale for each row: x[i, :] = scale[i] * q[i, :], up to rounding. q's
+ * rows are ld_q (a multiple of WEIGHT_ALIGNMENT) apart and hold zeros after `width`. Enqueued. */
 void quantise_rows(struct device *device, const void *x, int64_t ld_x, int rows, int width, void *q,
                    int64_t ld_q, float *scale);
 

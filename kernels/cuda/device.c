@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-/* Failures after which CUDA refuses everything in this process: those of a kernel that ran, and damaged
- * memory. */
+/* True for failures after which CUDA refuses everything in this process: a kernel failed while it ran, or
+ * memory is damaged. */
 static bool is_sticky(cudaError_t result)
 {
     return (result >= cudaErrorIllegalAddress && result <= cudaErrorLaunchFailure &&
@@ -11,7 +11,7 @@ static bool is_sticky(cudaError_t result)
            result == cudaErrorECCUncorrectable;
 }
 
-/* What to do about CUDA's commonest answers; "": nothing beyond its own words. */
+/* Says what to do about CUDA's commonest errors; "" when there is nothing to add to CUDA's own words. */
 static const char *advice(cudaError_t result)
 {
     if (result == cudaErrorMemoryAllocation)
@@ -28,7 +28,7 @@ bool device_check(struct device *device, cudaError_t result, const char *what)
 {
     if (result == cudaSuccess)
         return true;
-    (void)cudaGetLastError(); /* so that it is not reported once more by an innocent call */
+    (void)cudaGetLastError(); /* clears it, so that a later, innocent call does not report it */
     failure_keep(&device->failure,
                  result == cudaErrorMemoryAllocation ? STATUS_RESOURCE_EXHAUSTED : STATUS_INTERNAL,
                  "GPU %d, %s: %s (%s)%s", device->index, what, cudaGetErrorString(result),
@@ -45,7 +45,7 @@ void *device_scratch(struct device *device, const char *operation, size_t size_b
     return NULL;
 }
 
-/* How much was wanted, and how much there is. */
+/* Says how much was wanted, and how much there is. */
 static void say_no_room(struct device *device, size_t size_bytes)
 {
     size_t n_free = 0, total = 0;

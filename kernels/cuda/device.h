@@ -19,7 +19,7 @@ extern "C" {
  *
  * Errors. Every CUDA call goes through device_check; the first that fails is kept in `failure`, and from then
  * on operations do nothing. A kernel that fails while it runs shows up at the next wait, and CUDA then
- * refuses everything in this process ("sticky"): the sentence says so, and the worker ends.
+ * refuses everything in this process (a "sticky" error): the error message says so, and the worker ends.
  */
 enum { STAGING_HALVES = 2 };
 
@@ -34,12 +34,12 @@ struct device {
     cudaStream_t stream;
     cudaEvent_t marks[DEVICE_MARKS];
 
-    void *scratch; /* device memory; whoever runs has all of it (device_scratch) */
+    void *scratch; /* device memory; the running operation has all of it (device_scratch) */
     size_t scratch_bytes;
     int32_t *bad_row; /* pinned, written by head_choose: 1 + a row without finite logits; 0: none */
     void *staging;    /* pinned; weights pass through it (weight.c) */
     size_t staging_bytes;
-    cudaEvent_t staged[STAGING_HALVES]; /* a half may be filled again */
+    cudaEvent_t staged[STAGING_HALVES]; /* passed when the half may be filled again */
     struct uploads uploads;
     struct segments segments;
     struct product_library *library; /* cuBLASLt (library.h); NULL: own products only */
@@ -71,17 +71,18 @@ static inline bool device_accepts(struct device *device, const char *operation, 
     return failure_accepts(&device->failure, operation, rows, device->max_rows, columns, device->max_columns);
 }
 
-/* Keeps a CUDA error as the failure "what: CUDA's words"; true when there is none. */
+/* Keeps a CUDA error as the failure "what: CUDA's words". Returns true when there is no error. */
 bool device_check(struct device *device, cudaError_t result, const char *what);
 
-/* All operations' scratch, at least size_bytes of it; NULL after keeping a failure. Good until the next
- * operation is enqueued: the next one may write over it, in order. */
+/* Returns the scratch that all operations share, at least size_bytes of it; NULL after keeping a failure. It
+ * is good until the next operation is enqueued: that one runs later on the stream and may write over it. */
 void *device_scratch(struct device *device, const char *operation, size_t size_bytes);
 
-/* Scratch that a device of these options reserves: the largest that one of its operations asks for. */
+/* The scratch that a device of these options reserves: as much as its most demanding operation asks for. */
 size_t device_scratch_bytes(const struct device_options *options, enum precision precision);
 
-/* Memory for start-up; NULL after keeping a failure that names the size, what is free and what would fit. */
+/* Allocates device memory at start-up; NULL after keeping a failure that names the size, what is free and
+ * what would fit. */
 void *device_allocate(struct device *device, size_t size_bytes);
 void device_release(struct device *device, void *memory);
 

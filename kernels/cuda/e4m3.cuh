@@ -5,8 +5,8 @@
 
 /*
  * The 8-bit format e4m3 (Micikevicius et al., arXiv 2209.05433): sign, 4 bits of exponent (bias 7), 3 of
- * fraction; largest 448; subnormals down to 2^-9; no infinity. By integer operations on the float's bits, so
- * that every GPU, old ones too, rounds alike.
+ * fraction; largest 448; subnormals down to 2^-9; no infinity. The conversions use no instructions for fp8,
+ * so that every GPU, old ones too, rounds alike.
  */
 /* The nearest e4m3 (ties to even) of |v| <= 448; anything larger becomes 448. v must be a number. */
 __device__ inline uint32_t to_e4m3(float v)
@@ -20,17 +20,17 @@ __device__ inline uint32_t to_e4m3(float v)
     return sign | ((bits >> 20) - (120u << 3));
 }
 
-/* The value of an e4m3, as the bits of a bf16, which holds all of them: its exponent moved by 2^120. NaN is
- * not kept. */
+/* The value of an e4m3 as the bits of a bf16: a bf16 holds every e4m3. The bits are shifted into place and
+ * scaled by 2^120. NaN is not kept. */
 __device__ inline uint32_t e4m3_to_bf16(uint32_t e4m3)
 {
     float value = __uint_as_float((e4m3 & 0x7Fu) << 20) * 0x1p120f;
     return (e4m3 & 0x80u) << 8 | __float_as_uint(value) >> 16;
 }
 
-/* The scale of a row whose largest |element| is amax, so that amax becomes 448; a row of nothing but dust
- * becomes zeros. What is not a number stays one: a row that holds one has a scale that is none, and so has
- * everything that is multiplied by it. */
+/* The scale of a row whose largest |element| is amax, so that amax becomes 448. A row whose elements are all
+ * below 2^-100 becomes zeros. A row that holds a NaN has the scale NaN, so everything that is multiplied by
+ * that scale is NaN too. */
 __device__ inline float e4m3_scale(float amax)
 {
     return amax < 0x1p-100f ? 1.0f : amax / 448.0f;

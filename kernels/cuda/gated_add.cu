@@ -3,7 +3,8 @@
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/vector.cuh"
 
-/* x[i, :] += gate ⊙ (y[i, :] + bias): a block has a row; 12 bytes of traffic an element, nothing else. */
+/* x[i, :] += gate ⊙ (y[i, :] + bias): a block has a row. The cost is 12 bytes of memory traffic for each
+ * element. */
 enum { THREADS = 128 };
 
 template <int N> __global__ void __launch_bounds__(THREADS) gated_add(struct gated_add op)

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /*
- * All that our kernels say to the GPU in its own language: the launch, and PTX instructions as small
+ * The parts of our kernels that are particular to the GPU: the launch, and PTX instructions as small
  * functions (sm_80 and later). PTX appears nowhere else, so that tests/emulation can run the kernels on a CPU
  * with twins of this file's functions. Sources include it as "kernels/cuda/gpu.cuh", and never
  * <cuda_runtime.h>'s launch syntax <<< >>>. PTX: "PTX ISA 9.0", sections 9.7.14 (mma, ldmatrix) and 9.7.9.25
@@ -13,8 +13,9 @@
  */
 
 /*
- * Enqueues kernel(arguments...); the result says whether the launch was accepted, later failures are the
- * stream's. Dynamic shared memory above 48 KB is asked for here; at most 227 KB on sm_90, 163 KB on sm_80.
+ * Enqueues kernel(arguments...). The result says whether the launch was accepted; later failures show up on
+ * the stream. This function asks for dynamic shared memory above 48 KB; at most 227 KB on sm_90, 163 KB on
+ * sm_80.
  */
 template <typename... P, typename... A>
 cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
@@ -80,8 +81,8 @@ __device__ __forceinline__ void load_matrix_x4_transposed(uint32_t (&to)[4], con
                  : "memory");
 }
 
-/* Starts a copy of size_bytes <= 16 from global memory (aligned to 16) to 16 bytes of shared memory, zeros
- * after them; with 0 nothing is read. It passes the first-level cache by. */
+/* Starts a copy of size_bytes <= 16 from global memory (aligned to 16) to 16 bytes of shared memory, and
+ * fills the rest with zeros. With size_bytes 0 nothing is read. The copy bypasses the first-level cache. */
 __device__ __forceinline__ void copy_async_16(void *shared, const void *global, int size_bytes = 16)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(shared)), "l"(global),
@@ -89,7 +90,7 @@ __device__ __forceinline__ void copy_async_16(void *shared, const void *global, 
                  : "memory");
 }
 
-/* Closes the group of copies that this thread has started since the last commit. */
+/* Makes one group of the copies that this thread has started since the last commit. */
 __device__ __forceinline__ void copy_async_commit()
 {
     asm volatile("cp.async.commit_group;\n" ::: "memory");

@@ -5,9 +5,9 @@
 #include "kernels/cuda/operations.h"
 
 /*
- * What becomes of each row: the law of backend.h in double, a thread a row, a few dozen operations. A row
- * none of whose logits is a finite number is a defect upstream: its number goes to the device's pinned
- * `bad_row`, which the host looks at when it waits.
+ * Decides what becomes of each row, by the law of backend.h in double. A thread has a row and does a few
+ * dozen operations. If no logit of a row is a finite number, the defect lies before this step: the row's
+ * number goes to the device's pinned `bad_row`, which the host reads when it waits.
  */
 namespace head_chooses
 {
@@ -29,7 +29,7 @@ __device__ inline double group_mass(struct exp_sum group, double max)
     return group.max == -INFINITY ? 0 : group.sum * exp(group.max - max);
 }
 
-/* The holder's value: all other ranks say -INFINITY. */
+/* The logit of the rank that holds the left-out token: all other ranks say -INFINITY. */
 __device__ inline float left_out_logit(const struct head_choose &op, int row)
 {
     float logit = op.left_out_logit[row];
@@ -53,8 +53,9 @@ __device__ inline struct row_mass weigh(const struct head_choose &op, int row)
     return mass;
 }
 
-/* The group in which the running sum passes u * S, and what is left of that within it. Where rounding lets
- * the sum end before, the last group with any mass, to its end. */
+/* Chooses the group in which the running sum passes u * S. The choice's target is what is left of u * S
+ * within that group. Where rounding lets the sum end before u * S, it chooses the last group with any mass,
+ * to its end. */
 __device__ inline void choose_group(const struct head_choose &op, int row, const struct row_mass &mass,
                                     struct row_choice *choice)
 {
@@ -91,7 +92,7 @@ __device__ inline bool choose_row(const struct head_choose &op, int row)
     return finite;
 }
 
-/* Of several bad rows in a block the first is named, of several blocks any. */
+/* Each block names the first of its bad rows; the host sees that of any one block. */
 __global__ void __launch_bounds__(THREADS) head_choose_kernel(struct head_choose op, int32_t *bad_row)
 {
     int row = blockIdx.x * THREADS + threadIdx.x;

@@ -3,8 +3,8 @@
 #include "kernels/cuda/scratch.h"
 
 /*
- * The draw. Rows that draw from this rank's columns are few in a step with jumps, all in the last step, and a
- * tile of the weight is read for as many of them as fall into it:
+ * The draw. In a step with jumps few rows draw from this rank's columns; in the last step all rows may. A
+ * tile of the weight is read once for up to ROWS rows that fall into it:
  *
  *   find   a thread a row: walks the kept tiles of the chosen group; counts the rows of each tile
  *   place  one block: runs of up to ROWS rows of the same tile become items, rows go into their item's list
@@ -12,9 +12,9 @@
  *          (head_tile.cuh), then a walk over columns
  *
  * Running sums are double, in units of exp(the group's max). Where rounding lets a walk end before the
- * target, the last tile or column with any mass is it, so nothing left out is ever drawn. The order of rows
- * within an item is not fixed (an atomic counter gives the places), and does not matter: a row's draw depends
- * on the row alone.
+ * target, the walk takes the last tile or column with any mass, so a left-out token is never drawn. The order
+ * of rows within an item is not fixed (an atomic counter gives the places), and does not matter: a row's draw
+ * depends on the row alone.
  */
 namespace head_draws
 {
@@ -22,7 +22,7 @@ using namespace head;
 
 enum { ROWS = small::ROWS, FIND_THREADS = 128, PLACE_THREADS = 1024, TILES_MAX = 8192 };
 
-/* Scratch, and what kernels need beyond the scan. */
+/* The scratch, and what the kernels need beyond the scan. */
 struct plan {
     view scan;
     int first_group, n_items; /* as many as there can be */
@@ -142,7 +142,7 @@ __device__ inline float group_max_of(const plan &plan, int row)
     return plan.scan.groups[(int64_t)group * plan.scan.rows + row].max;
 }
 
-/* Eight lanes have a row: its logits and their exp, in shared memory. */
+/* Eight lanes have a row. They write its logits and then their exp into shared memory. */
 __device__ inline float open_row(const view &a, int tile, int row, float *logits, float *values)
 {
     row_part part = row_logits(a, tile, row, logits, NULL);
@@ -193,7 +193,8 @@ static cudaError_t launch_any(struct device *device, const plan &plan)
                                              : launch_draw<by_tensor_cores<small, by_element>>(device, plan);
 }
 
-/* Cuts scratch; returns the bytes up to the end. With scratch NULL only that. */
+/* Divides the scratch among the plan's arrays. Returns the bytes up to the end; with scratch NULL it only
+ * counts. */
 static size_t cut(plan *plan, char *scratch, size_t rows, size_t n_tiles)
 {
     size_t n_items = rows / ROWS + n_tiles;

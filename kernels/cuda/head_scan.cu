@@ -2,8 +2,8 @@
 #include "kernels/cuda/operations.h"
 
 /*
- * The scan of the vocabulary: a block has a tile of rows x VOCABULARY_TILE columns; its logits never leave
- * the multiprocessor, only {max, sum} of each row (8 bytes for 128 columns). A second kernel combines each
+ * The scan of the vocabulary. A block has a tile of rows x VOCABULARY_TILE columns. Its logits never leave
+ * the multiprocessor: only {max, sum} of each row do (8 bytes for 128 columns). A second kernel combines each
  * group from its tiles, in a fixed order, in double.
  *
  * Blocks walk the tiles in bands of BAND row tiles, all columns of a band before the next: the band's rows
@@ -47,7 +47,7 @@ template <class Product> __global__ void __launch_bounds__(THREADS) head_scan_ke
     }
 }
 
-/* The largest over the warp; what is not a number wins. */
+/* The largest over the warp; a NaN wins. */
 __device__ inline float warp_max(float max)
 {
     for (int lanes = 1; lanes < LANES; lanes *= 2) {

@@ -8,8 +8,8 @@
 #include "kernels/cuda/vector.cuh"
 
 /*
- * One vocabulary tile of the head for a set of rows: what head_scan and head_draw share, so that both see the
- * same bits.
+ * One vocabulary tile of the head for a set of rows. head_scan and head_draw share this code, so that both
+ * see the same bits.
  *
  *   raw[rows, VOCABULARY_TILE] = x · w^T        tensor cores or float32 (tile_product); into shared memory
  *   logits = (raw + bias) * inverse_temperature  eight lanes have a row, 16 columns each (row_part)
@@ -205,8 +205,9 @@ __device__ inline int column_of(int i)
     return i / 4 * (4 * ROW_LANES) + threadIdx.x % ROW_LANES * 4 + i % 4;
 }
 
-/* Raw products → logits; -INFINITY where the row's sums leave a column out: its left-out token, and columns
- * after the last. The left-out token's logit goes to *taken when this lane has it; NULL: nobody wants it. */
+/* Turns raw products into logits. The logit is -INFINITY where the row's sums leave a column out: at its
+ * left-out token, and at columns after the last. The left-out token's logit goes to *taken when this lane has
+ * it; taken may be NULL. */
 __device__ inline row_part row_logits(const view &a, int tile, int row, const float *raw, float *taken)
 {
     float temperature = a.inverse_temperature[row];
@@ -228,7 +229,7 @@ __device__ inline row_part row_logits(const view &a, int tile, int row, const fl
     return part;
 }
 
-/* The largest of a row, the same in its eight lanes; what is not a number is passed by. */
+/* The largest logit of a row, the same in its eight lanes. NaN is ignored. */
 __device__ inline float row_max(const row_part &part)
 {
     float max = -INFINITY;
@@ -240,8 +241,8 @@ __device__ inline float row_max(const row_part &part)
     return max;
 }
 
-/* part = exp(part - max), 0 where all is left out; the row's sum, the same in its eight lanes. A logit that
- * is not a number makes the sum not a number. */
+/* Sets part to exp(part - max), and to 0 where a column is left out. Returns the row's sum, the same in its
+ * eight lanes. A logit that is NaN makes the sum NaN. */
 __device__ inline float row_exp(row_part &part, float max)
 {
     float sum = 0;
@@ -275,8 +276,8 @@ inline bool rows_begin_on_16_bytes(const view &a)
     return (uintptr_t)a.x % 16 == 0 && a.n_in % 8 == 0;
 }
 
-/* The head's weight is bf16 or float32, also on a device for fp8 (docs/cuda.md); anything else is kept as the
- * failure. */
+/* True when the head's weight is bf16 or float32, which it is on a device for fp8 too (docs/cuda.md).
+ * Otherwise keeps a failure. */
 inline bool weight_fits(struct device *device, const char *operation, const struct head_scan *op)
 {
     enum weight_format wanted = device->precision == PRECISION_F32 ? WEIGHT_F32 : WEIGHT_BF16;

@@ -11,8 +11,8 @@ extern "C" {
  * Products by a library of the vendor: cuBLASLt (library_lt.h), or none (library_none.c, where only our own
  * products are wanted).
  *
- * MILLRACE_CUDA_MATMUL=own|cublaslt says which products run; unset: cublaslt where it is there and passes the
- * check below.
+ * MILLRACE_CUDA_MATMUL=own|cublaslt says which products run. When it is unset, cublaslt runs where it is
+ * there and passes the check below.
  *
  * Batch invariance. A weight's algorithm is chosen once, when the weight is made, from what the library
  * proposes without a split of the sum, and then used for every number of rows. The library promises equal
@@ -23,7 +23,7 @@ extern "C" {
 struct product_library;
 struct library_choice;
 
-/* Sets device->library, or leaves it NULL; keeps a failure only where the library was asked for by name. */
+/* Sets device->library, or leaves it NULL. Keeps a failure only where the library was asked for by name. */
 void library_open(struct device *device);
 void library_close(struct device *device);
 
@@ -32,8 +32,8 @@ void library_close(struct device *device);
 struct library_choice *library_choose(struct device *device, const struct weight *weight);
 void library_choice_free(struct library_choice *choice);
 
-/* What is multiplied: x as it lies in memory (bf16 [rows, ld_x], or e4m3 with a scale a row), else as in
- * struct matmul. */
+/* What is multiplied. x is as it lies in memory: bf16 [rows, ld_x], or e4m3 with one scale for each row. All
+ * else is as in struct matmul. */
 struct library_product {
     const struct matmul *op;
     const void *x;
@@ -43,8 +43,8 @@ struct library_product {
 };
 enum { LIBRARY_WORKSPACE_BYTES = 32 << 20 };
 
-/* Enqueues it; false where this call is not for the library (alignment, activation): nothing is enqueued
- * then. */
+/* Enqueues the product. Returns false, and enqueues nothing, where the library cannot take this call
+ * (alignment, activation). */
 bool library_run(struct device *device, const struct library_product *product);
 
 #ifdef __cplusplus

@@ -8,15 +8,16 @@
 #include "kernels/cuda/matmul.h"
 
 /*
- * Which algorithm: the library's proposals for a product of many rows that does not split the sum, best
- * first; the first that passes the trial is taken. The trial multiplies made-up rows by the weight itself and
- * asks
- *   - that a row among many has the bits that it has alone and among a few (batch invariance);
- *   - that the results are our own product's, within the rounding of the sums (how_close); a GELU may be off
- * by 1e-3, which an approximate tanh is, and which bf16 hardly shows. Before that the library is asked
- * whether the algorithm takes any number of rows: it was proposed for one number only, and a refusal in the
- * middle of the work would end the worker. A weight for which none passes runs our own product. Weights of
- * one shape share one choice: a trial costs milliseconds, once.
+ * Chooses the algorithm. The library proposes algorithms for a product of many rows, best first. We skip
+ * those that split the sum, and take the first that passes the trial. The trial multiplies made-up rows by
+ * the weight itself and checks
+ *   - that a row has the same bits among many rows, among a few and alone (batch invariance);
+ *   - that the results are our own product's, within the rounding of the sums (how_close). A GELU may be off
+ *     by 1e-3: an approximate tanh is, and bf16 hardly shows it.
+ *
+ * Before the trial we ask the library whether the algorithm takes any number of rows: it was proposed for one
+ * number only, and a refusal in the middle of the work would end the worker. A weight for which no algorithm
+ * passes runs our own product. Weights of one shape share one choice: a trial costs milliseconds, once.
  */
 enum { CANDIDATES = 8, TRIAL_BYTES = 32 << 20, TRIAL_ROWS = 2304 };
 enum {
@@ -41,7 +42,7 @@ static void trial_release(struct trial *trial)
     free(trial->there);
 }
 
-/* On the device's own stream, behind what cleared the memory. */
+/* Copies on the device's own stream, after the work that cleared the memory. */
 static void put(struct trial *trial, void *to, const void *from, size_t size_bytes)
 {
     struct device *device = trial->device;
@@ -50,7 +51,7 @@ static void put(struct trial *trial, void *to, const void *from, size_t size_byt
         device_check(device, cudaStreamSynchronize(device->stream), "trying products");
 }
 
-/* Random bf16 of size about 1, and a bias; from a fixed seed. */
+/* Makes random bf16 numbers of size about 1 and a bias, from a fixed seed. */
 static void fill(struct trial *trial, size_t n_x)
 {
     uint32_t state = 12345;
@@ -93,7 +94,7 @@ static void trial_init(struct trial *trial, struct device *device, const struct 
                       trial->scale);
 }
 
-/* Rows first ... of the trial as a product into y. */
+/* A product of the trial's rows, from `first` on, into y. */
 struct trial_call {
     struct matmul op;
     struct library_product product;
@@ -158,7 +159,7 @@ static struct closeness how_close(const struct trial *trial, enum dtype y_type, 
                               .absolute = part * typical + (epilogue == EPILOGUE_BIAS_GELU ? 1e-3 : 0)};
 }
 
-/* Our own product of all rows against trial->here. */
+/* Compares our own product of all rows with trial->here. */
 static bool is_the_product(struct trial *trial, enum dtype y_type, enum epilogue epilogue)
 {
     struct trial_call call;
@@ -177,7 +178,7 @@ static bool is_the_product(struct trial *trial, enum dtype y_type, enum epilogue
     return true;
 }
 
-/* Some runs of rows alone against the same rows in trial->here. */
+/* Multiplies some runs of rows alone and compares them with the same rows in trial->here. */
 static bool rows_are_independent(struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
                                  enum epilogue epilogue)
 {
@@ -195,7 +196,7 @@ static bool rows_are_independent(struct trial *trial, const struct lt_variant *v
     return true;
 }
 
-/* A refusal by the library in a trial is an answer, no failure; one by CUDA stays. */
+/* When the library refuses in a trial, that is an answer and not a failure; a failure of CUDA stays. */
 static bool passes(struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
                    enum epilogue epilogue)
 {
@@ -262,7 +263,7 @@ static struct lt_product product_of(const struct trial *trial, const struct lt_v
                                .bias_type = variant->bias_type};
 }
 
-/* The answer for one number of rows; nothing runs. */
+/* Asks the library whether the algorithm takes this number of rows; nothing runs. */
 static bool takes_rows(const struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
                        enum epilogue epilogue, int rows)
 {
@@ -316,7 +317,7 @@ static void choose_all(struct trial *trial, struct library_choice *choice)
             variant->bias_type = CUDA_R_32F;
             choose(trial, variant, output ? DTYPE_BF16 : DTYPE_F32, (enum epilogue)epilogue);
             if (!variant->usable && epilogue != EPILOGUE_NONE &&
-                output) { /* rounds the bias: as exact as y itself */
+                output) { /* the bias is rounded to bf16, which is as exact as y itself */
                 variant->bias_type = CUDA_R_16BF;
                 choose(trial, variant, DTYPE_BF16, (enum epilogue)epilogue);
             }

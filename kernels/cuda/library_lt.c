@@ -41,7 +41,7 @@ void library_close(struct device *device)
     device->library = NULL;
 }
 
-/* Plans belong to the library: weights of one shape share one. */
+/* Does nothing: choices belong to the library, and weights of one shape share one. */
 void library_choice_free(struct library_choice *choice)
 {
     (void)choice;
@@ -94,7 +94,8 @@ static cublasStatus_t describe_epilogue(struct lt_call *call, enum epilogue epil
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* With e4m3 the padding of the rows takes part: zeros, and a length that the library likes. */
+/* With e4m3 the rows' padding takes part in the product: it holds zeros, and it gives the rows a length that
+ * the library takes. */
 static cublasStatus_t describe_layouts(struct lt_call *call, const struct lt_product *product)
 {
     const struct weight *weight = product->weight;
@@ -159,8 +160,8 @@ bool lt_multiply(struct device *device, const struct lt_variant *variant,
     return status == CUBLAS_STATUS_SUCCESS;
 }
 
-/* What the algorithms were sought for: everything begins on 16 bytes. Shapes and strides decide, never the
- * number of rows. */
+/* True when everything begins on 16 bytes, as it did when the algorithms were chosen. Shapes and strides
+ * decide this, never the number of rows. */
 static bool lies_right(const struct library_product *product)
 {
     const struct matmul *op = product->op;

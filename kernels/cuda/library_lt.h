@@ -16,7 +16,7 @@ enum { N_OUTPUTS = 2 }; /* y as float32, as bf16 */
 /* One way to call a weight's product. */
 struct lt_variant {
     bool usable;
-    cudaDataType_t bias_type; /* with the library, bf16 results may want a bf16 bias */
+    cudaDataType_t bias_type; /* the library may want a bf16 bias for bf16 results */
     cublasLtMatmulAlgo_t algorithm;
 };
 

@@ -6,9 +6,10 @@
 #include "kernels/cuda/scratch.h"
 
 /*
- * Which product runs: conditioning in float32; float32 devices our own; else the library where the weight has
- * a choice and the call is one for it, else our own. The scratch holds the library's workspace first, then
- * rows of x as e4m3, then their scales.
+ * Chooses the product. Conditioning runs in float32 (matmul_few), and float32 devices run our own matmul_f32.
+ * All else runs the library where the weight has a library choice and the library takes the call; otherwise
+ * it runs our own matmul_tensor. The scratch holds the library's workspace first, then rows of x as e4m3,
+ * then their scales.
  */
 static size_t aligned_up(size_t n, size_t to)
 {

@@ -8,9 +8,8 @@ extern "C" {
 #endif
 
 /*
- * y[rows, n_out] = activation(x · w^T + bias), our own products. Row i of y depends on row i of x alone in
- * all of them: every element is one sum over k in an order that n_out and n_in decide. n_leaves plays no
- * part.
+ * Our own products: y[rows, n_out] = activation(x · w^T + bias). In all of them row i of y depends on row i
+ * of x alone: every element is one sum over k in an order that n_out and n_in decide. n_leaves plays no part.
  */
 
 /* Columns of a tile of matmul_tensor: wide tiles read less, narrow ones leave no multiprocessor idle when
@@ -30,8 +29,8 @@ struct tile_product {
 void matmul_tensor(struct device *device, const struct tile_product *product);
 /* float32 x and weight, fused multiply-adds in the order of k (matmul_f32.cu). */
 void matmul_f32(struct device *device, const struct matmul *op);
-/* A few float32 rows and a float32 or bf16 weight: a warp an element, so it reads the weight as fast as
- * memory gives it, once a row (matmul_few.cu). */
+/* A few float32 rows and a float32 or bf16 weight. One warp makes one element of y, so the weight is read
+ * once for each row, as fast as memory gives it (matmul_few.cu). */
 void matmul_few(struct device *device, const struct matmul *op);
 
 #ifdef __cplusplus

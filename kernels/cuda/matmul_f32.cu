@@ -3,13 +3,13 @@
 #include "kernels/cuda/gpu.cuh"
 
 /*
- * Products in float32, for comparing with the reference: a block has 64 x 64 of y, a thread 4 x 4 of them, k
- * goes 16 at a time through shared memory. An element is one chain of fused multiply-adds from 0 in the order
- * of k.
+ * Products in float32, for comparing with the reference. A block has 64 x 64 elements of y, and a thread has
+ * 4 x 4 of them. The block brings 16 values of k at a time into shared memory. An element is one chain of
+ * fused multiply-adds from 0 in the order of k.
  */
 enum { TILE = 64, DEPTH = 16, EACH = 4, SIDE = TILE / EACH, THREADS = SIDE * SIDE };
 
-/* TILE rows x DEPTH columns, transposed; zeros outside. */
+/* Loads TILE rows x DEPTH columns, transposed, with zeros outside the matrix. */
 __device__ inline void load_tile(float (&to)[DEPTH][TILE + 1], const float *matrix, int64_t ld, int first,
                                  int n_rows, int k, int n)
 {

@@ -3,8 +3,8 @@
 #include "kernels/cuda/vector.cuh"
 
 /*
- * Conditioning: a warp has one element of y. Its lanes walk k side by side, each adds up its own products in
- * order, then the lanes are added in one tree.
+ * Conditioning: a warp has one element of y. Its lanes walk k side by side. Each lane adds up its own
+ * products in order, and then one tree adds the lanes.
  */
 enum { WARPS = 4, LANES = 32, ROWS_MAX = 65535 };
 

@@ -11,15 +11,15 @@
  * stage that the step before read may be filled again.
  *
  * Order of the sum: steps of 16 k, each by one mma.sync onto the float32 before. Neither the tile's size nor
- * the place of a row in it enters, rows and columns beyond the matrix are zeros that nobody stores: a row's
- * bits depend on the row and the weight.
+ * the row's place in it changes the sum. Rows and columns beyond the matrix are zeros, and nobody stores
+ * their results. So a row's bits depend on the row and the weight alone.
  *
  * Blocks walk the tiles in bands of BAND tiles of rows, all columns of a band before the next: what is in
  * flight at one time shares its rows and columns in the second-level cache.
  *
- * E4M3: q and w are widened to bf16, which holds every e4m3 exactly, on their way into shared memory; scales
- * come at the end. This is the path for GPUs without fp8 and for shapes that the library refuses: it saves
- * memory, not time.
+ * E4M3: q and w are widened to bf16, which holds every e4m3 exactly, on their way into shared memory. The
+ * scales are applied at the end. This is the path for GPUs without fp8 and for shapes that the library
+ * refuses: it saves memory, not time.
  */
 using namespace stage;
 
@@ -90,7 +90,7 @@ struct widening {
     }
 };
 
-/* N rows of one step into a stage. */
+/* Brings N rows of one step into a stage. */
 template <class How, int N, int THREADS>
 __device__ inline void load_rows(unsigned char *tile, const void *matrix, int64_t ld, int first, int n_rows,
                                  int k, int n)
@@ -144,7 +144,7 @@ __device__ inline float finish(const struct arguments &a, float sum, float x_sca
     return activate_fast(a.activation, sum);
 }
 
-/* Scales, bias, activation; out of a warp's registers into y. */
+/* Applies scales, bias and activation to a warp's registers, and stores them in y. */
 template <class Shape, class Out>
 __device__ inline void store_tile(const struct arguments &a, int first_row, int first_column,
                                   float (&sum)[Shape::M][Shape::N][4])

@@ -5,12 +5,12 @@
 
 /*
  * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale) + shift. One warp has one row: it reads the row once into
- * registers where it fits (HELD vectors a lane), else three times, the second and third from the cache. Mean
- * first, then the variance of what is left. A lane adds up its own elements in order, the lanes are added in
- * one tree: the bits depend on the row and its width alone.
+ * registers where it fits (HELD vectors a lane), else three times, the second and third from the cache. It
+ * computes the mean first, then the variance about that mean. A lane adds up its own elements in order, and
+ * one tree adds the lanes: the bits depend on the row and its width alone.
  *
- * Bytes a row: 4 width read, 2 or 4 width written; weight, scale and shift come from the cache. Nothing but
- * bandwidth.
+ * A row reads 4 * width bytes and writes 2 or 4 * width; weight, scale and shift come from the cache. Memory
+ * bandwidth alone limits the speed.
  */
 enum { WARPS = 8, LANES = 32 };
 

@@ -6,7 +6,8 @@
 #include "kernels/cuda/library.h"
 #include "kernels/cuda/scratch.h"
 
-/* Opening and closing a GPU: what it is, its stream and marks, and all memory that operations will ever use.
+/* Opens and closes a GPU: finds out what it is, makes its stream and events, and allocates all memory that
+ * operations will ever use.
  */
 enum { STAGING_BYTES = 16 << 20, OLDEST_MAJOR = 8 };
 
@@ -43,7 +44,7 @@ enum status cuda_probe(int *n_devices, struct error *error)
                      cudaGetErrorString(result), cudaGetErrorName(result));
 }
 
-/* *index: which GPU, of those that there are. */
+/* *index becomes the number of the GPU, one of those that there are. */
 static enum status check_options(const struct device_options *options, int *index, struct error *error)
 {
     int n_devices;
@@ -75,7 +76,7 @@ static int attribute(struct device *device, enum cudaDeviceAttr which)
     return value;
 }
 
-/* Products of e4m3 need compute capability 9.0 (library_lt.c); before, fp8 saves memory alone. */
+/* Products of e4m3 need compute capability 9.0 (library_lt.c); on older GPUs fp8 only saves memory. */
 static const char *precision_name(const struct device *device)
 {
     if (device->precision == PRECISION_FP8)

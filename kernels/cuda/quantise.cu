@@ -3,9 +3,9 @@
 #include "kernels/cuda/vector.cuh"
 
 /*
- * Rows of activations as e4m3 with a scale each, just before their product: 2 bytes an element read twice
- * (the second time from the cache), 1 written. A block of threads has a row. The largest element does not
- * depend on the order in which it is looked for.
+ * Turns rows of activations into e4m3 with one scale for each row, just before their product. Each element is
+ * 2 bytes, read twice (the second time from the cache), and 1 byte is written. A block of threads has a row.
+ * The largest element does not depend on the order in which it is looked for.
  */
 enum { THREADS = 128, WARPS = THREADS / 32 };
 
@@ -21,7 +21,7 @@ __device__ inline float block_max_or_nan(float v)
     return v;
 }
 
-/* By one access: q is aligned for it, which a copy of bytes could not know. */
+/* Stores by one access: q is aligned for it, which the compiler could not know of a copy of bytes. */
 __device__ inline void store_packed(unsigned char *q, uint32_t packed, floats<1>)
 {
     *q = (unsigned char)packed;

@@ -22,7 +22,7 @@ extern "C" void cuda_select_ids(struct device *device, const int32_t *ids, const
                      "select_ids");
 }
 
-/* At most one rank has drawn a token for a row. */
+/* Writes the drawn tokens. At most one rank has drawn a token for a row. */
 __global__ void write_drawn(const struct drawn_token *drawn, int n_ranks, const int32_t *row, int rows,
                             int32_t *ids)
 {
@@ -46,7 +46,7 @@ extern "C" void cuda_write_drawn(struct device *device, const struct drawn_token
                      "write_drawn");
 }
 
-/* Threads walk the vectors of 4 floats, then what is left of them. */
+/* Threads walk the vectors of 4 floats, then the floats that are left. */
 __global__ void add(const float *a, const float *b, int64_t n_vectors, int64_t n, float *y)
 {
     int64_t first = (int64_t)blockIdx.x * THREADS + threadIdx.x, stride = (int64_t)gridDim.x * THREADS;

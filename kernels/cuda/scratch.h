@@ -7,8 +7,8 @@
 extern "C" {
 #endif
 
-/* What each operation takes of the scratch at most, for a device of these options; each is defined beside its
- * operation. */
+/* The most scratch that each operation takes on a device of these options. Each function is defined beside
+ * its operation. */
 size_t matmul_scratch_bytes(const struct device_options *options, enum precision precision);
 size_t attention_scratch_bytes(const struct device_options *options, enum precision precision);
 size_t head_draw_scratch_bytes(const struct device_options *options, enum precision precision);

@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/device.h"
 
-/* The key's place, or the one that is to be given away: *known says which. */
+/* Finds the key's place, or the place to give to it: *known says which. */
 static struct segment *find(struct segments *segments, const struct segment_key *key, bool *known)
 {
     struct segment *oldest = &segments->kept[0];
@@ -25,9 +25,10 @@ static void play(struct device *device, struct segment *segment)
     device_check(device, cudaGraphLaunch(segment->graph, device->stream), "playing a recorded segment");
 }
 
-/* The graph may still be running: it is freed when it is done ("If the executable graph is in-flight, it will
- * not be terminated, but rather freed asynchronously on completion", CUDA Driver API, cuGraphExecDestroy).
- * Nobody waits here: with ranks, only the collective's own wait sees that another one is gone. */
+/* Gives a place to another key. Its graph may still be running: CUDA frees the graph when it is done ("If the
+ * executable graph is in-flight, it will not be terminated, but rather freed asynchronously on completion",
+ * CUDA Driver API, cuGraphExecDestroy). Nobody waits here: with ranks, only the collective's own wait sees
+ * that another one is gone. */
 static void give_away(struct device *device, struct segment *segment, const struct segment_key *key)
 {
     if (segment->graph != NULL)

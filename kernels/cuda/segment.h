@@ -10,12 +10,13 @@ extern "C" {
 #endif
 
 /*
- * Segments as CUDA graphs. A key seen for the first time runs as ordinary calls, and is only remembered: many
- * batches have a shape that never comes again, and recording costs more than launching. The second time it is
- * recorded and played, from the third on only played. The least recently used place is given away.
+ * Segments as CUDA graphs. The first time a key is seen, its segment runs as ordinary calls and the key is
+ * only remembered: many batches have a shape that never comes again, and recording costs more than launching.
+ * The second time the segment is recorded and played; from the third time on it is only played. When no place
+ * is free, the least recently used one goes to the new key.
  *
- * What a recorded segment may do: launch kernels, copy between device memories, collectives of NCCL. Not:
- * wait, allocate, copy from or to ordinary host memory.
+ * A recorded segment may launch kernels, copy between device memories and run collectives of NCCL. It may not
+ * wait, allocate, or copy from or to ordinary host memory.
  */
 enum { SEGMENTS_KEPT = 32 };
 

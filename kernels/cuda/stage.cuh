@@ -6,13 +6,13 @@
 #include "kernels/cuda/gpu.cuh"
 
 /*
- * One step of a product on the tensor cores: DEPTH columns of some rows of x and of w in shared memory, and
- * their multiplication. The layers' products (matmul_tensor.cu) and the head's tiles (head_tile.cuh) are both
- * made of it.
+ * One step of a product on the tensor cores: it multiplies DEPTH columns of some rows of x and of w in shared
+ * memory. The layers' products (matmul_tensor.cu) and the head's tiles (head_tile.cuh) both consist of such
+ * steps.
  *
- * A stage is the rows of x, then those of w. A row is DEPTH bf16 = 64 bytes = 4 chunks of 16. Chunk c of row
- * r lies at place c ^ (r / 2 % 4): the 8 rows that ldmatrix reads at once then lie in 8 different groups of 4
- * banks, and so do the chunks that are written.
+ * A stage holds the rows of x, then those of w. A row is DEPTH bf16 = 64 bytes = 4 chunks of 16. Chunk c of
+ * row r lies at place c ^ (r / 2 % 4): the 8 rows that ldmatrix reads at once then lie in 8 different groups
+ * of 4 banks, and so do the chunks that are written.
  */
 namespace stage
 {

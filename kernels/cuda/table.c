@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* The cuda backend's table: what goes between host and device, and waiting. */
+/* The cuda backend's table, and the operations that copy between host and device or wait. */
 
 static const char *describe(const struct device *device)
 {
@@ -25,7 +25,7 @@ static struct device_memory memory(const struct device *device)
     return memory;
 }
 
-/* What kernels could only note down. */
+/* Keeps as a failure what a kernel could only note down: a kernel cannot return an error. */
 static void read_notes(struct device *device)
 {
     if (*device->bad_row > 0)

@@ -26,7 +26,7 @@ void uploads_close(struct device *device)
         (void)cudaFreeHost(uploads->pinned);
 }
 
-/* Goes over to the other half, once the GPU has read what was in it. */
+/* Changes to the other half, after the GPU has read what was in it. */
 static bool turn_over(struct device *device)
 {
     struct uploads *uploads = &device->uploads;
@@ -44,7 +44,7 @@ static bool send(struct device *device, void *to, const void *from, size_t size_
                         "copying");
 }
 
-/* What fits into the half at hand. Returns how much that was; 0: a failure. */
+/* Sends as many bytes as fit into the current half. Returns how many that were; 0: a failure. */
 static size_t send_some(struct device *device, char *to, const char *from, size_t size_bytes)
 {
     enum { ALIGNMENT = 256 };

@@ -10,12 +10,12 @@ extern "C" {
 #endif
 
 /*
- * The way of ordinary host memory to the GPU. backend.h promises that it may be used again when upload
+ * Uploads ordinary host memory to the GPU. backend.h promises that this memory may be used again when upload
  * returns. CUDA does not promise that of cudaMemcpyAsync ("might be synchronous with respect to host", CUDA
  * Runtime API, API synchronization behavior): where the GPU can read pageable memory itself (HMM, Grace
- * Hopper) it may read it later. Nor may upload wait for the stream: it could stand behind a sum with a rank
- * that is gone. So the bytes go through pinned memory of our own, in two halves; only who sends more than a
- * half's bytes waits, for what was sent a half before.
+ * Hopper) it may read it later. Upload may not wait for the stream either: the stream may itself be waiting
+ * for a sum with a rank that is gone. So the bytes go through pinned memory of our own, in two halves. A call
+ * waits only when it changes halves, and then only until the GPU has read what the other half held.
  */
 enum { UPLOAD_HALVES = 2, UPLOAD_HALF_BYTES = 1 << 20 };
 

@@ -66,8 +66,8 @@ __device__ inline void store_floats(__nv_bfloat16 *p, floats<4> e)
     *reinterpret_cast<uint2 *>(p) = q;
 }
 
-/* Whether rows of `width` elements, `ld` apart, of elements of size_bytes can be walked 4 elements at a time
- * from p on. */
+/* Whether 4 elements can be read at a time from rows that begin at p, have `width` elements of size_bytes and
+ * lie `ld` elements apart. */
 inline bool walks_by_four(const void *p, int64_t ld, int width, size_t size_bytes)
 {
     return width % 4 == 0 && ld % 4 == 0 && (uintptr_t)p % (4 * size_bytes) == 0;

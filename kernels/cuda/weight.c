@@ -41,7 +41,7 @@ static struct weight *weight_new(enum weight_use use, int n_out, int n_in, const
     return weight;
 }
 
-/* Copies rows of one format from `first` on into `to`, as many as it holds; *dtype is their format. */
+/* Copies rows of one format, from `first` on, into `to`, as many as fit; *dtype becomes their format. */
 static int fill(const struct loading *loading, int first, char *to, enum dtype *dtype)
 {
     int n_in = loading->weight->n_in, n = 0;
