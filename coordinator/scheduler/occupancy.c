@@ -17,7 +17,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* After every change of the sums. */
+/* Call it after every change of the sums. */
 static void set_longest(struct occupancy *occupancy)
 {
     const struct occupancy_limits *limits = &occupancy->limits;
@@ -56,7 +56,7 @@ bool occupancy_reserve(struct occupancy *occupancy)
     return true;
 }
 
-/* The first group with so many steps left, or more. */
+/* The index of the first group with at least so many steps left. */
 static int find_group(const struct occupancy *occupancy, uint32_t steps_left)
 {
     int from = 0, to = occupancy->n_groups;
@@ -117,7 +117,7 @@ void occupancy_count(struct occupancy *occupancy, int length, uint32_t steps_lef
 
 /* ---- runs ---- */
 
-/* Most runs that come are the youngest of their class. */
+/* Most runs that come are the youngest of their class, so the search begins there. */
 static void link_place(struct occupancy_class *class, struct run_place *place)
 {
     struct run_place *older = class->youngest;
@@ -161,7 +161,8 @@ void occupancy_step(struct occupancy *occupancy, struct run_place *place)
 
 /* ---- when there is room ---- */
 
-/* Steps until a text of so many positions fits beside n runs of n_tokens, which leave group by group. */
+/* In how many steps the n runs of n_tokens, newcomer included, are within the limits. They leave group by
+ * group; the newcomer is in none. */
 static uint32_t start_in(const struct occupancy_limits *limits, const struct occupancy_group *groups,
                          int n_groups, int n, int64_t n_tokens, uint32_t limit)
 {
@@ -182,7 +183,7 @@ uint32_t occupancy_start_in(const struct occupancy *occupancy, int length, uint3
                     occupancy->n_tokens + length, limit);
 }
 
-/* Runs that give way. Those of one class that are due are its oldest. */
+/* The runs that give way. The due runs of a class are its oldest. */
 struct yielding {
     int n;
     int64_t n_tokens;
@@ -205,7 +206,7 @@ static struct yielding sum_yielding(const struct occupancy *occupancy, enum requ
     return sum;
 }
 
-/* Takes what gives way out of a copy of the groups. */
+/* Takes the runs that give way out of a copy of the groups. */
 static void leave_out_yielding(const struct occupancy *occupancy, struct occupancy_group *groups,
                                enum request_class class, double due_at)
 {

@@ -4,7 +4,7 @@
 
 #include "coordinator/scheduler/sacrifice.h"
 
-/* Runs that are looked at behind one that holds a reservation. */
+/* How many runs behind one with a reservation the policy looks at. */
 enum { BYPASS_MOST = 64 };
 
 /* A decision while it is made. */
@@ -13,10 +13,10 @@ struct making {
     const struct policy_input *input;
     struct policy_decision *decision;
     bool *considered; /* [n_waiting] */
-    int next;         /* the first of waiting that may not have been considered */
-    int64_t too_long; /* texts of so many positions, or more, find room nowhere */
+    int next;         /* index: all waiting runs before it have been considered */
+    int64_t too_long; /* runs of so many positions or more find room nowhere */
 
-    int reserved; /* of waiting; -1: none */
+    int reserved; /* index of the waiting run with the reservation; -1: none */
     int reserved_replica;
     uint32_t reserved_at; /* steps from now */
 };
@@ -35,13 +35,14 @@ static bool is_due(const struct making *making, double accepted_at)
 
 /* ---- whose turn it is ---- */
 
-/* Of the queue, and not considered yet. */
+/* Whether the run waits in the queue and has not been considered yet. */
 static bool is_candidate(const struct making *making, int i)
 {
     return !making->considered[i] && making->input->waiting[i].replica < 0;
 }
 
-/* The due one with the lowest number among the classes behind the first that waits; -1: there is none. */
+/* Among the classes below that of the first waiting run: the due run with the lowest number. -1: there is
+ * none. */
 static int find_passed_over(const struct making *making)
 {
     const struct policy_waiting *waiting = making->input->waiting;
@@ -72,7 +73,7 @@ static int take_next(struct making *making)
     return next;
 }
 
-/* Was that the turn of one that is passed over, or did it pass over one? */
+/* Updates decision->starts: did this start pass over a due run, or was it the turn of one? */
 static void count_start(struct making *making, int started)
 {
     if (making->input->waiting[started].replica >= 0)
@@ -93,13 +94,13 @@ static struct occupancy *occupancy_of(const struct making *making, int replica)
     return &making->input->replicas[replica].occupancy;
 }
 
-/* Of a run that is started there now. */
+/* In how many steps the run would leave if it were sent there now. */
 static uint32_t leaves_in(const struct policy_waiting *waiting, const struct occupancy *occupancy)
 {
     return waiting->steps_left + occupancy_start_in(occupancy, waiting->length, OCCUPANCY_NEVER);
 }
 
-/* Would the one with the reservation start later than it would without this one? */
+/* Would the run with the reservation start later because of this one? */
 static bool delays_reserved(const struct making *making, int r, const struct policy_waiting *waiting)
 {
     if (making->reserved < 0 || making->reserved_replica != r)
@@ -121,8 +122,8 @@ static double load_of(const struct making *making, int r)
     return making->input->equal_slowness ? work : work * making->input->replicas[r].slowness;
 }
 
-/* The replica with room where the least is left to do; -1: none. Room only shrinks while nothing gives way,
- * so what found none need not be looked for again. */
+/* The replica with room that has the least load; -1: none. While nothing gives way, room only shrinks. So a
+ * length that found no room once need not be tried again. */
 static int choose_replica(struct making *making, const struct policy_waiting *waiting)
 {
     int best = -1;
@@ -146,7 +147,8 @@ static int choose_replica(struct making *making, const struct policy_waiting *wa
     return best;
 }
 
-/* Where it will start soonest, when nobody gives way. None: it fits nowhere. */
+/* Reserves the replica where the run will start soonest if no run gives way. Reserves nothing if it fits
+ * nowhere. */
 static void reserve(struct making *making, int index)
 {
     uint32_t soonest = OCCUPANCY_NEVER;
@@ -164,7 +166,7 @@ static void reserve(struct making *making, int index)
     }
 }
 
-/* Makes room by preemption. -1: it cannot be. */
+/* Makes room by preemption, and returns the replica. -1: that is not possible. */
 static int make_room(struct making *making, const struct policy_waiting *waiting)
 {
     double due_at = making->input->now - making->rules->due_seconds;
@@ -176,7 +178,7 @@ static int make_room(struct making *making, const struct policy_waiting *waiting
 
 /* ---- one after the other ---- */
 
-/* False: no memory to count it there. */
+/* False: there is no memory to count the run there. */
 static bool start(struct making *making, int index, int r)
 {
     const struct policy_waiting *waiting = &making->input->waiting[index];
@@ -205,7 +207,7 @@ static bool consider(struct making *making, int index)
     return true;
 }
 
-/* The occupancies, as they were. */
+/* Makes the occupancies as they were before the decision. */
 static void count_back(const struct making *making)
 {
     const struct policy_decision *decision = making->decision;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs, in the order in which they give way. */
+/* The runs that give way, in that order. */
 struct victims {
     struct run_place **places; /* [n] */
     int n, capacity;
@@ -25,7 +25,7 @@ static bool append(struct victims *victims, struct run_place *place)
     return true;
 }
 
-/* ---- a replica without some of its runs: the sums are all that room depends on ---- */
+/* ---- a replica without some of its runs; room depends on the sums alone ---- */
 
 static void leave_out(struct occupancy *without, const struct run_place *place, int sign)
 {
@@ -48,8 +48,8 @@ static bool has_room(const struct occupancy *without, int length)
 
 /* ---- which of a replica's runs ---- */
 
-/* The lowest class gives way first, in it the last accepted, until there is room. Returns whether there is.
- */
+/* Chooses runs until there is room: from the lowest class up, and in a class from the last accepted back.
+ * Returns whether there is room. */
 static bool take_victims(struct occupancy *without, const struct policy_waiting *waiting, double due_at,
                          struct victims *victims)
 {
@@ -58,7 +58,7 @@ static bool take_victims(struct occupancy *without, const struct policy_waiting 
         struct run_place *place = without->by_class[c].youngest;
         for (; place && place->accepted_at > due_at && !enough; place = place->older) {
             if (place->is_chosen)
-                continue; /* for another run, by the same decision */
+                continue; /* it gives way already, to another run of the same decision */
             if (!append(victims, place))
                 return false;
             leave_out(without, place, 1);
@@ -68,7 +68,7 @@ static bool take_victims(struct occupancy *without, const struct policy_waiting 
     return enough;
 }
 
-/* Those that may stay after all, the last taken first, are let off. */
+/* Lets those stay that need not give way after all. It tries the last chosen first. */
 static void spare_victims(struct occupancy *without, int length, struct victims *victims)
 {
     int n_left = 0;
@@ -80,7 +80,7 @@ static void spare_victims(struct occupancy *without, int length, struct victims 
             continue;
         }
         leave_out(without, place, 1);
-        victims->places[victims->n - 1 - n_left++] = place; /* a place that is done with */
+        victims->places[victims->n - 1 - n_left++] = place; /* that entry has been read */
     }
     memmove(victims->places, victims->places + victims->n - n_left, (size_t)n_left * sizeof *victims->places);
     victims->n = n_left;
@@ -98,8 +98,8 @@ static bool find_victims(const struct occupancy *occupancy, const struct policy_
     return victims->n > 0;
 }
 
-/* Positions that have to go at the least: a bound that needs no look at the runs. INT64_MAX: nothing there is
- * of a lower class. */
+/* A lower bound of the positions that have to give way, found without a look at the runs. INT64_MAX: the
+ * replica has no run of a lower class. */
 static int64_t least_cost(const struct occupancy *occupancy, const struct policy_waiting *waiting)
 {
     const struct occupancy_limits *limits = &occupancy->limits;

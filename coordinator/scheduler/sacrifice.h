@@ -4,16 +4,17 @@
 #include "coordinator/scheduler/policy.h"
 
 /*
- * Which runs give way to a waiting one, as a part of a decision of the policy (policy.h says the rule). A run
- * that was accepted at due_at or before it is due, and does not give way.
+ * This part of the policy decides which runs give way to a waiting one; policy.h states the rule. A run that
+ * was accepted at due_at (seconds) or earlier is due: it does not give way.
  */
 
-/* The open replica where room can be made for `waiting` at the least cost in positions; -1: nowhere, or no
- * memory. What gives way there is appended to decision->preempted and counted out of the occupancy. */
+/* Returns the open replica where the fewest positions have to give way to `waiting`. -1: there is none, or no
+ * memory. Appends the runs that give way there to decision->preempted, and takes them out of the sums of the
+ * occupancy. */
 int sacrifice_choose(const struct policy_input *input, const struct policy_waiting *waiting, double due_at,
                      struct policy_decision *decision);
 
-/* Counts all that gave way in again. */
+/* Adds all runs that gave way to the sums again. */
 void sacrifice_count_back(const struct policy_input *input, const struct policy_decision *decision);
 
 #endif
