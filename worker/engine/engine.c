@@ -352,12 +352,15 @@ enum status engine_follow(struct engine *engine, struct error *error)
 static enum status lead_warm_up(struct engine *engine, struct error *error)
 {
     enum { LENGTH = 16 };
-    const uint32_t ids[LENGTH] = {0};
+    const struct model_config *config = &engine->model->weights.config;
+    uint32_t ids[LENGTH];
     uint8_t editable[LENGTH];
-    for (int i = 0; i < LENGTH; i++)
+    for (int i = 0; i < LENGTH; i++) {
+        /* a token that is revealed need not be drawn, and a step without a needed row is not even sent */
+        ids[i] = config->source == SOURCE_MASK ? (uint32_t)config->mask_token : 0;
         editable[i] = 1;
-    int max_length = engine->model->weights.config.max_length,
-        length = max_length < LENGTH ? max_length : LENGTH;
+    }
+    int length = config->max_length < LENGTH ? config->max_length : LENGTH;
     const struct sequence_input input = {
         .ids = ids, .editable = editable, .length = (size_t)length, .n_steps = 1, .temperature = 1};
     enum status status = batch_add(engine->batch, &input, error);

@@ -137,6 +137,21 @@ START_TEST(a_warm_up_is_reported_to_nobody)
 }
 END_TEST
 
+/* Every rank waits for the warm-up's plan, and a step in which no row is needed has none: two ranks would
+ * wait for ever. */
+START_TEST(a_mask_source_is_warmed_up_too)
+{
+    struct error error;
+    engine_free(engine);
+    model.weights.config.source = SOURCE_MASK;
+    model.weights.config.mask_token = model.weights.config.n_ids - 1;
+    ck_assert_int_eq(engine_create(&model, model.forward.limits, false, &engine, &error), STATUS_OK);
+    uint64_t before = meter_read(&meters, METER_PASSES);
+    ck_assert_int_eq(engine_warm_up(engine, &error), STATUS_OK);
+    ck_assert_uint_eq(meter_read(&meters, METER_PASSES), before + 1);
+}
+END_TEST
+
 /* More than the batch has room for: the third waits for a place, in order. */
 START_TEST(a_drain_finishes_what_is_there)
 {
@@ -272,6 +287,7 @@ int main(void)
     TCase *tests = tcase_create("engine");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_warm_up_is_reported_to_nobody);
+    tcase_add_test(tests, a_mask_source_is_warmed_up_too);
     tcase_add_test(tests, a_drain_finishes_what_is_there);
     tcase_add_test(tests, a_stop_ends_at_the_next_step);
     tcase_add_test(tests, a_cancelled_one_leaves_and_makes_room);
