@@ -20,8 +20,8 @@ void added_tokens_sort(struct added_tokens *added)
         qsort(added->tokens, added->n, sizeof *added->tokens, compare_tokens);
 }
 
-/* The first of tokens [low, high) whose byte at `depth` is `least` or more; all of them are longer than
- * depth, but perhaps the first. */
+/* The first of tokens [low, high) whose byte at `depth` is `least` or more. Only the first of these tokens
+ * may be too short to have that byte. */
 static size_t lower_bound(const struct added_tokens *added, size_t low, size_t high, size_t depth, int least)
 {
     while (low < high) {
@@ -35,7 +35,7 @@ static size_t lower_bound(const struct added_tokens *added, size_t low, size_t h
     return low;
 }
 
-/* Narrows the sorted tokens byte by byte to those that begin as the text does. */
+/* Narrows the sorted tokens, byte by byte, to those that begin with the same bytes as the text. */
 const struct added_token *added_tokens_match(const struct added_tokens *added, const char *text,
                                              size_t size_bytes)
 {

@@ -41,7 +41,7 @@ static uint64_t heap_pop(struct heap *heap)
     return least;
 }
 
-/* Ranks the pair that begins at `position` anew and makes it a candidate. */
+/* Looks up the rank of the pair that begins at `position` and, if it has one, makes the pair a candidate. */
 static void offer_pair(const struct merge_table *merges, struct bpe_symbol *symbols, int32_t position,
                        struct heap *heap)
 {
@@ -65,7 +65,8 @@ static void merge_at(const struct merge_table *merges, struct bpe_symbol *symbol
         offer_pair(merges, symbols, left->previous, heap);
 }
 
-/* Each of the n - 1 merges takes one candidate and offers at most two: never more than 2n in the heap. */
+/* Each of at most n - 1 merges takes one candidate and offers at most two, so the heap never holds more than
+ * 2n. */
 static void merge_all(const struct merge_table *merges, struct bpe_symbol *symbols, int32_t n,
                       uint64_t *heap_items)
 {

@@ -16,7 +16,7 @@ struct id_buffer {
 /* Makes room for `more` ids. RESOURCE_EXHAUSTED without memory. */
 enum status id_buffer_reserve(struct id_buffer *buffer, size_t more, struct error *error);
 
-/* Working memory of bpe_encode, used again from piece to piece. Starts as zeros. */
+/* Working memory of bpe_encode, which uses it again for the next piece. It starts as zeros. */
 struct bpe_scratch {
     struct bpe_symbol *symbols; /* [capacity] */
     uint64_t *heap;             /* [2 * capacity] */

@@ -37,7 +37,7 @@ static enum status encode_split(struct encoding *encoding, const char *text, siz
     return status;
 }
 
-/* Text between added tokens; some vocabularies want it to begin with a space. */
+/* Encodes the text between added tokens. Some vocabularies want it to begin with a space. */
 static enum status encode_section(struct encoding *encoding, const char *text, size_t size_bytes,
                                   struct error *error)
 {
@@ -84,7 +84,7 @@ static enum status encode_with_added(struct encoding *encoding, const char *text
     return status;
 }
 
-/* What is valid UTF-8 as ordinary text, every other byte as a piece of its own. */
+/* Encodes valid UTF-8 as ordinary text, and every other byte as a piece of its own. */
 static enum status encode_any_bytes(struct encoding *encoding, const char *bytes, size_t size_bytes,
                                     struct error *error)
 {

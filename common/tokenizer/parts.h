@@ -13,7 +13,7 @@
 struct tokenizer {
     struct token_piece *pieces; /* [n_ids]; bytes are in `piece_bytes` */
     int n_ids;                  /* V of the model */
-    int n_pieces;               /* ids 0 to n_pieces - 1 have one */
+    int n_pieces;               /* ids 0 to n_pieces - 1 have a piece */
     char *piece_bytes; /* all pieces one after the other; one allocation as large as the file, which they fit
                           in */
     size_t n_piece_bytes;
@@ -25,10 +25,10 @@ struct tokenizer {
     int32_t end_of_text; /* or -1 */
 };
 
-/* Refuses what is not supported, and takes the settings that are. */
+/* Refuses settings that are not supported, and takes the others. */
 enum status settings_load(struct tokenizer *tokenizer, json_t *root, struct error *error);
 
-/* Vocabulary, added tokens and merges from the parsed file. */
+/* Loads vocabulary, added tokens and merges from the parsed file. */
 enum status vocabulary_load(struct tokenizer *tokenizer, json_t *root, struct error *error);
 
 /* Refuses model.ignore_merges where it would change a text's ids. */

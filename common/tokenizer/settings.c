@@ -1,6 +1,6 @@
 /*
- * tokenizer.json describes a pipeline of which this is one: no normalizer, the byte-level pre-tokenizer, BPE,
- * the byte-level decoder. A file that asks for anything else is refused by the name of the key: a tokenizer
+ * tokenizer.json describes a pipeline. We support one: no normalizer, the byte-level pre-tokenizer, BPE, the
+ * byte-level decoder. A file that asks for anything else is refused, and the error names the key: a tokenizer
  * that is nearly right makes a model that is quietly wrong.
  */
 #include <string.h>
@@ -64,8 +64,8 @@ static enum status load_pre_tokenizer(struct tokenizer *tokenizer, json_t *root,
     return status;
 }
 
-/* Without a type it is BPE if vocab and merges are there: the file published with GPT-2 is written so, and
- * the reference library reads it so. A type of null is an error there too. */
+/* A model without a type is BPE if it has vocab and merges: the file published with GPT-2 has no type, and
+ * the reference library takes it as BPE. A type of null is an error in that library too. */
 static enum status check_model_type(json_t *model, struct error *error)
 {
     json_t *type = json_object_get(model, "type");
@@ -81,8 +81,8 @@ static enum status check_model_type(json_t *model, struct error *error)
 
 /*
  * Settings of the BPE model that must be absent, null, false, zero or empty: all of them change what comes
- * out. byte_fallback, unk_token and fuse_unk speak of what the vocabulary lacks. It lacks nothing, as all
- * bytes are in it.
+ * out. byte_fallback, unk_token and fuse_unk are about text that the vocabulary lacks. Ours lacks none,
+ * because all bytes are in it.
  */
 static enum status check_model(json_t *model, struct error *error)
 {
@@ -115,8 +115,8 @@ static enum status check_model(json_t *model, struct error *error)
     return check_keys(model, "model.", known, error);
 }
 
-/* truncation and padding are for batches of equal length, which we do not make: whatever they say, it is not
- * applied. */
+/* truncation and padding are for batches of equal length. We do not make such batches, so we ignore both
+ * settings. */
 enum status settings_load(struct tokenizer *tokenizer, json_t *root, struct error *error)
 {
     static const char *const known[] = {

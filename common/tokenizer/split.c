@@ -51,7 +51,7 @@ enum status split_compile(pcre2_code **pattern, struct error *error)
                          (const char *)reason);
     }
     (void)pcre2_jit_compile(compiled,
-                            PCRE2_JIT_COMPLETE); /* without it pcre2_match interprets: slower, the same */
+                            PCRE2_JIT_COMPLETE); /* without it pcre2_match interprets, more slowly */
     *pattern = compiled;
     return STATUS_OK;
 }

@@ -15,7 +15,7 @@
 /* The pattern as the reference library writes it, for comparing. */
 extern const char split_gpt2_source[];
 
-/* Compiled once, shared by threads, freed with pcre2_code_free. */
+/* Compiles the pattern. Threads may share it; pcre2_code_free frees it. */
 enum status split_compile(pcre2_code **pattern, struct error *error);
 
 /* The end of the piece that begins at text[start]; start < size_bytes. The text is valid UTF-8. */

@@ -8,7 +8,7 @@
 struct stage {
     const char *key, *list; /* the key of the file; the key of a Sequence's steps */
     bool (*accepts)(json_t *step, const char *type);
-    const char *wanted; /* what the sentence says */
+    const char *wanted; /* what the error says is supported */
 };
 
 static bool is_off(json_t *step, const char *key)

@@ -48,8 +48,8 @@ static enum status check_added_flags(json_t *entry, size_t index, struct error *
 
 /*
  * A token that is a word of the vocabulary too stands for the bytes of that word: the merges can make it out
- * of ordinary text. Its content, which is looked for in a text, is spelled in the byte alphabet then: "Ġ" for
- * a space. All of it fits the store: the content is in the file's added_tokens, the word in its vocab.
+ * of ordinary text. Its content is then spelled in the byte alphabet ("Ġ" for a space), and we look for this
+ * spelling in a text. Both fit the store: the content is in the file's added_tokens, the word in its vocab.
  */
 static void commit_added_token(struct tokenizer *tokenizer, int32_t id, const char *text, size_t size,
                                bool is_word)
@@ -159,7 +159,8 @@ static enum status load_word(struct tokenizer *tokenizer, const char *word, json
     return STATUS_OK;
 }
 
-/* Ids are 0 to n - 1 without a hole, and every byte is a token, so that any text can be encoded. */
+/* Checks that ids are 0 to n - 1 without a hole and that every byte is a token, so that any text can be
+ * encoded. */
 static enum status check_complete(const struct tokenizer *tokenizer, struct error *error)
 {
     for (int32_t id = 0; id < tokenizer->n_pieces; id++) {

@@ -8,8 +8,8 @@ extern "C" {
 #endif
 
 /*
- * Products by a library of the vendor: cuBLASLt (library_lt.h), or none (library_none.c, where only our own
- * products are wanted).
+ * Products by the vendor's library: cuBLASLt (library_lt.h), or no library (library_none.c, for a build that
+ * uses only our own products).
  *
  * MILLRACE_CUDA_MATMUL=own|cublaslt says which products run. When it is unset, cublaslt runs where it is
  * there and passes the check below.

@@ -7,13 +7,14 @@
 #include "worker/verify/golden_model.h"
 #include "worker/verify/pass.h"
 
-/* float32 against float32; the reference itself is within 6e-6 of float64 (README of the vectors), whose
- * logits are of some units. Rounding grows with them: logits beyond usual_logit count by their size in it. */
+/* The tolerance of float32 against float32. The reference's float32 is within 6e-6 of its float64 (README of
+ * the vectors), with logits of a few units. Rounding grows with the logits: for logits beyond usual_logit the
+ * difference is divided by their size in units of usual_logit. */
 static const double tolerance = 2e-5, usual_logit = 10;
 
 enum { PREFIX_ROOM = 128 };
 
-/* What was seen of one file's cases. */
+/* What the cases of one file showed. */
 struct forward_totals {
     int n_cases, n_float64, n_probabilities;
     double logits, float64, probabilities; /* largest differences */
@@ -78,7 +79,7 @@ static enum status check_case(struct model *model, struct golden_file *file, con
     return STATUS_OK;
 }
 
-/* A case has a prefix: what stands before "x_t". */
+/* A case has a prefix: the part of the tensor's name before "x_t". */
 static bool is_case(const char *tensor, char prefix[PREFIX_ROOM])
 {
     size_t length = strlen(tensor);
@@ -88,7 +89,7 @@ static bool is_case(const char *tensor, char prefix[PREFIX_ROOM])
     return true;
 }
 
-/* The largest batch of the file. */
+/* Finds the largest batch of the file. */
 static struct golden_load load_of(struct golden_file *file)
 {
     struct golden_load load = {1, 1, 1};
@@ -102,7 +103,7 @@ static struct golden_load load_of(struct golden_file *file)
     return load;
 }
 
-/* All cases of the network whose weights these are. */
+/* Checks all cases of the network that has these weights. */
 static enum status check_network(const struct golden *golden, struct golden_file *file, const char *name,
                                  const char *weights, struct forward_totals *totals, struct error *error)
 {
@@ -127,7 +128,8 @@ static enum status check_network(const struct golden *golden, struct golden_file
     return status;
 }
 
-/* Each network of the manifest's entry: one, or "weights_NETWORK" for cases that begin with "NETWORK." */
+/* Checks each network of the manifest's entry: either its only one, or one for each "weights_NETWORK", whose
+ * cases begin with "NETWORK." */
 static enum status check_networks(const struct golden *golden, struct golden_file *file, const char *name,
                                   struct forward_totals *totals, struct error *error)
 {

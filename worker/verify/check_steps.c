@@ -58,7 +58,7 @@ static enum status make_rows(struct step_file *it, struct error *error)
     return STATUS_OK;
 }
 
-/* The grid's own t and h, where our grid has that step. */
+/* Compares our t and h with the grid's own, where our grid has that step. */
 static void compare_times(struct step_file *it, const char *stem, double t, double h)
 {
     int n, i;
@@ -69,7 +69,7 @@ static void compare_times(struct step_file *it, const char *stem, double t, doub
     it->n_times++;
 }
 
-/* h times the row's total rate: the reference's `intensity` is a rate, `rate_h` has h in it already. NaN:
+/* h times the row's total rate. The reference's `intensity` is a rate; `rate_h` has h in it already. NaN when
  * neither is there. */
 static double recorded_hazard(const struct array *intensity, const struct array *rate_h, int row, double h)
 {
@@ -89,24 +89,25 @@ static enum status compare_jumps(struct step_file *it, const char *stem, double 
         double recorded = recorded_hazard(intensity, rate_h, row, h);
         it->jumps = worse(it->jumps, fabs(it->jump[row] - expected->x[row]));
         if (it->jump[row] >
-            schedule_jump_limit(it->rows[row].bound) + 1e-12) /* what exact thinning rests on */
+            schedule_jump_limit(it->rows[row].bound) + 1e-12) /* exact thinning relies on this limit */
             return error_set(error, STATUS_INTERNAL, "%s: P(jump) %.17g is above the limit of the step", stem,
                              it->jump[row]);
-        if ((intensity || rate_h) && it->jump[row] < 0.99) /* beyond, 1 - P has lost the hazard */
+        if ((intensity || rate_h) && it->jump[row] < 0.99) /* above 0.99, 1 - P has lost the hazard */
             it->hazard = worse(it->hazard, fabs(-log1p(-it->jump[row]) - recorded));
     }
     return status;
 }
 
-/* The share of a row's rates that is the reference's floor of 1e-9 a token, which is not part of the law
- * here: all of it in a row that never jumps. */
+/* The share of a row's rates that comes from the reference's floor of 1e-9 for each token. That floor is not
+ * part of our law. In a row that never jumps it is the whole rate. */
 static double floor_share(const struct step_file *it, int row, double h)
 {
     double rate_h = -log1p(-it->jump[row]);
     return it->solver == SOLVER_MIXTURE_EULER ? it->n_ids * 1e-9 * h / rate_h : 0;
 }
 
-/* Where does a row go that jumps? By dest_f64 or, before normalising, by the rates u. */
+/* Compares the law by which a jumping row chooses its token. The file records it as dest_f64 or, before
+ * normalising, as the rates u. */
 static enum status compare_law(struct step_file *it, const char *stem, double h, struct error *error)
 {
     const int64_t *shape = it->probabilities->shape;
@@ -150,7 +151,7 @@ static enum status compare_step(struct step_file *it, const char *stem, struct e
     return status == STATUS_OK ? compare_law(it, stem, h->x[0], error) : status;
 }
 
-/* α of all steps of the n-step grid. */
+/* Compares α of all steps of the n-step grid. */
 static enum status compare_table(struct step_file *it, const char *name, struct error *error)
 {
     struct rules rules = {.solver = SOLVER_CUMULATIVE, .exponent = it->exponent, .mask_token = -1};
@@ -191,7 +192,7 @@ static void tell(const struct step_file *it, struct report *report)
         report_finding(report, &finding);
 }
 
-/* What a step is made of; a name that is none of these is not passed over. */
+/* True for the names of a step's tensors. A name that we do not know must not be skipped silently. */
 static bool is_known(const char *name)
 {
     static const char *const parts[] = {".t",     ".h",         ".u",      ".kappa_t",   ".kappa_th",

@@ -1,7 +1,7 @@
 #include "worker/verify/checks.h"
 #include "worker/verify/golden_model.h"
 
-/* Opening has checked names, shapes and number formats against config.json; what is left is what the manifest
+/* Opening has checked names, shapes and number formats against config.json. This checks the manifest's
  * counts. */
 static enum status compare_counts(const struct golden *golden, const char *file, const char *name,
                                   const struct model *model, struct error *error)

@@ -10,8 +10,9 @@
 #include "worker/verify/rules.h"
 
 /*
- * Our random numbers, through the worker's rules and sampler, against laws that are known exactly: as many
- * draws as the reference's own were. The seeds are fixed, so a p-value that is good once is good always.
+ * Tests our random numbers, through the worker's rules and sampler, against laws that are known exactly. It
+ * makes as many draws as the reference did. The seeds are fixed, so a p-value that is good once is good
+ * always.
  */
 static const double least_p_value = 1e-4;
 
@@ -36,7 +37,7 @@ struct law {
     const struct array *exact, *counts;
     int n_ids, n_positions;
     int64_t n_draws;
-    int32_t *tokens; /* [n_draws, n_positions]: as they are now */
+    int32_t *tokens; /* [n_draws, n_positions]: the current tokens */
 };
 
 struct draw_totals {
@@ -86,7 +87,7 @@ static enum status read_law(struct golden_file *file, const char *name, struct l
                                    (long long)law->n_draws);
 }
 
-/* Samples the rows that wait; places[i] is where row i's token is. */
+/* Samples the rows that wait; places[i] is where row i's token goes. */
 static enum status settle(struct lookup *lookup, int32_t **places, struct error *error)
 {
     const struct sampled *sampled;
@@ -138,7 +139,7 @@ static enum status judge(const struct law *law, double *p_value, struct error *e
     return STATUS_OK;
 }
 
-/* One step from recorded probabilities, all positions at once. */
+/* Draws one step from recorded probabilities, for all positions at once. */
 static enum status draw_step(const struct golden *golden, struct golden_file *file, struct law *law,
                              double *p_value, struct error *error)
 {
@@ -194,7 +195,7 @@ static enum status read_chain(const struct golden *golden, struct golden_file *f
     return STATUS_OK;
 }
 
-/* A whole text of one token through a model that is a table: p(.|x, t) = softmax(table[x] · (1 + t)). */
+/* Draws whole texts of one token from a model that is a table: p(.|x, t) = softmax(table[x] · (1 + t)). */
 static enum status draw_chain(const struct golden *golden, struct golden_file *file, struct law *law,
                               double *p_value, struct error *error)
 {

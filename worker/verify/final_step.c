@@ -55,7 +55,8 @@ static enum status read_ending(struct golden_file *file, const char *way, struct
     return golden_file_error(file, error);
 }
 
-/* Where all mass is on a token that may not be drawn, the reference divides by zero. */
+/* False for a law without mass. Where all mass is on a token that may not be drawn, the reference divides by
+ * zero. */
 static bool is_defined(const double *law, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -79,7 +80,7 @@ static double middle_of_likeliest(const double *law, int n)
     return (before + law[best] / 2) / total;
 }
 
-/* The position's new token, by the rule of what may be overwritten and the sampler's draw. */
+/* Finds the position's new token: a rule says whether it may be overwritten, and the sampler draws. */
 static enum status write_position(struct lookup *lookup, const struct ending *it,
                                   const struct rules_step *step, int position, struct lookup_row row,
                                   int *token, struct error *error)
@@ -121,7 +122,7 @@ static enum status compare_position(struct lookup *lookup, const struct ending *
     totals->n_laws += defined;
     totals->n_undefined += !defined;
     bool redrawn_from_nothing = !defined && token != row.id;
-    if (redrawn_from_nothing) /* theirs is NaN; ours: anything but the token that may not be drawn */
+    if (redrawn_from_nothing) /* the reference has NaN; we accept any token but the forbidden one */
         totals->n_wrong += token < 0 || token == it->rules.mask_token;
     else if (defined || token != it->rules.mask_token)
         totals->n_wrong += token != (int)it->written->x[position];

@@ -20,7 +20,7 @@ struct golden {
     enum precision precision;
     int gpu;
     int n_threads;
-    struct collective *collective; /* the ranks that are judged; not owned */
+    struct collective *collective; /* the ranks under test; not owned */
 };
 
 /* Reads DIRECTORY/manifest.json into golden->manifest. */
@@ -71,7 +71,7 @@ enum status golden_check_ids(const struct golden_file *file, const struct array 
 json_t *golden_setting(const struct golden *golden, const struct golden_file *file, const char *section,
                        const char *entry, const char *key);
 
-/* Whether `name` begins and ends so, with anything between. */
+/* Whether `name` begins with `prefix`, and whether it ends with `suffix`. */
 bool name_begins(const char *name, const char *prefix);
 bool name_ends(const char *name, const char *suffix);
 

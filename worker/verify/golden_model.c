@@ -44,7 +44,7 @@ const char *golden_model_of(const struct golden *golden, const char *weights)
     return NULL;
 }
 
-/* What is part of the architecture here must be so there. */
+/* Checks that the entry has the values that this engine fixes as part of its architecture. */
 static enum status check_constants(const json_t *entry, struct error *error)
 {
     static const struct {

@@ -4,7 +4,7 @@
 #include "worker/model/model.h"
 #include "worker/verify/golden.h"
 
-/* What will be run on a model. */
+/* The largest work that will run on a model. */
 struct golden_load {
     int n_sequences, length; /* of the largest batch */
     double exponent;         /* of the scheduler */

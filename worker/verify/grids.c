@@ -5,7 +5,7 @@
 #include "worker/verify/checks.h"
 #include "worker/verify/rules.h"
 
-/* What was seen of the grids. */
+/* What the grids showed. */
 struct grid_totals {
     int n_grids, n_nodes;
     int n_empty; /* grids in which the reference's rounding adds an empty last step; schedule.h */
@@ -14,9 +14,9 @@ struct grid_totals {
 };
 
 /*
- * n steps that end at 1 - eps. Where the reference takes n steps too, ours are all compared; where its
- * rounding makes it take one more or less, the steps are its own number, and our grid to 1 is compared on
- * those that both have.
+ * Checks a grid of n steps that end at 1 - eps. Where the reference takes n steps too, all our steps are
+ * compared. Where its rounding makes it take one step more or less, we take that number of steps, and compare
+ * our grid to 1 on the steps that both have.
  */
 static enum status check_grid(struct golden_file *file, const char *stem, struct grid_totals *totals,
                               struct error *error)

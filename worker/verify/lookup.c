@@ -8,7 +8,7 @@ double lookup_logit(double p)
     return p > 0 ? log(p) : -200;
 }
 
-/* Rows first ... of the identity: this rank's columns of the vocabulary. */
+/* Makes this rank's rows of the identity, from `first` on: its columns of the vocabulary. */
 static enum status make_head(struct lookup *lookup, struct error *error)
 {
     struct range columns = lookup->weights.shard.columns;

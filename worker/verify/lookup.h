@@ -6,8 +6,8 @@
 
 /*
  * The worker's own sampler behind a model that is a table: the matrix of its output layer is the identity, so
- * the input of that layer is the logits. Through it, recorded probabilities take the way of the real scan,
- * choose and draw, sharded over the ranks.
+ * the input of that layer is the logits. So recorded probabilities go through the real scan, choose and draw,
+ * sharded over the ranks.
  *
  * Rows are independent. Each is a text of one token with a step of its own.
  */
@@ -45,8 +45,8 @@ bool lookup_add(struct lookup *lookup, const struct lookup_row *row);
 /* Samples the rows that wait. sampled[i] says what became of row i, until the next run. */
 enum status lookup_run(struct lookup *lookup, const struct sampled **sampled, struct error *error);
 
-/* ln p. For p = 0 a finite number, because a head has no infinities, but so low that the token is never drawn
- * beside another. */
+/* ln p. For p = 0 it is a finite number, because a head has no infinities, but so low that the token is never
+ * drawn beside another. */
 double lookup_logit(double p);
 
 #endif

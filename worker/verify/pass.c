@@ -51,7 +51,7 @@ enum status pass_run(struct model *model, const struct golden_file *file, const 
     return collective_agree(model->collective, model->backend->synchronize(model->device, error), error);
 }
 
-/* This rank's columns of the logits; zeros elsewhere. */
+/* Fills this rank's columns of the logits; the others stay zero. */
 static bool fill_columns(struct model *model, const void *x, int rows, float *logits)
 {
     struct range columns = model->weights.shard.columns;
@@ -81,7 +81,7 @@ static bool fill_columns(struct model *model, const void *x, int rows, float *lo
     return done;
 }
 
-/* Every rank's columns are zero on the others: adding is putting together. */
+/* Joins the columns of all ranks. A rank's columns are zero on all other ranks, so adding joins them. */
 static void put_together(float *logits, const float *all, size_t n, int n_ranks)
 {
     memcpy(logits, all, n * sizeof *logits);

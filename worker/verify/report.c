@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 
-/* Takes the line. JSON has no NaN and no infinity: those numbers become null. */
+/* Prints the line and frees it. JSON has no NaN and no infinity: those numbers become null. */
 static void print(struct report *report, json_t *line)
 {
     if (report->out) {

@@ -43,7 +43,7 @@ struct rules_step rules_step(const struct rules *rules, int step)
 bool rules_need(const struct rules *rules, const struct rules_step *step, bool editable, int id,
                 double u_jump)
 {
-    bool stays = rules->mask_token >= 0 && id != rules->mask_token && !rules->revise; /* revealed, for good */
+    bool stays = rules->mask_token >= 0 && id != rules->mask_token && !rules->revise; /* already revealed */
     if (!editable)
         return false;
     if (step->last)

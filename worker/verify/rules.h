@@ -37,7 +37,7 @@ struct rules_step {
 };
 struct rules_step rules_step(const struct rules *rules, int step);
 
-/* Whether the position that holds `id` may be written in this step, and can be with its uniform. */
+/* Whether this step may write the position that holds `id`, and whether the position's uniform allows it. */
 bool rules_need(const struct rules *rules, const struct rules_step *step, bool editable, int id,
                 double u_jump);
 

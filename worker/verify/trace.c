@@ -7,12 +7,12 @@
 #include "worker/verify/golden_model.h"
 #include "worker/verify/pass.h"
 
-/* Of the largest number of the tensor, or of 1 where that is less. */
+/* Relative to the largest number of the tensor, or to 1 where that number is less. */
 static const double tolerance = 2e-5;
 
 enum { NOTE_ROOM = 400 };
 
-/* How a recorded intermediate appears in this engine, where that is not under its own name and as it is. */
+/* How a recorded intermediate appears in this engine, where its name or its value differs. */
 enum appearance {
     AS_IT_IS,
     AFTER_SILU, /* the activation is part of the product */
@@ -50,7 +50,7 @@ struct traced {
     const struct array *expected;
     char name[64]; /* without the block's part */
     int block;     /* -1: of no block */
-    int n_seen;    /* by how many observations it was judged */
+    int n_seen;    /* the number of observations that were compared with it */
     double largest;
 };
 
@@ -81,7 +81,7 @@ static const struct appearance_row *find_appearance(const char *recorded, const 
     return NULL;
 }
 
-/* Is this what the observation shows, and how? */
+/* Whether the observation shows this intermediate, and how. */
 static bool matches(const struct traced *traced, const struct observation *seen, enum appearance *how)
 {
     const struct appearance_row *row = find_appearance(traced->name, seen->name);
@@ -135,7 +135,8 @@ static void compare(struct traced *traced, const struct observation *seen, const
         }
 }
 
-/* Elements of fewer bytes arrive at the end of `to` and are widened from there. */
+/* Copies an observation to the host. Elements of fewer bytes arrive at the end of `to` and are widened from
+ * there. */
 static bool download(struct trace *trace, const void *x, enum dtype type, size_t n, float *to)
 {
     struct error error;
@@ -149,7 +150,7 @@ static bool download(struct trace *trace, const void *x, enum dtype type, size_t
     return true;
 }
 
-/* The bias of the block's second MLP product: what is observed before it is added. */
+/* Fetches the bias of the block's second MLP product, which is observed before the bias is added. */
 static bool fetch_bias(struct trace *trace, const struct observation *seen, float *bias)
 {
     bool wanted = !strcmp(seen->name, "mlp") && seen->block >= 0;
@@ -261,7 +262,7 @@ static enum status run_pass(struct trace *trace, const struct pass *pass, struct
     return collective_agree(model->collective, status, error);
 }
 
-/* A rank judges its own columns: the worst of all ranks counts. */
+/* Gathers the worst difference of all ranks, because a rank judges only its own columns. */
 static enum status gather_ranks(struct trace *trace, struct error *error)
 {
     struct collective *collective = trace->model.collective;

@@ -7,7 +7,7 @@
 #include "worker/verify/golden_model.h"
 #include "worker/verify/rules.h"
 
-/* P(jump) follows the logits; tokens must be equal. */
+/* P(jump) differs as much as the logits do; tokens must be equal. */
 static const double jump_tolerance = 2e-5;
 
 /* One recorded text being replayed, with exact thinning. */
@@ -24,7 +24,7 @@ struct replay {
     const struct array
         *jump_probability; /* [steps - 1, sequences, length]; meta: [..., steps - 1]; NULL: not recorded */
     const struct array *editable; /* [sequences, length] or NULL */
-    int32_t *ids;                 /* [n_rows]: the texts as they are */
+    int32_t *ids;                 /* [n_rows]: the texts as they are at this step */
     int n_wrong, n_needed, n_all;
     double largest_jump;
 };
@@ -155,8 +155,8 @@ static void plan_step(struct replay *replay, int index, const struct rules_step 
     replay->n_all += replay->n_rows;
 }
 
-/* Plain flow matching's does not depend on the position: one number a step, the steps being the last
- * dimension. */
+/* Compares P(jump). In plain flow matching it does not depend on the position: the file has one number for
+ * each step, and the steps are the last dimension. */
 static void compare_jumps(struct replay *replay, int index, const struct rules_step *step)
 {
     const struct array *expected = replay->jump_probability;

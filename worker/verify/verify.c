@@ -63,7 +63,7 @@ static void check_file(const struct golden *golden, const struct verify_options 
         report_refusal(report, file, error.text);
 }
 
-/* Kinds in their order, and the files of a kind by name; what is unknown comes last. */
+/* Orders files by kind, and the files of a kind by name. Files of no known kind come last. */
 static int order(const void *left, const void *right)
 {
     const char *a = (*(const struct dirent *const *)left)->d_name,
@@ -95,7 +95,7 @@ static void miss(const struct verify_options *options, struct dirent **entries, 
     report_refusal(report, file, "missing: manifest.json names it");
 }
 
-/* What the manifest names must be there. */
+/* Reports each file that the manifest names and that is missing. */
 static void miss_files(const struct golden *golden, const struct verify_options *options,
                        struct dirent **entries, int n, struct report *report)
 {
