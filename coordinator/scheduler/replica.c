@@ -5,7 +5,7 @@
 
 enum { AHEAD_STEPS_MOST = 8 };
 
-/* Between the end of a step there and the arrival of what we send because of it. */
+/* The time from the end of a step on the replica until it gets what we send because of that step. */
 #define ROUND_TRIP_SECONDS 0.01
 
 bool replica_name_is_valid(const char *name)

@@ -10,8 +10,9 @@
 
 enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
 
-/* A replica that is lost so often in a row, with work and without a step, is given up. It is more than one
- * request can cause (scheduler_moves.c, MAX_LOSSES), so the request that is at fault ends first. */
+/* A replica is given up when it is lost so many times in a row while it had runs and had not taken a step.
+ * One request cannot cause so many losses (scheduler_moves.c, MAX_LOSSES): the request at fault ends before.
+ */
 enum { REPLICA_FRUITLESS_MAX = 8 };
 
 /*
@@ -26,9 +27,9 @@ enum { REPLICA_FRUITLESS_MAX = 8 };
  */
 enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_DRAINING, REPLICA_FAILED, REPLICA_DRAINED };
 
-/* The coordinator's side of the stream to a replica. Called under the scheduler's lock: must not block nor
- * call the scheduler. A connection that is broken drops what it is told; its end comes as scheduler_detach.
- */
+/* The coordinator's side of the stream to a replica. The scheduler calls it with its lock held: it must
+ * neither block nor call the scheduler. A broken connection drops what it gets; its end comes as
+ * scheduler_detach. */
 struct replica_connection {
     void (*submit)(void *connection, const struct run *run);
     void (*cancel)(void *connection, uint64_t ticket);
@@ -36,25 +37,25 @@ struct replica_connection {
     void (*hang_up)(void *connection, enum status status, const char *text);
 };
 
-/* How far its work has come since its leader started, as it says itself every second (replica.proto, Pulse).
- */
+/* What a replica has done since its leader started. It says so itself every second (replica.proto, Pulse). */
 struct replica_pulse {
     uint64_t progress, steps, passes, rows, needed_rows, changed;
     double matmul_seconds, attention_seconds, head_seconds, communication_seconds, other_seconds;
 };
 
-/* What it takes at a time: that runs together, and that may be there besides, for the next step boundary. */
+/* What a replica takes at a time. max: what runs together in one step. held: what it may have besides, for
+ * the next step boundary. */
 struct replica_capacity {
     int max_sequences, held_sequences;
     int64_t max_tokens, held_tokens;
-    int run_ahead_steps; /* planned before the one under way has ended */
+    int run_ahead_steps; /* how many steps it plans before the step under way has ended */
 };
 
 /* What is known of a replica, attached or not. Guarded by the scheduler's lock. */
 struct replica {
-    struct hash_node by_name, by_connection; /* of the set */
-    struct replica *next;                    /* in the order in which they came */
-    int index;                               /* of the set's tables */
+    struct hash_node by_name, by_connection; /* for the set's tables */
+    struct replica *next;                    /* in the order in which replicas came */
+    int index;                               /* in the set's tables */
     char name[REPLICA_NAME_MAX + 1];
     enum replica_state state;
     bool supervised; /* we start it ourselves, and start it again */
@@ -65,34 +66,33 @@ struct replica {
     char backend[REPLICA_BACKEND_MAX];
     struct replica_capacity capacity;
     struct cost_model cost;
-    uint64_t batch_step;  /* the last one that was reported; 0: none */
-    double heard_at;      /* of its last message; seconds, monotonic */
+    uint64_t batch_step;  /* the last one that it reported; 0: none */
+    double heard_at;      /* when its last message came; monotonic seconds */
     double progressed_at; /* when pulse.progress last moved */
-    bool pulses;          /* one that does not is from before there were pulses */
+    bool pulses;          /* it sends pulses; old versions do not */
     struct replica_pulse pulse;
 
     struct run_list running;
     uint64_t steps; /* since it attached */
     uint32_t restarts;
     bool was_attached;
-    double lost_at; /* when its last connection ended; seconds, monotonic */
+    double lost_at; /* when its last connection ended; monotonic seconds */
     double attached_at;
     bool was_drained; /* since it attached, so that its end is no failure */
-    bool is_held;     /* its supervisor is not to start it again */
+    bool is_held;     /* its supervisor must not start it again */
     bool was_ready;   /* since its supervisor last started it */
-    bool spoke;       /* since it attached: last_error is its own sentence about why it failed */
-    bool is_closed;   /* to all but a suspect: it runs one, or empties for one (scheduler_suspects.c) */
-    int n_fruitless;  /* losses in a row, each with work of which it had not taken one step since it attached
-                       */
-    bool is_stuck;    /* it was silent too long, and its supervisor has not been told yet */
+    bool spoke;       /* since it attached: last_error is its own reason */
+    bool is_closed; /* it takes no run but a suspect one, which it runs or waits for (scheduler_suspects.c) */
+    int n_fruitless; /* losses in a row, each while it had runs and had not taken a step since it attached */
+    bool is_stuck;   /* it was silent too long, and its supervisor has not been told yet */
     char last_error[256];
 };
 
-/* "r0": letters, digits, '.', '_' and '-', at most REPLICA_NAME_MAX. */
+/* A name such as "r0": 1 to REPLICA_NAME_MAX letters, digits, '.', '_' and '-'. */
 bool replica_name_is_valid(const char *name);
 
-/* Steps that runs of a replica may be from their end to count as ended: what takes their places is sent
- * ahead. */
+/* Runs of the replica that have at most so many steps left count as ended: we send their successors before.
+ */
 uint32_t replica_ahead_steps(const struct replica *replica);
 
 const char *replica_state_name(enum replica_state state);

@@ -88,7 +88,7 @@ struct replica *replica_set_get(struct replica_set *set, const char *name)
     return replica;
 }
 
-/* The tables keep the order, for the first replica wins a tie. */
+/* The tables keep the order, because the first replica wins a tie. */
 static void take_out_of_tables(struct replica_set *set, int index)
 {
     size_t n_behind = (size_t)(--set->n - index);
@@ -102,7 +102,7 @@ static void take_out_of_tables(struct replica_set *set, int index)
 void replica_set_remove(struct replica_set *set, struct replica *replica)
 {
     struct replica *previous = replica->index ? set->replicas[replica->index - 1] : NULL;
-    replica_set_state(set, replica, REPLICA_STARTING); /* counts in none of the sums */
+    replica_set_state(set, replica, REPLICA_STARTING); /* so that it counts in no sum of the set */
     set->n_in_state[REPLICA_STARTING]--;
     *(previous ? &previous->next : &set->first) = replica->next;
     if (set->last == replica)
