@@ -1,13 +1,13 @@
 /*
- * The coordinator's centre: which run goes where.
+ * The scheduler is the coordinator's centre: it decides which run goes where.
  *
  * What. A request is what a client asked; it consists of runs (request.h). A run is a row of ids that a
- * replica refines step by step. Replicas come and go. The last frame of a run is all its state, so a run
- * whose replica is lost, or that gives way to a higher class, goes back to its place in the queue. It goes on
- * later, perhaps elsewhere, from the step that it had reached. A request ends exactly once: when its rule has
- * the answer, or when one of its runs fails.
+ * replica refines step by step. Replicas come and go. The last frame of a run is all its state. So a run
+ * whose replica is lost, or that gives way to a higher class, goes back to where it was in the queue. It goes
+ * on later, perhaps on another replica, from the step that it had reached. A request ends exactly once: when
+ * its rule has the answer, or when one of its runs fails.
  *
- *   (refused)                  [scheduler_admit, scheduler_estimate]  no place, no time, no replica
+ *   (refused)                  [scheduler_admit, scheduler_estimate]  no room, no time, no replica
  *   accepted        → queued    [scheduler_accept]       the client is told, and gets the starting frame
  *   queued          → running   [scheduler_dispatch]     as the policy decides (policy.h)
  *   running         → running   [scheduler_report]       one step further, one frame for the client
@@ -17,36 +17,39 @@
  *   queued, running → cancelled [scheduler_cancel]       the client is gone
  *   queued, running → failed    [scheduler_fail_request] rejected, no replica, too many losses, shut down
  *
- * Threads. The server's thread (clients and replicas), those beside it (offload.h) and the main thread
- * (supervision, signals) call in. One mutex guards everything here, runs, replicas and lists included. Three
- * kinds of callbacks run under it, and must neither block nor call the scheduler: replica_connection queues
- * messages, the observer counts, `changed` wakes the process. What clients hear is only written down under
- * the mutex; scheduler_unlock hands it over without (delivery.h). Nothing is held across a wait.
+ * Threads. Three kinds of threads call the scheduler: the server's thread (clients and replicas), its helpers
+ * (offload.h), and the main thread (supervision, signals). One mutex guards everything here, with the runs,
+ * replicas and lists. Three kinds of callbacks run under the mutex, and must neither block nor call the
+ * scheduler: replica_connection queues messages, the observer counts, `changed` wakes the process. Events for
+ * clients are only queued under the mutex; scheduler_unlock hands them over without it (delivery.h). No
+ * thread waits for anything while it has the mutex.
  *
- * Decisions. Every event keeps up what its replica runs (replica_set.h, occupancy.h), and notes when there is
- * something to decide. It is decided at the unlock, or at the end of a wake-up with several events
- * (scheduler_hold). snapshot.c lists what waits, policy.c and sacrifice.c decide, scheduler_dispatch.c
- * carries it out. estimate.c and cost.c tell how long a request will take. So a message costs the same
- * whatever the number of replicas and runs, and a decision reads a few numbers of each replica.
+ * Decisions. Every event updates the numbers of its replica (replica_set.h, occupancy.h), and notes when
+ * there is something to decide. The unlock then decides, or scheduler_settle after several events
+ * (scheduler_hold). snapshot.c lists the runs that wait, policy.c and sacrifice.c decide, and
+ * scheduler_dispatch.c carries the decision out. estimate.c and cost.c tell how long a request will take. So
+ * a message costs the same whatever the number of replicas and runs, and a decision reads a few numbers of
+ * each replica.
  *
- * Files. Each calls only files below it in this list, and delivery.c (what clients hear):
+ * Files. Each file calls only files below it in this list, and delivery.c, which tells clients:
  *
  *   scheduler_liveness.c   which replicas live
  *   scheduler_drain.c      how they are made to leave
  *   scheduler_replicas.c   how they come, speak and go
  *   scheduler_requests.c   how requests come
- *   scheduler_admission.c  which of them are taken
- *   scheduler.c            the lock, and what is asked about all
+ *   scheduler_admission.c  which of them are accepted
+ *   scheduler.c            the lock, and questions about the whole
  *   scheduler_dispatch.c   which run goes where
  *   scheduler_suspects.c   runs that may be what kills replicas
  *   scheduler_moves.c      a run's way to a replica and back
  *   scheduler_endings.c    how requests end
- *   scheduler_events.c     whom we tell
+ *   scheduler_events.c     who hears of events
  *
- * Names. A request has an id for people and for other programs (request_id.h). Here a run has a number,
- * counted from 1 since the start and never used again; a request goes by the number of its first run.
- * Replicas know a run by a ticket: its number, until it has left a replica that lives and may still speak of
- * it, and another one then. So a late report finds its run only as long as it is still true.
+ * Names. A request has an id for people and for other programs (request_id.h). Here a run has a number, which
+ * counts from 1 and is never used again. A request goes by the number of its first run. Replicas know a run
+ * by a ticket. The first ticket is the number. A run that has left a replica which still lives gets another
+ * ticket when it starts again, because that replica may still report about it. So a late report finds its run
+ * only as long as the report is true.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 
@@ -100,7 +103,7 @@ void scheduler_unlock(struct scheduler *scheduler)
         if (n_ended && !scheduler->n_requests)
             scheduler_note_change(scheduler);
     }
-    assert(!scheduler->claimed.first); /* whoever held the lock meanwhile has taken what was theirs */
+    assert(!scheduler->claimed.first); /* other threads took their own requests along when they unlocked */
     pthread_mutex_unlock(&scheduler->mutex);
 }
 
@@ -114,8 +117,8 @@ bool scheduler_is_undecided(const struct scheduler *scheduler)
     return scheduler->is_undecided;
 }
 
-/* Whoever changes something meanwhile sees n_held above 0 and leaves the decision to us, or sees 0 and makes
- * it. */
+/* Another thread that changes something meanwhile either sees n_held above 0 and leaves the decision to us,
+ * or sees 0 and decides itself. */
 void scheduler_settle(struct scheduler *scheduler)
 {
     scheduler->n_held--;
@@ -168,7 +171,7 @@ enum outlook scheduler_outlook(struct scheduler *scheduler, char *reason, size_t
     return outlook;
 }
 
-/* Why nothing runs, although nobody shuts us down; the replica that came first stands for all. */
+/* Says why nothing runs although we do not shut down. The first replica stands for all. */
 static void say_unready(const struct replica *replica, char *reason, size_t size)
 {
     if (!replica)

@@ -1,15 +1,17 @@
 /*
- * Who is taken. In this order: is there anybody who could ever run it, does its client have too much here
- * already, is there a place in the queue, and can it be finished by the deadline of its call.
+ * Which requests are accepted. There are four questions, in this order. Is there a replica that could ever
+ * run the request? Does its client have too much here already? Does the queue have room? Can the request be
+ * finished by the deadline of its call?
  *
- * The queue's bounds count those that would be started before the newcomer, its own class and higher ones: a
- * flood of low requests does not keep a high one out. So at most CLASS_COUNT times the bound can wait.
+ * The queue. Its bounds count only the runs that would start before the newcomer: those of its own class and
+ * of higher ones. So a flood of low requests does not keep a high one out, and at most CLASS_COUNT times the
+ * bound can wait.
  *
- * Deadlines. An estimate is not the truth: a request is refused when even 0.8 of it is longer than the time
- * that is left, and automatic steps are chosen so that 1.2 of it fits. Before anything was measured nobody is
- * refused for time, and automatic steps are the model's default, as far as the request's own limits allow. A
- * batch larger than any that was measured counts as no slower than the largest that was when it comes to
- * refusing, and in proportion when steps are chosen.
+ * Deadlines. An estimate may be wrong. So a request is refused only if even 0.8 of the estimate is longer
+ * than the time left, and automatic steps are chosen so that 1.2 of the estimate fits. Before any step was
+ * measured, no request is refused for time, and automatic steps under a deadline are at most the model's
+ * default, within the request's own limits. A batch may be larger than any that was measured. To refuse, it
+ * counts as no slower than the largest one that was; to choose steps, its time grows in proportion.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 
@@ -24,7 +26,7 @@
 #define LEAST_HINT_SECONDS 0.1
 #define MOST_HINT_SECONDS 60.0
 
-/* With a hint when the same request may be taken. NAN: nothing tells; then a second. */
+/* Adds a hint when the same request may be accepted: after `seconds`. NAN: unknown; it is then a second. */
 static enum status refuse_for_now(struct error *error, double seconds)
 {
     double hint = isnan(seconds) ? 1 : fmin(fmax(seconds, LEAST_HINT_SECONDS), MOST_HINT_SECONDS);
@@ -33,7 +35,7 @@ static enum status refuse_for_now(struct error *error, double seconds)
     return STATUS_RESOURCE_EXHAUSTED;
 }
 
-/* ---- is there anybody ---- */
+/* ---- is there a replica ---- */
 
 static enum status check_replicas(const struct scheduler *scheduler, enum refusal *refusal,
                                   struct error *error)
@@ -49,7 +51,7 @@ static enum status check_replicas(const struct scheduler *scheduler, enum refusa
 
 /* ---- one client ---- */
 
-/* A caller's own limit, or the default of all; INT64_MAX: none. */
+/* The caller's own limit, or else the default for all clients. INT64_MAX: there is no limit. */
 static int64_t limit_of(int64_t own, int64_t otherwise)
 {
     int64_t limit = own ? own : otherwise;
@@ -91,8 +93,8 @@ static enum status check_client(const struct scheduler *scheduler, const struct 
 
 /* ---- the queue ---- */
 
-/* Half of the time in which those before it would be gone: the queue is open again long before it is empty,
- * and who asks does so at different times. */
+/* Half of the time in which the runs before the newcomer would be done. The queue has room again long before
+ * it is empty, and clients come back at different times. */
 static double queue_hint(const struct scheduler *scheduler, struct queue_sums before)
 {
     return 0.5 * (double)before.work / estimate_rate(&scheduler->replicas, ESTIMATE_LIKELY);
@@ -136,7 +138,7 @@ enum status scheduler_admit(const struct scheduler *scheduler, const struct requ
 
 /* ---- steps and the deadline ---- */
 
-/* The runs of a request are alike, and share what there is: it takes as long as its first. */
+/* The runs of a request are alike, and run at the same time: the request takes as long as its first run. */
 static struct estimate estimate(const struct scheduler *scheduler, const struct request *request, int steps,
                                 enum estimate_kind kind)
 {
@@ -159,7 +161,7 @@ static int power_between(int least, int most)
     return power >= least ? power : least;
 }
 
-/* Of automatic steps: how many leave time enough. */
+/* Chooses automatic steps: the most that leave enough time. */
 static int choose_steps(const struct scheduler *scheduler, const struct request *request, double seconds_left)
 {
     const struct request_choices *choices = &request->choices;
@@ -196,7 +198,7 @@ enum status scheduler_estimate(const struct scheduler *scheduler, struct request
     double likely = likely_seconds(scheduler, request, steps);
     request->estimated_seconds = isfinite(likely) ? likely : 0;
     if (!(REFUSE_PART * likely > left))
-        return STATUS_OK; /* for the least is no more; and where nothing is known */
+        return STATUS_OK; /* the least estimate is no longer; or nothing is measured, and `likely` is NAN */
     struct estimate least = estimate(scheduler, request, steps, ESTIMATE_LEAST);
     if (!(REFUSE_PART * estimate_total(&least) > left))
         return STATUS_OK;

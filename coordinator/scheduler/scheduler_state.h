@@ -13,115 +13,118 @@
 #include "coordinator/scheduler/scheduler.h"
 
 /*
- * Internal to scheduler*.c: what is behind the mutex, and what the files do for each other. Every function
- * here but the first two is called with the lock held.
+ * Internal to scheduler*.c: the state that the mutex guards, and the functions that the files share. Except
+ * for the first two, call these functions with the lock held.
  */
 
 struct scheduler {
     struct scheduler_options options;
     pthread_mutex_t mutex;
     struct run_table runs;
-    int n_requests; /* whose end has not been delivered */
+    int n_requests; /* those whose end has not been delivered */
     struct request_id_source ids;
-    struct delivery_list claimed; /* to be delivered by whoever holds the lock */
+    struct delivery_list claimed; /* the thread that holds the lock delivers them */
     struct queue queue;
     struct accounts accounts;
-    int starts; /* of the policy */
+    int starts; /* policy_decision.starts of the last decision */
     struct replica_set replicas;
-    int n_suspects; /* runs that are suspect, waiting or running */
-    bool has_trial; /* a replica is closed for one (scheduler_suspects.c) */
-    bool refusing;
+    int n_suspects;                 /* suspect runs, waiting or running (scheduler_suspects.c) */
+    bool has_trial;                 /* one replica is closed to all but a suspect run */
+    bool refusing;                  /* no new requests: the coordinator shuts down */
     atomic_bool is_undecided;       /* something has changed since the last decision */
-    atomic_int n_held;              /* wake-ups under way, at whose end it is decided (scheduler_hold) */
-    double mean_run_seconds;        /* of finished requests, recent ones weigh more; 0: none yet */
-    struct scheduler_totals totals; /* those that only grow */
-    double checked_at;              /* silence, last; 0: never */
+    atomic_int n_held;              /* threads that settle later (scheduler_hold) */
+    double mean_run_seconds;        /* of finished requests; recent ones weigh more; 0: none yet */
+    struct scheduler_totals totals; /* only the counts that never shrink */
+    double checked_at;              /* when silence was checked last; 0: never */
 };
 
-/* Every function that others call begins and ends with these. Unlocking first hands over what was queued for
- * clients (delivery.h), without the lock. */
+/* Every function of scheduler.h begins and ends with these. scheduler_unlock decides if something has
+ * changed, and hands over what was queued for clients (delivery.h) without the lock. */
 void scheduler_lock(struct scheduler *scheduler);
 void scheduler_unlock(struct scheduler *scheduler);
 
-/* ---- scheduler_events.c: whom we tell ---- */
+/* ---- scheduler_events.c: the process, the observer and the sinks hear of events ---- */
 
 /* Tells the process that readiness may have changed, or that no request is left. */
 void scheduler_note_change(struct scheduler *scheduler);
-/* Tells the observer; `now` and `class` are filled in, and `replica` where the run has one. */
+/* Tells the observer, and the run's sink if the event is a move. It sets `now`, and of an event with a run
+ * `class`, and `replica` if the caller left it NULL. */
 void scheduler_tell(struct scheduler *scheduler, struct scheduler_event event);
 
 /* ---- scheduler_endings.c: how requests end ---- */
 
-/* Off its replica or out of the queue. */
+/* Takes the run off its replica, or out of the queue. */
 void scheduler_take_off(struct scheduler *scheduler, struct run *run);
-/* The only way in which a request ends, because of one of its runs: replicas that have runs of it are told to
- * drop them, its client is told, and then it is freed. */
+/* The only way in which a request ends; one of its runs is the cause. Tells replicas that have runs of it to
+ * drop them, and queues the end for its client. The request is freed once the end has been delivered. */
 void scheduler_end_request(struct scheduler *scheduler, const struct run *run, const struct ending *ending);
 void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, enum status status,
                             const char *reason);
-/* NULL: somebody may still run something. Else all have failed, and there were some: the last of them. */
+/* The last replica, if there are replicas and all have failed or are drained. NULL: a replica may still run
+ * something. */
 const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler);
-/* Those who wait are told when there is nobody left to wait for. */
+/* Fails all requests that wait, if scheduler_last_hope_lost. */
 void scheduler_fail_without_hope(struct scheduler *scheduler);
 
 enum status scheduler_no_replica_error(const struct replica *failed, struct error *error);
 
-/* ---- scheduler_admission.c: who is taken ---- */
+/* ---- scheduler_admission.c: which requests are accepted ---- */
 
-/* May it enter: is there a replica, and is there room in its client's account and in the queue? `refusal` is
- * set with a status. */
+/* May the request enter? Checks that a replica may come, and that its client's account and the queue have
+ * room. Sets `refusal` with a status other than OK. */
 enum status scheduler_admit(const struct scheduler *scheduler, const struct request *request,
                             enum refusal *refusal, struct error *error);
-/* How long will it take? Chooses automatic steps, sets request->estimated_seconds, and refuses what cannot be
- * finished by its deadline. `refusal` is set with a status. */
+/* Estimates how long the request will take. Chooses automatic steps, sets request->estimated_seconds, and
+ * refuses a request that cannot be finished by its deadline. Sets `refusal` with a status other than OK. */
 enum status scheduler_estimate(const struct scheduler *scheduler, struct request *request,
                                enum refusal *refusal, struct error *error);
 
-/* ---- scheduler_dispatch.c: who runs where ---- */
+/* ---- scheduler_dispatch.c: which run goes where ---- */
 
-/* While due ones of lower classes are passed over, every fourth start is theirs. */
+/* While starts pass over due runs of lower classes, every fourth start belongs to one of those. */
 extern const struct policy_rules scheduler_rules;
 
-/* Something has changed: what waits is handed out, as far as there is room, at the unlock or at the end of
- * the wake-up. */
+/* Call it when something has changed. The next unlock, or scheduler_settle, then sends waiting runs to
+ * replicas with room. */
 void scheduler_dispatch(struct scheduler *scheduler);
-/* The same at once. */
+/* Does that at once. */
 void scheduler_decide(struct scheduler *scheduler);
-/* Ends those that wait and are longer than anything a replica runs. */
+/* Fails the requests that wait and are longer than any ready replica takes. */
 void scheduler_fail_too_long(struct scheduler *scheduler);
 
-/* ---- scheduler_moves.c: to a replica and back ---- */
+/* ---- scheduler_moves.c: a run's way to a replica and back ---- */
 
-/* Out of the queue, and to the replica, which has room. */
+/* Takes the run out of the queue, and sends it to the replica, which must have room. */
 void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica);
-/* Back to its place in the queue, as it was after its last step. `why`: EVENT_PREEMPTED, MOVED or LOST. */
+/* Puts the run back where it was in the queue, as it is after its last step. `why`: EVENT_PREEMPTED, _MOVED
+ * or _LOST. */
 void scheduler_put_back(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why);
-/* All of a replica. `loss`: why it was lost; NULL: it was not. A request whose replicas are lost again and
- * again without a step in between is taken to be the cause, and ends with the last reason. */
+/* Puts back all runs of a replica. `loss`: why the replica was lost; NULL: it was not lost. A run that loses
+ * too many replicas without a step in between counts as the cause: its request fails with the last reason. */
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, const char *loss);
 
 /* ---- scheduler_suspects.c: requests that may be what kills replicas ---- */
 
-/* Chooses the one replica that tries suspects, and starts one there once it is empty. Call it before the
- * policy decides. */
+/* Chooses the one replica that tries suspect runs, and starts one there once the replica is empty. Call it
+ * before the policy decides. */
 void scheduler_try_suspect(struct scheduler *scheduler);
 
 /* ---- scheduler_replicas.c: how replicas come, speak and go ---- */
 
 /* NULL: the connection belongs to no replica any more. */
 struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection);
-/* Its connection is gone, or is of no use any more: its runs go back to the queue. An outsider that left
- * cleanly is forgotten, and freed. */
+/* The replica's connection is gone, or is of no use any more. Its runs go back to the queue. A replica that
+ * somebody else started and that left cleanly is forgotten, and freed. */
 void scheduler_lose_connection(struct scheduler *scheduler, struct replica *replica, bool clean,
                                const char *reason);
-/* Somebody else starts it, and its connection is gone. */
+/* Did somebody else start it, and is its connection gone? */
 bool scheduler_is_lost_outsider(const struct replica *replica);
-/* Those whose loss is SCHEDULER_MEMORY_SECONDS ago at `now`, monotonic seconds. */
+/* Forgets those that were lost SCHEDULER_MEMORY_SECONDS before `now` (monotonic seconds), or earlier. */
 void scheduler_forget_long_lost(struct scheduler *scheduler, double now);
 
 /* ---- scheduler_liveness.c: which of them live ---- */
 
-/* When a replica, as it is, is lost by its silence; monotonic seconds, INFINITY: never. */
+/* When the replica counts as lost if it remains silent; monotonic seconds. INFINITY: never. */
 double scheduler_silent_until(const struct replica *replica, double silence_seconds);
 
 #endif
