@@ -22,7 +22,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
     free(checkpoint);
 }
 
-/* A sentence about a file that libzip does not open. */
+/* Writes the error for a file that libzip does not open. */
 static enum status refuse_file(const char *path, uint64_t file_bytes, int code, struct error *error)
 {
     char begin[FOREIGN_FILE_BYTES];
@@ -64,7 +64,7 @@ static enum status open_zip(const char *path, struct checkpoint *checkpoint, str
     return refuse_file(path, checkpoint->file_bytes, code, error);
 }
 
-/* The folder X of the one record X/data.pkl. */
+/* Finds the folder X of the one record X/data.pkl. */
 static enum status find_folder(struct checkpoint *checkpoint, struct error *error)
 {
     static const char wanted[] = "data.pkl";
@@ -86,7 +86,7 @@ static enum status find_folder(struct checkpoint *checkpoint, struct error *erro
     return STATUS_OK;
 }
 
-/* torch 2 writes which way round its numbers are; torch 1 wrote little-endian on all machines it ran on. */
+/* torch 2 records the byte order of its numbers; torch 1 wrote little-endian on all machines it ran on. */
 static enum status check_byte_order(struct checkpoint *checkpoint, struct error *error)
 {
     char *order;

@@ -15,7 +15,7 @@ static enum status read_config(const struct state_dict *state, struct model_conf
                                     .trained_length = 1,
                                     .max_length = 1,
                                     .default_steps = 1,
-                                    .max_steps = 1}; /* what the file does not say and is not shown */
+                                    .max_steps = 1}; /* these are not in the file; not printed */
     enum status status = state_dict_config(state, &hints, config, error);
     if (!status)
         status = model_config_complete(config, error);

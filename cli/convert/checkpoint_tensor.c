@@ -69,7 +69,7 @@ static enum status open_storage(struct checkpoint *checkpoint, const struct pick
     return status;
 }
 
-/* Turns the sign of elements that a checkpoint holds as a negative view. */
+/* Changes the sign of elements that a checkpoint holds as a negative view. */
 static void negate(enum dtype dtype, char *elements, size_t n)
 {
     const size_t width = dtype_bytes(dtype);
@@ -90,7 +90,7 @@ static bool has_sign_bit(enum dtype dtype)
     return dtype == DTYPE_F32 || dtype == DTYPE_F64 || dtype == DTYPE_F16 || dtype == DTYPE_BF16;
 }
 
-/* A run of elements, straight from the record. */
+/* Passes a run of elements to the sink, straight from the record. */
 static enum status stream(struct record *record, const struct pickle_tensor *tensor, uint64_t n_elements,
                           char *piece, const struct element_sink *sink, struct error *error)
 {
@@ -120,7 +120,7 @@ static int64_t step_on(const struct pickle_tensor *tensor, int64_t *index, int64
     return place;
 }
 
-/* Any strides, from the whole storage in memory. */
+/* Gathers elements of any strides from the whole storage in memory. */
 static enum status gather(const char *storage, const struct pickle_tensor *tensor, uint64_t n_elements,
                           char *piece, const struct element_sink *sink, struct error *error)
 {

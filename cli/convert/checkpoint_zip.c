@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where X/NAME lies in the archive. */
+/* Finds where X/NAME lies in the archive. */
 static enum status find_record(struct checkpoint *checkpoint, const char *name, zip_stat_t *found,
                                struct error *error)
 {
@@ -49,7 +49,7 @@ void record_close(struct record *record)
     zip_fclose(record->file);
 }
 
-/* libzip compares the checksum when it is asked for more than there is. */
+/* libzip compares the checksum when we read past the end of a record. */
 static bool checksum_differs(struct record *record)
 {
     char beyond;

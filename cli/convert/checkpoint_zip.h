@@ -26,12 +26,12 @@ enum status record_open(struct checkpoint *checkpoint, const char *name, struct 
                         struct error *error);
 void record_close(struct record *record);
 
-/* Reads the next n bytes. DATA_LOSS: they cannot be read, or the record was read in one go and has another
- * CRC-32. */
+/* Reads the next n bytes. DATA_LOSS: they cannot be read, or the whole record was read in order and has
+ * another CRC-32. */
 enum status record_read(struct record *record, void *bytes, size_t n, struct error *error);
 enum status record_skip_to(struct record *record, uint64_t offset_bytes, struct error *error);
 
-/* A whole record of at most `most_bytes`, malloc'ed. */
+/* Reads a whole record of at most `most_bytes` into malloc'ed memory. */
 enum status checkpoint_load_record(struct checkpoint *checkpoint, const char *name, uint64_t most_bytes,
                                    char **bytes, size_t *size_bytes, struct error *error);
 

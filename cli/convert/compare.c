@@ -31,7 +31,7 @@ enum status compare_tensors(const struct tensors *expected, const struct tensors
     return STATUS_OK;
 }
 
-/* What a sink was given, beside what it should have been given. */
+/* Compares what a sink is given with what it should be given. */
 struct decoded {
     const struct tensor *expected;
     enum dtype dtype;  /* of the checkpoint */

@@ -38,11 +38,11 @@ static void list_offered(const struct pickle_value *root, struct convert_report 
                                      used ? ", " : "", networks[i].entry);
 }
 
-/* The state dict that is asked for, or the best. */
+/* Chooses the state dict that was asked for, or the best. */
 static enum status choose(const struct pickle_value *root, const char *weights, struct convert_report *report,
                           const struct pickle_value **dict, struct error *error)
 {
-    const struct network *asked = NULL; /* the first that would do */
+    const struct network *asked = NULL; /* the first network that the option allows */
     for (int i = 0; i < N_NETWORKS; i++) {
         if (weights && strcmp(weights, networks[i].option) != 0)
             continue;
@@ -66,7 +66,7 @@ static enum status choose(const struct pickle_value *root, const char *weights, 
                      "model_state_dict, and no tensors of its own");
 }
 
-/* The name that was given, or the directory's last part. */
+/* Sets the name that was given, or the directory's last part. */
 static enum status set_name(const struct convert_options *options, char name[MODEL_NAME_MAX],
                             struct error *error)
 {
@@ -106,7 +106,7 @@ static enum status fill_config(const struct convert_options *options, const stru
     return status ? status : state_dict_check(state, config, error);
 }
 
-/* What people will want to know later: what was taken, from where, and what else there was. malloc'ed. */
+/* Says, for later, what was taken, from where, and what else there was. The text is malloc'ed. */
 static char *origin_json(const struct convert_options *options, const struct convert_report *report)
 {
     const char *slash = strrchr(options->checkpoint, '/');
@@ -160,7 +160,7 @@ static enum status copy_tokenizer(const struct convert_options *options, const s
     return status;
 }
 
-/* Opens what was written as a worker would. */
+/* Opens the new model directory as a worker would. */
 static enum status verify(const char *path, struct convert_report *report, struct error *error)
 {
     struct tensors *tensors;

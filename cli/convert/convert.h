@@ -19,8 +19,8 @@ struct convert_options {
     bool source_given;     /* else told from the number of rows: 50258 is a mask source */
     enum source source;
     int n_heads;        /* 0: told from rotary_emb.inv_freq */
-    double exponent;    /* of the scheduler; is not in the file */
-    int trained_length; /* is not in the file either */
+    double exponent;    /* of the scheduler; it is not in the file */
+    int trained_length; /* it is not in the file either */
     int max_length, default_steps, max_steps;
     enum dtype dtype; /* of the matrices: DTYPE_F32 or DTYPE_BF16. Vectors (biases, norms) stay F32 */
 
@@ -35,8 +35,8 @@ struct convert_options convert_defaults(void);
 
 struct convert_report {
     struct model_config config;
-    char entry[32];      /* "student_ema_model": which of the checkpoint's networks was taken */
-    char offered[128];   /* all that it has, separated by ", " */
+    char entry[32];      /* "student_ema_model": the network that was taken from the checkpoint */
+    char offered[128];   /* all networks of the checkpoint, separated by ", " */
     int64_t step;        /* of training; -1: not in the file */
     uint64_t file_bytes; /* of model.safetensors */
     char fingerprint[17];

@@ -16,7 +16,7 @@ struct typed {
     double exponent;
 };
 
-/* A line on the terminal, from the first second on, ten times a second. */
+/* A progress line on the terminal. It appears after a second and is renewed at most ten times a second. */
 struct progress {
     struct timespec next;
     bool shown;
@@ -39,7 +39,7 @@ static void show_progress(void *context, uint64_t done_bytes, uint64_t total_byt
             (int)(100.0 * (double)done_bytes / (double)total_bytes), total_bytes / 1000000);
 }
 
-/* As command_options. */
+/* Parses as command_options does. */
 static int parse(struct typed *typed, int argc, char **argv, char ***operands, int *n_operands)
 {
     const struct option_row rows[] = {

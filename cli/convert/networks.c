@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* A state dict without a key around it: tensors stand in the root. */
+/* True for a state dict without a key around it: its tensors stand in the root. */
 static bool has_tensors(const struct pickle_value *root)
 {
     for (size_t i = 1; root->kind == PICKLE_DICT && i < root->items.n; i += 2)

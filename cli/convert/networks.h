@@ -15,7 +15,7 @@ static const struct network {
 } networks[] = {
     {"ema", "student_ema_model"},  {"student", "student_model"},
     {"teacher", "teacher_model"},  {"model", "model"},
-    {"model", "state_dict"}, /* as others save a network, under a key or as the whole file */
+    {"model", "state_dict"}, /* others save a network so: under a key, or as the whole file */
     {"model", "model_state_dict"}, {"model", NETWORK_WHOLE_FILE},
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks };

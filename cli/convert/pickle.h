@@ -64,8 +64,8 @@ struct pickle_tensor {
     bool negated;   /* its values are those of the storage times -1 */
 };
 
-/* A value that is not understood: the name of what was to make it. The module is empty where the name says
- * all. */
+/* A value that is not understood: it keeps the name of the class or function that was to make it. The module
+ * is empty where the name says all. */
 struct pickle_opaque {
     struct pickle_text module, name;
 };
@@ -98,7 +98,7 @@ const struct pickle_value *pickle_root(const struct pickle *pickle);
  * no dict. */
 const struct pickle_value *pickle_get(const struct pickle_value *dict, const char *key);
 
-/* "module.name" of an opaque value, for messages: printable, cut to the room. */
+/* Writes "module.name" of an opaque value for messages, printable and cut to the room. */
 enum { PICKLE_NAME_ROOM = 100 };
 const char *pickle_opaque_name(const struct pickle_value *value, char to[PICKLE_NAME_ROOM]);
 

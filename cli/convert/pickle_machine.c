@@ -11,7 +11,7 @@ enum { ARENA_ALIGNMENT = _Alignof(struct pickle_value) };
 struct arena_chunk {
     struct arena_chunk *next;
     size_t used, room;
-    struct pickle_value memory[]; /* as bytes; pickle values and arrays of pointers live here */
+    struct pickle_value memory[]; /* its bytes hold pickle values and arrays of pointers */
 };
 
 enum status machine_fail(struct machine *machine, const char *format, ...)

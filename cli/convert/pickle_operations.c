@@ -20,7 +20,7 @@ static enum status proto(struct machine *machine)
     return status;
 }
 
-/* A frame says how many bytes of the program belong together; only its plausibility matters here. */
+/* A frame says how many bytes of the program belong together. We only check that it is plausible. */
 static enum status frame(struct machine *machine)
 {
     uint64_t length;
@@ -73,7 +73,7 @@ static enum status binint2(struct machine *machine)
     return status ? status : push_integer(machine, (int64_t)number);
 }
 
-/* Two's complement of as many bytes as it says. */
+/* A whole number in two's complement; the first byte says how many bytes follow. */
 static enum status long1(struct machine *machine)
 {
     uint64_t n, number;
@@ -89,7 +89,7 @@ static enum status long1(struct machine *machine)
     return push_integer(machine, (int64_t)number);
 }
 
-/* A double, big-endian for once. */
+/* A double. Unlike all other numbers it is big-endian. */
 static enum status binfloat(struct machine *machine)
 {
     uint64_t bits;
@@ -146,7 +146,7 @@ static enum status mark(struct machine *machine)
     return STATUS_OK;
 }
 
-/* A tuple of the values from `first` up. */
+/* Makes a tuple of the values from `first` up. */
 static enum status tuple_from(struct machine *machine, size_t first)
 {
     struct pickle_value tuple = {.kind = PICKLE_TUPLE};
@@ -226,7 +226,7 @@ static enum status move_into(struct machine *machine, size_t first, enum pickle_
     if (status)
         return status;
     if (target->kind == PICKLE_OPAQUE)
-        return STATUS_OK; /* a list or dict of a kind of its own */
+        return STATUS_OK; /* a list or dict of a class that we do not know */
     if (target->kind != kind)
         return machine_fail(machine, "items for a %s, but there is none below them",
                             kind == PICKLE_DICT ? "dict" : "list");
@@ -269,7 +269,8 @@ static enum status setitems(struct machine *machine)
     return status ? status : move_into(machine, first, PICKLE_DICT);
 }
 
-/* Entries are numbered in order: a writer has no reason to leave one out, and a number cannot ask for memory.
+/* Writers number entries in order and leave none out. We refuse gaps, so that a large number cannot claim
+ * memory.
  */
 static enum status memo_put(struct machine *machine, uint64_t index)
 {
@@ -378,7 +379,7 @@ static enum status binpersid(struct machine *machine)
     return reason ? machine_fail(machine, "%s", reason) : machine_push(machine, made);
 }
 
-/* `symbol`(arguments), the two uppermost values. */
+/* Calls `symbol`(arguments), the two uppermost values. */
 static enum status reduce(struct machine *machine)
 {
     struct pickle_value *arguments, *callee, made;
@@ -395,7 +396,7 @@ static enum status reduce(struct machine *machine)
     return reason ? machine_fail(machine, "%s", reason) : machine_push(machine, made);
 }
 
-/* Attributes of an object; a state dict carries its _metadata so, which is of no use here. */
+/* Drops the attributes of an object. A state dict carries its _metadata as one, and we have no use for it. */
 static enum status build(struct machine *machine)
 {
     struct pickle_value *state, *object;

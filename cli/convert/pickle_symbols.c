@@ -83,8 +83,8 @@ static struct pickle_value opaque(const char *what)
 }
 
 /*
- * The seventh argument says that the tensor is a lazy view: {"neg": True, "conj": True}. False for one that
- * is not understood; a tensor that it would change must not be taken as it is.
+ * The seventh argument says that the tensor is a lazy view: {"neg": True, "conj": True}. Returns false for a
+ * view that is not understood: a tensor that the view would change must not be taken as it is.
  */
 static bool read_metadata(const struct pickle_items *arguments, bool *negated)
 {

@@ -3,7 +3,7 @@
 
 #include "cli/convert/pickle.h"
 
-/* What a pickle may name, and what becomes of it when it is called. */
+/* The names that a pickle may use, and what a call of each of them does. */
 enum symbol_meaning { MAKES_DICT, MAKES_TENSOR, PASSES_TENSOR, NAMES_STORAGE };
 
 struct pickle_symbol {
@@ -23,7 +23,7 @@ const struct pickle_symbol *pickle_symbol_find(struct pickle_text module, struct
 const char *pickle_make_storage(const struct pickle_items *arguments, struct pickle_value *made);
 /* _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks, metadata) */
 const char *pickle_make_tensor(const struct pickle_items *arguments, struct pickle_value *made);
-/* A call of `symbol`. */
+/* Calls `symbol`. */
 const char *pickle_call(const struct pickle_symbol *symbol, const struct pickle_items *arguments,
                         struct pickle_value *made);
 

@@ -24,7 +24,7 @@ static const struct size {
     {"1.3B", 2048, 32, 21, 256}, {"1.7B", 2048, 32, 28, 256},
 };
 
-/* Everything that making the tensors needs; large, so it is allocated. */
+/* All state that making the tensors needs. It is large, so it is allocated. */
 struct maker {
     const struct random_options *options;
     const struct model_config *config;
@@ -87,7 +87,7 @@ static float deviation_of(const struct model_tensor *tensor, const struct model_
     return (float)((ends_branch(tensor->name) ? 1 / sqrt(2.0 * config->n_blocks) : 1) / sqrt(fan_in));
 }
 
-/* values[n] from element `first` of the tensor. */
+/* Fills values[n] with the tensor's elements from `first` on. */
 static void fill(struct maker *maker, const struct model_tensor *tensor, int index, int64_t first, size_t n)
 {
     const double head_size = maker->config->head_size;

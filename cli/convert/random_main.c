@@ -13,7 +13,7 @@ struct typed {
     const char *dtype, *source;
 };
 
-/* As command_options. */
+/* Parses as command_options does. */
 static int parse(struct typed *typed, int argc, char **argv, char ***operands, int *n_operands)
 {
     const struct option_row rows[] = {

@@ -11,8 +11,9 @@ struct normal_table {
 };
 void normal_table_init(struct normal_table *table);
 
-/* x[n] of standard deviation `deviation`, where x[0] is number `first` of stream `stream`: a pure function of
- * (seed, stream, place), so pieces may be made in any order. `first` is a multiple of 8. */
+/* Fills x[n] with normal numbers of standard deviation `deviation`. x[0] is number `first` of stream
+ * `stream`. A number depends on (seed, stream, place) alone, so pieces may be made in any order. `first` is a
+ * multiple of 8. */
 void normal_fill(const struct normal_table *table, uint64_t seed, uint32_t stream, uint64_t first, size_t n,
                  float deviation, float *x);
 

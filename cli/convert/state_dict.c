@@ -5,8 +5,8 @@
 
 enum { NAME_BYTES_MAX = 256 };
 
-/* What DataParallel, torch.compile, FSDP, activation checkpointing and Fabric put into the name of what they
- * wrap. */
+/* True for the parts that DataParallel, torch.compile, FSDP, activation checkpointing and Fabric put into the
+ * names of the modules that they wrap. */
 static bool is_wrapper(const char *part, size_t size_bytes)
 {
     static const char *const wrappers[] = {
@@ -18,8 +18,8 @@ static bool is_wrapper(const char *part, size_t size_bytes)
     return false;
 }
 
-/* The name without the wrappers' parts, wherever they are; the last part is always kept. Empty when it is too
- * long. */
+/* The name without the wrappers' parts, wherever they are. The last part is always kept. The result is empty
+ * when the name is too long. */
 static struct pickle_text bare_name(struct pickle_text name, char to[NAME_BYTES_MAX])
 {
     size_t used = 0;

@@ -22,7 +22,7 @@ void state_dict_release(struct state_dict *state);
 /* NULL when there is none. */
 const struct pickle_tensor *state_dict_find(const struct state_dict *state, const char *name);
 
-/* What the shapes do not tell. */
+/* What the shapes alone do not tell. */
 struct shape_hints {
     bool source_given; /* else a model of 50258 rows has a mask source (GPT-2's 50257 and the mask), any other
                           a uniform one */

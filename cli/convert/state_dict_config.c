@@ -7,7 +7,7 @@
 
 enum { GPT2_VOCABULARY = 50257, BLOCKS_MAX = 1024, EXTENT_MAX = 1 << 24 };
 
-/* One extent of a tensor, as a number that fits. */
+/* Reads one extent of a tensor and checks that it is plausible. */
 static enum status extent(const struct state_dict *state, const char *name, size_t n_dimensions,
                           size_t dimension, int *value, struct error *error)
 {
@@ -69,7 +69,7 @@ enum status state_dict_config(const struct state_dict *state, const struct shape
         status = extent(state, "vocab_embed.weight", 2, 1, &hidden, error);
     if (!status)
         status = extent(state, "time_embedding.mlp.2.weight", 2, 0, &condition, error);
-    if (!status) /* there is a first block at all */
+    if (!status) /* checks that there is a first block */
         status = extent(state, "blocks.0.norm1.weight", 1, 0, &norm, error);
     if (!status)
         status = find_heads(state, hidden, &n_heads, error);
@@ -108,7 +108,7 @@ static enum status check_tensor(const struct pickle_tensor *found, const struct 
                      shape_text(wanted->shape, wanted->n_dimensions, should_be, sizeof should_be));
 }
 
-/* The first tensor that is none of the model's. */
+/* Names the first tensor that the model does not have. */
 static enum status name_extra(const struct state_dict *state, const struct model_config *config,
                               struct error *error)
 {

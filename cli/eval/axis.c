@@ -6,7 +6,7 @@ enum { MARKS_WANTED = 4 };
 static const double round_numbers[] = {1, 2, 5, 10};
 static const double logarithmic_from = 8;
 
-/* 1, 2 or 5 times a power of ten: the largest that is not above. */
+/* The largest number that is 1, 2 or 5 times a power of ten and not above `value`. */
 static double round_down(double value)
 {
     double power = pow(10, floor(log10(value)));

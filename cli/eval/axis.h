@@ -14,11 +14,11 @@ struct axis {
     size_t n_marks;
 };
 
-/* For values from `least` to `most`, both above 0: from 0 where they are alike, logarithmic where most is
- * more than 8 times least. */
+/* Makes a scale for values from `least` to `most`, both above 0. It is logarithmic where `most` is more than
+ * 8 times `least`; otherwise it begins at 0. */
 void axis_init(struct axis *axis, double least, double most);
 
-/* 0 at the lower end, 1 at the upper; values beyond are cut. */
+/* Where a value lies: 0 at the lower end, 1 at the upper end. Values beyond an end are put at that end. */
 double axis_place(const struct axis *axis, double value);
 
 #endif

@@ -28,7 +28,7 @@ static enum status write_ids(const char *path, const int32_t *ids, size_t n, str
                : error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: %s", path, strerror(errno));
 }
 
-/* Writes the file's ids to `path`; says how many there are, of how many bytes. */
+/* Writes the file's ids to `path`. Says how many ids there are, and of how many bytes of text. */
 static enum status tokenize_to(const char *path, const struct elbo_request *request, const char *model,
                                const struct model_config *config, size_t *n_ids, size_t *size_bytes,
                                struct error *error)

@@ -1,4 +1,4 @@
-/* `millrace eval`: texts, a judge, figures. */
+/* `millrace eval`: gets texts, asks a judge about them, and prints figures. */
 #include "cli/eval/eval.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@
 
 enum { TITLE_BYTES = 200, CALL_TIMEOUT_S = 30 };
 
-/* Texts and what is known of them. */
+/* Texts, and what was measured of them. */
 struct texts {
     struct sample_list list;
     struct metrics *rows;
@@ -35,13 +35,13 @@ struct eval {
     const struct eval_settings *settings;
     struct judge *judge; /* or NULL */
     struct texts texts, others;
-    double wall_s[STEP_COUNTS_MAX]; /* of the texts of each number of steps */
-    size_t n_editable;              /* tokens that each text had to have written */
+    double wall_s[STEP_COUNTS_MAX]; /* spent on the texts of each number of steps */
+    size_t n_editable;              /* tokens that were to be written in each text */
     char title[TITLE_BYTES];
     json_t *elbo; /* or NULL */
 };
 
-/* What the cluster would refuse only after it has written for a while. */
+/* Refuses at once what the cluster would refuse only after it has written for a while. */
 static enum status check_against_model(const struct eval_settings *settings, const Millrace__V1__Model *model,
                                        struct error *error)
 {
@@ -169,7 +169,7 @@ static enum status measure(struct texts *texts, struct error *error)
                               : metrics_of_list(&texts->list, &texts->rows, &texts->n_rows, error);
 }
 
-/* The rows of texts that were written now come in the order of the numbers of steps. */
+/* The rows of the texts that this run wrote are in the order of the numbers of steps. */
 static void add_rates(struct eval *eval)
 {
     for (size_t i = 0; i < eval->settings->n_steps; i++)
@@ -177,8 +177,8 @@ static void add_rates(struct eval *eval)
             (double)(eval->texts.rows[i].n_texts * eval->n_editable) / eval->wall_s[i];
 }
 
-/* Everything that is measured. The judge is started first: what is wrong with it shows before any work is
- * done. */
+/* Measures everything. The judge is started first: if something is wrong with it, that shows before any work
+ * is done. */
 static enum status gather(struct eval *eval, struct error *error)
 {
     const struct eval_settings *settings = eval->settings;
@@ -194,7 +194,7 @@ static enum status gather(struct eval *eval, struct error *error)
     if (status == STATUS_OK && settings->n_steps > 0)
         status = write_texts(eval, error);
     if (status == STATUS_OK &&
-        settings->samples) /* already now: a judge that fails shall not cost the texts */
+        settings->samples) /* before judging: a judge that fails must not cost us the texts */
         status = sample_list_write(settings->samples, &eval->texts.list, error);
     if (status == STATUS_OK)
         status = judge_texts(eval, "judging", &eval->texts.list, error);

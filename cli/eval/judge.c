@@ -1,6 +1,6 @@
 /*
- * One socket is the judge's input and output. Everything here is one thread in poll: texts are sent as fast
- * as the judge reads them, answers are taken as they come, so neither side can wait for the other.
+ * One socket is the judge's input and output. One thread serves it with poll: it sends texts as fast as the
+ * judge reads them and takes answers as they come, so the two sides cannot block each other.
  */
 #include "cli/eval/judge.h"
 
@@ -36,11 +36,11 @@ struct judge {
     char *name;
     char *received; /* [LINE_BYTES_MAX] */
     size_t n_received;
-    size_t n_texts; /* asked about so far: the id of the next */
+    size_t n_texts; /* texts asked about so far, which is the id of the next */
 };
 
-/* Its standard input becomes the descriptor that it inherits; then it takes the shell's place, so that a
- * signal reaches it and its end is our child's end. */
+/* The shell makes the inherited descriptor the judge's standard input. Then the judge takes the shell's
+ * place, so that a signal reaches it and its end is our child's end. */
 static const char wrapper[] = "exec <&\"$1\" && eval \"exec $2\"";
 
 static enum status start(const char *command, struct judge *judge, struct error *error)
@@ -60,7 +60,7 @@ static enum status start(const char *command, struct judge *judge, struct error 
     return status;
 }
 
-/* What the judge has said, for a sentence about it. */
+/* Quotes what the judge has said, for an error message. */
 static const char *quoted(const char *line, char text[QUOTED_BYTES + 4])
 {
     size_t size = strlen(line);
@@ -84,7 +84,7 @@ static enum status has_ended(struct judge *judge, struct error *error)
                      "the judge ended too early (exit code %d); what it said is above", code);
 }
 
-/* Reads what is there. */
+/* Reads the bytes that have come. */
 static enum status receive(struct judge *judge, struct error *error)
 {
     if (judge->n_received == LINE_BYTES_MAX - 1)
@@ -99,7 +99,7 @@ static enum status receive(struct judge *judge, struct error *error)
     return STATUS_OK;
 }
 
-/* The first whole line, terminated, malloc'ed; NULL where there is none yet. */
+/* Takes the first whole line as a malloc'ed string; NULL where there is none yet. */
 static char *take_line(struct judge *judge)
 {
     char *end = memchr(judge->received, '\n', judge->n_received);
@@ -112,8 +112,8 @@ static char *take_line(struct judge *judge)
     return line;
 }
 
-/* Waits until there is something to read, or, `with_output`, room to write. `since`: when the judge was last
- * heard. */
+/* Waits until there is something to read or, with `with_output`, room to write. `since` is when the judge
+ * last said something. */
 static enum status wait_for(const struct judge *judge, bool with_output, double since, short *events,
                             struct error *error)
 {
@@ -229,7 +229,7 @@ static enum status next_request(struct exchange *exchange, struct error *error)
     return STATUS_OK;
 }
 
-/* Sends until the judge reads no further. A judge that went away shows when it is read from. */
+/* Sends until the judge takes no more for now. When the judge is gone, the next read from it shows that. */
 static enum status send_texts(struct exchange *exchange, struct error *error)
 {
     while (exchange->n_sent < exchange->n) {

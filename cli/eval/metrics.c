@@ -25,7 +25,7 @@ double metrics_entropy_bits(const uint32_t *ids, size_t n_ids, uint32_t *scratch
     return entropy;
 }
 
-/* Runs are compared where they lie in the text. */
+/* The runs stay in the text and are compared there. */
 struct run_order {
     const uint32_t *ids;
     size_t n;
@@ -98,7 +98,7 @@ struct estimate metrics_corpus_perplexity(const struct sample *const *samples, s
     return (struct estimate){exp(rate), exp(rate) * error_of_rate};
 }
 
-/* What is averaged, text by text. */
+/* The measures that are averaged over texts. */
 enum {
     COLUMN_PERPLEXITY,
     COLUMN_ENTROPY,
@@ -161,7 +161,8 @@ static bool same_group(const struct sample *a, const struct sample *b)
     return a->steps == b->steps && !strcmp(a->model, b->model);
 }
 
-/* The samples of the group that begins at `first`; 0 where an earlier sample began it. */
+/* Collects the samples of the group that begins at `first`. Returns their number; 0 where an earlier sample
+ * began the group. */
 static size_t take_group(const struct sample_list *list, size_t first, const struct sample **group)
 {
     size_t n = 0;

@@ -18,13 +18,13 @@ struct metrics {
     const char *model; /* the first sample's */
     uint32_t steps;
     size_t n_texts, n_judged;
-    struct estimate perplexity;             /* exp(nll / tokens) of each text, averaged: the paper's */
+    struct estimate perplexity;             /* exp(nll / tokens) of each text, averaged, as in the paper */
     struct estimate corpus_perplexity;      /* exp(Σ nll / Σ tokens) */
     struct estimate entropy_bits;           /* of each text's own histogram of tokens */
     struct estimate distinct[DISTINCT_MAX]; /* different n-grams over n-grams, of each text; [n - 1] */
     struct estimate log_probability;        /* the model's own opinion */
-    struct estimate seconds;                /* of one text, others in flight beside it */
-    double tokens_per_second;               /* of all that were in flight; NaN: not known */
+    struct estimate seconds;                /* of one text, while others are written too */
+    double tokens_per_second;               /* of all texts together; NaN: not known */
 };
 
 /* −Σ p log2 p, p = count / n; 0 for no tokens. `scratch` [n_ids] is overwritten. */

@@ -12,7 +12,7 @@ enum { WIDTH = 760, HEIGHT = 460, LEFT = 80, RIGHT = 680, TOP = 90, BOTTOM = 390
 static const char ink[] = "#222222", pale[] = "#dddddd", blue[] = "#1f5fa8", orange[] = "#c8641e",
                   green[] = "#4a8a3a";
 
-/* One line of the plot: which number of which rows. */
+/* One line of the plot: it shows one value of some rows. */
 struct series {
     const char *model; /* the rows of this model; NULL: all */
     const struct metrics *rows;
@@ -94,7 +94,7 @@ static void put_axis(const struct canvas *canvas, const struct axis *axis, bool 
     }
 }
 
-/* A title along an axis, turned by a quarter. */
+/* Writes a title along an axis, turned by a quarter. */
 static void put_axis_title(const struct canvas *canvas, double x, const char *colour, const char *text)
 {
     double y = (TOP + BOTTOM) / 2.0;
@@ -114,8 +114,8 @@ static bool has_steps(const struct metrics *rows, size_t n, uint32_t steps)
     return false;
 }
 
-/* Marks the numbers of steps of `rows` under the axis, but for those that an earlier row or one of `marked`
- * has. */
+/* Marks the numbers of steps of `rows` under the axis. It skips a number that an earlier row or a row of
+ * `marked` has. */
 static void put_steps(const struct canvas *canvas, const struct metrics *rows, size_t n,
                       const struct metrics *marked, size_t n_marked)
 {
@@ -168,7 +168,7 @@ static void put_series(const struct canvas *canvas, const struct series *series)
     }
 }
 
-/* Returns where the next one begins. Letters are about 7 wide. */
+/* Writes one legend and returns where the next one begins. Letters are about 7 wide. */
 static double put_legend(const struct canvas *canvas, const struct series *series, double x)
 {
     fprintf(canvas->out,
@@ -179,8 +179,8 @@ static double put_legend(const struct canvas *canvas, const struct series *serie
     return x + 60 + 7.5 * (double)strlen(series->label);
 }
 
-/* The smallest and the largest value of a series, error bars included, widen *least and *most; false: it has
- * none. */
+/* Widens *least and *most to hold all values of a series with their error bars. Returns false when it has no
+ * value. */
 static bool widen(const struct series *series, double *least, double *most)
 {
     bool any = false;
@@ -232,7 +232,7 @@ static void draw(const struct canvas *canvas, const struct plot *plot, const str
         put_series(canvas, &series[i]);
 }
 
-/* What there is to draw: always the perplexity of the texts, first. */
+/* The lines to draw. The perplexity of the texts is always there, and first. */
 struct lines {
     struct axis perplexity, seconds;
     struct series shown[3];

@@ -6,8 +6,9 @@
 #include "cli/eval/metrics.h"
 
 /*
- * Quality against steps as SVG: perplexity (left) of the texts, and of others to compare with, with bars of
- * one standard error; seconds a text (right) where they are known; steps on a logarithmic axis.
+ * Draws quality against steps as SVG. The left axis shows the perplexity of the texts, and of others to
+ * compare with, with bars of one standard error. The right axis shows the seconds of a text where they are
+ * known. Steps are on a logarithmic axis.
  */
 struct plot {
     const char *title, *judge;

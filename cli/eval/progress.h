@@ -11,7 +11,7 @@ struct progress {
     FILE *out;
     bool is_terminal;
     const char *what; /* "writing texts of 8 steps"; the caller's */
-    size_t n;         /* of what there is to do */
+    size_t n;         /* how much there is to do */
 };
 
 void progress_begin(struct progress *progress, FILE *out, const char *what, size_t n);

@@ -5,8 +5,8 @@
 
 #include "cli/eval/metrics.h"
 
-/* The same as the tables, as JSON: lists with an object for each row. An estimate is {"mean": m, "error": e};
- * what is not known is null. `judge` may be NULL. NULL without memory. */
+/* Gives the tables' content as JSON: a list with an object for each row. An estimate is {"mean": m, "error":
+ * e}; a value that is not known is null. `judge` may be NULL. NULL without memory. */
 json_t *report_rows(const struct metrics *rows, size_t n, const char *judge);
 json_t *report_differences(const struct metrics *rows, size_t n, const struct metrics *others,
                            size_t n_others, const char *judge);

@@ -63,7 +63,7 @@ static double number_or(const json_t *object, const char *key, double missing)
     return json_is_number(value) ? json_number_value(value) : missing;
 }
 
-/* 64 bits: we write a string, others may write a number. */
+/* A seed has 64 bits, so we write it as a string. Others may write a number. */
 static uint64_t seed_of(const json_t *object)
 {
     const json_t *value = json_object_get(object, "seed");

@@ -14,7 +14,7 @@ struct sample {
     size_t n_ids;
     uint32_t steps;
     uint64_t seed;
-    double log_probability; /* the model's own, mean over its tokens, natural; NaN: not known */
+    double log_probability; /* the model's own: natural logarithm, mean over its tokens; NaN: not known */
     double seconds;         /* from the request to the finished text; NaN: not known */
     double nll;             /* the judge's: Σ −ln p over its own tokens */
     double n_judge_tokens;  /* 0: not judged */
@@ -25,7 +25,7 @@ struct sample_list {
     size_t n, capacity;
 };
 
-/* Room for one more, zeroed, with what is not known as NaN; NULL without memory. */
+/* Adds a sample of zeros, with NaN where a value is not known yet; NULL without memory. */
 struct sample *sample_list_add(struct sample_list *list);
 void sample_list_release(struct sample_list *list);
 

@@ -53,7 +53,7 @@ enum status eval_parse_steps(const char *text, uint32_t steps[STEP_COUNTS_MAX], 
                      STEPS_MOST);
 }
 
-/* What cannot be asked for together. */
+/* Refuses options that cannot be used together. */
 static enum status check(const struct eval_settings *s, struct error *error)
 {
     if (s->prefix && s->infill)

@@ -12,7 +12,7 @@
 
 enum { STEP_COUNTS_MAX = 32 };
 
-/* What was typed, checked. */
+/* The command's options, checked. */
 struct eval_settings {
     const char *steps_text, *prefix, *infill, *judge, *score, *against, *elbo, *json, *plot, *samples,
         *solver_name;
@@ -21,7 +21,7 @@ struct eval_settings {
     bool steps_given;
     struct connection_choice cluster;
     uint32_t steps[STEP_COUNTS_MAX];
-    enum solver solver; /* where solver_name is one; else it is the model's own */
+    enum solver solver; /* valid where solver_name is set; else the model's own solver is used */
     size_t n_steps;     /* 0: nothing is written by a cluster */
 };
 

@@ -5,7 +5,8 @@
 
 #include "cli/eval/metrics.h"
 
-/* The pages of `millrace eval`. `judge` is NULL where no judge was asked; then there is no perplexity. */
+/* Prints the tables of `millrace eval`. `judge` is NULL where no judge was asked; then there is no
+ * perplexity. */
 
 void table_print(const char *title, const struct metrics *rows, size_t n, const char *judge, FILE *out);
 

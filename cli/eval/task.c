@@ -31,8 +31,8 @@ static enum status append(struct ids *all, const uint32_t *ids, size_t n, struct
     return STATUS_OK;
 }
 
-/* How much of the text goes into one call: up to the last line break within PIECE_BYTES, else the first
- * behind. */
+/* How much of the text goes into one call. A piece ends with the last line break within PIECE_BYTES, else
+ * with the first one after them. */
 static size_t piece_size(const char *text, size_t size_bytes)
 {
     if (size_bytes <= PIECE_BYTES)
@@ -79,7 +79,7 @@ static enum status tokenize_file(struct rpc_channel *channel, const char *file, 
     return status;
 }
 
-/* The place of span `span`: a uniform of its own. */
+/* The place of span `span`. Each span has a uniform of its own. */
 static size_t span_place(size_t length, uint64_t seed, uint32_t task, uint32_t span)
 {
     return (size_t)(philox_uniform(seed, task, span, PHILOX_DRAW) * (double)length);
@@ -107,7 +107,7 @@ static void mark(const struct task_options *options, size_t n_pinned, uint32_t i
     }
 }
 
-/* Window `index` of the file: they begin evenly spaced, and overlap only where the file is short. */
+/* Cuts window `index` from the file. Windows begin evenly spaced. They overlap only in a short file. */
 static enum status cut(const struct task_options *options, const struct ids *all, size_t n_pinned,
                        size_t index, struct task *task, struct error *error)
 {

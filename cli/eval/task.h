@@ -10,14 +10,14 @@
  */
 enum task_kind {
     TASK_UNCONDITIONAL, /* nothing is pinned */
-    TASK_PREFIX,        /* the first `prefix_tokens` are */
-    TASK_INFILL,        /* random spans of SPAN_TOKENS are, `share` of all positions */
+    TASK_PREFIX,        /* the first `prefix_tokens` are pinned */
+    TASK_INFILL,        /* random spans of SPAN_TOKENS are pinned, `share` of all positions */
 };
 enum { SPAN_TOKENS = 8 };
 
 struct task_options {
     enum task_kind kind;
-    const char *file; /* whose windows are taken, evenly over the file; NULL when unconditional */
+    const char *file; /* tasks take windows of this file, spread evenly; NULL when unconditional */
     int64_t prefix_tokens;
     double share;
     size_t n_tasks, length;

@@ -1,7 +1,7 @@
 /*
- * Threads: `in_flight` writers, each with one request at a time; the caller's thread waits, shows progress
- * and looks for an interruption. Fields of struct crew below its mutex are under it; samples[i] belongs to
- * the writer that took i.
+ * Threads: there are `in_flight` writers, each with one request at a time. The caller's thread waits, shows
+ * progress and looks for an interruption. The mutex of struct crew guards the fields below it; samples[i]
+ * belongs to the writer that took i.
  */
 #include "cli/eval/writing.h"
 
@@ -24,7 +24,7 @@ struct crew {
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* a text is done, or a writer has ended */
     size_t n_taken, n_done, n_running;
-    bool stop;                /* take no more, give up what runs */
+    bool stop;                /* writers take no more tasks and give up running ones */
     struct error first_error; /* status OK: none */
 };
 
@@ -81,7 +81,7 @@ static enum status read_text(struct crew *crew, struct rpc_stream *stream, struc
     return status;
 }
 
-/* Everything but the input. */
+/* Sets everything but the input. */
 static void set_choices(const struct writing_options *options, const struct sample *sample,
                         Millrace__V1__GenerateRequest *request)
 {
@@ -128,7 +128,7 @@ static enum status write_text(struct crew *crew, size_t index, struct error *err
     return status;
 }
 
-/* The next task; false where there is none left. */
+/* Takes the next task; false where there is none left. */
 static bool take(struct crew *crew, size_t *index)
 {
     pthread_mutex_lock(&crew->mutex);

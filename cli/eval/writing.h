@@ -22,8 +22,8 @@ struct writing_options {
 
 /*
  * Adds a sample for every task, in the order of the tasks, not in the order in which texts are finished.
- * *seconds is the time of all together. It ends with the first text that fails, and returns that text's
- * status. CANCELLED when the user interrupts.
+ * *seconds is the time that all texts took together. The function ends with the first text that fails, and
+ * returns that text's status. CANCELLED when the user interrupts.
  */
 enum status writing_run(const struct writing_options *options, const struct progress *progress,
                         struct sample_list *list, double *seconds, struct error *error);
