@@ -22,7 +22,7 @@ enum status opaque_additems(struct machine *machine);
 enum status opaque_frozenset(struct machine *machine);
 enum status opaque_newobj_ex(struct machine *machine);
 
-/* Reads a whole number whose n bytes follow and do not fit 64 bits. */
+/* Reads the next n bytes as a whole number that does not fit 64 bits. */
 enum status opaque_number(struct machine *machine, uint64_t n);
 
 #endif

@@ -20,8 +20,8 @@ void added_tokens_sort(struct added_tokens *added)
         qsort(added->tokens, added->n, sizeof *added->tokens, compare_tokens);
 }
 
-/* The first of tokens [low, high) whose byte at `depth` is `least` or more. Only the first of these tokens
- * may be too short to have that byte. */
+/* The first of tokens [low, high) whose byte at `depth` is `least` or more. In [low, high) only the first
+ * token may be too short to have that byte. */
 static size_t lower_bound(const struct added_tokens *added, size_t low, size_t high, size_t depth, int least)
 {
     while (low < high) {
