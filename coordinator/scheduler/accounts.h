@@ -5,25 +5,26 @@
 
 #include "common/hash.h"
 
-/* What each client has queued and running, by its name. Guarded by the scheduler's lock. Zeroed memory is an
- * empty table; an account is there as long as its client has a request. */
+/* What one client has queued and running. An account exists as long as its client has a request. */
 struct account {
     struct hash_node node;
-    int64_t n_requests, n_tokens;
+    int64_t n_requests, n_tokens; /* tokens: positions */
     char name[];
 };
 
+/* The accounts by the names of the clients. The scheduler's lock guards them. Zeroed memory is an empty
+ * table. */
 struct accounts {
     struct hash_table by_name;
 };
 
-/* NULL: that client has nothing. */
+/* NULL: that client has no request. */
 struct account *accounts_find(const struct accounts *accounts, const char *name);
-/* Books one more request. NULL without memory, and nothing is booked. */
+/* Adds one more request to the client's account. NULL: no memory; then nothing changes. */
 struct account *accounts_charge(struct accounts *accounts, const char *name, int64_t n_tokens);
-/* Takes one back; with the last the account is gone. NULL is allowed. */
+/* Takes one request off the account. With the last one the account is freed. NULL is allowed. */
 void accounts_release(struct accounts *accounts, struct account *account, int64_t n_tokens);
-/* No client has anything any more. */
+/* Frees the table. Call it when no account is left. */
 void accounts_close(struct accounts *accounts);
 
 #endif

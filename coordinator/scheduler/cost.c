@@ -2,14 +2,14 @@
 
 #include <math.h>
 
-/* A step's weight is gone after some seconds, but the last few steps always count: neither a moment's
- * disturbance among thousands of short steps nor a single long one decides. */
+/* The weight of a step shrinks within some seconds, but the last few steps always count. So neither a
+ * moment's disturbance among thousands of short steps nor a single long step decides. */
 #define MEMORY_SECONDS 5.0
 #define LEAST_DECAY 0.8
 #define MOST_DECAY 0.999
 
 #define LEAST_SPREAD \
-    0.05 /* standard deviation of the sizes, as a part of their mean: with less there is no slope */
+    0.05 /* standard deviation of the sizes, as a part of their mean: below this we fit no slope at all */
 
 void cost_model_add(struct cost_model *model, double tokens, double seconds)
 {

@@ -28,7 +28,7 @@ struct event_queue {
     size_t size_bytes;
 };
 
-/* Behind all that is queued. */
+/* The last event, behind all that are queued. */
 struct end {
     const struct run *run; /* NULL: not yet */
     enum status status;
@@ -192,7 +192,7 @@ void delivery_take(struct delivery_list *list)
     }
 }
 
-/* Returns whether it is to stay in the list: something new is queued. */
+/* Returns whether it stays in the list, because there are new events. */
 static bool settle(struct delivery *delivery, int *n_ended)
 {
     if (delivery->end_is_taken) {

@@ -8,8 +8,8 @@
 #include "coordinator/scheduler/ending.h"
 
 /*
- * How events reach the sink of a request: they are written down under the scheduler's lock, and handed over
- * without it.
+ * How events reach the sink of a request: they are queued under the scheduler's lock, and handed over without
+ * it.
  *
  * Why. Handing over means rendering text, packing messages and writing log lines. Under the lock that would
  * hold up every other request and replica.
@@ -17,8 +17,8 @@
  * How. Each request has a queue of events. A thread that holds the scheduler's lock appends copies to it,
  * which costs an allocation and a memcpy. The first thread that appends to a request which nobody delivers
  * claims it: it puts the request into the scheduler's list. When that thread unlocks (scheduler_unlock), it
- * takes the list along, unlocks, hands over what is queued, locks again, and lets go of the requests with
- * nothing new. No thread exists for this alone.
+ * takes the list along, unlocks, hands over what is queued, locks again, and lets go of the requests that
+ * have no new events. No thread exists for this alone.
  *
  * Invariants, all under the lock:
  *
@@ -45,18 +45,18 @@
  * delivers is constant from the acceptance on, or belongs to a run that has ended, or was copied.
  *
  * Cancellation. scheduler_cancel finds the request and appends "ended", or it finds nothing, because "ended"
- * is there already. When another thread is delivering, that one delivers "ended" too, perhaps after
+ * is queued already. If another thread is delivering, it also delivers "ended", perhaps after
  * scheduler_cancel has returned. The sink's context must live until then.
  *
  * Bound. Events wait only while the thread that has claimed the request is inside a callback, and callbacks
- * do not block. Should one block all the same, then a request fails rather than have more than
- * DELIVERY_MOST_BYTES of frames wait, as it does when its reader is too slow.
+ * do not block. If one blocks all the same, and more than DELIVERY_MOST_BYTES of frames would wait, the
+ * request fails, as it does when its reader is too slow.
  *
  * Idle. A request counts (scheduler_is_idle) until its "ended" has been delivered.
  */
 enum { DELIVERY_MOST_BYTES = 16 << 20 };
 
-/* What is still to be handed over of one request. */
+/* The events of one request that have not been handed over yet. */
 struct delivery;
 
 /* Requests that one thread has claimed. Zeroed memory is an empty list. */
@@ -64,33 +64,34 @@ struct delivery_list {
     struct delivery *first, *last;
 };
 
-/* ---- before the lock ---- */
+/* ---- call these before the lock is taken ---- */
 
-/* Queues "accepted" and the frame of step 0 of a request that is not accepted yet. NULL: no memory. */
+/* Queues "accepted" and the frame of step 0, for a request that is not accepted yet. NULL: no memory. */
 struct delivery *delivery_create(struct request *request);
 void delivery_free(struct delivery *delivery); /* NULL is allowed */
 
 /* ---- with the lock held ---- */
 
-/* The request is accepted: what delivery_create has queued may go. */
+/* The request is accepted: the events that delivery_create queued may be handed over. */
 void delivery_accept(struct delivery_list *list, struct request *request);
-/* The frame after run->step steps. RESOURCE_EXHAUSTED: there is no memory, or too much waits. */
+/* Queues the frame after run->step steps. RESOURCE_EXHAUSTED: there is no memory, or too many bytes wait. */
 enum status delivery_frame(struct delivery_list *list, const struct run *run,
                            const struct step_report *report, struct error *error);
-/* Where there is no memory the sink does not hear of the move. */
+/* Queues a move. Without memory the sink does not hear of it. */
 void delivery_move(struct delivery_list *list, const struct run *run, enum request_move move,
                    const char *replica);
-/* The last event. It needs no memory. `run` is the answer, or the run that ended the request. */
+/* Queues the last event. It needs no memory. `run` is the answer, or the run that ended the request. */
 void delivery_end(struct delivery_list *list, const struct run *run, const struct ending *ending);
 
-/* Moves what is queued to where delivery_hand_over finds it. */
+/* Takes the queued events, so that delivery_hand_over can read them without the lock. */
 void delivery_take(struct delivery_list *list);
-/* Lets go of the requests with nothing new, and frees those that have ended. Returns how many have. */
+/* Lets go of the requests that have no new events, and frees those that have ended. Returns how many
+ * have ended. */
 int delivery_settle(struct delivery_list *list);
 
-/* ---- without it ---- */
+/* ---- without the lock ---- */
 
-/* Hands over what was taken. */
+/* Hands over the events that were taken. */
 void delivery_hand_over(const struct delivery_list *list);
 
 #endif

@@ -8,9 +8,9 @@
 /* How the scheduler ends a request. */
 struct ending {
     enum status status;
-    const char *text;    /* the reason; of a finished one NULL */
-    const char *replica; /* of a finished one: who ran the last step, and on how many ranks; else NULL */
-    uint32_t n_ranks;
+    const char *text;    /* the reason; NULL if it finished */
+    const char *replica; /* if it finished: which replica ran the last step; else NULL */
+    uint32_t n_ranks;    /* of that replica */
 };
 
 #endif

@@ -17,7 +17,7 @@ double estimate_total(const struct estimate *estimate)
     return estimate->wait_seconds + estimate->run_seconds;
 }
 
-/* fmin and fmax are calls, and here every instruction counts once a replica. */
+/* fmin and fmax are calls. This code runs once for each replica, so every instruction counts. */
 static double smaller(double a, double b)
 {
     return a < b ? a : b;
@@ -34,14 +34,14 @@ static double step_seconds(const struct replica_pace *pace, double tokens, enum 
     return cost_line_seconds(&pace->line, counted);
 }
 
-/* What is asked of every replica. */
+/* The question to every replica. */
 struct question {
     const struct run *newcomer;
     int steps;
     enum estimate_kind kind;
-    double queue_seconds; /* what waits before it takes of all replicas */
-    double queue_tokens;
-    double due_at; /* what was accepted by then does not give way */
+    double queue_seconds; /* how long all replicas need for what waits before it */
+    double queue_tokens;  /* positions that wait before it */
+    double due_at;        /* runs that were accepted by then (seconds) do not give way */
 };
 
 static bool has_lower(const struct occupancy *occupancy, enum request_class class)
@@ -53,7 +53,7 @@ static bool has_lower(const struct occupancy *occupancy, enum request_class clas
     return false;
 }
 
-/* Steps until it has room there, or fewer. */
+/* A lower bound of the steps until the replica has room for it. */
 static uint32_t least_start(const struct occupancy *occupancy, const struct run *newcomer)
 {
     const struct occupancy_limits *limits = &occupancy->limits;
@@ -64,14 +64,14 @@ static uint32_t least_start(const struct occupancy *occupancy, const struct run 
     return occupancy->groups[0].steps_left;
 }
 
-/* With room after so many steps. */
+/* The estimate for a replica that has room after so many steps. */
 static struct estimate estimate_on(const struct occupancy *occupancy, const struct replica_pace *pace,
                                    const struct question *question, uint32_t until_room)
 {
     double most = pace->max_tokens, running = (double)occupancy->n_tokens;
     double busy_step = step_seconds(pace, smaller(running, most), question->kind);
     double beside = smaller(running + question->queue_tokens + question->newcomer->length, most);
-    double boundary = occupancy->n ? 0.5 * busy_step : 0; /* of the step that is under way */
+    double boundary = occupancy->n ? 0.5 * busy_step : 0; /* of the step under way */
     double room_seconds = until_room == OCCUPANCY_NEVER ? INFINITY : larger(until_room * busy_step, boundary);
     return (struct estimate){.wait_seconds = larger(question->queue_seconds, room_seconds),
                              .run_seconds = question->steps * step_seconds(pace, beside, question->kind)};
@@ -83,7 +83,7 @@ static struct estimate better(struct estimate best, const struct occupancy *occu
 {
     const struct run *newcomer = question->newcomer;
     struct estimate bound = estimate_on(occupancy, pace, question, least_start(occupancy, newcomer));
-    if (estimate_total(&bound) >= estimate_total(&best)) /* not if best is NAN still */
+    if (estimate_total(&bound) >= estimate_total(&best)) /* false while best is NAN */
         return best;
     uint32_t start = occupancy_start_above(occupancy, newcomer->length, newcomer->class, question->due_at);
     struct estimate here = estimate_on(occupancy, pace, question, start);

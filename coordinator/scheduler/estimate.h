@@ -6,24 +6,26 @@
 #include "coordinator/scheduler/replica_set.h"
 
 /*
- * When would a run be finished, if it came now? From what runs, what waits before it, and what the
- * replicas' steps have taken (cost.h). Of the ready replicas that have been measured, the one where it ends
- * soonest:
+ * When would a run be finished, if it came now? The estimate depends on the runs on the replicas, on the runs
+ * that wait before the new one, and on the time of the replicas' steps (cost.h). It is that of the replica
+ * where the run would end soonest, among the ready ones that have been measured:
  *
- *   wait = the work that waits before it (its class and higher ones, positions × steps) / the work that
- *          all replicas do in a second, or the steps until it has room beside what runs there,
- *          whichever is longer
- *   run  = steps × a step of a batch of what runs there, what waits before it, and itself
+ *   wait = the longer of two times: until the work that waits before the run is done, and until the replica
+ *          has room for it; that work (positions × steps) is that of its class and of higher ones, and all
+ *          replicas share it
+ *   run  = steps × the time of a step; its batch has the replica's runs, those that wait before, and the run
  *
- * Runs that would give way to it do not count as running.
+ * Runs that would give way to the new one do not delay its start.
  *
- * It costs a few instructions a replica: of most a bound says that they are not the one.
+ * An estimate costs a few instructions for each replica: for most, a bound already shows that the run would
+ * not end there soonest.
  */
 struct estimate {
     double wait_seconds, run_seconds; /* NAN: nothing is measured yet */
 };
 
-/* LEAST: where a batch would be larger than any that was measured, no more than what was. */
+/* LEAST: a batch larger than any that was measured counts as the largest that was. LIKELY: its time follows
+ * the line of cost.h. */
 enum estimate_kind { ESTIMATE_LIKELY, ESTIMATE_LEAST };
 
 struct estimate estimate_run(const struct queue *queue, const struct replica_set *replicas,
@@ -31,7 +33,7 @@ struct estimate estimate_run(const struct queue *queue, const struct replica_set
                              enum estimate_kind kind);
 double estimate_total(const struct estimate *estimate);
 
-/* Could it go to a replica at once, if nobody waited before it? */
+/* Could the run go to a replica at once, if no run waited before it? */
 bool estimate_starts_now(const struct replica_set *replicas, const struct policy_rules *rules,
                          const struct run *newcomer);
 

@@ -3,21 +3,21 @@
 
 #include "coordinator/scheduler/run_list.h"
 
-/* Who waits: a list for each class, in the order of acceptance, which those keep that come back. Guarded by
- * the scheduler's lock. Zeroed memory is an empty queue. */
+/* The runs that wait: a list for each class, in the order of acceptance. A run that comes back goes to its
+ * old place in that order. The scheduler's lock guards the queue. Zeroed memory is an empty queue. */
 struct queue {
     struct run_list by_class[CLASS_COUNT];
 };
 
 void queue_insert(struct queue *queue, struct run *run);
 
-/* It has taken a step although it waits: the one that was under way when it gave way. */
+/* Call it when a waiting run has taken a step: the step that was under way when the run gave way. */
 void queue_step(struct queue *queue, const struct run *run);
 
-/* Of all classes; NULL: nobody waits. */
+/* The first run of the highest class that has one. NULL: no run waits. */
 struct run *queue_first(const struct queue *queue);
 
-/* Sums over the classes from the highest to `last`: all, with CLASS_COUNT - 1. */
+/* Sums over the classes from the highest to `last`. With CLASS_COUNT - 1 these are all classes. */
 struct queue_sums {
     int n;
     int64_t n_tokens, work; /* as in struct run_list */

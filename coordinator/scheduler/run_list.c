@@ -9,7 +9,7 @@ static void list_count(struct run_list *list, const struct run *run, int sign)
     list->work += sign * (int64_t)run->length * run_steps_left(run);
 }
 
-/* Behind `previous`; NULL: to the front. */
+/* Inserts the run behind `previous`; NULL: at the front. */
 static void link_behind(struct run_list *list, struct run *run, struct run *previous)
 {
     run->list = list;
@@ -28,7 +28,7 @@ void run_list_append(struct run_list *list, struct run *run)
 void run_list_insert(struct run_list *list, struct run *run)
 {
     struct run *previous = list->last;
-    if (previous && previous->number > run->number) { /* it comes back: it belongs near the front */
+    if (previous && previous->number > run->number) { /* it comes back, and belongs near the front */
         previous = NULL;
         for (struct run *next = list->first; next->number < run->number; next = next->next)
             previous = next;

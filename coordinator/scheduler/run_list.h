@@ -3,19 +3,19 @@
 
 #include "coordinator/request/run.h"
 
-/* Runs that wait, or that one replica has. A run is in one list at most. Guarded by the scheduler's lock.
- * Zeroed memory is an empty list. */
+/* Runs that wait, or that one replica has. A run is in one list at most. The scheduler's lock guards the
+ * list. Zeroed memory is an empty list. */
 struct run_list {
     struct run *first, *last;
     int n;
     int64_t n_tokens; /* positions of all together */
-    int64_t work;     /* positions times steps that are left */
+    int64_t work;     /* the sum of positions × steps left */
 };
 
 void run_list_append(struct run_list *list, struct run *run);
-/* To its place by number. */
+/* Inserts the run by its number. */
 void run_list_insert(struct run_list *list, struct run *run);
-/* Takes it out of the list that it is in, if it is in one. */
+/* Takes the run out of its list, if it is in one. */
 void run_list_remove(struct run *run);
 
 #endif

@@ -4,7 +4,7 @@
 
 bool run_table_init(struct run_table *table)
 {
-    struct hash_node first; /* the only one that can fail */
+    struct hash_node first; /* only adding the first node can fail */
     if (!hash_table_add(&table->by_number, &first, 0))
         return false;
     hash_table_remove(&table->by_number, &first);

@@ -4,8 +4,8 @@
 #include "common/hash.h"
 #include "coordinator/request/run.h"
 
-/* Every run of a live request by its number, which the table also hands out. Guarded by the scheduler's lock.
- * It grows with what is in it. */
+/* Every run of a live request, by its number. The table gives the runs their numbers, and grows with them.
+ * The scheduler's lock guards it. */
 struct run_table {
     struct hash_table by_number;
     uint64_t last_number;
@@ -19,12 +19,12 @@ void run_table_release(struct run_table *table);
 
 /* Numbers the run and puts it in. */
 void run_table_add(struct run_table *table, struct run *run);
-/* NULL: no such run lives (any more). */
+/* NULL: the table has no such run (any more). */
 struct run *run_table_find(const struct run_table *table, uint64_t number);
 
-/* NULL: no run that lives has that ticket (common/ticket.h) now. */
+/* NULL: no run in the table has that ticket (common/ticket.h) now. */
 struct run *run_table_find_ticket(const struct run_table *table, uint64_t ticket);
-/* Takes it out. */
+/* Takes the run out. */
 void run_table_remove(struct run_table *table, struct run *run);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Which request runs on which replica: the policy decides, this carries it out.
+ * The policy decides which run goes where; this file carries the decision out.
  *
- * A run that gives way or moves is cancelled where it runs and goes back to the queue as it was after
- * its last frame. The step that is under way there ends all the same, and as long as the run waits its
- * report still counts; once it has been started again, under another ticket, it is nothing.
+ * A run that gives way or moves is cancelled on its replica, and goes back to the queue as it was after its
+ * last frame. The step under way on the replica ends all the same. Its report counts as long as the run
+ * waits. Once the run has been started again, under another ticket, the report is ignored.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 
@@ -12,7 +12,7 @@
 
 const struct policy_rules scheduler_rules = {.due_seconds = 30, .due_share = 4};
 
-/* Off a replica that lives. */
+/* Takes the run off a replica that lives. */
 static void take_away(struct scheduler *scheduler, struct run *run, enum scheduler_event_kind why)
 {
     struct replica *replica = run->replica;
@@ -34,8 +34,9 @@ static void carry_out(struct scheduler *scheduler, const struct snapshot *snapsh
     scheduler->starts = decision->starts;
 }
 
-/* Returns whether another decision may start more: a run that gave way may find a place elsewhere, and behind
- * a window of which some were started there may be others that find room. */
+/* Returns whether another decision may start more. A run that gave way may find room on another replica. And
+ * if more runs wait than the snapshot has, those behind may find room once some of the snapshot's have
+ * started. */
 static bool decide(struct scheduler *scheduler)
 {
     struct snapshot snapshot;
@@ -48,7 +49,7 @@ static bool decide(struct scheduler *scheduler)
     if (status == STATUS_OK)
         carry_out(scheduler, &snapshot, &decision);
     else
-        log_error("%s", error.text); /* what waits waits until the next event */
+        log_error("%s", error.text); /* the next event decides again */
     bool again = decision.n_preempted > 0 || (decision.n_started > 0 && snapshot.is_window);
     policy_decision_release(&decision);
     snapshot_release(&snapshot);
@@ -83,7 +84,7 @@ void scheduler_fail_too_long(struct scheduler *scheduler)
         fail_too_long(scheduler, run, longest);
 }
 
-/* A replica drains, and what it runs could run elsewhere. */
+/* Does a replica drain that has runs? They could run on another one. */
 static bool somebody_could_move(const struct scheduler *scheduler)
 {
     if (!replica_set_any(&scheduler->replicas, REPLICA_DRAINING))

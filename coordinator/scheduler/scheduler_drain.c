@@ -11,7 +11,7 @@ static void begin_draining(struct scheduler *scheduler, struct replica *replica)
     replica_set_state(&scheduler->replicas, replica, REPLICA_DRAINING);
     replica->was_drained = true;
     replica->operations->drain(replica->connection);
-    scheduler_decide(scheduler); /* what it runs moves, as far as there is room */
+    scheduler_decide(scheduler); /* its runs move, as far as other replicas have room */
     scheduler_note_change(scheduler);
 }
 
@@ -36,7 +36,7 @@ static enum status check_state(const struct replica *replica, const char *name, 
                          "again%s%s",
                          replica->name, *replica->last_error ? "; its last error: " : "",
                          replica->last_error);
-    bool is_down = replica->state == REPLICA_DRAINED || replica->is_held || /* or about to be */
+    bool is_down = replica->state == REPLICA_DRAINED || replica->is_held || /* or it will be down soon */
                    (replica->state == REPLICA_FAILED && replica->supervised);
     if (replica->state == REPLICA_READY || replica->state == REPLICA_DRAINING || (restart && is_down))
         return STATUS_OK;

@@ -1,4 +1,4 @@
-/* How requests end, and when there is no hope left for those that wait. */
+/* How requests end, and when those that wait fail because no replica is left. */
 #include "coordinator/scheduler/scheduler_state.h"
 
 #include "common/clock.h"
@@ -25,7 +25,7 @@ void scheduler_take_off(struct scheduler *scheduler, struct run *run)
     run->replica = NULL;
 }
 
-/* Tells the replicas where its runs are that they are not wanted any more. */
+/* Tells replicas to drop the request's runs, and takes the runs out of the table and the lists. */
 static void drop_runs(struct scheduler *scheduler, struct request *request)
 {
     for (int i = 0; i < request->n_runs; i++) {
@@ -56,7 +56,6 @@ void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, 
     scheduler_end_request(scheduler, run, &ending);
 }
 
-/* All have failed, and there were some. */
 const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler)
 {
     const struct replica_set *replicas = &scheduler->replicas;
@@ -70,7 +69,6 @@ enum status scheduler_no_replica_error(const struct replica *failed, struct erro
                      failed->last_error);
 }
 
-/* Those who wait are told when there is nobody left to wait for. */
 void scheduler_fail_without_hope(struct scheduler *scheduler)
 {
     const struct replica *failed = scheduler_last_hope_lost(scheduler);

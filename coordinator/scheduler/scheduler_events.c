@@ -1,4 +1,4 @@
-/* Whom we tell: the process, the observer, the client's side. */
+/* Who hears of events: the process, the observer and the request's sink. */
 #include "coordinator/scheduler/scheduler_state.h"
 
 #include "common/clock.h"
@@ -9,7 +9,7 @@ void scheduler_note_change(struct scheduler *scheduler)
         scheduler->options.changed(scheduler->options.context);
 }
 
-/* Some events are moves that the client's side hears of, too. */
+/* Some events are moves: the request's sink hears of them too. */
 static void tell_client(struct scheduler *scheduler, const struct scheduler_event *event)
 {
     struct delivery_list *claimed = &scheduler->claimed;

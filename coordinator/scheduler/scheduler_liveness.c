@@ -1,4 +1,4 @@
-/* Which replicas live: what they say of their progress, and how long they may say nothing. */
+/* Which replicas live: how they report progress, and how long they may be silent. */
 #include "coordinator/scheduler/scheduler_state.h"
 
 #include <math.h>
@@ -7,8 +7,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define PULSE_SECONDS 1.0   /* between two pulses: how exactly we know when something moved */
-#define ABSENCE_SECONDS 2.0 /* between two checks: then this program was stopped */
+#define PULSE_SECONDS 1.0   /* between two pulses; so exactly we know the time of progress */
+#define ABSENCE_SECONDS 2.0 /* with so long between two checks, this program was stopped */
 
 void scheduler_heard(struct scheduler *scheduler, void *connection)
 {
@@ -57,13 +57,13 @@ double scheduler_silent_until(const struct replica *replica, double silence_seco
     if (!replica->pulses)
         return replica->running.n ? replica->heard_at + SCHEDULER_PATIENCE * silence_seconds : INFINITY;
     bool loads =
-        replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED; /* failed: once more */
+        replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED; /* failed: loads again */
     if (loads)
         return replica->progressed_at + PULSE_SECONDS + SCHEDULER_PATIENCE * silence_seconds;
     return replica->progressed_at + PULSE_SECONDS + silence_seconds;
 }
 
-/* Hangs up without waiting for the end of the connection: the network may swallow everything. */
+/* Hangs up, and does not wait for the end of the connection: the network may swallow everything. */
 static void give_up_hung(struct scheduler *scheduler, struct replica *replica, double now)
 {
     char reason[128];
@@ -75,8 +75,8 @@ static void give_up_hung(struct scheduler *scheduler, struct replica *replica, d
     scheduler_lose_connection(scheduler, replica, false, reason);
 }
 
-/* Whoever stops this program (a debugger, a paused container) has not stopped the replicas: what they said
- * meanwhile, and that they are back, is still to be read. */
+/* When something stopped this program (a debugger, a paused container), the replicas went on. We have yet to
+ * read what they said meanwhile. So the time of the stop does not count as their silence. */
 static void excuse_absence(struct scheduler *scheduler, double now)
 {
     double absent = scheduler->checked_at ? now - scheduler->checked_at : 0;

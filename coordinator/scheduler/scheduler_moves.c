@@ -4,7 +4,7 @@
 #include "common/clock.h"
 #include "common/ticket.h"
 
-/* replicas that one request may lose without a step in between: then it is the cause */
+/* A run that loses more replicas than this, without a step in between, is the cause. */
 enum { MAX_LOSSES = 5 };
 
 void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica)
@@ -15,7 +15,7 @@ void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct rep
         run->ticket = ticket_next(run->ticket);
     run->former_connection = NULL;
     if (replica->running.n == 1)
-        replica->heard_at = clock_seconds(); /* its silence counts from here */
+        replica->heard_at = clock_seconds(); /* its silence counts from now on */
     replica->operations->submit(replica->connection, run);
     scheduler_tell(scheduler,
                    (struct scheduler_event){.kind = EVENT_STARTED, .run = run, .again = run->n_starts > 0});

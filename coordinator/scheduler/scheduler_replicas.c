@@ -9,14 +9,14 @@
 #include "common/log.h"
 #include "common/utf8.h"
 
-enum { MAX_REPLICAS = 1024 }; /* names that outsiders may make us remember */
+enum { MAX_REPLICAS = 1024 }; /* so many names we remember at most; anybody may make up new ones */
 
 struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection)
 {
     return replica_set_find_connection(&scheduler->replicas, connection);
 }
 
-/* The run that a replica speaks of, if it runs there. */
+/* The run of that ticket, if the replica has it. */
 static struct run *running_on(const struct scheduler *scheduler, const struct replica *replica,
                               uint64_t ticket)
 {
@@ -24,7 +24,8 @@ static struct run *running_on(const struct scheduler *scheduler, const struct re
     return run && run->replica == replica ? run : NULL;
 }
 
-/* The same, or if it ran there, waits now, and has not gone on: its step under way was not for nothing. */
+/* The same. Also a run that waits and has last been on this replica: the report of its step under way still
+ * counts. */
 static struct run *reported_by(const struct scheduler *scheduler, const struct replica *replica,
                                uint64_t ticket)
 {
@@ -59,7 +60,8 @@ bool scheduler_is_lost_outsider(const struct replica *replica)
     return !replica->operations && !replica->supervised;
 }
 
-/* An outsider that was lost is expected back, but where names are made up anew (pods), most never come. */
+/* Forgets the first lost replica that somebody else started. We expect it back, but where every start makes
+ * up a new name (pods), most never come. */
 static void make_room(struct scheduler *scheduler)
 {
     struct replica *replica = scheduler->replicas.first;
@@ -88,7 +90,7 @@ static enum status check_hello(struct scheduler *scheduler, const struct replica
     return STATUS_OK;
 }
 
-/* It begins anew, as it is now. */
+/* A replica that attaches begins anew. */
 static void begin(struct scheduler *scheduler, struct replica *replica, const struct replica_hello *hello)
 {
     replica->n_ranks = hello->n_ranks;
@@ -127,7 +129,7 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
 {
     scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
-    if (replica && replica->state != REPLICA_DRAINING) { /* else it says so on its way out */
+    if (replica && replica->state != REPLICA_DRAINING) { /* one that drains leaves, and gets no runs */
         replica->was_ready = true;
         replica->capacity = *capacity;
         replica_set_state(&scheduler->replicas, replica, REPLICA_READY);
@@ -146,8 +148,8 @@ static bool has_not_started(const struct replica *replica)
     return replica->state == REPLICA_STARTING || replica->state == REPLICA_FAILED;
 }
 
-/* One that never became ready may never do: nobody waits for it alone. One that was ready is lost as if it
- * had been killed, and may be as good as ever once it is started again. */
+/* A replica that never became ready may never do so: it counts as failed, so that requests do not wait for it
+ * alone. A replica that was ready is lost as if it had been killed, and may be well after a restart. */
 static void fail_replica(struct scheduler *scheduler, struct replica *replica, const char *reason)
 {
     replica->spoke = true;
@@ -188,7 +190,7 @@ void scheduler_explain(struct scheduler *scheduler, const char *name, const char
     scheduler_unlock(scheduler);
 }
 
-/* The run has taken its last step there; its request ends when that makes an answer. */
+/* The run has taken its last step. Its request ends if the rule now has the answer. */
 static void finish_run(struct scheduler *scheduler, struct run *run, const struct replica *replica)
 {
     const struct ending ending = {.status = STATUS_OK, .replica = replica->name, .n_ranks = replica->n_ranks};
@@ -209,7 +211,7 @@ static void note_times(struct scheduler *scheduler, struct run *run, const struc
     scheduler_tell(scheduler, (struct scheduler_event){.kind = EVENT_FIRST_FRAME, .run = run});
 }
 
-/* Once for each step of the replica: how long it took, and how full it was while somebody waited. */
+/* Notes once for each step of the replica how long it took and, while a run waits, how full it was. */
 static void note_step(struct scheduler *scheduler, struct replica *replica, const struct step_report *report)
 {
     bool is_new = report->batch_step != replica->batch_step;
@@ -224,7 +226,7 @@ static void note_step(struct scheduler *scheduler, struct replica *replica, cons
     scheduler->totals.full_capacity += (uint64_t)replica->capacity.max_tokens;
 }
 
-/* The frame that the run has come to is sent; behind the last one the run ends. */
+/* Queues the run's new frame for the client. After the last frame the run ends. */
 static void send_frame(struct scheduler *scheduler, struct replica *replica, struct run *run,
                        const struct step_report *report)
 {
@@ -276,13 +278,14 @@ enum status scheduler_report(struct scheduler *scheduler, void *connection, cons
     return status;
 }
 
-/* A replica may say anything; only a client cancels. */
+/* A replica may report any status. CANCELLED does not count: only a client cancels. */
 static bool is_failure(enum status status)
 {
     return status > STATUS_CANCELLED && status <= STATUS_UNAUTHENTICATED;
 }
 
-/* A replica that refuses because it is leaving gets no more; its answer is no fault of the request. */
+/* UNAVAILABLE means that the replica leaves: it gets no more runs, and the run goes back to the queue,
+ * because the request is not at fault. With another status the request fails. */
 static void reject(struct scheduler *scheduler, struct replica *replica, struct run *run, enum status status,
                    const char *reason)
 {
@@ -309,8 +312,8 @@ void scheduler_rejected(struct scheduler *scheduler, void *connection, uint64_t 
     scheduler_unlock(scheduler);
 }
 
-/* An outsider that said goodbye is forgotten; one that was lost is expected back for a while, one that we
- * start ourselves always. */
+/* A replica that somebody else started is forgotten if it left cleanly. If it was lost, we expect it back for
+ * a while. A replica that we start ourselves is always expected back. */
 static void forget_or_expect(struct scheduler *scheduler, struct replica *replica, bool clean,
                              const char *reason)
 {
@@ -346,7 +349,7 @@ void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean,
     char explained[sizeof(((struct replica *)0)->last_error)];
     scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
-    if (replica && !clean && replica->spoke) { /* it said why its stream would break */
+    if (replica && !clean && replica->spoke) { /* it said before why its stream would break */
         memcpy(explained, replica->last_error, sizeof explained);
         reason = explained;
     }
@@ -357,8 +360,8 @@ void scheduler_detach(struct scheduler *scheduler, void *connection, bool clean,
 
 /* ---- those that do not come back ---- */
 
-/* Requests that waited for the last replica there was are told that it is not expected back. (Requests that
- * come later wait for whatever replica comes.) */
+/* Fails the requests that waited for the last known replica, which is not expected back. (Requests that come
+ * later wait for any replica that comes.) */
 static void end_waiting(struct scheduler *scheduler, const char *reason)
 {
     struct run *waiting;
@@ -400,7 +403,7 @@ void scheduler_forget_long_lost(struct scheduler *scheduler, double now)
     }
 }
 
-/* ---- who starts replicas ---- */
+/* ---- for the supervision, which starts replicas ---- */
 
 void scheduler_expect(struct scheduler *scheduler, const char *name)
 {
@@ -421,7 +424,7 @@ bool scheduler_restarting(struct scheduler *scheduler, const char *name, const c
         was_ready = replica->was_ready;
         replica->was_ready = false;
         *n_fruitless = replica->n_fruitless;
-        if (replica->state != REPLICA_FAILED && !replica->spoke) /* its own reason says more */
+        if (replica->state != REPLICA_FAILED && !replica->spoke) /* the replica's own reason says more */
             set_error(replica, reason);
         replica->spoke = false;
     }
@@ -441,7 +444,7 @@ void scheduler_give_up(struct scheduler *scheduler, const char *name, const char
     scheduler_unlock(scheduler);
 }
 
-/* ---- their supervision ---- */
+/* ---- when we leave ---- */
 
 void scheduler_drain_supervised(struct scheduler *scheduler)
 {

@@ -14,7 +14,7 @@ static void refuse(struct scheduler *scheduler, const struct request *request, e
                                                        .status = status});
 }
 
-/* Would a decision look at a request that has just come in? Else it changes nothing. */
+/* Would a decision look at this new request? If not, a decision would change nothing. */
 static bool is_looked_at(const struct scheduler *scheduler, const struct request *request)
 {
     int n_before = scheduler->queue.by_class[request->terms.class].n - request->n_runs;
@@ -53,7 +53,7 @@ static enum status book(struct scheduler *scheduler, struct request *request, en
     return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request; try again later");
 }
 
-/* Without the lock: its id, and memory for what its client is told first. */
+/* Before the lock is taken: draws the request's id, and allocates the first events for its client. */
 static enum status prepare(struct scheduler *scheduler, struct request *request, enum refusal *refusal,
                            struct error *error)
 {
@@ -71,7 +71,7 @@ static enum status take_in(struct scheduler *scheduler, struct request *request,
                            struct error *error)
 {
     enum status status = scheduler_admit(scheduler, request, refusal, error);
-    if (status != STATUS_OK && scheduler->is_undecided) { /* what waits may be about to start */
+    if (status != STATUS_OK && scheduler->is_undecided) { /* waiting runs may be about to start */
         scheduler_decide(scheduler);
         status = scheduler_admit(scheduler, request, refusal, error);
     }

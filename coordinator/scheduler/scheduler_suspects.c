@@ -1,15 +1,15 @@
 /*
  * Requests that may be what kills replicas.
  *
- * A request whose step makes the engine fail takes its replica down, and with it every request that runs
- * there. When all of them were handed out together again, the next replica would fall in the same way, and
- * after MAX_LOSSES nobody could say who was the cause. So a run that has lost SUSPECT_LOSSES replicas in
- * a row is started alone. One that takes a step there is cleared. One that is the cause harms nobody else
- * from then on, and ends after MAX_LOSSES.
+ * A request may make the engine fail. It then takes its replica down, and with it every request that runs
+ * there. If all of them were sent together again, the next replica would fail in the same way, and after
+ * MAX_LOSSES nobody could tell which one was the cause. So a run that has lost SUSPECT_LOSSES replicas in a
+ * row is a suspect, and is started alone. A suspect that takes a step is cleared. The one that is the cause
+ * harms no other request from then on, and fails after MAX_LOSSES.
  *
- * One replica at a time tries suspects: the ready one with the least to run. It gets nothing else, and starts
- * a suspect once it is empty. A replica that has not taken a step since it attached serves the others first,
- * so a request that kills every replica cannot keep them from being served.
+ * One replica at a time tries suspects: the ready one with the fewest runs. It gets no other runs, and starts
+ * a suspect once it is empty. A replica that has not taken a step since it attached serves other runs first.
+ * So a request that kills every replica cannot keep others from being served.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 
@@ -24,8 +24,8 @@ static bool other_waits(const struct scheduler *scheduler)
     return false;
 }
 
-/* Of those that wait the one that lost the fewest replicas, the first of its like: it is the least likely
- * cause. NULL: none waits. */
+/* The waiting suspect that lost the fewest replicas: it is the least likely cause. Among equals, the first.
+ * NULL: no suspect waits. */
 static struct run *next_suspect(const struct scheduler *scheduler)
 {
     struct run *next = NULL;
@@ -57,7 +57,7 @@ static bool find_trial(struct scheduler *scheduler)
     return found;
 }
 
-/* The ready replica with the least to run, of those that are large enough. NULL: there is none. */
+/* Of the ready replicas that are large enough, the one with the fewest runs. NULL: there is none. */
 static struct replica *choose_replica(const struct scheduler *scheduler, const struct run *suspect)
 {
     struct replica *chosen = NULL;

@@ -22,8 +22,8 @@ static void add(struct snapshot *snapshot, struct run *run, int replica)
                                                    .replica = replica};
 }
 
-/* What replicas run that drain, and what could move elsewhere therefore. A suspect stays where it is alone.
- */
+/* Adds the runs of replicas that drain: they could move to other replicas. A suspect stays where it is,
+ * alone. */
 static void add_moving(struct snapshot *snapshot, const struct replica_set *replicas)
 {
     if (!replica_set_any(replicas, REPLICA_DRAINING))
