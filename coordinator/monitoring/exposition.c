@@ -46,7 +46,7 @@ void exposition_text(struct exposition *page, const char *text)
     put(page, text, strlen(text));
 }
 
-/* With a backslash before every backslash, every quote of a label, and for every line break. */
+/* Writes a backslash before every backslash and, in a label, before every quote. A line break becomes \n. */
 static void put_escaped(struct exposition *page, const char *text, bool in_quotes)
 {
     for (; *text; text++) {
@@ -61,7 +61,7 @@ static void put_escaped(struct exposition *page, const char *text, bool in_quote
     }
 }
 
-/* The shortest decimal that reads back as the same number. */
+/* Writes a short decimal that reads back as the same number. */
 static void put_number(struct exposition *page, double value)
 {
     char digits[40];

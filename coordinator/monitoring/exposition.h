@@ -6,11 +6,11 @@
 
 /*
  * A page of metrics in Prometheus' text format, version 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/). Each family is announced once and followed
- * by all of its samples. Without memory the page remembers that it is incomplete; nothing else can fail.
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/). Write each family once, then all of its
+ * samples. When there is no memory, the page is marked as incomplete; nothing else can fail.
  */
 struct exposition {
-    char *text; /* malloc'ed; terminated when there is any */
+    char *text; /* malloc'ed, and ends with a zero byte; NULL: nothing was written */
     size_t size, capacity;
     bool incomplete; /* there was no memory for something: do not serve it */
 };
@@ -19,13 +19,14 @@ struct exposition {
 
 void exposition_free(struct exposition *page);
 
-/* As it is: for pages that are no metrics. */
+/* Appends the text as it is: for pages that are not metrics. */
 void exposition_text(struct exposition *page, const char *text);
 
-/* `type`: "counter", "gauge" or "histogram". `help` is one sentence; line breaks in it are escaped. */
+/* Begins a family. `type`: "counter", "gauge" or "histogram". `help` is one sentence; line breaks in it are
+ * escaped. */
 void exposition_family(struct exposition *page, const char *name, const char *type, const char *help);
 
-/* One line. After the value come pairs of a label and its value, then NULL:
+/* Writes one sample. After the value come pairs of a label and its value, then NULL:
  *     exposition_sample(page, "millrace_replica_ready", 1, "replica", "r0", NULL);
  * Label values may hold any bytes; what is not UTF-8 is replaced. */
 void exposition_sample(struct exposition *page, const char *name, double value, ...)

@@ -7,24 +7,24 @@
 enum { HISTOGRAM_BOUNDS_MAX = 20 };
 
 /*
- * Counts of observations by size. Any thread observes while any other reads: an observation is two additions
- * and takes no lock; a reader may see one of the two.
+ * Counts of observations by size. Threads may observe and read at the same time. An observation is two atomic
+ * additions without a lock; a reader may see only one of the two.
  */
 struct histogram {
-    const double *bounds; /* [n_bounds] ascending; bucket i has what is <= bounds[i] and > bounds[i - 1] */
+    const double *bounds; /* [n_bounds] ascending; bucket i counts values <= bounds[i] and > bounds[i - 1] */
     int n_bounds;
     double resolution;                                 /* of the sum: 1e-9 for seconds, 1 for counts */
-    _Atomic uint64_t counts[HISTOGRAM_BOUNDS_MAX + 1]; /* the last: above all bounds */
+    _Atomic uint64_t counts[HISTOGRAM_BOUNDS_MAX + 1]; /* the last counts values above all bounds */
     _Atomic uint64_t sum;                              /* in units of `resolution` */
 };
 
 /* `bounds` must outlive it. */
 void histogram_init(struct histogram *histogram, const double *bounds, int n_bounds, double resolution);
 
-/* What is negative, or no number, counts as 0. */
+/* A value that is negative or not a number counts as 0. */
 void histogram_observe(struct histogram *histogram, double value);
 
-/* What a histogram held at one moment. */
+/* What a histogram had counted at one moment. */
 struct histogram_copy {
     const double *bounds;
     int n_bounds;
@@ -33,12 +33,12 @@ struct histogram_copy {
     double sum;
 };
 struct histogram_copy histogram_copy(const struct histogram *histogram);
-/* What came in between two copies of the same histogram. */
+/* The observations between two copies of the same histogram. */
 struct histogram_copy histogram_since(const struct histogram_copy *now, const struct histogram_copy *before);
 
 /*
- * The value below which the share q (0 to 1) of the observations lies, as Prometheus estimates it: linear
- * within a bucket, the largest bound for what is above it. NaN without observations.
+ * The value below which the share q (0 to 1) of the observations lies, as Prometheus estimates it. Within a
+ * bucket the estimate is linear. Above the largest bound it is that bound. NaN without observations.
  */
 double histogram_quantile(const struct histogram_copy *copy, double q);
 

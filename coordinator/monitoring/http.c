@@ -13,10 +13,10 @@
 enum {
     MAX_CONNECTIONS = 64,
     SILENCE_SECONDS = 10,
-    CONNECTION_BYTES = 8 << 10, /* of memory: the head of a request, and that of its answer */
+    CONNECTION_BYTES = 8 << 10, /* memory of a connection, for the headers of a request and of its answer */
 };
 
-/* Open connections, the oldest first. libmicrohttpd's one thread alone touches it. */
+/* An open connection, in a list from the oldest to the newest. Only libmicrohttpd's one thread uses it. */
 struct visit {
     struct visit *older, *newer;
     int descriptor;
@@ -57,7 +57,7 @@ static void take_out(struct http_server *server, struct visit *visit)
     server->n_visits--;
 }
 
-/* The connection sees its end and goes; it counts as open no more. */
+/* Shuts the oldest connection down, and no longer counts it as open. libmicrohttpd then ends it. */
 static void cut_oldest(struct http_server *server)
 {
     struct visit *visit = server->oldest;
@@ -99,7 +99,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 /* ---- answers ---- */
 
-/* Takes the page over. */
+/* Queues the answer. It takes the page over. */
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned code, const char *content_type,
                               struct exposition *page)
 {

@@ -7,18 +7,19 @@
 #include "coordinator/monitoring/exposition.h"
 
 /*
- * Pages for machines that watch us: GET (or HEAD) of a few fixed paths, answered over HTTP/1.1 by a thread of
- * its own. Nothing is read from the query and no body is accepted.
+ * Pages for programs that watch us. The server answers GET and HEAD of a few fixed paths over HTTP/1.1, on a
+ * thread of its own. It reads nothing from the query, and accepts no body.
  *
  *     unknown path 404 · other method 405 · headers above 8 KiB 431
  *
- * Clients cannot hold it up: no call blocks on one, a connection carries one request, is closed after 10
- * seconds of silence, and at the limit of open connections the oldest makes room for a new one.
+ * Clients cannot stop the server from answering others: no call blocks on a client. A connection carries one
+ * request, and is closed after 10 seconds of silence. At the limit of open connections, a new one replaces
+ * the oldest.
  */
 struct http_server;
 
-/* Fills `page`; returns the HTTP status. Runs on the server's thread; may take a lock, but not wait for long.
- */
+/* A page. `write` fills it and returns the HTTP status. It runs on the server's thread: it may take a lock,
+ * but must not wait for long. */
 struct http_page {
     const char *path; /* "/metrics" */
     const char *content_type;
@@ -32,14 +33,15 @@ struct http_options {
     int max_connections; /* 0: 64 */
 };
 
-/* Binds and serves. INVALID_ARGUMENT for an address that is none, UNAVAILABLE with the system's reason. */
+/* Listens and serves. INVALID_ARGUMENT: the address is malformed. UNAVAILABLE: the system refuses, for the
+ * reason in `error`. */
 enum status http_server_open(const struct http_options *options, struct http_server **server,
                              struct error *error);
 
-/* Where it listens, with the port it got: "127.0.0.1:41235". */
+/* Where the server listens, with the port that it got: "127.0.0.1:41235". */
 const char *http_server_address(const struct http_server *server);
 
-/* Cuts what is open and joins the thread. NULL is allowed. */
+/* Closes all connections and joins the thread. NULL is allowed. */
 void http_server_close(struct http_server *server);
 
 #endif

@@ -14,11 +14,11 @@ enum outcome { OUTCOME_FINISHED, OUTCOME_CANCELLED, OUTCOME_FAILED, N_OUTCOMES }
 
 enum {
     N_CODES = STATUS_UNAUTHENTICATED + 1,
-    N_MOMENTS = 13, /* kept for recent figures */
+    N_MOMENTS = 13, /* how many are kept for recent figures */
     MOMENT_SECONDS = 5,
 };
 
-/* What the recent figures are differences of. */
+/* The counts at one time. Recent figures are differences of two moments. */
 struct moment {
     double at; /* monotonic seconds */
     uint64_t tokens;
@@ -35,10 +35,10 @@ struct metrics {
 
     pthread_mutex_t moments_lock; /* guards what follows; taken once a second and for `status` */
     struct moment moments[N_MOMENTS];
-    int n_moments; /* ever kept: the newest is moments[(n_moments - 1) % N_MOMENTS] */
+    int n_moments; /* kept since the start; the newest is moments[(n_moments - 1) % N_MOMENTS] */
 };
 
-/* From a step of a small model to a text of the largest on a slow machine. */
+/* Seconds: from a step of a small model to a text of the largest model on a slow machine. */
 static const double time_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
                                      1,     2.5,    5,     10,   25,    60,   120, 300};
 static const double change_bounds[] = {0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
@@ -294,7 +294,7 @@ void metrics_tick(struct metrics *metrics, double now)
     pthread_mutex_unlock(&metrics->moments_lock);
 }
 
-/* The oldest that is kept; false: none is. */
+/* Copies the oldest moment that is kept. False: none is kept. */
 static bool oldest_moment(struct metrics *metrics, struct moment *oldest)
 {
     pthread_mutex_lock(&metrics->moments_lock);

@@ -5,8 +5,8 @@
 #include "coordinator/scheduler/scheduler.h"
 
 /*
- * What happened to requests, counted since the start. The scheduler's events come under its lock: each is a
- * few atomic additions, so a scrape never holds one up. What is true only now (queue, replicas) is not
+ * What happened to requests since the start. The scheduler reports its events with its lock held. Each event
+ * is a few atomic additions, so it never waits for a scrape. The present state (queue, replicas) is not
  * counted here: metrics_page.h asks the scheduler for it.
  */
 struct metrics;
@@ -14,31 +14,32 @@ struct metrics;
 struct metrics *metrics_create(void); /* NULL without memory */
 void metrics_free(struct metrics *metrics);
 
-/* An event of the scheduler. */
+/* Counts an event of the scheduler. */
 void metrics_observe(struct metrics *metrics, const struct scheduler_event *event);
 
-/* Requests that never reach the scheduler: a field that cannot be; a caller who may not; too many large
- * messages wait to be read (offload.h). */
+/* These count requests that never reach the scheduler. invalid: a field is wrong. unauthorised: the caller
+ * may not send it. unread: too many large messages wait to be read (offload.h). */
 void metrics_count_invalid(struct metrics *metrics);
 void metrics_count_unauthorised(struct metrics *metrics);
 void metrics_count_unread(struct metrics *metrics);
 
 /* ---- readers ---- */
 
-/* All families, in full. */
+/* Writes all families with their samples. */
 void metrics_write(const struct metrics *metrics, struct exposition *page);
 
-/* Keeps what recent figures are made of. Call about once a second, from one thread. */
+/* Keeps the counts from which metrics_recent is computed. Call it about once a second, from one thread.
+ * `now`: monotonic seconds. */
 void metrics_tick(struct metrics *metrics, double now);
 
-/* The last minute or so, as far as there was one. Rates are per second; quantiles NaN without observations.
- */
+/* Figures of about the last minute, or of the time since the start. Rates are per second. Quantiles are NaN
+ * without observations. */
 struct metrics_recent {
-    double seconds; /* that it covers; 0: nothing yet, and all rates are 0 */
+    double seconds; /* how long a time it covers; 0: none yet, and all rates are 0 */
     double requests_per_second, tokens_per_second, steps_per_second, changes_per_step;
     double queue_p50, queue_p95;             /* seconds */
-    double first_frame_p50, first_frame_p95; /* since accepted */
-    double total_p50, total_p95;             /* of those that finished */
+    double first_frame_p50, first_frame_p95; /* seconds since the acceptance */
+    double total_p50, total_p95;             /* seconds, of requests that finished */
 };
 struct metrics_recent metrics_recent(struct metrics *metrics, double now);
 

@@ -37,7 +37,7 @@ static bool read_stat(struct stat_fields *fields)
                           &fields->virtual_bytes, &fields->resident_pages) == 6;
 }
 
-/* Seconds since 1970 at which the machine's ticks began. */
+/* When the machine's clock ticks began, in seconds since 1970. */
 static double boot_time(void)
 {
     struct timespec now, since_boot;

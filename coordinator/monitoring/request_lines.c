@@ -7,7 +7,7 @@
 
 enum { REFUSALS_A_SECOND = 10 };
 
-/* May this line be written? */
+/* Counts the line. May it be written? */
 static bool has_room(struct refusals_of_code *refusals)
 {
     double second = floor(clock_seconds());

@@ -4,27 +4,27 @@
 #include "coordinator/request/request_sink.h"
 
 /*
- * Log lines about requests. Each has the request's id, as the client was told, and its trace (W3C trace
- * context), so that one request can be followed through the logs of the coordinator and of its replicas.
- * Never its text.
+ * Log lines about requests. Each line has the request's id, as the client was told it, and its trace (W3C
+ * trace context). So one can follow a request through the logs of the coordinator and of its replicas. No
+ * line has the request's text.
  *
  *     request accepted   debug     request finished, cancelled   info     request failed       warning
  *     request refused    info      request moved, preempted      info     request failed over  warning
  *     request started    debug
  */
 
-/* Whom a line is about. */
+/* The request that a line is about. */
 struct line_subject {
     const char *id, *caller;
     const struct trace *trace;
 };
 
-/* A request that was not accepted; it has no id. Of the same second and code, lines above ten are left out,
- * and counted in the code's next that is written: whoever is refused can ask again and again, and does not
- * hide why others are. Used by one thread at a time. */
+/* Logs a request that was not accepted; it has no id. At most ten lines of one code are written in a second.
+ * The next line of that code tells how many were left out. So a client that is refused again and again does
+ * not hide why others are. One thread at a time may use a refusal_log. */
 struct refusal_log {
     struct refusals_of_code {
-        double second; /* in which lines were last written */
+        double second; /* when lines were last counted; whole monotonic seconds */
         int n_written, n_left_out;
     } of_code[STATUS_UNAUTHENTICATED + 1];
 };
