@@ -81,7 +81,7 @@ static void clear(struct event_queue *queue)
     *queue = (struct event_queue){0};
 }
 
-/* ---- what has happened; all but the first with the lock held ---- */
+/* ---- queuing events ---- */
 
 static struct event *make_start(const struct run *run)
 {

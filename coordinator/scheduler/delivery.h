@@ -15,7 +15,7 @@
  * hold up every other request and replica.
  *
  * How. Each request has a queue of events. A thread that holds the scheduler's lock appends copies to it,
- * which costs an allocation and a memcpy. The first thread that appends to a request which nobody delivers
+ * which costs an allocation and a memcpy. The first thread that appends to a request that no thread delivers
  * claims it: it puts the request into the scheduler's list. When that thread unlocks (scheduler_unlock), it
  * takes the list along, unlocks, hands over what is queued, locks again, and lets go of the requests that
  * have no new events. No thread exists for this alone.
@@ -35,8 +35,8 @@
  *
  * Order. Events are appended in the order in which they happen, because there is one lock. One thread at a
  * time takes them from the front (2). Between two threads that deliver one after the other the lock changes
- * hands, so a sink needs no lock of its own. "accepted" comes first, because it is queued before anybody can
- * find the request.
+ * hands, so a sink needs no lock of its own. "accepted" comes first, because it is queued before any thread
+ * can find the request.
  *
  * Exactly once. An event leaves the queue when it is taken, and "ended" is in the queue once (3).
  *

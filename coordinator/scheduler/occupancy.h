@@ -15,6 +15,8 @@
  * occupancy_start_above also looks at runs, at those of lower classes. A list for each class holds the runs
  * themselves, so that the policy can find those that give way.
  *
+ * Room. A replica has room for a run if the run may be sent to it now (occupancy_takes).
+ *
  * Units. A length or a number of tokens is a number of positions. Steps are steps of this replica.
  *
  * Ownership. An occupancy owns its groups. A struct run_place belongs to its run: the lists only point to it.

@@ -1,4 +1,4 @@
-/* Replicas that leave because somebody wants them to. */
+/* How replicas are drained: they leave because an operator or their host asks for it. */
 #include "coordinator/scheduler/scheduler_state.h"
 
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "common/utf8.h"
 
-enum { MAX_REPLICAS = 1024 }; /* so many names we remember at most; anybody may make up new ones */
+enum { MAX_REPLICAS = 1024 }; /* how many names we remember at most, as others may make up new ones */
 
 struct replica *scheduler_replica_of_connection(const struct scheduler *scheduler, const void *connection)
 {

@@ -70,8 +70,8 @@ enum status scheduler_no_replica_error(const struct replica *failed, struct erro
 
 /* ---- scheduler_admission.c: which requests are accepted ---- */
 
-/* May the request enter? Checks that a replica may come, and that its client's account and the queue have
- * room. Sets `refusal` with a status other than OK. */
+/* May the request enter? Checks that we do not shut down, that not every replica has failed, and that its
+ * client's account and the queue have room. Sets `refusal` with a status other than OK. */
 enum status scheduler_admit(const struct scheduler *scheduler, const struct request *request,
                             enum refusal *refusal, struct error *error);
 /* Estimates how long the request will take. Chooses automatic steps, sets request->estimated_seconds, and
