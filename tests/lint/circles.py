@@ -1,5 +1,6 @@
 """Files whose functions call each other in a circle, wherever they are declared; read from the objects of a build.
 usage: circles.py BUILD_DIRECTORY SOURCE_DIRECTORY"""
+import json
 import os
 import re
 import subprocess
@@ -8,14 +9,27 @@ from layers import CODE
 from tree import circles, run
 
 
+def compiled_now(build):
+    """The objects that the build makes as it is configured; others were left behind. None: it does not say."""
+    path = os.path.join(build, "compile_commands.json")
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        commands = " ".join(entry["command"] for entry in json.load(file))
+    return {os.path.normpath(os.path.join(build, name)) for name in re.findall(r" -o (\S+\.o)\b", commands)}
+
+
 def objects(build, root):
     """{object file: the source file that it was compiled from}, of the source files that are still there. The emulator
     compiles those of kernels/cuda, so that they are seen without a CUDA toolkit."""
     found = {}
+    current = compiled_now(build)
     for place in CODE + ("tests/emulation",):
         for folder, _, names in os.walk(os.path.join(build, place)):
             source = re.sub(r"CMakeFiles/[^/]+\.dir", "", os.path.relpath(folder, build)).replace("__", "..")
             for name in names:
+                if current is not None and os.path.normpath(os.path.join(folder, name)) not in current:
+                    continue
                 path = os.path.normpath(os.path.join(source, name[:-2]))
                 if (re.search(r"\.(c|cu)\.o$", name) and path.startswith(CODE)
                         and os.path.exists(os.path.join(root, path))):

@@ -1,4 +1,5 @@
 """Each check of this folder finds the fault that it is there for, in a small tree that has it. usage: test_checks.py -v"""
+import json
 import os
 import subprocess
 import tempfile
@@ -106,6 +107,15 @@ class Circles(Checks):
                               c="void a(void); void c(void) { a(); }"),
                    "call each other: common/a.c, common/b.c, common/c.c", "a.c calls b of", "b.c calls c of",
                    "c.c calls a of")
+
+    def test_objects_that_were_left_behind(self):
+        build = os.path.join(self.root, "build")
+        self.build(a="void b(void); void c(void); void a(void) { b(); c(); }", b="void a(void); void b(void) { a(); }",
+                   c="void c(void) {}")
+        self.write("build/compile_commands.json", json.dumps(
+            [{"command": f"cc -o {os.path.relpath(os.path.join(folder, name), build)} -c x.c"}
+             for folder, _, names in os.walk(build) for name in names if name != "b.c.o"]))
+        self.finds(circles.check(build, self.root))
 
     def test_no_build(self):
         self.finds(circles.check(self.root, self.root), "build first")
