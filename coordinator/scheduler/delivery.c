@@ -81,7 +81,7 @@ static void clear(struct event_queue *queue)
     *queue = (struct event_queue){0};
 }
 
-/* ---- queuing events ---- */
+/* ---- queuing events; after delivery_create with the lock held ---- */
 
 static struct event *make_start(const struct run *run)
 {

@@ -159,7 +159,7 @@ void occupancy_step(struct occupancy *occupancy, struct run_place *place)
     occupancy_count(occupancy, place->length, place->steps_left, 1);
 }
 
-/* ---- when there is room ---- */
+/* ---- when a run fits ---- */
 
 /* In how many steps the n runs of n_tokens, newcomer included, are within the limits. They leave group by
  * group; the newcomer is in none. */
