@@ -231,7 +231,8 @@ class Starting(unittest.TestCase):
         model = os.path.join(self.directory, "model")
         shutil.copytree(DEMO, model)
         cluster = self.start(model=model)
-        wait_until(lambda: cluster.status().replicas[0].state == "ready", "the replica is ready")
+        # it listens before it starts replicas, so at first none is known
+        wait_until(lambda: [replica.state for replica in cluster.status().replicas] == ["ready"], "the replica is ready")
         size = os.path.getsize(f"{model}/model.safetensors")
         with open(f"{model}/broken", "wb") as broken, open(f"{model}/model.safetensors", "rb") as whole:
             broken.write(whole.read(size - 1000))
