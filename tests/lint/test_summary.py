@@ -28,7 +28,7 @@ class Skips(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.source, self.build = folder.name, os.path.join(folder.name, "build")
         self.write("CMakeLists.txt", PROJECT)
-        subprocess.run(["cmake", "-S", self.source, "-B", self.build], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "-G", "Ninja", "-S", self.source, "-B", self.build], check=True, stdout=subprocess.DEVNULL)
         self.write("build/CTestCustom.cmake", f'set(CTEST_CUSTOM_POST_TEST "\\"{sys.executable}\\" -B \\"{SKIPS}\\" '
                    f'\\"{self.build}\\" \\"{self.source}/skips.txt\\"")\n')
 
