@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a coordinator costs as replicas and waiting requests grow: bench/scale.sh [COORDINATOR...] > scale.md
 #   Each COORDINATOR is LABEL=PROGRAM, of this version or an older one (default: now=build/release/bin/millrace-coordinator).
-#   Several are measured in turn, cell by cell. CSV in scale.csv where it is run; a Markdown table on standard output, and below it
+#   Several are measured in turn, cell by cell. CSV in scale.csv where it is run, a row as soon as it is measured; a Markdown table on standard output, and below it
 #   how the CPU of a request grows: its exponent in the number of replicas and of waiting requests (least squares of the
 #   logarithms). Environment: SCALE_REPLICAS "1 10 100 500", SCALE_WAITING "10 100 1000 10000", SCALE_SECONDS 5,
 #   SCALE_FRAMES 4000 (frames a second that all replicas of a cell offer together; 0: they answer at once).
@@ -24,6 +24,7 @@ measure() { # LABEL PROGRAM REPLICAS WAITING
     --replicas "$3" --waiting "$4" --sequences $sequences --step-ms "$step_ms" --seconds "$seconds" \
     --warm-up "${SCALE_WARM_UP:-2}" $header >> "$work/csv"
   header=
+  [ -n "${SCALE_QUIET:-}" ] || cp "$work/csv" scale.csv # cell by cell: what was measured stays when the rest is not
   { kill -9 "$(cat "$work/pid")"; wait "$(cat "$work/pid")"; } 2> /dev/null || true
   rm "$work/pid"
 }
@@ -36,7 +37,6 @@ for replicas in ${SCALE_REPLICAS:-1 10 100 500}; do
     done
   done
 done
-[ -n "${SCALE_QUIET:-}" ] || cp "$work/csv" scale.csv
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) gsub("_", " ", $i) }
          { line = "|"; for (i = 1; i <= NF; i++) line = line " " $i " |"; print line }
          NR == 1 { line = "|"; for (i = 1; i <= NF; i++) line = line "---|"; print line }' "$work/csv"

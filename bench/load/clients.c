@@ -2,31 +2,49 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "bench/load/ready.h"
 #include "common/clock.h"
 #include "common/philox.h"
 #include "proto/millrace.pb-c.h"
 
-enum { MAX_CHANNELS = 16, STACK_BYTES = 256 << 10 };
+enum { MAX_CHANNELS = 16 };
 
-#define LOOK_SECONDS 3.0 /* how soon a client sees that it is to stop */
+#define LOOK_SECONDS 0.5 /* how soon a crew sees that it is to stop */
+
+struct load;
+
+struct client {
+    struct ready_item ready; /* first: what ready_take returns is the client */
+    struct load *load;
+    struct crew *crew;
+    int index;
+    uint32_t round;
+    struct rpc_stream *stream; /* NULL: it pauses */
+    double start;              /* of this request */
+    double resumes;            /* where it pauses: when it asks again */
+    struct load_sample sample; /* total 0: not finished yet */
+};
+
+/* All clients of one connection, and the thread that serves them. */
+struct crew {
+    struct load *load;
+    pthread_t thread;
+    int index;
+    struct rpc_channel *channel;
+    struct ready_list ready;
+    double resumes; /* when the first of those that pause asks again; INFINITY: none pauses */
+};
 
 struct load {
     const struct load_options *options;
-    struct rpc_channel *channels[MAX_CHANNELS];
+    struct crew crews[MAX_CHANNELS];
+    struct client *clients; /* [n_clients]: client i is of crew i modulo n_channels */
     double start, end;
     pthread_mutex_t lock; /* guards result */
     struct load_result *result;
     size_t capacity;
-};
-
-struct client {
-    struct load *load;
-    pthread_t thread;
-    int index;
 };
 
 static uint32_t dice(const struct client *client, uint32_t round, uint32_t purpose, uint32_t sides)
@@ -75,18 +93,10 @@ static void note_failure(struct load *load, const struct error *error)
     pthread_mutex_unlock(&load->lock);
 }
 
-/* Waits as long as the coordinator says, or a moment if it says nothing, but no longer than the measurement
- * takes. */
-static void wait_after(const struct load *load, const struct error *error)
+static void take_event(struct client *client, const Millrace__V1__GenerateEvent *event)
 {
-    double seconds = error->retry_after_ms > 0 ? error->retry_after_ms / 1e3 : 0.1;
-    seconds = fmax(fmin(seconds, load->end - clock_seconds()), 0);
-    nanosleep(&(struct timespec){(time_t)seconds, (long)(fmod(seconds, 1) * 1e9)}, NULL);
-}
-
-static void take_event(const Millrace__V1__GenerateEvent *event, double start, struct load_sample *sample)
-{
-    double passed_ms = (clock_seconds() - start) * 1e3;
+    struct load_sample *sample = &client->sample;
+    double passed_ms = (clock_seconds() - client->start) * 1e3;
     if (event->kind_case == MILLRACE__V1__GENERATE_EVENT__KIND_FRAME && event->frame->step == 1) {
         sample->first_frame = passed_ms;
     } else if (event->kind_case == MILLRACE__V1__GENERATE_EVENT__KIND_FINISHED) {
@@ -102,101 +112,182 @@ static bool is_over(const struct load *load)
     return clock_seconds() >= load->end || (stop && *stop);
 }
 
-/* Reads the stream until its end, or until the time is over; sample->total is still 0 then. */
-static enum status read_text(struct load *load, struct rpc_stream *stream, double start,
-                             struct load_sample *sample, struct error *error)
+/* ---- one client ---- */
+
+/* Pauses as long as the coordinator says, or a moment if it says nothing. */
+static void pause_after(struct client *client, const struct error *error)
+{
+    note_failure(client->load, error);
+    client->resumes = clock_seconds() + (error->retry_after_ms > 0 ? error->retry_after_ms / 1e3 : 0.1);
+    client->crew->resumes = fmin(client->crew->resumes, client->resumes);
+}
+
+static void ask(struct client *client)
+{
+    Millrace__V1__GenerateRequest request;
+    struct error error = {0};
+    make_request(client, client->round++, &request);
+    client->sample =
+        (struct load_sample){.tokens = request.length, .token_steps = (double)request.length * request.steps};
+    client->start = clock_seconds();
+    client->stream = NULL;
+    if (rpc_stream_open(client->crew->channel, "/millrace.v1.Millrace/Generate", &request.base,
+                        &millrace__v1__generate_event__descriptor, INFINITY, &client->stream,
+                        &error) == STATUS_OK)
+        rpc_stream_notify(client->stream, ready_mark, &client->ready);
+    else
+        pause_after(client, &error);
+}
+
+/* The stream is at its end: the next request follows at once, or after a pause where this one failed. */
+static void finish(struct client *client)
+{
+    struct error error = {0};
+    enum status status = rpc_stream_status(client->stream, &error);
+    rpc_stream_close(client->stream);
+    client->stream = NULL;
+    if (status != STATUS_OK) {
+        pause_after(client, &error);
+        return;
+    }
+    if (client->sample.total > 0)
+        add_sample(client->load, &client->sample);
+    ask(client);
+}
+
+/* Takes all that came. Nothing, where the client was listed once more before its stream ended. */
+static void attend(struct client *client)
 {
     ProtobufCMessage *event;
-    enum rpc_read read;
-    do {
-        read = rpc_stream_read(stream, fmin(fmax(load->end - clock_seconds(), 0), LOOK_SECONDS), &event);
-        if (read == RPC_READ_MESSAGE) {
-            take_event((const Millrace__V1__GenerateEvent *)event, start, sample);
-            protobuf_c_message_free_unpacked(event, NULL);
-        }
-    } while (read == RPC_READ_MESSAGE || (read == RPC_READ_TIMEOUT && !is_over(load)));
-    return read == RPC_READ_END ? rpc_stream_status(stream, error) : STATUS_OK;
+    enum rpc_read read = RPC_READ_TIMEOUT;
+    while (client->stream && (read = rpc_stream_read(client->stream, 0, &event)) == RPC_READ_MESSAGE) {
+        take_event(client, (const Millrace__V1__GenerateEvent *)event);
+        protobuf_c_message_free_unpacked(event, NULL);
+    }
+    if (read == RPC_READ_END)
+        finish(client);
 }
 
-static void ask(struct client *client, uint32_t round)
+/* ---- the clients of a connection ---- */
+
+static struct client *first_client(const struct crew *crew)
 {
-    struct load *load = client->load;
-    Millrace__V1__GenerateRequest request;
-    struct rpc_stream *stream;
-    struct error error = {0};
-    make_request(client, round, &request);
-    struct load_sample sample = {.tokens = request.length,
-                                 .token_steps = (double)request.length * request.steps};
-    double start = clock_seconds();
-    enum status status = rpc_stream_open(
-        load->channels[client->index % load->options->n_channels], "/millrace.v1.Millrace/Generate",
-        &request.base, &millrace__v1__generate_event__descriptor, INFINITY, &stream, &error);
-    if (status == STATUS_OK) {
-        status = read_text(load, stream, start, &sample, &error);
-        rpc_stream_close(stream); /* which cancels one that is not at its end */
-    }
-    if (status == STATUS_OK && sample.total > 0)
-        add_sample(load, &sample);
-    if (status != STATUS_OK) {
-        note_failure(load, &error);
-        wait_after(load, &error);
+    return crew->index < crew->load->options->n_clients ? &crew->load->clients[crew->index] : NULL;
+}
+
+static struct client *next_client(const struct crew *crew, const struct client *client)
+{
+    int next = client->index + crew->load->options->n_channels;
+    return next < crew->load->options->n_clients ? &crew->load->clients[next] : NULL;
+}
+
+/* Those whose pause is over ask again. */
+static void resume(struct crew *crew)
+{
+    double now = clock_seconds();
+    if (now < crew->resumes)
+        return;
+    crew->resumes = INFINITY;
+    for (struct client *client = first_client(crew); client; client = next_client(crew, client)) {
+        if (!client->stream && now >= client->resumes)
+            ask(client);
+        else if (!client->stream)
+            crew->resumes = fmin(crew->resumes, client->resumes);
     }
 }
 
-static void *client_main(void *argument)
+/* All are cancelled before the first is waited for. */
+static void leave(struct crew *crew)
 {
-    struct client *client = argument;
-    for (uint32_t round = 0; !is_over(client->load); round++)
-        ask(client, round);
+    for (struct client *client = first_client(crew); client; client = next_client(crew, client)) {
+        if (client->stream)
+            rpc_stream_cancel(client->stream);
+    }
+    for (struct client *client = first_client(crew); client; client = next_client(crew, client))
+        rpc_stream_close(client->stream);
+}
+
+static void *crew_main(void *argument)
+{
+    struct crew *crew = argument;
+    struct load *load = crew->load;
+    for (struct client *client = first_client(crew); client && !is_over(load);
+         client = next_client(crew, client))
+        ask(client);
+    while (!is_over(load)) {
+        double next = fmin(crew->resumes, load->end) - clock_seconds();
+        struct ready_item *item = ready_take(&crew->ready, fmin(fmax(next, 0), LOOK_SECONDS));
+        if (item)
+            attend((struct client *)item);
+        resume(crew);
+    }
+    leave(crew);
     return NULL;
 }
 
-static enum status open_channels(struct load *load, struct error *error)
+/* ---- all of them ---- */
+
+static void make_clients(struct load *load)
+{
+    for (int i = 0; i < load->options->n_clients; i++) {
+        struct crew *crew = &load->crews[i % load->options->n_channels];
+        load->clients[i] =
+            (struct client){.ready = {.list = &crew->ready}, .load = load, .crew = crew, .index = i};
+    }
+}
+
+static enum status open_crews(struct load *load, struct error *error)
 {
     enum status status = STATUS_OK;
-    for (int i = 0; i < load->options->n_channels && status == STATUS_OK; i++)
-        status = rpc_channel_open(load->options->address, NULL, &load->channels[i], error);
+    for (int i = 0; i < load->options->n_channels; i++) {
+        struct crew *crew = &load->crews[i];
+        *crew = (struct crew){.load = load, .index = i, .resumes = INFINITY};
+        ready_init(&crew->ready);
+        if (status == STATUS_OK)
+            status = rpc_channel_open(load->options->address, NULL, &crew->channel, error);
+    }
     return status;
 }
 
-static int start_clients(struct load *load, struct client *clients)
+static int start_crews(struct load *load)
 {
     int n = 0;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    for (; n < load->options->n_clients; n++) {
-        clients[n] = (struct client){.load = load, .index = n};
-        if (pthread_create(&clients[n].thread, &attributes, client_main, &clients[n]))
-            break;
-    }
-    pthread_attr_destroy(&attributes);
+    while (n < load->options->n_channels &&
+           !pthread_create(&load->crews[n].thread, NULL, crew_main, &load->crews[n]))
+        n++;
     return n;
+}
+
+static void close_crews(struct load *load)
+{
+    for (int i = 0; i < load->options->n_channels; i++) {
+        rpc_channel_close(load->crews[i].channel);
+        ready_destroy(&load->crews[i].ready);
+    }
 }
 
 enum status load_run(const struct load_options *options, struct load_result *result, struct error *error)
 {
+    if (options->n_channels > MAX_CHANNELS)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "channels: %d, at most %d", options->n_channels,
+                         MAX_CHANNELS);
     struct load load = {.options = options, .result = result};
-    struct client *clients = calloc((size_t)options->n_clients, sizeof *clients);
-    if (!clients || options->n_channels > MAX_CHANNELS) {
-        free(clients);
-        return error_set(error, STATUS_INVALID_ARGUMENT, "clients: %d; channels: %d, at most %d",
-                         options->n_clients, options->n_channels, MAX_CHANNELS);
-    }
-    *result = (struct load_result){0};
+    load.clients = calloc((size_t)options->n_clients, sizeof *load.clients);
+    if (!load.clients)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %d clients", options->n_clients);
+    *result = (struct load_result){.seconds = options->seconds};
     pthread_mutex_init(&load.lock, NULL);
-    enum status status = open_channels(&load, error);
+    enum status status = open_crews(&load, error);
+    make_clients(&load);
     load.start = clock_seconds();
     load.end = load.start + options->seconds;
-    int n = status == STATUS_OK ? start_clients(&load, clients) : 0;
+    int n = status == STATUS_OK ? start_crews(&load) : 0;
     for (int i = 0; i < n; i++)
-        pthread_join(clients[i].thread, NULL);
-    result->seconds = options->seconds;
-    for (int i = 0; i < MAX_CHANNELS; i++)
-        rpc_channel_close(load.channels[i]);
+        pthread_join(load.crews[i].thread, NULL);
+    close_crews(&load);
     pthread_mutex_destroy(&load.lock);
-    free(clients);
-    if (status == STATUS_OK && n < options->n_clients)
+    free(load.clients);
+    if (status == STATUS_OK && n < options->n_channels)
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "only %d threads could be started", n);
     return status;
 }

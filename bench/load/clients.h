@@ -6,7 +6,8 @@
 #include "common/rpc/client.h"
 
 /*
- * N clients, each on a thread of its own. Each asks for one text after the other until the time is over.
+ * N clients. Each asks for one text after the other until the time is over. One thread serves all clients of
+ * a connection, so ten thousand of them do not fight for the processor with the program that is measured.
  * Lengths are uniform in [16, 512], step counts are 2, 4, 8 or 16, and all seeds differ. The same N gives the
  * same requests.
  */

@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/load/ready.h"
 #include "common/clock.h"
 #include "proto/replica.pb-c.h"
 
-enum { CHANGES = 8, STACK_BYTES = 256 << 10 };
+enum { CHANGES = 8, MAX_CREWS = 8 };
 
 #define PULSE_SECONDS 1.0
 #define LOOK_SECONDS 0.2 /* how soon a reader sees that it is to stop */
@@ -22,11 +23,11 @@ struct fake_run {
 };
 
 struct fake_replica {
+    struct ready_item ready; /* first: what ready_take returns is the replica */
     struct fake_replicas *all;
     struct rpc_channel *channel;
     struct rpc_stream *stream;
-    pthread_t thread;
-    bool started;
+    bool ended;
     char name[32];
 
     struct fake_run
@@ -36,12 +37,24 @@ struct fake_replica {
     double next_step, next_pulse;
 };
 
+/* A thread, and every n-th replica, which it serves. */
+struct crew {
+    struct fake_replicas *all;
+    pthread_t thread;
+    int index;
+    bool started;
+    struct ready_list ready;
+};
+
 struct fake_replicas {
     struct fake_options options;
     struct fake_replica *replicas;
+    struct crew crews[MAX_CREWS];
     atomic_bool stopping;
     atomic_ulong n_frames;
-    atomic_int n_ended, n_welcomed;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    int n_ended, n_welcomed;
 };
 
 /* ---- to the coordinator ---- */
@@ -173,12 +186,20 @@ static void cancel_run(struct fake_replica *replica, uint64_t ticket)
 
 /* ---- from the coordinator ---- */
 
+static void count(struct fake_replicas *all, int *counter)
+{
+    pthread_mutex_lock(&all->lock);
+    ++*counter;
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
+}
+
 static void handle(struct fake_replica *replica, const Millrace__Replica__V1__ToReplica *message)
 {
     switch (message->kind_case) {
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_WELCOME:
         send_ready(replica);
-        atomic_fetch_add(&replica->all->n_welcomed, 1);
+        count(replica->all, &replica->all->n_welcomed);
         break;
     case MILLRACE__REPLICA__V1__TO_REPLICA__KIND_SUBMIT:
         add_run(replica, message->submit);
@@ -207,28 +228,47 @@ static double do_due(struct fake_replica *replica)
     return fmin(fmax(next - now, 0), LOOK_SECONDS);
 }
 
-static void *replica_main(void *argument)
+/* Takes all that came. */
+static void attend(struct fake_replica *replica)
 {
-    struct fake_replica *replica = argument;
     ProtobufCMessage *message;
     enum rpc_read read = RPC_READ_TIMEOUT;
-    while (!replica->all->stopping && read != RPC_READ_END) {
-        read = rpc_stream_read(replica->stream, do_due(replica), &message);
-        if (read != RPC_READ_MESSAGE)
-            continue;
+    while (!replica->ended && (read = rpc_stream_read(replica->stream, 0, &message)) == RPC_READ_MESSAGE) {
         handle(replica, (const Millrace__Replica__V1__ToReplica *)message);
         protobuf_c_message_free_unpacked(message, NULL);
     }
-    if (read == RPC_READ_END)
-        atomic_fetch_add(&replica->all->n_ended, 1);
+    if (read != RPC_READ_END)
+        return;
+    replica->ended = true;
+    count(replica->all, &replica->all->n_ended);
+}
+
+/* Serves every replica of the crew that has a time to keep; returns the seconds until the next has. */
+static double do_all_due(const struct crew *crew)
+{
+    double seconds = LOOK_SECONDS;
+    for (int i = crew->index; i < crew->all->options.n_replicas; i += MAX_CREWS) {
+        if (!crew->all->replicas[i].ended)
+            seconds = fmin(seconds, do_due(&crew->all->replicas[i]));
+    }
+    return seconds;
+}
+
+static void *crew_main(void *argument)
+{
+    struct crew *crew = argument;
+    while (!crew->all->stopping) {
+        struct ready_item *item = ready_take(&crew->ready, do_all_due(crew));
+        for (; item; item = ready_take(&crew->ready, 0))
+            attend((struct fake_replica *)item);
+    }
     return NULL;
 }
 
 /* ---- all of them ---- */
 
-static enum status start_one(struct fake_replica *replica, struct error *error)
+static enum status open_replica(struct fake_replica *replica, struct error *error)
 {
-    pthread_attr_t attributes;
     enum status status = rpc_channel_open(replica->all->options.address, NULL, &replica->channel, error);
     if (status == STATUS_OK)
         status = rpc_stream_open(replica->channel, "/millrace.replica.v1.Replicas/Attach", NULL,
@@ -238,43 +278,67 @@ static enum status start_one(struct fake_replica *replica, struct error *error)
         return status;
     send_hello(replica);
     replica->next_pulse = clock_seconds();
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    replica->started = !pthread_create(&replica->thread, &attributes, replica_main, replica);
-    pthread_attr_destroy(&attributes);
-    return replica->started ? STATUS_OK
-                            : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no thread for %s", replica->name);
+    rpc_stream_notify(replica->stream, ready_mark, &replica->ready);
+    return STATUS_OK;
 }
 
-static enum status wait_until_welcome(const struct fake_replicas *replicas, struct error *error)
+static enum status start_crew(struct crew *crew, struct error *error)
 {
-    double until = clock_seconds() + WELCOME_SECONDS;
-    while (replicas->n_welcomed < replicas->options.n_replicas) {
-        if (replicas->n_ended || clock_seconds() > until)
-            return error_set(error, STATUS_UNAVAILABLE, "only %d of %d replicas were welcomed",
-                             replicas->n_welcomed, replicas->options.n_replicas);
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    crew->started = !pthread_create(&crew->thread, NULL, crew_main, crew);
+    return crew->started ? STATUS_OK
+                         : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no thread for the replicas");
+}
+
+static enum status wait_until_welcome(struct fake_replicas *replicas, struct error *error)
+{
+    struct timespec until = clock_after(WELCOME_SECONDS);
+    int wanted = replicas->options.n_replicas;
+    pthread_mutex_lock(&replicas->lock);
+    while (!replicas->n_ended && replicas->n_welcomed < wanted &&
+           clock_wait_until(&replicas->changed, &replicas->lock, &until)) {
     }
-    return STATUS_OK;
+    int n = replicas->n_welcomed;
+    pthread_mutex_unlock(&replicas->lock);
+    return n == wanted
+               ? STATUS_OK
+               : error_set(error, STATUS_UNAVAILABLE, "only %d of %d replicas were welcomed", n, wanted);
+}
+
+static struct fake_replicas *create(const struct fake_options *options)
+{
+    struct fake_replicas *all = calloc(1, sizeof *all);
+    struct fake_replica *replicas = calloc((size_t)options->n_replicas, sizeof *replicas);
+    if (!all || !replicas) {
+        free(all);
+        free(replicas);
+        return NULL;
+    }
+    all->options = *options;
+    all->replicas = replicas;
+    pthread_mutex_init(&all->lock, NULL);
+    clock_condition_init(&all->changed);
+    for (int i = 0; i < MAX_CREWS; i++) {
+        all->crews[i] = (struct crew){.all = all, .index = i};
+        ready_init(&all->crews[i].ready);
+    }
+    for (int i = 0; i < options->n_replicas; i++) {
+        replicas[i] = (struct fake_replica){.ready = {.list = &all->crews[i % MAX_CREWS].ready}, .all = all};
+        snprintf(replicas[i].name, sizeof replicas[i].name, "fake%d", i);
+    }
+    return all;
 }
 
 enum status fake_replicas_start(const struct fake_options *options, struct fake_replicas **replicas,
                                 struct error *error)
 {
-    struct fake_replicas *all = calloc(1, sizeof *all);
+    struct fake_replicas *all = create(options);
     enum status status = STATUS_OK;
-    if (all)
-        all->replicas = calloc((size_t)options->n_replicas, sizeof *all->replicas);
-    if (!all || !all->replicas) {
-        free(all);
+    if (!all)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %d replicas", options->n_replicas);
-    }
-    all->options = *options;
-    for (int i = 0; i < options->n_replicas && status == STATUS_OK; i++) {
-        all->replicas[i].all = all;
-        snprintf(all->replicas[i].name, sizeof all->replicas[i].name, "fake%d", i);
-        status = start_one(&all->replicas[i], error);
-    }
+    for (int i = 0; i < options->n_replicas && status == STATUS_OK; i++)
+        status = open_replica(&all->replicas[i], error);
+    for (int i = 0; i < MAX_CREWS && status == STATUS_OK; i++)
+        status = start_crew(&all->crews[i], error);
     if (status == STATUS_OK)
         status = wait_until_welcome(all, error);
     if (status == STATUS_OK)
@@ -289,14 +353,20 @@ void fake_replicas_stop(struct fake_replicas *replicas)
     if (!replicas)
         return;
     replicas->stopping = true;
+    for (int i = 0; i < MAX_CREWS; i++) {
+        if (replicas->crews[i].started)
+            pthread_join(replicas->crews[i].thread, NULL);
+    }
     for (int i = 0; i < replicas->options.n_replicas; i++) {
         struct fake_replica *replica = &replicas->replicas[i];
-        if (replica->started)
-            pthread_join(replica->thread, NULL);
         rpc_stream_close(replica->stream);
         rpc_channel_close(replica->channel);
         free(replica->runs);
     }
+    for (int i = 0; i < MAX_CREWS; i++)
+        ready_destroy(&replicas->crews[i].ready);
+    pthread_cond_destroy(&replicas->changed);
+    pthread_mutex_destroy(&replicas->lock);
     free(replicas->replicas);
     free(replicas);
 }
@@ -306,7 +376,10 @@ unsigned long fake_replicas_frames(const struct fake_replicas *replicas)
     return replicas->n_frames;
 }
 
-int fake_replicas_lost(const struct fake_replicas *replicas)
+int fake_replicas_lost(struct fake_replicas *replicas)
 {
-    return replicas->n_ended;
+    pthread_mutex_lock(&replicas->lock);
+    int n = replicas->n_ended;
+    pthread_mutex_unlock(&replicas->lock);
+    return n;
 }

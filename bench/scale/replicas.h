@@ -6,7 +6,7 @@
 /*
  * Fake replicas: each attaches to a coordinator as a real one does (proto/replica.proto), pulses every
  * second, and answers what is submitted without computing anything. Every step changes CHANGES positions.
- * Each replica has a connection and two threads of its own.
+ * Each replica has a connection of its own; a few threads serve them all.
  */
 struct fake_options {
     const char *address, *fingerprint;
@@ -27,6 +27,6 @@ void fake_replicas_stop(struct fake_replicas *replicas);
 /* Frames that all of them have reported so far. */
 unsigned long fake_replicas_frames(const struct fake_replicas *replicas);
 /* Replicas whose line ended although nobody stopped them. */
-int fake_replicas_lost(const struct fake_replicas *replicas);
+int fake_replicas_lost(struct fake_replicas *replicas);
 
 #endif

@@ -73,7 +73,7 @@ struct spent {
 };
 
 struct measurement {
-    const struct fake_replicas *replicas;
+    struct fake_replicas *replicas;
     struct rpc_channel *channel; /* for its status */
     atomic_bool stop;
     struct spent idle[2], busy[2]; /* before and after */

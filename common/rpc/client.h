@@ -81,6 +81,14 @@ enum rpc_read {
 /* The next message. timeout_seconds of 0 only looks. */
 enum rpc_read rpc_stream_read(struct rpc_stream *stream, double timeout_seconds, ProtobufCMessage **message);
 
+/*
+ * Calls notify(context) whenever something new can be read: a message, or the end. So one thread can serve
+ * many streams: notify puts the stream on a list of its own, and the thread then reads with a timeout of 0
+ * until RPC_READ_TIMEOUT. It is called at once where something is there already, else on the channel's
+ * thread, which it must not hold up; it must call no function of this stream.
+ */
+void rpc_stream_notify(struct rpc_stream *stream, void (*notify)(void *context), void *context);
+
 /* How the call ended; on the reading thread. error->retry_after_ms is set where the server has sent such a
  * hint (server.h, rpc_fail), so also after rpc_unary. UNAVAILABLE for reasons of TLS says them; finding out
  * may take some seconds more. Before RPC_READ_END it drops the messages that still come and waits. OK, or the

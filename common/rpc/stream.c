@@ -47,6 +47,8 @@ struct rpc_stream {
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
+    void (*notify)(void *context); /* there is something to read; NULL: nobody asks for that */
+    void *notify_context;
     int n_batches; /* in flight */
 
     grpc_metadata_array initial_metadata;
@@ -165,6 +167,13 @@ static void note(struct rpc_stream *stream, enum stream_event_kind kind, bool ok
         note_ended(stream);
 }
 
+/* Holding the mutex: the stream is not freed before all of its completions were noted. */
+static void notify_reader(const struct rpc_stream *stream)
+{
+    if (stream->notify && (stream->ready || (stream->no_more && stream->ended)))
+        stream->notify(stream->notify_context);
+}
+
 /* On the channel's thread. */
 static void complete(struct completion *completion, bool ok)
 {
@@ -173,6 +182,7 @@ static void complete(struct completion *completion, bool ok)
     pthread_mutex_lock(&stream->mutex);
     note(stream, event->kind, ok);
     stream->n_batches--;
+    notify_reader(stream);
     pthread_cond_broadcast(&stream->changed);
     pthread_mutex_unlock(&stream->mutex);
 }
@@ -309,6 +319,15 @@ enum rpc_read rpc_stream_read(struct rpc_stream *stream, double timeout_seconds,
         result = look(stream, message);
     pthread_mutex_unlock(&stream->mutex);
     return result;
+}
+
+void rpc_stream_notify(struct rpc_stream *stream, void (*notify)(void *context), void *context)
+{
+    pthread_mutex_lock(&stream->mutex);
+    stream->notify = notify;
+    stream->notify_context = context;
+    notify_reader(stream);
+    pthread_mutex_unlock(&stream->mutex);
 }
 
 static void discard_messages(struct rpc_stream *stream)

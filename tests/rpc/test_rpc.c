@@ -1,6 +1,7 @@
 /* Server and client of common/rpc in one process, over a port of the loopback. */
 #include <check.h>
 #include <math.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,45 @@ START_TEST(read_times_out_and_the_stream_goes_on)
     ck_assert(rpc_finish(call, STATUS_ABORTED, "enough"));
     assert_end(stream, STATUS_ABORTED);
     rpc_stream_close(stream);
+}
+END_TEST
+
+static void post(void *semaphore)
+{
+    sem_post(semaphore);
+}
+
+static void wait_posted(sem_t *semaphore)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 10;
+    ck_assert_msg(!sem_timedwait(semaphore, &until), "nobody said that there is something to read");
+}
+
+START_TEST(notify_says_when_there_is_something_to_read)
+{
+    sem_t readable;
+    ProtobufCMessage *message;
+    enum rpc_read read = RPC_READ_TIMEOUT;
+    int n = 0;
+    struct rpc_stream *stream = open_stream("/test.Test/Count", "200", 10);
+    sem_init(&readable, 0, 0);
+    rpc_stream_notify(stream, post, &readable);
+    while (read != RPC_READ_END) {
+        wait_posted(&readable);
+        while ((read = rpc_stream_read(stream, 0, &message)) == RPC_READ_MESSAGE) {
+            protobuf_c_message_free_unpacked(message, NULL);
+            n++;
+        }
+    }
+    ck_assert_int_eq(n, 200);
+    while (!sem_trywait(&readable)) {
+    }
+    rpc_stream_notify(stream, post, &readable); /* the end is there already: it is said at once */
+    ck_assert_int_eq(sem_trywait(&readable), 0);
+    rpc_stream_close(stream);
+    sem_destroy(&readable);
 }
 END_TEST
 
@@ -614,6 +654,7 @@ int main(void)
     tcase_add_test(calls, stream_delivers_everything_in_order);
     tcase_add_test(calls, status_waits_for_the_end_of_an_unread_stream);
     tcase_add_test(calls, read_times_out_and_the_stream_goes_on);
+    tcase_add_test(calls, notify_says_when_there_is_something_to_read);
     tcase_add_test(calls, cancel_from_another_thread_wakes_the_reader);
     tcase_add_test(calls, closing_a_running_stream_cancels_it);
     tcase_add_test(calls, slow_reader_is_cut_off);
