@@ -9,6 +9,7 @@
 
 static const char *const sharding_names[] = {[SHARDED_NOT] = "every rank",
                                              [SHARDED_OUTPUT] = "by row",
+                                             [SHARDED_THRICE] = "by row",
                                              [SHARDED_INPUT] = "by column",
                                              [SHARDED_VOCABULARY] = "by vocabulary"};
 

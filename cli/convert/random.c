@@ -60,10 +60,9 @@ static enum status find_config(const struct random_options *options, struct mode
 }
 
 /* Does the tensor write into the residual stream? There are two such sums in each block. */
-static bool ends_branch(const char *name)
+static bool ends_branch(const struct model_tensor *tensor)
 {
-    return strstr(name, ".attn_out.weight") ||
-           (strncmp(name, "blocks.", 7) == 0 && strstr(name, ".mlp.2.weight"));
+    return tensor->role == ROLE_ATTENTION_OUT || tensor->role == ROLE_DOWN;
 }
 
 static float deviation_of(const struct model_tensor *tensor, const struct model_config *config)
@@ -84,7 +83,7 @@ static float deviation_of(const struct model_tensor *tensor, const struct model_
     }
     if (tensor->sharding == SHARDED_VOCABULARY) /* the LM head */
         return (float)(3 / sqrt(fan_in));
-    return (float)((ends_branch(tensor->name) ? 1 / sqrt(2.0 * config->n_blocks) : 1) / sqrt(fan_in));
+    return (float)((ends_branch(tensor) ? 1 / sqrt(2.0 * config->n_blocks) : 1) / sqrt(fan_in));
 }
 
 /* Fills values[n] with the tensor's elements from `first` on. */

@@ -7,10 +7,21 @@
 
 enum { GPT2_VOCABULARY = 50257, BLOCKS_MAX = 1024, EXTENT_MAX = 1 << 24 };
 
-/* Reads one extent of a tensor and checks that it is plausible. */
-static enum status extent(const struct state_dict *state, const char *name, size_t n_dimensions,
-                          size_t dimension, int *value, struct error *error)
+/* The tensor's name in a network of that architecture; `block` matters where the role is a block's. */
+static const char *name_of(enum architecture architecture, enum tensor_role role, int block,
+                           struct model_tensor *tensor)
 {
+    const struct model_config any = {.architecture = architecture};
+    return model_layout_find(&any, role, block, tensor) ? tensor->name : "";
+}
+
+/* Reads one extent of a tensor and checks that it is plausible. */
+static enum status extent(const struct state_dict *state, enum architecture architecture,
+                          enum tensor_role role, size_t n_dimensions, size_t dimension, int *value,
+                          struct error *error)
+{
+    struct model_tensor wanted;
+    const char *name = name_of(architecture, role, 0, &wanted);
     const struct pickle_tensor *tensor = state_dict_find(state, name);
     if (!tensor)
         return error_set(error, STATUS_INVALID_ARGUMENT,
@@ -27,28 +38,28 @@ static enum status extent(const struct state_dict *state, const char *name, size
     return STATUS_OK;
 }
 
-static int count_blocks(const struct state_dict *state)
+static int count_blocks(const struct state_dict *state, enum architecture architecture)
 {
+    struct model_tensor norm;
     int n = 0;
-    for (char name[64]; n <= BLOCKS_MAX; n++) {
-        snprintf(name, sizeof name, "blocks.%d.norm1.weight", n);
-        if (!state_dict_find(state, name))
-            break;
-    }
+    while (n <= BLOCKS_MAX && state_dict_find(state, name_of(architecture, ROLE_NORM1, n, &norm)))
+        n++;
     return n;
 }
 
 /* The head size is twice the length of the rotary buffer. */
-static enum status find_heads(const struct state_dict *state, int hidden, int *n_heads, struct error *error)
+static enum status find_heads(const struct state_dict *state, enum architecture architecture, int hidden,
+                              int *n_heads, struct error *error)
 {
+    struct model_tensor buffer;
     int half;
     if (*n_heads > 0)
         return STATUS_OK;
-    if (!state_dict_find(state, "rotary_emb.inv_freq"))
+    if (!state_dict_find(state, name_of(architecture, ROLE_ROTARY, -1, &buffer)))
         return error_set(
             error, STATUS_INVALID_ARGUMENT,
             "rotary_emb.inv_freq is not in the file, so the number of heads cannot be seen; give --heads");
-    enum status status = extent(state, "rotary_emb.inv_freq", 1, 0, &half, error);
+    enum status status = extent(state, architecture, ROLE_ROTARY, 1, 0, &half, error);
     if (status)
         return status;
     if (hidden % (2 * half))
@@ -64,26 +75,28 @@ enum status state_dict_config(const struct state_dict *state, const struct shape
                               struct model_config *config, struct error *error)
 {
     int rows = 0, hidden = 0, condition = 0, norm = 0, n_heads = hints->n_heads;
-    enum status status = extent(state, "vocab_embed.weight", 2, 0, &rows, error);
+    struct model_tensor fuser;
+    const bool is_student = state_dict_find(state, name_of(ARCHITECTURE_FS_DFM, ROLE_CONDITION, -1, &fuser));
+    const enum architecture architecture = is_student ? ARCHITECTURE_FS_DFM : ARCHITECTURE_DFM;
+    enum status status = extent(state, architecture, ROLE_EMBEDDING, 2, 0, &rows, error);
     if (!status)
-        status = extent(state, "vocab_embed.weight", 2, 1, &hidden, error);
+        status = extent(state, architecture, ROLE_EMBEDDING, 2, 1, &hidden, error);
     if (!status)
-        status = extent(state, "time_embedding.mlp.2.weight", 2, 0, &condition, error);
+        status = extent(state, architecture, ROLE_TIME_OUT, 2, 0, &condition, error);
     if (!status) /* checks that there is a first block */
-        status = extent(state, "blocks.0.norm1.weight", 1, 0, &norm, error);
+        status = extent(state, architecture, ROLE_NORM1, 1, 0, &norm, error);
     if (!status)
-        status = find_heads(state, hidden, &n_heads, error);
+        status = find_heads(state, architecture, hidden, &n_heads, error);
     if (status)
         return status;
     const enum source by_size = rows == GPT2_VOCABULARY + 1 ? SOURCE_MASK : SOURCE_UNIFORM;
     config->source = hints->source_given ? hints->source : by_size;
-    config->architecture =
-        state_dict_find(state, "time_condition_fuser.weight") ? ARCHITECTURE_FS_DFM : ARCHITECTURE_DFM;
+    config->architecture = architecture;
     config->vocabulary = rows - (config->source == SOURCE_MASK);
     config->hidden = hidden;
     config->condition = condition;
     config->n_heads = n_heads;
-    config->n_blocks = count_blocks(state);
+    config->n_blocks = count_blocks(state, architecture);
     return STATUS_OK;
 }
 

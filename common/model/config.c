@@ -4,14 +4,14 @@
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/model/file.h"
+#include "common/model/network.h"
 
 static const char format_name[] = "millrace-1";
-static const char *const architecture_names[] = {
-    [ARCHITECTURE_DFM] = "dfm", [ARCHITECTURE_FS_DFM] = "fs-dfm"};
 static const char *const source_names[] = {[SOURCE_UNIFORM] = "uniform", [SOURCE_MASK] = "mask"};
 
 /* The whole numbers, with their limits: far above any model that exists, low enough that no product of shapes
@@ -36,7 +36,7 @@ static const double most_exponent = 64;
 
 const char *architecture_name(enum architecture architecture)
 {
-    return architecture_names[architecture];
+    return network_of(architecture)->name;
 }
 
 const char *source_name(enum source source)
@@ -148,19 +148,35 @@ static enum status read_integers(json_t *object, struct model_config *config, st
     return STATUS_OK;
 }
 
-/* Index of the string at `key` among two choices. */
-static enum status read_choice(json_t *object, const char *key, const char *const names[2], int *choice,
+/* Index of the string at `key` among `n` choices. */
+static enum status read_choice(json_t *object, const char *key, const char *const *names, int n, int *choice,
                                struct error *error)
 {
+    char all[256];
     json_t *value = NULL;
     enum status status = get(object, key, is_string, "a string", &value, error);
     if (status)
         return status;
-    for (*choice = 0; *choice < 2; ++*choice)
+    for (*choice = 0; *choice < n; ++*choice)
         if (strcmp(json_string_value(value), names[*choice]) == 0)
             return STATUS_OK;
-    return error_set(error, STATUS_INVALID_ARGUMENT, "\"%s\" is \"%.64s\"; it must be \"%s\" or \"%s\"", key,
-                     json_string_value(value), names[0], names[1]);
+    size_t used = 0;
+    for (int i = 0; i < n && used < sizeof all; i++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s\"%s\"",
+                                 i == 0      ? ""
+                                 : i + 1 < n ? ", "
+                                             : " or ",
+                                 names[i]);
+    return error_set(error, STATUS_INVALID_ARGUMENT, "\"%s\" is \"%.64s\"; it must be %s", key,
+                     json_string_value(value), all);
+}
+
+static enum status read_architecture(json_t *object, int *architecture, struct error *error)
+{
+    const char *names[ARCHITECTURE_COUNT];
+    for (int i = 0; i < ARCHITECTURE_COUNT; i++)
+        names[i] = architecture_name((enum architecture)i);
+    return read_choice(object, "architecture", names, ARCHITECTURE_COUNT, architecture, error);
 }
 
 static enum status read_name(json_t *object, struct model_config *config, struct error *error)
@@ -254,9 +270,9 @@ static enum status read_config(json_t *object, struct model_config *config, stru
     if (!status)
         status = read_name(object, config, error);
     if (!status)
-        status = read_choice(object, "architecture", architecture_names, &architecture, error);
+        status = read_architecture(object, &architecture, error);
     if (!status)
-        status = read_choice(object, "source", source_names, &source, error);
+        status = read_choice(object, "source", source_names, 2, &source, error);
     if (!status)
         status = read_integers(object, config, error);
     if (!status)

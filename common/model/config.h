@@ -23,7 +23,11 @@
  * is V and does not count the mask token: with a mask source the model has V + 1 rows, and the mask token is
  * V.
  */
-enum architecture { ARCHITECTURE_DFM, ARCHITECTURE_FS_DFM }; /* teacher; student: sees the step size too */
+enum architecture {
+    ARCHITECTURE_DFM,    /* the teacher of an FS-DFM */
+    ARCHITECTURE_FS_DFM, /* the student: it sees the step size too */
+    ARCHITECTURE_COUNT
+};
 enum source { SOURCE_UNIFORM, SOURCE_MASK };
 
 enum { MODEL_NAME_MAX = 64 };
@@ -41,6 +45,8 @@ struct model_config {
     int head_size;             /* D / H */
     int n_blocks;              /* N, 1 ... 1024 */
     int condition;             /* C, 1 ... 16384 */
+    int n_classes;             /* that a text may be of; 0: the network knows no classes */
+    bool is_unmodulated;       /* no part of the network sees the time */
     double scheduler_exponent; /* n of κ(t) = t^n, above 0, at most 64 */
     int trained_length, max_length; /* 1 ... 65536 */
     int default_steps, max_steps;   /* 1 ... 65536, default at most max */

@@ -59,6 +59,8 @@ int64_t shard_extent(const struct shard *shard, const struct model_config *confi
         return extent;
     if (tensor->sharding == SHARDED_VOCABULARY)
         return range_size(shard->columns);
+    if (tensor->sharding == SHARDED_THRICE)
+        return 3 * (int64_t)range_size(shard->heads) * config->head_size;
     return extent == config->hidden ? range_size(shard->heads) * config->head_size
                                     : range_size(shard->hidden);
 }

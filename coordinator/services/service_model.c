@@ -113,8 +113,8 @@ void model_on_call(struct rpc_call *call, const ProtobufCMessage *message, void 
     }
     Millrace__V1__Model answer = MILLRACE__V1__MODEL__INIT;
     answer.name = (char *)config->name;
-    answer.architecture = (char *)(config->architecture == ARCHITECTURE_FS_DFM ? "fs-dfm" : "dfm");
-    answer.source = (char *)(config->source == SOURCE_MASK ? "mask" : "uniform");
+    answer.architecture = (char *)architecture_name(config->architecture);
+    answer.source = (char *)source_name(config->source);
     answer.parameters = model_config_parameters(config);
     answer.vocabulary = (uint32_t)config->vocabulary;
     answer.trained_length = (uint32_t)config->trained_length;

@@ -1,9 +1,9 @@
 #include "worker/model/weights.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "common/model/layout.h"
 
 /*
  * Loading goes through a struct loader that keeps the first failure: after it every call does
@@ -17,12 +17,22 @@ struct loader {
     struct error *error;
 };
 
-static const struct tensor *find(struct loader *loader, const char *name)
+/* A tensor of the model by what it is for: its role, and of which block it is. */
+struct slot {
+    enum tensor_role role;
+    int block; /* -1: of none */
+};
+
+/* NULL: the model has no tensor in this slot, or it is missing from the files, which is a failure. */
+static const struct tensor *find(struct loader *loader, struct slot slot)
 {
-    const struct tensor *tensor = tensors_find(loader->tensors, name);
+    struct model_tensor wanted;
+    if (!model_layout_find(&loader->weights->config, slot.role, slot.block, &wanted))
+        return NULL;
+    const struct tensor *tensor = tensors_find(loader->tensors, wanted.name);
     if (!tensor && loader->status == STATUS_OK)
-        loader->status = error_set(loader->error, STATUS_DATA_LOSS, "tensor %s is missing", name);
-    return tensor;
+        loader->status = error_set(loader->error, STATUS_DATA_LOSS, "tensor %s is missing", wanted.name);
+    return loader->status == STATUS_OK ? tensor : NULL;
 }
 
 static void out_of_memory(struct loader *loader, const char *name)
@@ -55,19 +65,19 @@ static struct range whole(int64_t n)
     return range;
 }
 
-/* Brings the rows [part.first, part.end) of `name` to the device as float32. An empty part gets one unused
- * row. */
-static float *load_rows(struct loader *loader, struct range part, const char *name)
+/* Brings the rows [part.first, part.end) of the slot's tensor to the device as float32. An empty part gets
+ * one unused row. NULL where the model has no such tensor. */
+static float *load_rows(struct loader *loader, struct range part, struct slot slot)
 {
-    const struct tensor *tensor = find(loader, name);
-    if (loader->status != STATUS_OK)
+    const struct tensor *tensor = find(loader, slot);
+    if (!tensor)
         return NULL;
     const struct backend *backend = loader->weights->backend;
     size_t width = tensor->n_dimensions > 1 ? (size_t)tensor->shape[1] : 1;
     size_t n = (size_t)range_size(part) * width;
     float *on_device = backend->allocate(loader->weights->device, (n ? n : width) * sizeof *on_device);
     if (!on_device) {
-        out_of_memory(loader, name);
+        out_of_memory(loader, tensor->name);
         return NULL;
     }
     loader->weights->size_bytes += n * sizeof *on_device;
@@ -86,10 +96,10 @@ static float *load_rows(struct loader *loader, struct range part, const char *na
     return on_device;
 }
 
-static float *load_vector(struct loader *loader, const char *name)
+static float *load_vector(struct loader *loader, struct slot slot)
 {
-    const struct tensor *tensor = find(loader, name);
-    return tensor ? load_rows(loader, whole(tensor->shape[0]), name) : NULL;
+    const struct tensor *tensor = find(loader, slot);
+    return tensor ? load_rows(loader, whole(tensor->shape[0]), slot) : NULL;
 }
 
 static struct weight *create(struct loader *loader, enum weight_use use, const struct matrix_view *parts,
@@ -115,56 +125,63 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
     return weight;
 }
 
-/* Loads the outputs `part` of `name`, with all inputs. */
+/* Loads the outputs `part` of the slot's tensor, with all inputs. NULL where the model has none. */
 static struct weight *load_by_output(struct loader *loader, enum weight_use use, struct range part,
-                                     const char *name)
+                                     struct slot slot)
 {
-    const struct tensor *tensor = find(loader, name);
-    if (loader->status != STATUS_OK)
+    const struct tensor *tensor = find(loader, slot);
+    if (!tensor)
         return NULL;
     struct matrix_view view = view_of(tensor, part, whole(tensor->shape[1]));
-    return create(loader, use, &view, 1, NULL, 1, name);
+    return create(loader, use, &view, 1, NULL, 1, tensor->name);
 }
 
-static struct weight *load_conditioning(struct loader *loader, const char *name)
+static struct weight *load_conditioning(struct loader *loader, struct slot slot)
 {
-    const struct tensor *tensor = find(loader, name);
-    if (loader->status != STATUS_OK)
-        return NULL;
-    struct matrix_view view = view_of(tensor, whole(tensor->shape[0]), whole(tensor->shape[1]));
-    return create(loader, WEIGHT_CONDITIONING, &view, 1, NULL, 1, name);
+    const struct tensor *tensor = find(loader, slot);
+    return tensor ? load_by_output(loader, WEIGHT_CONDITIONING, whole(tensor->shape[0]), slot) : NULL;
 }
 
-/* Loads the inputs `part` of `name`, with all outputs. The sum is cut into leaves. */
+/* Loads the inputs `part`, with all outputs. The sum is cut into leaves. */
 static struct weight *load_by_input(struct loader *loader, struct range part, const int32_t *leaves,
-                                    const char *name)
+                                    struct slot slot)
 {
-    const struct tensor *tensor = find(loader, name);
-    if (loader->status != STATUS_OK)
+    const struct tensor *tensor = find(loader, slot);
+    if (!tensor)
         return NULL;
     struct matrix_view view = view_of(tensor, whole(tensor->shape[0]), part);
-    return create(loader, WEIGHT_PRODUCT, &view, 1, leaves, loader->weights->shard.n_leaves, name);
+    return create(loader, WEIGHT_PRODUCT, &view, 1, leaves, loader->weights->shard.n_leaves, tensor->name);
 }
 
-enum { NAME_MAX_BYTES = 96 };
-
-/* "blocks.3." + rest, in one of a few buffers of the caller. */
-static const char *block_name(char buffer[NAME_MAX_BYTES], int block, const char *rest)
+/* Where the rows of queries, keys and values lie: in a tensor of their own, or stacked in one. */
+static bool projection(struct loader *loader, int index, int part, struct range inner,
+                       struct matrix_view *view, const char **name)
 {
-    snprintf(buffer, NAME_MAX_BYTES, "blocks.%d.%s", block, rest);
-    return buffer;
+    static const enum tensor_role alone[] = {ROLE_QUERY, ROLE_KEY, ROLE_VALUE};
+    const struct tensor *tensor = find(loader, (struct slot){ROLE_QUERY_KEY_VALUE, index});
+    if (tensor) {
+        int before = part * (int)(tensor->shape[0] / 3);
+        inner = (struct range){inner.first + before, inner.end + before};
+    } else {
+        tensor = find(loader, (struct slot){alone[part], index});
+    }
+    if (!tensor)
+        return false;
+    *view = view_of(tensor, inner, whole(tensor->shape[1]));
+    *name = tensor->name;
+    return true;
 }
 
-static struct weight *load_key_value(struct loader *loader, struct range inner, int block)
+static void load_projections(struct loader *loader, struct range inner, int index)
 {
-    char key_name[NAME_MAX_BYTES], value_name[NAME_MAX_BYTES];
-    const struct tensor *key = find(loader, block_name(key_name, block, "kw.weight"));
-    const struct tensor *value = find(loader, block_name(value_name, block, "vw.weight"));
-    if (loader->status != STATUS_OK)
-        return NULL;
-    struct range inputs = whole(key->shape[1]);
-    struct matrix_view parts[2] = {view_of(key, inner, inputs), view_of(value, inner, inputs)};
-    return create(loader, WEIGHT_PRODUCT, parts, 2, NULL, 1, key_name);
+    struct block_weights *block = &loader->weights->blocks[index];
+    struct matrix_view parts[3];
+    const char *names[3];
+    for (int i = 0; i < 3; i++)
+        if (!projection(loader, index, i, inner, &parts[i], &names[i]))
+            return;
+    block->query = create(loader, WEIGHT_PRODUCT, parts, 1, NULL, 1, names[0]);
+    block->key_value = create(loader, WEIGHT_PRODUCT, parts + 1, 2, NULL, 1, names[1]);
 }
 
 static void load_block(struct loader *loader, int index)
@@ -174,55 +191,61 @@ static void load_block(struct loader *loader, int index)
     const struct shard *shard = &weights->shard;
     int head_size = weights->config.head_size;
     struct range inner = {shard->heads.first * head_size, shard->heads.end * head_size};
-    char name[NAME_MAX_BYTES];
-    block->norm1 = load_vector(loader, block_name(name, index, "norm1.weight"));
-    block->norm2 = load_vector(loader, block_name(name, index, "norm2.weight"));
-    block->query = load_by_output(loader, WEIGHT_PRODUCT, inner, block_name(name, index, "qw.weight"));
-    block->key_value = load_key_value(loader, inner, index);
-    block->attention_out =
-        load_by_input(loader, inner, shard->attention_leaf, block_name(name, index, "attn_out.weight"));
-    block->up =
-        load_by_output(loader, WEIGHT_PRODUCT, shard->hidden, block_name(name, index, "mlp.0.weight"));
-    block->up_bias = load_rows(loader, shard->hidden, block_name(name, index, "mlp.0.bias"));
-    block->down =
-        load_by_input(loader, shard->hidden, shard->hidden_leaf, block_name(name, index, "mlp.2.weight"));
-    block->down_bias = load_vector(loader, block_name(name, index, "mlp.2.bias"));
-    block->modulation = load_conditioning(loader, block_name(name, index, "adaLN_modulation.weight"));
-    block->modulation_bias = load_vector(loader, block_name(name, index, "adaLN_modulation.bias"));
-    if (weights->config.architecture == ARCHITECTURE_FS_DFM) {
-        block->condition_fuser = load_conditioning(loader, block_name(name, index, "condition_fuser.weight"));
-        block->condition_fuser_bias = load_vector(loader, block_name(name, index, "condition_fuser.bias"));
-    }
+#define OF(role) ((struct slot){role, index})
+    block->norm1 = load_vector(loader, OF(ROLE_NORM1));
+    block->norm2 = load_vector(loader, OF(ROLE_NORM2));
+    load_projections(loader, inner, index);
+    block->attention_out = load_by_input(loader, inner, shard->attention_leaf, OF(ROLE_ATTENTION_OUT));
+    block->up = load_by_output(loader, WEIGHT_PRODUCT, shard->hidden, OF(ROLE_UP));
+    block->up_bias = load_rows(loader, shard->hidden, OF(ROLE_UP_BIAS));
+    block->down = load_by_input(loader, shard->hidden, shard->hidden_leaf, OF(ROLE_DOWN));
+    block->down_bias = load_vector(loader, OF(ROLE_DOWN_BIAS));
+    block->modulation = load_conditioning(loader, OF(ROLE_MODULATION));
+    block->modulation_bias = load_vector(loader, OF(ROLE_MODULATION_BIAS));
+    block->condition_fuser = load_conditioning(loader, OF(ROLE_BLOCK_CONDITION));
+    block->condition_fuser_bias = load_vector(loader, OF(ROLE_BLOCK_CONDITION_BIAS));
+#undef OF
 }
 
-static void load_time_mlp(struct loader *loader, struct time_mlp *mlp, const char *prefix)
+/* The slot of a tensor that belongs to no block. */
+static struct slot single(enum tensor_role role)
 {
-    char name[NAME_MAX_BYTES];
-    snprintf(name, sizeof name, "%s.mlp.0.weight", prefix);
-    mlp->first = load_conditioning(loader, name);
-    snprintf(name, sizeof name, "%s.mlp.0.bias", prefix);
-    mlp->first_bias = load_vector(loader, name);
-    snprintf(name, sizeof name, "%s.mlp.2.weight", prefix);
-    mlp->second = load_conditioning(loader, name);
-    snprintf(name, sizeof name, "%s.mlp.2.bias", prefix);
-    mlp->second_bias = load_vector(loader, name);
+    return (struct slot){role, -1};
 }
 
-static void load_student_parts(struct loader *loader)
+static void load_time_mlps(struct loader *loader)
+{
+    struct time_mlp *time = &loader->weights->time, *step_size = &loader->weights->step_size;
+    time->first = load_conditioning(loader, single(ROLE_TIME_IN));
+    time->first_bias = load_vector(loader, single(ROLE_TIME_IN_BIAS));
+    time->second = load_conditioning(loader, single(ROLE_TIME_OUT));
+    time->second_bias = load_vector(loader, single(ROLE_TIME_OUT_BIAS));
+    step_size->first = load_conditioning(loader, single(ROLE_STEP_IN));
+    step_size->first_bias = load_vector(loader, single(ROLE_STEP_IN_BIAS));
+    step_size->second = load_conditioning(loader, single(ROLE_STEP_OUT));
+    step_size->second_bias = load_vector(loader, single(ROLE_STEP_OUT_BIAS));
+}
+
+static void load_conditions(struct loader *loader)
 {
     struct model_weights *weights = loader->weights;
-    load_time_mlp(loader, &weights->step_size, "dt_embedding");
-    weights->condition = load_conditioning(loader, "time_condition_fuser.weight");
-    weights->condition_bias = load_vector(loader, "time_condition_fuser.bias");
-    weights->out_condition_fuser = load_conditioning(loader, "output_layer.condition_fuser.weight");
-    weights->out_condition_fuser_bias = load_vector(loader, "output_layer.condition_fuser.bias");
+    load_time_mlps(loader);
+    weights->condition = load_conditioning(loader, single(ROLE_CONDITION));
+    weights->condition_bias = load_vector(loader, single(ROLE_CONDITION_BIAS));
+    weights->out_condition_fuser = load_conditioning(loader, single(ROLE_OUT_CONDITION));
+    weights->out_condition_fuser_bias = load_vector(loader, single(ROLE_OUT_CONDITION_BIAS));
+    weights->out_modulation = load_conditioning(loader, single(ROLE_OUT_MODULATION));
+    weights->out_modulation_bias = load_vector(loader, single(ROLE_OUT_MODULATION_BIAS));
 }
 
 /* inv_freq as the file has it, else 10000^(-2j/head_size) in float32. */
 static void inverse_frequencies(struct loader *loader, float *inverse)
 {
     int half = loader->weights->config.head_size / 2;
-    const struct tensor *stored = tensors_find(loader->tensors, "rotary_emb.inv_freq");
+    struct model_tensor buffer;
+    const struct tensor *stored = model_layout_find(&loader->weights->config, ROLE_ROTARY, -1, &buffer)
+                                      ? tensors_find(loader->tensors, buffer.name)
+                                      : NULL;
     if (stored) {
         dtype_to_float(stored->dtype, stored->data, (size_t)half, inverse);
         return;
@@ -272,18 +295,14 @@ enum status model_weights_load(struct model_weights *weights, const struct backe
     if (!weights->blocks)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "not enough memory for %d blocks",
                          config->n_blocks);
-    weights->embedding = load_rows(&loader, shard->columns, "vocab_embed.weight");
+    weights->embedding = load_rows(&loader, shard->columns, single(ROLE_EMBEDDING));
     make_rotary(&loader);
-    load_time_mlp(&loader, &weights->time, "time_embedding");
-    if (config->architecture == ARCHITECTURE_FS_DFM)
-        load_student_parts(&loader);
+    load_conditions(&loader);
     for (int i = 0; i < config->n_blocks && loader.status == STATUS_OK; i++)
         load_block(&loader, i);
-    weights->norm_final = load_vector(&loader, "output_layer.norm_final.weight");
-    weights->out_modulation = load_conditioning(&loader, "output_layer.adaLN_modulation.weight");
-    weights->out_modulation_bias = load_vector(&loader, "output_layer.adaLN_modulation.bias");
-    weights->head = load_by_output(&loader, WEIGHT_HEAD, shard->columns, "output_layer.linear.weight");
-    weights->head_bias = load_rows(&loader, shard->columns, "output_layer.linear.bias");
+    weights->norm_final = load_vector(&loader, single(ROLE_FINAL_NORM));
+    weights->head = load_by_output(&loader, WEIGHT_HEAD, shard->columns, single(ROLE_HEAD));
+    weights->head_bias = load_rows(&loader, shard->columns, single(ROLE_HEAD_BIAS));
     if (loader.status == STATUS_OK)
         loader.status = backend->synchronize(device, error);
     if (loader.status != STATUS_OK)

@@ -328,7 +328,7 @@ static void print(const struct model *model, const struct elbo_options *options,
                   const struct elbo_result *result, double seconds)
 {
     const struct model_config *config = &model->weights.config;
-    double dt = config->architecture == ARCHITECTURE_FS_DFM ? ELBO_STEP : 0;
+    double dt = network_of(config->architecture)->time == TIME_FLOW_AND_STEP ? ELBO_STEP : 0;
     json_t *line =
         json_pack("{s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i}", "model", config->name,
                   "windows", options->n_windows, "length", options->length, "seed", (json_int_t)options->seed,

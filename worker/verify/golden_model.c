@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/model/layout.h"
 #include "common/temporary.h"
 
 enum { PATH_ROOM = 4096 };
@@ -72,7 +73,9 @@ static enum status is_student(const char *path, bool *student, struct error *err
     enum status status = tensors_open_file(path, &tensors, error);
     if (status != STATUS_OK)
         return status;
-    *student = tensors_find(tensors, "dt_embedding.mlp.0.weight") != NULL;
+    struct model_tensor step;
+    const struct model_config any = {.architecture = ARCHITECTURE_FS_DFM};
+    *student = model_layout_find(&any, ROLE_STEP_IN, -1, &step) && tensors_find(tensors, step.name);
     tensors_close(tensors);
     return STATUS_OK;
 }

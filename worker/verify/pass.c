@@ -37,7 +37,8 @@ enum status pass_run(struct model *model, const struct golden_file *file, const 
                      const void **x, struct error *error)
 {
     struct plan plan;
-    if (!pass->dt != (model->weights.config.architecture == ARCHITECTURE_DFM))
+    const struct network *network = network_of(model->weights.config.architecture);
+    if (!pass->dt != (network->time != TIME_FLOW_AND_STEP))
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "%s: a step size is for a student, and a student needs one", file->name);
     enum status status = golden_check_ids(file, pass->ids, model->weights.config.n_ids, error);
