@@ -9,6 +9,6 @@ set -eu
 : "${IMAGE:?set it to the container image}" "${MODEL:?set it to the model directory}"
 here=$(dirname "$(readlink -f "$0")")
 export MILLRACE_BIN=/usr/bin
-export MILLRACE_SRUN_OPTIONS="--container-image=$IMAGE --container-mounts=$MODEL:$MODEL:ro"
+export MILLRACE_SRUN_OPTIONS="--container-image=$IMAGE --container-mounts=$MODEL:$MODEL:ro,$PWD:$PWD" # the job's keys are in $PWD
 export MILLRACE_COORDINATOR_WRAPPER="srun --overlap --nodes=1 --ntasks=1 --gres=none $MILLRACE_SRUN_OPTIONS"
 exec sbatch "$@" "$here/cluster.sbatch" "$MODEL"

@@ -6,22 +6,22 @@ GPUs that are only names, with programs that say where they are. usage: slurm.py
 """
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from slurm_machine import BIN, DEMO, SOURCE, PROGRAMS, Slurm, endpoint_of, skip, wait_until, workers, write  # noqa: E402
+from slurm_machine import (BIN, Access, Slurm, access_of, assert_closed, assert_ended, end_by_signal, needs_slurm, new_directory,  # noqa: E402
+                           read, run_on, wait_until, workers, write)
+from cluster import DEMO, SOURCE  # noqa: E402
 
 
 def test_cluster(slurm):
     job = slurm.submit("--ntasks=2", "--cpus-per-task=1", "--time=10", f"{SOURCE}/deploy/slurm/cluster.sbatch", DEMO,
                        environment={"MILLRACE_RANKS": "2"})
-    endpoint = endpoint_of(slurm, job)
-    calm = write(endpoint)
+    access = access_of(slurm, job)
+    calm = write(access)
     killed = []
 
     def kill_a_rank(step):
@@ -29,20 +29,26 @@ def test_cluster(slurm):
             killed.append(workers(slurm)[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    assert write(endpoint, on_frame=kill_a_rank) == calm, "a killed rank changed the text"
+    assert write(access, on_frame=kill_a_rank) == calm, "a killed rank changed the text"
     assert killed
-
-    # What --signal=B:TERM@120 does two minutes before the limit, in the middle of a text: it finishes, the job ends.
-    def end_the_job(step):
-        if step == 3:
-            slurm.run("scancel", "--batch", "--signal=TERM", job)
-
-    assert write(endpoint, on_frame=end_the_job) == calm, "a text was lost in the drain"
-    wait_until(lambda: slurm.state(job) in ("", "COMPLETED"), "the job ends after its drain", 30)
-    log = slurm.log_of(job)
-    assert "drained, coordinator ended with 0" in log, log
-    wait_until(lambda: not workers(slurm), "no rank is left", 20)
+    assert_closed(access)
+    keys = f"{slurm.directory}/millrace-{job}.keys"
+    assert os.stat(keys).st_mode & 0o777 == 0o700, oct(os.stat(keys).st_mode)
+    assert all(os.stat(f"{keys}/{name}").st_mode & 0o077 == 0 for name in os.listdir(keys))
+    # In the middle of a text: it finishes, the job ends.
+    assert write(access, on_frame=lambda step: step == 3 and end_by_signal(slurm, job)) == calm, "a text was lost in the drain"
+    assert_ended(slurm, job)
     return calm
+
+
+def test_open_cluster(slurm, calm):
+    """Whoever asks for it gets one that is open to all."""
+    job = slurm.submit("--ntasks=1", "--time=10", f"{SOURCE}/deploy/slurm/cluster.sbatch", DEMO,
+                       environment={"MILLRACE_OPEN": "1", "MILLRACE_HOST": "127.0.0.1"})
+    access = access_of(slurm, job)
+    assert access.ca is None and access.token is None and write(access) == calm
+    end_by_signal(slurm, job)
+    assert_ended(slurm, job)
 
 
 def test_replica_jobs(slurm, calm):
@@ -52,13 +58,14 @@ def test_replica_jobs(slurm, calm):
         coordinator = subprocess.Popen([f"{BIN}/millrace-coordinator", "--model", DEMO, "--listen", "127.0.0.1:0", "--spawn", "0"],
                                        stderr=file)
     try:
-        address = wait_until(lambda: (re.findall(r" on (127\.0\.0\.1:\d+)\n", open(log).read()) or [None])[0], "an address", 20)
+        address = wait_until(lambda: (re.findall(r" on (127\.0\.0\.1:\d+)\n", read(log).decode()) or [None])[0], "an address", 20)
+        access = Access(address)
         job = slurm.submit("--array=0-1", "--ntasks=1", "--time=10", f"{SOURCE}/deploy/slurm/replica.sbatch", DEMO,
                            environment={"MILLRACE_COORDINATOR": address})
         wait_until(lambda: len(workers(slurm)) == 2, "two replicas run", 30)
-        assert write(address) == calm, "another replica, another text"
+        assert write(access) == calm, "another replica, another text"
         os.kill(workers(slurm)[0], signal.SIGKILL)
-        assert write(address) == calm
+        assert write(access) == calm
         wait_until(lambda: "back into the queue" in "".join(slurm.log_of(f) for f in logs(slurm)), "the job is requeued", 30)
         slurm.run("scancel", job, check=False)
         wait_until(lambda: not workers(slurm), "no replica is left", 30)
@@ -71,9 +78,10 @@ def test_one_command(slurm, calm):
     """millrace-slurm: up waits until the cluster answers, down lets it finish."""
     environment = {**slurm.environment, "MILLRACE_BIN": BIN, "MILLRACE_SLURM_DIRECTORY": slurm.directory, "MILLRACE_RANKS": "2",
                    "MILLRACE_HOST": "127.0.0.1"}
+    script = f"{SOURCE}/deploy/slurm/millrace-slurm"
 
     def command(*arguments, code=0):
-        done = subprocess.run([f"{SOURCE}/deploy/slurm/millrace-slurm", *arguments], env=environment, text=True, timeout=90,
+        done = subprocess.run([script, *arguments], env=environment, text=True, timeout=90,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == code, done.stdout
         return done.stdout
@@ -84,7 +92,10 @@ def test_one_command(slurm, calm):
     assert endpoint.startswith("127.0.0.1:"), endpoint
     assert command("endpoint", job).strip() == endpoint
     assert "ready" in command("status", job) and job in command("status")
-    assert write(endpoint) == calm
+    assert write(access_of(slurm, job)) == calm
+    typed = subprocess.run(["bash", "-c", f'eval "$(\'{script}\' env {job})" && "$MILLRACE_BIN/millrace" generate --steps 2 --length 16 Once'],
+                           env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert typed.returncode == 0 and typed.stdout.startswith("Once"), typed.stdout
     assert f"job {job} has ended" in command("down", job)
     assert not workers(slurm)
     assert "there is no job" in command("down", job, code=1)
@@ -172,39 +183,34 @@ def test_gpus(slurm):
         print(f"GPUs: {option}: {taken}", flush=True)
 
 
-def run(kind, slurm):
-    if kind == "placement":
-        test_placement(slurm)
-        test_gpus(slurm)
-        return
+def test_heterogeneous(slurm):
+    """The coordinator in a component without GPUs, replicas in the others, each component with ranks of its own."""
+    found = place(slurm, 8, "--nodelist=n1", "--ntasks=1", ":", "--nodes=2", "--ntasks-per-node=4", "--gres=gpu:4", MILLRACE_RANKS="2")
+    assert len(found) == 4 and nodes_of([rank for ranks in found.values() for rank in ranks]) in (["n2", "n3"], ["n2", "n4"], ["n3", "n4"]), found
+    assert all(len(nodes_of(ranks)) == 1 for ranks in found.values()), found
+    taken = {(ranks[0][0], gpu) for ranks in found.values() for gpu in ranks[0][1].split(",")}
+    assert len(taken) == 8, taken
+    found = place(slurm, 4, "--nodelist=n1", "--ntasks=1", ":", "--nodelist=n2", "--ntasks=1", ":", "--nodelist=n3", "--ntasks=3")
+    assert sorted((nodes_of(ranks), len(ranks)) for ranks in found.values()) == [(["n2"], 1), (["n3"], 3)], found
+    print("placement: heterogeneous jobs", flush=True)
+
+
+def placement(slurm):
+    test_placement(slurm)
+    test_gpus(slurm)
+    test_heterogeneous(slurm)
+
+
+def cluster(slurm):
     test_bad_arguments(slurm)
     calm = test_cluster(slurm)
+    test_open_cluster(slurm, calm)
     test_one_command(slurm, calm)
     test_replica_jobs(slurm, calm)
 
 
-def main(kind):
-    missing = [name for name, path in PROGRAMS.items() if not path]
-    if missing:
-        skip(f"no {', '.join(missing)} (Debian: slurm-wlm munge)")
-    if os.geteuid():
-        skip("slurmd wants root")
-    directory = tempfile.mkdtemp(prefix="millrace-slurm-")
-    began = time.monotonic()
-    slurm = Slurm(directory, 4, 4) if kind == "placement" else Slurm(directory)
-    failed = True
-    try:
-        slurm.open()
-        run(kind, slurm)
-        failed = False
-    finally:
-        if failed:
-            for name in sorted(os.listdir(directory)):
-                if name.endswith((".log", ".out")):
-                    print(f"--- {name}\n" + open(f"{directory}/{name}", errors="replace").read()[-3000:])
-        slurm.close()
-        shutil.rmtree(directory, ignore_errors=True)
-    print(f"slurm, {kind}: {time.monotonic() - began:.0f} s")
-
-
-main(sys.argv[1])
+needs_slurm()
+if sys.argv[1] == "placement":
+    run_on(Slurm(new_directory(), 4, 4), "placement", placement)
+else:
+    run_on(Slurm(new_directory()), "cluster", cluster)
