@@ -27,7 +27,7 @@ struct launcher_job {
     const char *mpirun; /* a path, or a name that is looked up in PATH */
     int n_ranks;
     bool bind_to_core;  /* each rank to a core of its own */
-    bool oversubscribe; /* more ranks than cores: a rank that waits gives its core to others */
+    bool oversubscribe; /* more ranks and threads than cores: a rank that waits gives its core to others */
 };
 
 /* Begins a command line. The caller adds more options of mpirun, then the program's path, then the program's

@@ -347,7 +347,7 @@ static struct launch_options choose_launch(const struct process *process)
         /* Launchers know nothing of each other: each would bind to the same first cores. So only ranks that
          * take all cores are bound, and several threads never, to one. */
         .bind_to_core = settings.spawn == 1 && n_threads == 1 && n_ranks == cores,
-        .oversubscribe = n_ranks > cores,
+        .oversubscribe = all_ranks * (n_threads > 0 ? n_threads : 1) > cores,
         .grace_seconds = GRACE_SECONDS,
     };
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/rpc/token.h"
 #include "kernels/precision.h"
 #include "worker/engine/attach.h"
 #include "worker/engine/last_words.h"
@@ -32,6 +33,23 @@ sigset_t serve_signals(void)
     for (size_t i = 0; i < sizeof awaited / sizeof *awaited; i++)
         sigaddset(&set, awaited[i]);
     return set;
+}
+
+/* What tells this process from others that say the replica's name; the same on all ranks. */
+static char launch[TOKEN_SIZE];
+
+/* The coordinator that starts us has said it to all ranks. Otherwise rank 0 makes something up. */
+static enum status share_launch(struct collective *collective, struct error *error)
+{
+    const char *given = getenv("MILLRACE_LAUNCH");
+    enum status status = STATUS_OK;
+    if (given && *given)
+        snprintf(launch, sizeof launch, "%s", given);
+    else if (collective->rank == 0)
+        status = token_make(launch, error);
+    if (status == STATUS_OK)
+        collective->table->broadcast(collective, launch, sizeof launch);
+    return status;
 }
 
 /* What only rank 0 has. It is connected to the coordinator before it loads the model. */
@@ -118,6 +136,7 @@ static enum status leader_init(struct leader *leader, const struct settings *set
     const struct attach_options attach_options = {.coordinator = settings->coordinator,
                                                   .security = &settings->security,
                                                   .replica = settings->replica,
+                                                  .launch = launch,
                                                   .fingerprint = leader->fingerprint,
                                                   .backend = leader->backend,
                                                   .n_ranks = n_ranks,
@@ -227,6 +246,7 @@ static void tell_coordinator(const struct settings *settings, const struct colle
     const struct last_words words = {.coordinator = settings->coordinator,
                                      .security = &settings->security,
                                      .replica = settings->replica,
+                                     .launch = launch,
                                      .rank = collective->rank,
                                      .why = error};
     last_words_say(&words, LAST_WORDS_SECONDS);
@@ -262,9 +282,12 @@ enum status serve(const struct settings *settings, struct collective *collective
 {
     static struct meters meters;
     struct leader leader;
+    enum status status = share_launch(collective, error);
+    if (status != STATUS_OK)
+        return status;
     if (collective->rank > 0)
         return start_and_run(settings, collective, &meters, NULL, error);
-    enum status status = leader_init(&leader, settings, &meters, collective->n_ranks, ends, error);
+    status = leader_init(&leader, settings, &meters, collective->n_ranks, ends, error);
     if (status == STATUS_OK)
         return start_and_run(settings, collective, &meters, &leader, error);
     leader_release(&leader, error);

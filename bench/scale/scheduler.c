@@ -181,7 +181,7 @@ static void attach(struct bench *bench, int index)
     char name[32];
     struct error error;
     struct fake_replica *replica = &bench->replicas[index];
-    const struct replica_hello hello = {name, "fake", 1};
+    const struct replica_hello hello = {name, "fake", 1, NULL};
     const struct replica_capacity capacity = {.max_sequences = (int)settings.sequences,
                                               .held_sequences = (int)settings.sequences,
                                               .max_tokens = settings.sequences * settings.length,

@@ -42,7 +42,7 @@ void mpirun_begin(struct arguments *arguments, int n_ranks, int n_threads, const
     const struct launcher_job job = {.mpirun = "mpirun",
                                      .n_ranks = n_ranks,
                                      .bind_to_core = n_threads == 1 && n_ranks == cores,
-                                     .oversubscribe = n_ranks > cores};
+                                     .oversubscribe = n_ranks * n_threads > cores};
     launcher_begin(arguments, &job);
     const char *shared_memory = launcher_shared_memory(n_ranks);
     if (shared_memory)

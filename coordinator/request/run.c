@@ -106,6 +106,19 @@ bool run_is_suspect(const struct run *run)
     return run->n_losses >= SUSPECT_LOSSES;
 }
 
+void run_count_loss(struct run *run, uint64_t replica)
+{
+    run->lost_on[run->n_losses++ % RUN_LOSSES_KEPT] = replica;
+}
+
+int run_losses_on(const struct run *run, uint64_t replica)
+{
+    int n = 0, n_kept = run->n_losses < RUN_LOSSES_KEPT ? run->n_losses : RUN_LOSSES_KEPT;
+    for (int i = 0; i < n_kept; i++)
+        n += run->lost_on[i] == replica;
+    return n;
+}
+
 struct run *run_of_place(struct run_place *place)
 {
     return (struct run *)((char *)place - offsetof(struct run, place));

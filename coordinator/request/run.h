@@ -36,6 +36,9 @@ struct step_report {
     int64_t batch_tokens;    /* positions of all runs that took it */
 };
 
+/* Of how many losses a run remembers the replica. */
+enum { RUN_LOSSES_KEPT = 12 };
+
 struct run {
     struct hash_node by_number; /* of the scheduler's table */
     struct request *request;    /* that it belongs to */
@@ -65,6 +68,7 @@ struct run {
                                       is under way */
     int n_starts;                  /* times that it was handed to a replica */
     int n_losses;                  /* replicas lost in a row without a step in between */
+    uint64_t lost_on[RUN_LOSSES_KEPT]; /* the replica.number of each of those losses; a ring */
     /* Seconds, monotonic; 0: not yet. It began when its first step did, as far as the report of it tells. */
     double accepted_at, began_at, first_frame_at;
     struct run_list *list; /* that it is in: a class's queue, or the runs of a replica; NULL: none */
@@ -92,5 +96,10 @@ struct run *run_of_place(struct run_place *place);
  * (scheduler_suspects.c) until it has taken a step. */
 enum { SUSPECT_LOSSES = 2 };
 bool run_is_suspect(const struct run *run);
+
+/* Counts a loss of the replica of that number. */
+void run_count_loss(struct run *run, uint64_t replica);
+/* How many of the run's last losses were of that replica. */
+int run_losses_on(const struct run *run, uint64_t replica);
 
 #endif

@@ -29,3 +29,8 @@ const char *replica_state_name(enum replica_state state)
     static const char *const names[] = {"starting", "ready", "draining", "failed", "drained"};
     return names[state];
 }
+
+bool replica_can_run(const struct replica *replica, int length)
+{
+    return replica->state == REPLICA_READY && replica->capacity.max_tokens >= length;
+}

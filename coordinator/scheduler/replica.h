@@ -8,7 +8,7 @@
 #include "coordinator/scheduler/cost.h"
 #include "coordinator/scheduler/run_list.h"
 
-enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32 };
+enum { REPLICA_NAME_MAX = 64, REPLICA_BACKEND_MAX = 32, REPLICA_LAUNCH_SIZE = 64 };
 
 /* A replica is given up when it is lost so many times in a row while it had runs and had not taken a step.
  * One request cannot cause so many losses (scheduler_moves.c, MAX_LOSSES): the request at fault ends before.
@@ -56,9 +56,11 @@ struct replica {
     struct hash_node by_name, by_connection; /* for the set's tables */
     struct replica *next;                    /* in the order in which replicas came */
     int index;                               /* in the set's tables */
+    uint64_t number;                         /* from 1; never used again */
     char name[REPLICA_NAME_MAX + 1];
     enum replica_state state;
-    bool supervised; /* we start it ourselves, and start it again */
+    bool supervised;                  /* we start it ourselves, and start it again */
+    char launch[REPLICA_LAUNCH_SIZE]; /* of the process that may speak in its name; a secret; zero-padded */
 
     const struct replica_connection *operations; /* NULL: not attached */
     void *connection;
@@ -83,10 +85,15 @@ struct replica {
     bool was_ready;   /* since its supervisor last started it */
     bool spoke;       /* since it attached: last_error is its own reason */
     bool is_closed; /* it takes no run but a suspect one, which it runs or waits for (scheduler_suspects.c) */
+    bool is_refused; /* it failed because it is none of ours, such as one of another model: it is as good as
+                        no replica */
     int n_fruitless; /* losses in a row, each while it had runs and had not taken a step since it attached */
     bool is_stuck;   /* it was silent too long, and its supervisor has not been told yet */
     char last_error[256];
 };
+
+/* Is it ready, and large enough for a run of that length, whatever it has already? */
+bool replica_can_run(const struct replica *replica, int length);
 
 /* A name such as "r0": 1 to REPLICA_NAME_MAX letters, digits, '.', '_' and '-'. */
 bool replica_name_is_valid(const char *name);

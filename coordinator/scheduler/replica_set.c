@@ -84,6 +84,7 @@ struct replica *replica_set_get(struct replica_set *set, const char *name)
         return NULL;
     }
     snprintf(replica->name, sizeof replica->name, "%s", name);
+    replica->number = ++set->last_number;
     append(set, replica);
     return replica;
 }

@@ -29,6 +29,7 @@ struct replica_pace {
 struct replica_set {
     struct replica *first, *last;
     int n;
+    uint64_t last_number; /* that a replica was given */
     struct hash_table by_name, by_connection;
     struct replica **replicas;     /* [n] by replica.index, in the order in which they came */
     struct policy_replica *places; /* [n] the policy's input */

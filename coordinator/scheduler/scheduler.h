@@ -107,9 +107,11 @@ void scheduler_cancel(struct scheduler *scheduler, uint64_t number);
 struct replica_hello {
     const char *name, *backend;
     uint32_t n_ranks;
+    const char *launch; /* what tells its processes from others (replica.proto); NULL is as "" */
 };
 
-/* ALREADY_EXISTS when a replica of that name is attached, INVALID_ARGUMENT for a bad name. */
+/* ALREADY_EXISTS when a replica of that name is attached, INVALID_ARGUMENT for a bad name,
+ * FAILED_PRECONDITION when we start the replica of that name and this is not the process that we started. */
 enum status scheduler_attach(struct scheduler *scheduler, const struct replica_hello *hello,
                              const struct replica_connection *operations, void *connection,
                              struct error *error);
@@ -117,10 +119,14 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
 /* The replica says that it failed, and why. Before it was ready, it has failed to start. Later, it is lost as
  * by scheduler_detach, and the connection belongs to no replica any more. */
 void scheduler_failed(struct scheduler *scheduler, void *connection, const char *reason);
+/* The replica is none that could run our requests, such as one of another model; the caller hangs up. It
+ * counts as failed. One that somebody else started does not count among those that requests can hope for:
+ * they wait as if it were not there. */
+void scheduler_refused(struct scheduler *scheduler, void *connection, const char *reason);
 /* A rank above 0 of the replica of that name says why the replica is about to break. Before the replica was
  * ready, this is as scheduler_failed. Later, the scheduler only notes the reason for the loss that follows.
- * Nothing happens when no such replica is attached. */
-void scheduler_explain(struct scheduler *scheduler, const char *name, const char *reason);
+ * Nothing happens when no such replica is attached, or it is of another launch. */
+void scheduler_explain(struct scheduler *scheduler, const char *name, const char *launch, const char *reason);
 /* An error means that the replica cannot be trusted: hang up. A report of a run that has ended or moved is
  * ignored. */
 enum status scheduler_report(struct scheduler *scheduler, void *connection, const struct step_report *report,
@@ -165,6 +171,9 @@ bool scheduler_take_drained(struct scheduler *scheduler, const char *name);
 
 /* We start this replica from now on. A new one counts as starting. */
 void scheduler_expect(struct scheduler *scheduler, const char *name);
+/* A process is started for it now, and only who shows `launch` is that process. Whoever has the name is hung
+ * up on. */
+void scheduler_launching(struct scheduler *scheduler, const char *name, const char *launch);
 /* It died and will be started again. Returns whether it had been ready since it was last started.
  * *n_fruitless: how many times in a row it was lost while it had runs and had not taken a step. */
 bool scheduler_restarting(struct scheduler *scheduler, const char *name, const char *reason,

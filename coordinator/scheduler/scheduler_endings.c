@@ -59,8 +59,11 @@ void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, 
 const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler)
 {
     const struct replica_set *replicas = &scheduler->replicas;
+    const struct replica *last = NULL, *replica = replicas->first;
     int n_lost = replicas->n_in_state[REPLICA_FAILED] + replicas->n_in_state[REPLICA_DRAINED];
-    return n_lost == replicas->n ? replicas->last : NULL;
+    for (; replica && n_lost == replicas->n; replica = replica->next)
+        last = replica->is_refused ? last : replica;
+    return last;
 }
 
 enum status scheduler_no_replica_error(const struct replica *failed, struct error *error)

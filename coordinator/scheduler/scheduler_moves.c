@@ -4,7 +4,8 @@
 #include "common/clock.h"
 #include "common/ticket.h"
 
-/* A run that loses more replicas than this, without a step in between, is the cause. */
+/* A run that loses more replicas than this, without a step in between, is the cause. While a ready replica
+ * has not run it, it may lose twice as many: those may all have been one replica, which is then the cause. */
 enum { MAX_LOSSES = 5 };
 
 void scheduler_start_on(struct scheduler *scheduler, struct run *run, struct replica *replica)
@@ -49,6 +50,21 @@ static void fail_as_cause(struct scheduler *scheduler, struct run *run, const ch
     scheduler_fail_request(scheduler, run, error.status, error.text);
 }
 
+static bool has_untried(const struct scheduler *scheduler, const struct run *run)
+{
+    for (const struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        if (replica_can_run(replica, run->length) && !run_losses_on(run, replica->number))
+            return true;
+    }
+    return false;
+}
+
+static bool is_cause(const struct scheduler *scheduler, const struct run *run)
+{
+    int most = run->n_losses > MAX_LOSSES && has_untried(scheduler, run) ? 2 * MAX_LOSSES : MAX_LOSSES;
+    return run->n_losses > most;
+}
+
 void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica, const char *loss)
 {
     struct run *run;
@@ -56,9 +72,9 @@ void scheduler_put_back_all(struct scheduler *scheduler, struct replica *replica
         scheduler_put_back(scheduler, run, loss ? EVENT_LOST : EVENT_MOVED);
         if (!loss)
             continue;
-        run->n_losses++;
+        run_count_loss(run, replica->number);
         scheduler->n_suspects += run->n_losses == SUSPECT_LOSSES;
-        if (run->n_losses > MAX_LOSSES)
+        if (is_cause(scheduler, run))
             fail_as_cause(scheduler, run, replica->name, loss);
     }
 }

@@ -71,6 +71,25 @@ static void make_room(struct scheduler *scheduler)
         forget(scheduler, replica);
 }
 
+/* Takes the same time wherever they differ. */
+static bool is_launch_of(const struct replica *replica, const char *launch)
+{
+    char shown[REPLICA_LAUNCH_SIZE] = "";
+    unsigned difference = 0;
+    if (launch)
+        strncpy(shown, launch, sizeof shown - 1);
+    for (size_t i = 0; i < sizeof shown; i++)
+        difference |= (unsigned)(unsigned char)shown[i] ^ (unsigned char)replica->launch[i];
+    return difference == 0;
+}
+
+static void set_launch(struct replica *replica, const char *launch)
+{
+    memset(replica->launch, 0, sizeof replica->launch);
+    if (launch)
+        strncpy(replica->launch, launch, sizeof replica->launch - 1);
+}
+
 static enum status check_hello(struct scheduler *scheduler, const struct replica_hello *hello,
                                struct error *error)
 {
@@ -79,6 +98,12 @@ static enum status check_hello(struct scheduler *scheduler, const struct replica
                          "hello.replica: \"%.80s\" is no name: 1 to %d letters, digits, '.', '_' or '-'",
                          hello->name, REPLICA_NAME_MAX);
     const struct replica *known = replica_set_find(&scheduler->replicas, hello->name);
+    if (known && known->supervised && !is_launch_of(known, hello->launch))
+        return error_set(
+            error, STATUS_FAILED_PRECONDITION,
+            "hello.replica: \"%s\" is a replica that this coordinator starts itself; give this one "
+            "another name (--replica NAME)",
+            hello->name);
     if (known && known->operations)
         return error_set(error, STATUS_ALREADY_EXISTS, "hello.replica: a replica \"%s\" is attached already",
                          hello->name);
@@ -93,6 +118,7 @@ static enum status check_hello(struct scheduler *scheduler, const struct replica
 /* A replica that attaches begins anew. */
 static void begin(struct scheduler *scheduler, struct replica *replica, const struct replica_hello *hello)
 {
+    set_launch(replica, hello->launch);
     replica->n_ranks = hello->n_ranks;
     utf8_copy(replica->backend, sizeof replica->backend, hello->backend);
     replica->steps = 0;
@@ -131,6 +157,7 @@ void scheduler_ready(struct scheduler *scheduler, void *connection, const struct
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
     if (replica && replica->state != REPLICA_DRAINING) { /* one that drains leaves, and gets no runs */
         replica->was_ready = true;
+        replica->is_refused = false;
         replica->capacity = *capacity;
         replica_set_state(&scheduler->replicas, replica, REPLICA_READY);
         log_info("replica %s is ready: %s, %u ranks, %d sequences, %lld tokens at a time", replica->name,
@@ -165,8 +192,22 @@ void scheduler_failed(struct scheduler *scheduler, void *connection, const char 
 {
     scheduler_lock(scheduler);
     struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
-    if (replica)
+    if (replica) {
+        replica->is_refused = false;
         fail_replica(scheduler, replica, reason);
+    }
+    scheduler_unlock(scheduler);
+}
+
+void scheduler_refused(struct scheduler *scheduler, void *connection, const char *reason)
+{
+    scheduler_lock(scheduler);
+    struct replica *replica = scheduler_replica_of_connection(scheduler, connection);
+    if (replica) {
+        replica->is_refused = !replica->supervised; /* ours: nobody else will come in its place */
+        replica->spoke = true;
+        set_failed(scheduler, replica, reason);
+    }
     scheduler_unlock(scheduler);
 }
 
@@ -181,11 +222,13 @@ static void explain(struct scheduler *scheduler, struct replica *replica, const 
     log_error("replica %s failed: %s", replica->name, reason);
 }
 
-void scheduler_explain(struct scheduler *scheduler, const char *name, const char *reason)
+void scheduler_explain(struct scheduler *scheduler, const char *name, const char *launch, const char *reason)
 {
     scheduler_lock(scheduler);
     struct replica *replica = replica_set_find(&scheduler->replicas, name);
-    if (replica && replica->operations && !replica->spoke)
+    if (replica && replica->operations && !is_launch_of(replica, launch))
+        log_warning("somebody who is none of its ranks says that replica %s fails; nobody listens", name);
+    else if (replica && replica->operations && !replica->spoke)
         explain(scheduler, replica, reason);
     scheduler_unlock(scheduler);
 }
@@ -375,10 +418,11 @@ static void forget_lost(struct scheduler *scheduler, struct replica *replica, co
     log_info("replica %s is forgotten: %s", replica->name, why);
     error_set(&error, STATUS_UNAVAILABLE, "no replica is left: %s is forgotten, %s (%s)", replica->name, why,
               replica->last_error);
+    bool was_refused = replica->is_refused;
     forget(scheduler, replica);
     if (scheduler->replicas.first)
         scheduler_fail_without_hope(scheduler);
-    else
+    else if (!was_refused)
         end_waiting(scheduler, error.text);
     scheduler_note_change(scheduler);
 }
@@ -411,6 +455,21 @@ void scheduler_expect(struct scheduler *scheduler, const char *name)
     struct replica *replica = replica_set_get(&scheduler->replicas, name);
     if (replica)
         replica->supervised = true;
+    scheduler_unlock(scheduler);
+}
+
+void scheduler_launching(struct scheduler *scheduler, const char *name, const char *launch)
+{
+    static const char reason[] = "this coordinator starts a replica of that name itself";
+    scheduler_lock(scheduler);
+    struct replica *replica = replica_set_find(&scheduler->replicas, name);
+    if (replica) {
+        if (replica->operations) {
+            replica->operations->hang_up(replica->connection, STATUS_FAILED_PRECONDITION, reason);
+            scheduler_lose_connection(scheduler, replica, false, reason);
+        }
+        set_launch(replica, launch);
+    }
     scheduler_unlock(scheduler);
 }
 

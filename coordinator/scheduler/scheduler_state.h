@@ -61,7 +61,7 @@ void scheduler_end_request(struct scheduler *scheduler, const struct run *run, c
 void scheduler_fail_request(struct scheduler *scheduler, const struct run *run, enum status status,
                             const char *reason);
 /* The last replica, if there are replicas and all have failed or are drained. NULL: a replica may still run
- * something. */
+ * something. A replica that was refused does not count: another may come as if it had never been there. */
 const struct replica *scheduler_last_hope_lost(const struct scheduler *scheduler);
 /* Fails all requests that wait, if scheduler_last_hope_lost. */
 void scheduler_fail_without_hope(struct scheduler *scheduler);

@@ -7,9 +7,11 @@
  * row is a suspect, and is started alone. A suspect that takes a step is cleared. The one that is the cause
  * harms no other request from then on, and fails after MAX_LOSSES.
  *
- * One replica at a time tries suspects: the ready one with the fewest runs. It gets no other runs, and starts
- * a suspect once it is empty. A replica that has not taken a step since it attached serves other runs first.
- * So a request that kills every replica cannot keep others from being served.
+ * One replica at a time tries suspects: the ready one that was lost least often while it ran this one, and of
+ * those the one with the fewest runs. So a replica that is itself the cause does not get a request again
+ * while another could run it. The replica gets no other runs, and starts a suspect once it is empty. A
+ * replica that has not taken a step since it attached serves other runs first. So a request that kills every
+ * replica cannot keep others from being served.
  */
 #include "coordinator/scheduler/scheduler_state.h"
 
@@ -57,14 +59,18 @@ static bool find_trial(struct scheduler *scheduler)
     return found;
 }
 
-/* Of the ready replicas that are large enough, the one with the fewest runs. NULL: there is none. */
+/* NULL: no replica can run it. */
 static struct replica *choose_replica(const struct scheduler *scheduler, const struct run *suspect)
 {
     struct replica *chosen = NULL;
+    int least = 0;
     for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        bool fits = replica->state == REPLICA_READY && replica->capacity.max_tokens >= suspect->length;
-        if (fits && (!chosen || replica->running.n < chosen->running.n))
+        int n_losses = run_losses_on(suspect, replica->number);
+        if (!replica_can_run(replica, suspect->length) || (chosen && n_losses > least))
+            continue;
+        if (!chosen || n_losses < least || replica->running.n < chosen->running.n)
             chosen = replica;
+        least = n_losses;
     }
     return chosen;
 }

@@ -98,7 +98,7 @@ static enum status on_hello(struct rpc_call *call, struct coordinator *coordinat
     struct connection *connection = rpc_call_user(call);
     if (connection->greeted)
         return error_set(error, STATUS_INVALID_ARGUMENT, "a second hello on one stream");
-    struct replica_hello plain = {hello->replica, hello->backend, hello->ranks};
+    struct replica_hello plain = {hello->replica, hello->backend, hello->ranks, hello->launch};
     enum status status = scheduler_attach(coordinator->scheduler, &plain, &operations, call, error);
     if (status != STATUS_OK)
         return status;
@@ -120,7 +120,7 @@ static enum status check_fingerprint(struct rpc_call *call, struct coordinator *
     error_set(error, STATUS_FAILED_PRECONDITION,
               "the replica's model is another one: fingerprint %s, the coordinator's is %s",
               connection->fingerprint, coordinator->model->fingerprint);
-    scheduler_failed(coordinator->scheduler, call, error->text);
+    scheduler_refused(coordinator->scheduler, call, error->text);
     return error->status;
 }
 
@@ -197,7 +197,8 @@ static enum status handle(struct rpc_call *call, struct coordinator *coordinator
         return on_hello(call, coordinator, message->hello, error);
     if (!connection->greeted && message->kind_case == MILLRACE__REPLICA__V1__FROM_REPLICA__KIND_FAILED &&
         message->failed->replica[0]) {
-        scheduler_explain(coordinator->scheduler, message->failed->replica, message->failed->reason);
+        scheduler_explain(coordinator->scheduler, message->failed->replica, message->failed->launch,
+                          message->failed->reason);
         return STATUS_OK;
     }
     if (!connection->greeted)

@@ -35,25 +35,28 @@ static void build_command(const struct launch_options *options, const char *name
 
 /* Settings that tell a client how to call are left out: the replica attaches at the private address (gate.h).
  */
-static char **create_environment(const char *token)
+static char **create_environment(const char *token, const char *launch)
 {
-    static const char *const without[] = {"MILLRACE_TLS_", "MILLRACE_TOKEN", "MILLRACE_READY_FILE=", NULL};
-    char entry[TOKEN_SIZE + sizeof "MILLRACE_TOKEN="];
-    const char *const with[] = {token ? entry : NULL, NULL};
+    static const char *const without[] = {"MILLRACE_TLS_", "MILLRACE_TOKEN",
+                                          "MILLRACE_READY_FILE=", "MILLRACE_LAUNCH=", NULL};
+    char entry[TOKEN_SIZE + sizeof "MILLRACE_TOKEN="], launch_entry[TOKEN_SIZE + sizeof "MILLRACE_LAUNCH="];
+    const char *const with[] = {launch_entry, token ? entry : NULL, NULL};
     snprintf(entry, sizeof entry, "MILLRACE_TOKEN=%s", token ? token : "");
+    snprintf(launch_entry, sizeof launch_entry, "MILLRACE_LAUNCH=%s", launch);
     char **environment = launcher_environment_create(without, with);
     explicit_bzero(entry, sizeof entry);
+    explicit_bzero(launch_entry, sizeof launch_entry);
     return environment;
 }
 
 /* Standard output is the coordinator's own: what a replica prints goes to our errors. */
-enum status launch_replica(const struct launch_options *options, const char *name, const char *shm_directory,
-                           pid_t *pid, struct error *error)
+enum status launch_replica(const struct launch_options *options, const char *name, const char *launch,
+                           const char *shm_directory, pid_t *pid, struct error *error)
 {
     struct arguments command;
     struct process process;
     build_command(options, name, shm_directory, &command);
-    char **environment = create_environment(options->token);
+    char **environment = create_environment(options->token, launch);
     if (!environment)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start %s", options->mpirun);
     const struct process_options process_options = {.arguments = (char *const *)(uintptr_t)command.words,

@@ -19,16 +19,17 @@ struct launch_options {
     int n_ranks, n_threads; /* of each rank */
     int batch_tokens, max_sequences;
     bool bind_to_core;  /* each rank to a core of its own */
-    bool oversubscribe; /* more ranks than cores */
+    bool oversubscribe; /* all replicas here together have more ranks and threads than there are cores */
     long descriptors;   /* how many descriptors it may have open; 0: as many as we */
     int grace_seconds;  /* between SIGTERM and SIGKILL to its ranks */
 };
 
 /*
- * Starts replica `name` in a process group of its own. Its output goes to our standard error. It gets SIGTERM
- * when the calling thread ends, in whatever way. `shm_directory` may be "".
+ * Starts replica `name` in a process group of its own. `launch`: the secret by which the coordinator knows
+ * this process (replica.proto); the process finds it in its environment. Its output goes to our standard
+ * error. It gets SIGTERM when the calling thread ends, in whatever way. `shm_directory` may be "".
  */
-enum status launch_replica(const struct launch_options *options, const char *name, const char *shm_directory,
-                           pid_t *pid, struct error *error);
+enum status launch_replica(const struct launch_options *options, const char *name, const char *launch,
+                           const char *shm_directory, pid_t *pid, struct error *error);
 
 #endif

@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "common/launcher.h"
 #include "common/owned_directory.h"
+#include "common/rpc/token.h"
 
 #define LEAST_PAUSE_SECONDS 0.5
 #define SETTLED_SECONDS 10.0 /* who lived for so long is started again at once */
@@ -166,6 +167,20 @@ static void reap(struct spawn *spawn)
 
 /* ---- life ---- */
 
+/* With a secret that only this process gets, so that nobody else takes its name. */
+static enum status launch(struct spawn *spawn, struct child *child, struct error *error)
+{
+    char secret[TOKEN_SIZE];
+    enum status status = token_make(secret, error);
+    if (status != STATUS_OK)
+        return status;
+    scheduler_launching(spawn->scheduler, child->name, secret);
+    status =
+        launch_replica(spawn->options, child->name, secret, child->shm_directory.path, &child->pid, error);
+    explicit_bzero(secret, sizeof secret);
+    return status;
+}
+
 static void start(struct spawn *spawn, struct child *child)
 {
     struct error error;
@@ -175,8 +190,7 @@ static void start(struct spawn *spawn, struct child *child)
         owned_directory_make(&child->shm_directory, shared_memory, child->name);
     child->started_at = now;
     child->was_attached = child->is_killed = false;
-    if (launch_replica(spawn->options, child->name, child->shm_directory.path, &child->pid, &error) ==
-        STATUS_OK) {
+    if (launch(spawn, child, &error) == STATUS_OK) {
         log_info("replica %s: started, %d ranks of %d threads", child->name, spawn->options->n_ranks,
                  spawn->options->n_threads);
         return;

@@ -123,7 +123,7 @@ def coordinator(*arguments, **options):
 
 
 class FakeReplica:
-    def __init__(self, cluster, name, fingerprint, max_sequences=4, ready=True):
+    def __init__(self, cluster, name, fingerprint, max_sequences=4, ready=True, launch=""):
         self.outgoing, self.incoming = queue.Queue(), queue.Queue()
         self.channel = cluster.connect()
         attach = cluster.method("stream_stream", "/millrace.replica.v1.Replicas/Attach", replica_pb.ToReplica,
@@ -131,7 +131,7 @@ class FakeReplica:
         self.call = attach(iter(self.outgoing.get, None))
         threading.Thread(target=self.read, daemon=True).start()
         self.say(hello=replica_pb.Hello(replica=name, version="test", model_fingerprint=fingerprint, ranks=2,
-                                        backend="fake"))
+                                        backend="fake", launch=launch))
         if ready:
             self.say(ready=replica_pb.Ready(max_sequences=max_sequences, max_batch_tokens=4096))
             assert self.next("welcome") is not None
@@ -186,8 +186,9 @@ def read_fingerprint():
         assert wrong.next("welcome") is not None
         error = wrong.end()
         assert error.code() == grpc.StatusCode.FAILED_PRECONDITION and "0123456789abcdef" in error.details()
-        expect_failure(lambda: list(cluster.generate(pb.GenerateRequest())), grpc.StatusCode.UNAVAILABLE,
-                       "r0", "fingerprint")
+        assert cluster.status().replicas[0].state == "failed"
+        stream, _, _ = begin(cluster)  # waits for one that can run it, as if the stranger were not there
+        stream.cancel()
         return re.search(r"coordinator's is ([0-9a-f]{16})", error.details()).group(1)
 
 
@@ -735,22 +736,60 @@ def test_slow_is_told_from_hung():
 
 def test_a_replica_that_hangs_is_killed():
     pids = os.path.join(tempfile.mkdtemp(), "pids")
-    launcher = fake_launcher(f"echo $$ whole >> {pids}; exec sleep 1000\n")
+    launcher = fake_launcher(f"echo $$ $MILLRACE_LAUNCH whole >> {pids}; exec sleep 1000\n")
     noted = lambda: open(pids, encoding="utf-8").read().split() if os.path.exists(pids) else []
     with coordinator("--spawn", "1", "--replica-timeout", "1", environment={"MILLRACE_MPIRUN": launcher}) as cluster:
         wait_for(lambda: noted().count("whole") == 1, "the launcher")
-        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        replica = FakeReplica(cluster, "r0", FINGERPRINT, launch=noted()[1])
         stream, _, _ = begin(cluster, steps=1)
         submit = replica.next("submit")
         assert replica.end().code() == grpc.StatusCode.DEADLINE_EXCEEDED  # it said nothing for a second
         wait_for(lambda: noted().count("whole") == 2, "the restart")
         assert is_gone(int(noted()[0]))
-        heir = FakeReplica(cluster, "r0", FINGERPRINT)
+        heir = FakeReplica(cluster, "r0", FINGERPRINT, launch=noted()[4])
         assert heir.next("submit") == submit
         heir.step(submit, 1)
         next_frame(stream, 1)
         assert kind_of(next(stream)) == "finished"
         heir.leave()
+
+
+def test_the_name_of_our_replica_is_kept():
+    """While it is down, an outsider does not get its name, and what it says of it counts for nothing."""
+    noted = os.path.join(tempfile.mkdtemp(), "noted")
+    launcher = fake_launcher(f"echo $MILLRACE_LAUNCH >> {noted}; exec sleep 1000\n")
+    launches = lambda: open(noted, encoding="utf-8").read().split() if os.path.exists(noted) else []
+    with coordinator("--spawn", "1", environment={"MILLRACE_MPIRUN": launcher, "MILLRACE_LAUNCH": "inherited"}) as cluster:
+        wait_for(lambda: len(launches()) == 1, "the launcher")
+        for wrong in ("", "inherited", launches()[0][:-1]):
+            outsider = FakeReplica(cluster, "r0", FINGERPRINT, ready=False, launch=wrong)
+            error = outsider.end()
+            assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
+            assert "starts itself" in error.details() and "--replica" in error.details(), error
+        own = FakeReplica(cluster, "r0", FINGERPRINT, ready=False, launch=launches()[0])
+        assert own.next("welcome") is not None
+        stranger = FakeReplica(cluster, "stranger", FINGERPRINT)
+        cluster.method("stream_stream", "/millrace.replica.v1.Replicas/Attach", replica_pb.ToReplica)(iter(
+            [replica_pb.FromReplica(failed=replica_pb.LoadFailed(replica="r0", reason="it is broken"))]))
+        wait_for(lambda: cluster.find("nobody listens"), "the stranger's words")
+        states = {r.name: r.state for r in cluster.status().replicas}
+        assert states == {"r0": "starting", "stranger": "ready"}, states
+        own.cut()
+        stranger.leave()
+
+
+def test_ranks_that_share_cores_yield():
+    """All ranks and threads of all replicas count, not those of one."""
+    cores = len(os.sched_getaffinity(0))
+    noted = os.path.join(tempfile.mkdtemp(), "noted")
+    launcher = fake_launcher(f'echo "$*" >> {noted}; exec sleep 1000\n')
+    lines = lambda: open(noted, encoding="utf-8").read().splitlines() if os.path.exists(noted) else []
+    for spawn, ranks, threads, yields in ((1, cores, 1, False), (2, cores, 1, True), (1, cores, 2, True)):
+        with coordinator("--spawn", str(spawn), "--ranks", str(ranks), "--threads", str(threads),
+                         environment={"MILLRACE_MPIRUN": launcher}):
+            wait_for(lambda: len(lines()) == spawn, "the launchers")
+            assert all(("mpi_yield_when_idle 1" in line) == yields for line in lines()), (spawn, ranks, threads, lines())
+        os.unlink(noted)
 
 
 def main():

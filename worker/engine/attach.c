@@ -61,6 +61,7 @@ static void write_hello(struct rpc_stream *stream, const struct attach_options *
 {
     Millrace__Replica__V1__Hello hello = MILLRACE__REPLICA__V1__HELLO__INIT;
     hello.replica = (char *)options->replica;
+    hello.launch = (char *)options->launch;
     hello.version = (char *)MILLRACE_VERSION;
     hello.model_fingerprint = (char *)options->fingerprint;
     hello.ranks = (uint32_t)options->n_ranks;

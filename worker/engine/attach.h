@@ -28,6 +28,7 @@ struct attach_options {
     const char *coordinator;             /* address */
     const struct rpc_security *security; /* how it is called; NULL: in the clear, as nobody */
     const char *replica;                 /* name */
+    const char *launch;                  /* what tells this process from others of that name */
     const char *fingerprint;
     const char *backend;
     int n_ranks;

@@ -8,6 +8,7 @@ static void write_words(struct rpc_stream *stream, const struct last_words *word
 {
     Millrace__Replica__V1__LoadFailed failed = MILLRACE__REPLICA__V1__LOAD_FAILED__INIT;
     failed.replica = (char *)words->replica;
+    failed.launch = (char *)words->launch;
     failed.rank = (uint32_t)words->rank;
     failed.status = (uint32_t)words->why->status;
     failed.reason = (char *)words->why->text;

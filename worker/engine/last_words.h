@@ -15,6 +15,7 @@ struct last_words {
     const char *coordinator; /* address */
     const struct rpc_security *security;
     const char *replica; /* name */
+    const char *launch;  /* as the leader says in its Hello */
     int rank;
     const struct error *why;
 };

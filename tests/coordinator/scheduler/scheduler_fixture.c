@@ -163,7 +163,7 @@ void accept_class(struct client *client, enum request_class class)
 
 void attach(const char *name, struct fake_connection *connection)
 {
-    struct replica_hello hello = {name, "cpu", 2};
+    struct replica_hello hello = {name, "cpu", 2, NULL};
     *connection = (struct fake_connection){0};
     ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, connection, NULL), STATUS_OK);
 }

@@ -170,7 +170,7 @@ static void set_up(void)
 {
     const struct scheduler_options options = {
         .max_queue = N_REQUESTS, .n_ids = N_IDS, .changed = count_change};
-    const struct replica_hello hello = {"r0", "cpu", 1};
+    const struct replica_hello hello = {"r0", "cpu", 1, NULL};
     const struct replica_capacity capacity = {.max_sequences = N_REQUESTS, .max_tokens = N_REQUESTS * LENGTH};
     scheduler = scheduler_create(&options);
     n_tickets = 0;

@@ -129,6 +129,54 @@ START_TEST(a_suspect_runs_alone)
 }
 END_TEST
 
+/* A replica that breaks again and again does not get the request once more while another could run it, also
+ * when that one is busy. */
+START_TEST(a_suspect_goes_where_it_was_not_lost)
+{
+    static struct client suspect, other;
+    static struct fake_connection bad[3], good;
+    attach_ready("bad", &bad[0], 1);
+    accept_request(&suspect);
+    break_down(&bad[0]);
+    attach_ready("bad", &bad[1], 1);
+    break_down(&bad[1]);
+    accept_request(&other);
+    attach_ready("good", &good,
+                 1); /* both wait, and `good` has not proven itself: it serves the other first */
+    ck_assert_uint_eq(good.number, other.number);
+    report_steps(&good, good.ticket, 1, 1);
+    attach_ready("bad", &bad[2], 1);
+    ck_assert_int_eq(bad[2].n_submitted, 0);
+    report_steps(&good, good.ticket, 2, STEPS);
+    ck_assert_int_eq(other.status, STATUS_OK);
+    ck_assert_uint_eq(good.number, suspect.number);
+    report_steps(&good, good.ticket, 1, STEPS);
+    ck_assert_int_eq(suspect.status, STATUS_OK);
+    ck_assert_int_eq(scheduler->n_suspects, 0);
+}
+END_TEST
+
+/* The good replica comes while the bad one has the request for the sixth time: the request is no cause yet.
+ */
+START_TEST(who_lost_one_replica_often_may_try_another)
+{
+    static struct client client;
+    static struct fake_connection bad, good;
+    accept_request(&client);
+    for (int life = 0; life < 6; life++) {
+        attach_ready("bad", &bad, 1);
+        ck_assert_uint_eq(bad.number, client.number);
+        if (life == 5)
+            attach_ready("good", &good, 1);
+        break_down(&bad);
+    }
+    ck_assert_int_eq(client.n_ended, 0);
+    ck_assert_uint_eq(good.number, client.number);
+    report_steps(&good, good.ticket, 1, STEPS);
+    ck_assert_int_eq(client.status, STATUS_OK);
+}
+END_TEST
+
 /* A replica that fails under every request, each of them another, is given up after a while. */
 START_TEST(a_replica_that_never_steps_is_given_up)
 {
@@ -179,6 +227,8 @@ TCase *failures_case(void)
     tcase_add_test(cases, its_reason_outlives_the_launchers);
     tcase_add_loop_test(cases, a_poison_request_ends_alone, 0, 6);
     tcase_add_test(cases, a_suspect_runs_alone);
+    tcase_add_test(cases, a_suspect_goes_where_it_was_not_lost);
+    tcase_add_test(cases, who_lost_one_replica_often_may_try_another);
     tcase_add_test(cases, a_replica_that_never_steps_is_given_up);
     tcase_add_test(cases, the_last_replica_is_forgotten);
     return cases;

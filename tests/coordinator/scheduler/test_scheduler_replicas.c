@@ -166,7 +166,7 @@ START_TEST(what_a_replica_says_is_cut_between_characters)
         memcpy(backend + i, "é", 3);
     for (size_t i = 1; i + 3 < sizeof reason; i += 3)
         memcpy(reason + i, "€", 4);
-    const struct replica_hello hello = {"r0", backend, 1};
+    const struct replica_hello hello = {"r0", backend, 1, NULL};
     ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &connection, NULL), STATUS_OK);
     scheduler_detach(scheduler, &connection, false, reason);
     const struct replica *replica = replica_set_find(&scheduler->replicas, "r0");
@@ -222,6 +222,43 @@ START_TEST(without_hope_requests_are_told_why)
 }
 END_TEST
 
+/* A stranger of another model says nothing of the replicas that may still come. */
+START_TEST(requests_wait_as_if_a_refused_replica_were_not_there)
+{
+    static struct client waiting, late;
+    static struct fake_connection stranger, good;
+    char reason[256];
+    accept_request(&waiting);
+    attach("stranger", &stranger);
+    scheduler_refused(scheduler, &stranger, "the replica's model is another one");
+    scheduler_detach(scheduler, &stranger, false, "");
+    ck_assert_str_eq(only_state(), "failed");
+    ck_assert_int_eq(waiting.n_ended, 0);
+    ck_assert_int_eq(scheduler_outlook(scheduler, reason, sizeof reason), OUTLOOK_WAITING);
+    accept_request(&late);
+    ck_assert(scheduler_forget(scheduler, "stranger"));
+    ck_assert_int_eq(waiting.n_ended, 0);
+    attach_ready("r0", &good, 2);
+    ck_assert_int_eq(good.n_submitted, 2);
+}
+END_TEST
+
+START_TEST(a_refused_replica_of_ours_ends_hope)
+{
+    static struct client waiting;
+    static struct fake_connection stranger, ours;
+    scheduler_expect(scheduler, "r0");
+    accept_request(&waiting);
+    attach("r0", &ours);
+    attach("stranger", &stranger);
+    scheduler_refused(scheduler, &stranger, "another model");
+    ck_assert_int_eq(waiting.n_ended, 0);
+    scheduler_refused(scheduler, &ours, "the model has changed");
+    ck_assert_int_eq(waiting.status, STATUS_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(waiting.text, "the model has changed"));
+}
+END_TEST
+
 START_TEST(a_restart_keeps_hope_until_given_up)
 {
     static struct client client;
@@ -245,7 +282,7 @@ START_TEST(names_are_checked_and_unique)
 {
     struct error error;
     static struct fake_connection connection, second;
-    struct replica_hello hello = {"r0", "cpu", 1};
+    struct replica_hello hello = {"r0", "cpu", 1, NULL};
     attach("r0", &connection);
     ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &second, &error),
                      STATUS_ALREADY_EXISTS);
@@ -257,6 +294,50 @@ START_TEST(names_are_checked_and_unique)
                      STATUS_INVALID_ARGUMENT);
     scheduler_detach(scheduler, &connection, true, "");
     ck_assert_ptr_null(only_state()); /* an outsider that said goodbye is forgotten */
+}
+END_TEST
+
+/* An outsider gets the name of a replica that we start at no time: not before we start it, not while it runs,
+ * not while it is down. */
+START_TEST(the_name_of_our_replica_is_kept_for_its_process)
+{
+    struct error error;
+    int n_fruitless;
+    static struct fake_connection early, ours, late, next;
+    struct replica_hello outsider = {"r0", "cpu", 1, ""}, own = {"r0", "cpu", 1, "first secret"};
+    ck_assert_int_eq(scheduler_attach(scheduler, &outsider, &operations, &early, NULL), STATUS_OK);
+    scheduler_expect(scheduler, "r0");
+    scheduler_launching(scheduler, "r0", "first secret");
+    ck_assert_int_eq(early.n_hung_up, 1);
+    ck_assert_int_eq(scheduler_attach(scheduler, &outsider, &operations, &late, &error),
+                     STATUS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(error.text, "\"r0\" is a replica that this coordinator starts itself"));
+    ck_assert_int_eq(scheduler_attach(scheduler, &own, &operations, &ours, NULL), STATUS_OK);
+    scheduler_detach(scheduler, &ours, false, "killed");
+    scheduler_restarting(scheduler, "r0", "killed", &n_fruitless);
+    outsider.launch = "a guess";
+    ck_assert_int_eq(scheduler_attach(scheduler, &outsider, &operations, &late, NULL),
+                     STATUS_FAILED_PRECONDITION);
+    scheduler_launching(scheduler, "r0", "second secret");
+    ck_assert_int_eq(scheduler_attach(scheduler, &own, &operations, &late, NULL), STATUS_FAILED_PRECONDITION);
+    own.launch = "second secret";
+    ck_assert_int_eq(scheduler_attach(scheduler, &own, &operations, &next, NULL), STATUS_OK);
+}
+END_TEST
+
+START_TEST(only_its_own_ranks_speak_for_a_replica)
+{
+    static struct client waiting;
+    static struct fake_connection connection;
+    const struct replica_hello hello = {"guest", "cpu", 2, "its own secret"};
+    accept_request(&waiting);
+    ck_assert_int_eq(scheduler_attach(scheduler, &hello, &operations, &connection, NULL), STATUS_OK);
+    scheduler_explain(scheduler, "guest", "", "it is broken, says a stranger");
+    ck_assert_str_eq(only_state(), "starting");
+    ck_assert_int_eq(waiting.n_ended, 0);
+    scheduler_explain(scheduler, "guest", "its own secret", "rank 1 of 2: no memory");
+    ck_assert_str_eq(only_state(), "failed");
+    ck_assert_ptr_nonnull(strstr(waiting.text, "no memory"));
 }
 END_TEST
 
@@ -364,8 +445,12 @@ TCase *replicas_case(void)
     tcase_add_test(cases, what_a_replica_says_is_cut_between_characters);
     tcase_add_test(cases, a_replica_on_its_way_down_can_be_released);
     tcase_add_test(cases, without_hope_requests_are_told_why);
+    tcase_add_test(cases, requests_wait_as_if_a_refused_replica_were_not_there);
+    tcase_add_test(cases, a_refused_replica_of_ours_ends_hope);
     tcase_add_test(cases, a_restart_keeps_hope_until_given_up);
     tcase_add_test(cases, names_are_checked_and_unique);
+    tcase_add_test(cases, the_name_of_our_replica_is_kept_for_its_process);
+    tcase_add_test(cases, only_its_own_ranks_speak_for_a_replica);
     tcase_add_test(cases, silence_is_noticed_only_with_work);
     tcase_add_test(cases, how_long_a_replica_may_stand_still);
     tcase_add_test(cases, a_pulse_counts_only_when_it_moves);

@@ -128,6 +128,7 @@ static void set_up(void)
     mailbox = mailbox_create();
     const struct attach_options attach_options = {.coordinator = rpc_server_address(coordinator.server),
                                                   .replica = "r7",
+                                                  .launch = "a secret",
                                                   .fingerprint = "0123456789abcdef",
                                                   .backend = "cpu f32",
                                                   .n_ranks = 2,
@@ -280,11 +281,16 @@ START_TEST(another_rank_speaks_for_itself)
     struct error why;
     error_set(&why, STATUS_INTERNAL, "rank 1 of 2: an illegal address");
     heard(0);
-    const struct last_words words = {
-        .coordinator = rpc_server_address(coordinator.server), .replica = "r7", .rank = 1, .why = &why};
+    const struct last_words words = {.coordinator = rpc_server_address(coordinator.server),
+                                     .replica = "r7",
+                                     .launch = "a secret",
+                                     .rank = 1,
+                                     .why = &why};
     last_words_say(&words, 20);
     check_failed(heard(1), 1, why.text);
     ck_assert_str_eq(heard(1)->failed->replica, "r7");
+    ck_assert_str_eq(heard(0)->hello->launch, "a secret");
+    ck_assert_str_eq(heard(1)->failed->launch, "a secret");
     wait_for(&coordinator.n_ended, 1);
 }
 END_TEST
