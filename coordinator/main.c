@@ -138,6 +138,7 @@ static const struct option_table options = {
 
 /* Names for health and reflection. */
 static const char *const service_names[] = {"millrace.v1.Millrace",
+                                            "inference.GRPCInferenceService",
                                             "millrace.replica.v1.Replicas",
                                             "grpc.health.v1.Health",
                                             "grpc.reflection.v1alpha.ServerReflection",
@@ -257,7 +258,8 @@ static enum status open_gate(struct process *process, struct error *error)
 
 static void count_refusal(const char *path, void *context)
 {
-    if (!strcmp(path, "/millrace.v1.Millrace/Generate"))
+    if (!strcmp(path, "/millrace.v1.Millrace/Generate") ||
+        !strncmp(path, "/inference.GRPCInferenceService/", strlen("/inference.GRPCInferenceService/")))
         metrics_count_unauthorised(context);
 }
 
@@ -287,6 +289,7 @@ static enum status open_server(struct process *process, struct error *error)
         return status;
     const struct rpc_service services[] = {
         millrace_service(&process->coordinator),
+        inference_service(&process->coordinator),
         replicas_service(&process->coordinator),
         health_service(process->health),
         reflection_service(process->reflection),

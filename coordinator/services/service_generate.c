@@ -1,11 +1,10 @@
 /* Millrace.Generate: a call becomes a request of the scheduler, and what the sink of the request hears
  * becomes events of the call. */
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
+#include "coordinator/services/call_terms.h"
 #include "coordinator/services/client_events.h"
 #include "coordinator/services/generate_wire.h"
 #include "coordinator/services/services.h"
@@ -78,30 +77,6 @@ static const struct request_sink sink = {sink_accepted, sink_frame, sink_moved, 
 
 /* ---- how a call becomes a request ---- */
 
-/* The caller is told our place in its trace; two headers are as good as none (W3C trace context, 3.2). */
-static struct trace take_trace(struct rpc_call *call)
-{
-    struct trace trace;
-    char header[TRACE_HEADER_SIZE];
-    bool one = rpc_call_n_headers(call, "traceparent") == 1;
-    trace_begin(&trace, one ? rpc_call_header(call, "traceparent") : NULL);
-    trace_header(&trace, header);
-    rpc_set_header(call, "traceparent", header);
-    return trace;
-}
-
-/* All of the terms but the class, which the message says. */
-static void set_terms(const struct generation *generation, struct request_terms *terms)
-{
-    const struct rpc_caller *caller = rpc_call_caller(generation->call);
-    double seconds_left = rpc_call_seconds_left(generation->call);
-    snprintf(terms->caller, sizeof terms->caller, "%s", caller->name);
-    terms->max_requests = caller->max_requests;
-    terms->max_tokens = caller->max_tokens;
-    terms->deadline_at = isfinite(seconds_left) ? clock_seconds() + seconds_left : 0;
-    terms->trace = generation->trace;
-}
-
 static enum status read_request(const struct generation *generation, const ProtobufCMessage *message,
                                 struct request **request, struct error *error)
 {
@@ -109,7 +84,7 @@ static enum status read_request(const struct generation *generation, const Proto
     enum status status = generate_wire_read((const void *)message, &wire, error);
     if (status != STATUS_OK)
         return status;
-    set_terms(generation, &wire.options.terms);
+    call_set_terms(generation->call, &generation->trace, &wire.options.terms);
     status = request_create(&wire.options, generation->coordinator->model, request, error);
     generate_wire_release(&wire);
     return status;
@@ -134,11 +109,7 @@ static enum status accept_request(struct generation *generation, struct request 
 
 static void refuse(const struct generation *generation, const struct error *error)
 {
-    struct coordinator *coordinator = generation->coordinator;
-    const struct line_subject subject = subject_of(generation);
-    pthread_mutex_lock(&coordinator->refusals_lock);
-    request_lines_refused(&coordinator->refusals, &subject, error);
-    pthread_mutex_unlock(&coordinator->refusals_lock);
+    call_log_refusal(generation->coordinator, generation->call, &generation->trace, error);
     rpc_fail(generation->call, error);
 }
 
@@ -169,7 +140,7 @@ void generate_on_call(struct rpc_call *call, const ProtobufCMessage *message, vo
     }
     generation->coordinator = coordinator;
     generation->call = rpc_call_ref(call);
-    generation->trace = take_trace(call);
+    generation->trace = call_take_trace(call);
     atomic_init(&generation->n_references, 2); /* the call's, and of whoever reads the message */
     rpc_call_set_user(call, generation);
     struct error error;

@@ -23,8 +23,9 @@ struct coordinator {
     _Atomic double beat_at; /* when the main loop last turned */
 };
 
-/* millrace.v1.Millrace and millrace.replica.v1.Replicas. */
+/* millrace.v1.Millrace, inference.GRPCInferenceService and millrace.replica.v1.Replicas. */
 struct rpc_service millrace_service(struct coordinator *coordinator);
+struct rpc_service inference_service(struct coordinator *coordinator);
 struct rpc_service replicas_service(struct coordinator *coordinator);
 
 /* Methods of millrace.v1.Millrace; each subject has a file. `coordinator` is a struct coordinator. */
