@@ -288,12 +288,9 @@ static enum status open_server(struct process *process, struct error *error)
     if (status != STATUS_OK)
         return status;
     const struct rpc_service services[] = {
-        millrace_service(&process->coordinator),
-        inference_service(&process->coordinator),
-        replicas_service(&process->coordinator),
-        health_service(process->health),
-        reflection_service(process->reflection),
-        {0},
+        millrace_service(&process->coordinator), inference_service(&process->coordinator),
+        replicas_service(&process->coordinator), health_service(process->health),
+        reflection_service(process->reflection), {0},
     };
     struct rpc_server_options server_options = {
         .address = settings.listen,
