@@ -14,14 +14,13 @@ enum { OWN_MAX = 4 };
 
 struct access {
     struct access_options options;
-    pthread_mutex_t mutex; /* guards table */
+    pthread_mutex_t mutex; /* guards table, and when refusals were logged */
     struct access_table table;
 
     struct access_client own[OWN_MAX]; /* not changed once the server is open */
     size_t n_own;
 
-    /* The server's thread alone. */
-    double logged_at;
+    double logged_at; /* of refusals; guarded by the mutex too */
     unsigned n_unlogged;
 };
 
@@ -89,11 +88,11 @@ static bool find_token(const struct access_client *clients, size_t n, const stru
     return found;
 }
 
-static bool find_certificate(const struct access_table *table, const struct rpc_call *call,
+static bool find_certificate(const struct access_table *table, const struct access_shown *shown,
                              struct rpc_caller *caller)
 {
     const char *name;
-    for (int index = 0; (name = rpc_call_tls_name(call, index)); index++) {
+    for (int index = 0; (name = shown->tls_name(shown->connection, index)); index++) {
         for (size_t i = 0; i < table->n; i++) {
             if (table->clients[i].certificate && !strcmp(table->clients[i].certificate, name)) {
                 *caller = table->clients[i].caller;
@@ -125,16 +124,17 @@ static void copy_name(struct rpc_caller *caller, const char *name)
     }
 }
 
-static bool admit_certificate(struct access *access, const struct rpc_call *call, struct rpc_caller *caller)
+static bool admit_certificate(struct access *access, const struct access_shown *shown,
+                              struct rpc_caller *caller)
 {
-    const char *name = rpc_call_tls_name(call, 0);
+    const char *name = shown->tls_name(shown->connection, 0);
     if (!access->options.file && access->options.any_certificate && name) {
         caller->authenticated = true; /* with every scope */
         copy_name(caller, name);
         return true;
     }
     pthread_mutex_lock(&access->mutex);
-    bool found = find_certificate(&access->table, call, caller);
+    bool found = find_certificate(&access->table, shown, caller);
     pthread_mutex_unlock(&access->mutex);
     return found;
 }
@@ -142,17 +142,19 @@ static bool admit_certificate(struct access *access, const struct rpc_call *call
 /* ---- refusing ---- */
 
 /* At most once in a while: a client that is refused again and again must not fill the disk. */
-static void log_refusal(struct access *access, const struct rpc_call *call, const char *path, const char *why)
+static void log_refusal(struct access *access, const struct access_shown *shown, const char *path,
+                        const char *why)
 {
     double now = clock_seconds();
-    if (access->logged_at && now - access->logged_at < LOG_PAUSE_SECONDS) {
-        access->n_unlogged++;
-        return;
-    }
-    log_warning("refused %s for %.80s: %s (%u more since the last such line)", rpc_call_peer(call), path, why,
-                access->n_unlogged);
-    access->logged_at = now;
-    access->n_unlogged = 0;
+    pthread_mutex_lock(&access->mutex);
+    bool now_and_then = !access->logged_at || now - access->logged_at >= LOG_PAUSE_SECONDS;
+    unsigned n_unlogged = access->n_unlogged;
+    access->n_unlogged = now_and_then ? 0 : n_unlogged + 1;
+    access->logged_at = now_and_then ? now : access->logged_at;
+    pthread_mutex_unlock(&access->mutex);
+    if (now_and_then)
+        log_warning("refused %s for %.80s: %s (%u more since the last such line)", shown->peer, path, why,
+                    n_unlogged);
 }
 
 /* The token behind "Bearer "; NULL: the header says something else. */
@@ -161,13 +163,12 @@ static const char *bearer(const char *header)
     return !strncasecmp(header, "Bearer ", 7) && header[7] ? header + 7 : NULL;
 }
 
-static enum status authorize(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
-                             void *context, struct error *error)
+enum status access_admit(struct access *access, const struct access_shown *shown, const char *path,
+                         struct rpc_caller *caller, struct error *error)
 {
-    struct access *access = context;
-    const char *header = rpc_call_header(call, "authorization");
+    const char *header = shown->authorization;
     const char *token = header ? bearer(header) : NULL, *why;
-    if (rpc_call_n_headers(call, "authorization") > 1)
+    if (shown->n_authorization > 1)
         why = "more than one authorization header";
     else if (header && !token)
         why = "the authorization header is not \"Bearer TOKEN\"";
@@ -175,14 +176,33 @@ static enum status authorize(const struct rpc_call *call, const char *path, stru
         return STATUS_OK;
     else if (token)
         why = "the token is not known here";
-    else if (admit_certificate(access, call, caller))
+    else if (admit_certificate(access, shown, caller))
         return STATUS_OK;
     else
-        why = rpc_call_tls_name(call, 0) ? "the client certificate is not known here, and there is no token"
-              : access->options.file     ? "a token is needed: the header \"authorization: Bearer TOKEN\""
-                                         : "a client certificate is needed";
-    log_refusal(access, call, path, why);
+        why = shown->tls_name(shown->connection, 0)
+                  ? "the client certificate is not known here, and there is no token"
+              : access->options.file ? "a token is needed: the header \"authorization: Bearer TOKEN\""
+                                     : "a client certificate is needed";
+    log_refusal(access, shown, path, why);
     return error_set(error, STATUS_UNAUTHENTICATED, "%s", why);
+}
+
+static const char *tls_name_of_call(const void *call, int index)
+{
+    return rpc_call_tls_name(call, index);
+}
+
+static enum status authorize(const struct rpc_call *call, const char *path, struct rpc_caller *caller,
+                             void *context, struct error *error)
+{
+    const struct access_shown shown = {
+        .authorization = rpc_call_header(call, "authorization"),
+        .n_authorization = rpc_call_n_headers(call, "authorization"),
+        .tls_name = tls_name_of_call,
+        .connection = call,
+        .peer = rpc_call_peer(call),
+    };
+    return access_admit(context, &shown, path, caller, error);
 }
 
 struct rpc_authorizer access_authorizer(struct access *access)

@@ -34,6 +34,21 @@ void access_add(struct access *access, const struct rpc_caller *caller, const ch
 /* Reads the file again. A file that is wrong changes nothing. Any thread may call it. */
 enum status access_reload(struct access *access, struct error *error);
 
+/* What a client shows of itself, over gRPC or another protocol. */
+struct access_shown {
+    const char *authorization; /* the header; NULL: none */
+    int n_authorization;       /* how many there are of it */
+    /* The names in the client's verified certificate (rpc_call_tls_name); NULL at their end. */
+    const char *(*tls_name)(const void *connection, int index);
+    const void *connection;
+    const char *peer; /* its address, for the log */
+};
+
+/* Finds the client. UNAUTHENTICATED: what it shows is not known here. `path` is for the log. Any thread may
+ * call it. */
+enum status access_admit(struct access *access, const struct access_shown *shown, const char *path,
+                         struct rpc_caller *caller, struct error *error);
+
 struct rpc_authorizer access_authorizer(struct access *access);
 
 #endif

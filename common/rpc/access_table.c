@@ -252,3 +252,15 @@ void access_table_release(struct access_table *table)
     free(table->clients);
     *table = (struct access_table){0};
 }
+
+enum status access_check_scope(const struct rpc_caller *caller, unsigned any_of, const char *path,
+                               struct error *error)
+{
+    char needed[64], has[64];
+    if (caller->scopes & any_of)
+        return STATUS_OK;
+    access_scopes_format(any_of, needed, sizeof needed);
+    access_scopes_format(caller->scopes, has, sizeof has);
+    return error_set(error, STATUS_PERMISSION_DENIED, "%s needs the scope %s; %s has %s", path, needed,
+                     caller->name, has);
+}

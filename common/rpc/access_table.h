@@ -47,5 +47,8 @@ bool access_name_is_legal(const char *name);
 unsigned access_scope(const char *name);
 /* "generate, admin"; "none". */
 void access_scopes_format(unsigned scopes, char *text, size_t size);
+/* PERMISSION_DENIED, with the scopes in the sentence: the caller has none of `any_of` (enum rpc_scope). */
+enum status access_check_scope(const struct rpc_caller *caller, unsigned any_of, const char *path,
+                               struct error *error);
 
 #endif

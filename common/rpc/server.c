@@ -80,14 +80,7 @@ static const struct rpc_method *find_method(struct call_host *host, const char *
 static enum status check_scope(const struct rpc_method *method, const char *path,
                                const struct rpc_caller *caller, struct error *error)
 {
-    char needed[64], has[64];
-    unsigned scopes = method->scopes ? method->scopes : RPC_SCOPE_ADMIN;
-    if (caller->scopes & scopes)
-        return STATUS_OK;
-    access_scopes_format(scopes, needed, sizeof needed);
-    access_scopes_format(caller->scopes, has, sizeof has);
-    return error_set(error, STATUS_PERMISSION_DENIED, "%s needs the scope %s; %s has %s", path, needed,
-                     caller->name, has);
+    return access_check_scope(caller, method->scopes ? method->scopes : RPC_SCOPE_ADMIN, path, error);
 }
 
 static enum status identify(const struct rpc_server *server, const struct rpc_call *call, const char *path,

@@ -4,14 +4,20 @@
 #include <stdlib.h>
 
 enum {
-    INLINE_BYTES = 4096, /* tokenized in well under a millisecond */
     N_THREADS = 2,
     MOST_WAITING = 64, /* messages of at most the server's limit each */
     RETRY_AFTER_MS = 1000,
 };
 
+/* Work that waits. */
 struct task {
     struct task *next;
+    offload_work *work;
+    void *argument;
+};
+
+/* A call and its message, for the handler. */
+struct call_task {
     struct rpc_call *call; /* referenced */
     ProtobufCMessage *message;
     offload_handler *handler;
@@ -43,19 +49,11 @@ static struct task *take(struct offload *offload)
     return task;
 }
 
-static void free_task(struct task *task)
-{
-    if (task->message)
-        protobuf_c_message_free_unpacked(task->message, NULL);
-    rpc_call_unref(task->call);
-    free(task);
-}
-
-static void *work(void *argument)
+static void *run(void *argument)
 {
     for (struct task *task; (task = take(argument));) {
-        task->handler(task->call, task->message, task->context);
-        free_task(task);
+        task->work(task->argument);
+        free(task);
     }
     return NULL;
 }
@@ -68,7 +66,7 @@ struct offload *offload_create(void)
     pthread_mutex_init(&offload->lock, NULL);
     pthread_cond_init(&offload->posted, NULL);
     while (offload->n_threads < N_THREADS &&
-           !pthread_create(&offload->threads[offload->n_threads], NULL, work, offload))
+           !pthread_create(&offload->threads[offload->n_threads], NULL, run, offload))
         offload->n_threads++;
     if (offload->n_threads == N_THREADS)
         return offload;
@@ -98,19 +96,6 @@ void offload_free(struct offload *offload)
     free(offload);
 }
 
-/* The original is the server's, which frees it when the callback returns. */
-static ProtobufCMessage *copy_message(const ProtobufCMessage *message, size_t size_bytes)
-{
-    uint8_t *bytes = malloc(size_bytes);
-    ProtobufCMessage *copy = NULL;
-    if (bytes) {
-        protobuf_c_message_pack(message, bytes);
-        copy = protobuf_c_message_unpack(message->descriptor, NULL, size_bytes, bytes);
-    }
-    free(bytes);
-    return copy;
-}
-
 /* Takes the task over when it returns STATUS_OK. */
 static enum status post(struct offload *offload, struct task *task, struct error *error)
 {
@@ -133,24 +118,66 @@ static enum status post(struct offload *offload, struct task *task, struct error
     return status;
 }
 
+enum status offload_post(struct offload *offload, offload_work *work, void *argument, struct error *error)
+{
+    struct task *task = calloc(1, sizeof *task);
+    if (!task)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the message; try again later");
+    *task = (struct task){.work = work, .argument = argument};
+    enum status status = post(offload, task, error);
+    if (status != STATUS_OK)
+        free(task);
+    return status;
+}
+
+/* ---- calls ---- */
+
+/* The original is the server's, which frees it when the callback returns. */
+static ProtobufCMessage *copy_message(const ProtobufCMessage *message, size_t size_bytes)
+{
+    uint8_t *bytes = malloc(size_bytes);
+    ProtobufCMessage *copy = NULL;
+    if (bytes) {
+        protobuf_c_message_pack(message, bytes);
+        copy = protobuf_c_message_unpack(message->descriptor, NULL, size_bytes, bytes);
+    }
+    free(bytes);
+    return copy;
+}
+
+static void free_call_task(struct call_task *task)
+{
+    if (task->message)
+        protobuf_c_message_free_unpacked(task->message, NULL);
+    rpc_call_unref(task->call);
+    free(task);
+}
+
+static void handle_call(void *argument)
+{
+    struct call_task *task = argument;
+    task->handler(task->call, task->message, task->context);
+    free_call_task(task);
+}
+
 enum status offload_call(struct offload *offload, struct rpc_call *call, const ProtobufCMessage *message,
                          offload_handler *handler, void *context, struct error *error)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
-    if (size <= INLINE_BYTES) {
+    if (size <= OFFLOAD_INLINE_BYTES) {
         handler(call, message, context);
         return STATUS_OK;
     }
-    struct task *task = calloc(1, sizeof *task);
+    struct call_task *task = calloc(1, sizeof *task);
     if (task)
-        *task = (struct task){.call = rpc_call_ref(call),
-                              .message = copy_message(message, size),
-                              .handler = handler,
-                              .context = context};
-    enum status status = task && task->message ? post(offload, task, error)
+        *task = (struct call_task){.call = rpc_call_ref(call),
+                                   .message = copy_message(message, size),
+                                   .handler = handler,
+                                   .context = context};
+    enum status status = task && task->message ? offload_post(offload, handle_call, task, error)
                                                : error_set(error, STATUS_RESOURCE_EXHAUSTED,
                                                            "no memory for the message; try again later");
     if (status != STATUS_OK && task)
-        free_task(task);
+        free_call_task(task);
     return status;
 }

@@ -10,6 +10,9 @@
  */
 struct offload;
 
+enum { OFFLOAD_INLINE_BYTES = 4096 }; /* up to this size a message is small */
+
+typedef void offload_work(void *argument);
 typedef void offload_handler(struct rpc_call *call, const ProtobufCMessage *message, void *context);
 
 /* NULL without memory or threads. */
@@ -18,6 +21,10 @@ struct offload *offload_create(void);
  * after that. NULL is allowed. */
 void offload_close(struct offload *offload);
 void offload_free(struct offload *offload);
+
+/* Has work(argument) called on one of the threads. For callers that have a large message of their own. The
+ * errors are those of offload_call. */
+enum status offload_post(struct offload *offload, offload_work *work, void *argument, struct error *error);
 
 /*
  * Call it on the server's thread. It calls handler(call, message, context): now for a small message, and
