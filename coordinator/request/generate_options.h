@@ -33,10 +33,12 @@ struct request_terms {
     struct trace trace; /* the caller's, for the logs */
 };
 
-/* A piece of an infill, in the order of the text. */
+/* A piece of an infill, in the order of the text: a text, ids, or a gap where both are NULL. */
 struct generate_segment {
-    const char *text; /* pinned; UTF-8. NULL: a gap */
-    uint32_t gap;     /* positions to write; 0: an equal share of what the length leaves */
+    const char *text;    /* pinned; UTF-8 */
+    const uint32_t *ids; /* pinned [n_ids]; below the vocabulary */
+    size_t n_ids;
+    uint32_t gap; /* positions to write; 0: an equal share of what the length leaves */
 };
 
 enum generate_input { INPUT_PROMPT, INPUT_INFILL, INPUT_TOKENS };

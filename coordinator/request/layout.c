@@ -59,6 +59,32 @@ static enum status layout_prompt(const struct generate_options *options, const s
                     &layout->pieces[0], error);
 }
 
+static enum status pin_ids(const struct served_model *model, const char *field,
+                           const struct generate_segment *segment, struct piece *piece, struct error *error)
+{
+    const struct model_config *config = &model->config;
+    if (segment->n_ids > (size_t)config->max_length)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "%s: %zu tokens; the model allows %d positions in all", field, segment->n_ids,
+                         config->max_length);
+    piece->ids = calloc(segment->n_ids + 1, sizeof *piece->ids);
+    if (!piece->ids)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
+    piece->n = segment->n_ids;
+    for (size_t i = 0; i < segment->n_ids; i++) {
+        if (segment->ids[i] >= (uint32_t)config->vocabulary)
+            return error_set(error, STATUS_INVALID_ARGUMENT, "%s: id %u is not below the vocabulary's %d",
+                             field, segment->ids[i], config->vocabulary);
+        piece->ids[i] = (int32_t)segment->ids[i];
+    }
+    return STATUS_OK;
+}
+
+static bool is_gap(const struct generate_segment *segment)
+{
+    return !segment->text && !segment->ids;
+}
+
 static enum status layout_segment(const struct generate_segment *segment, size_t index, bool plain,
                                   bool before_gap, const struct served_model *model, struct piece *piece,
                                   struct error *error)
@@ -67,6 +93,8 @@ static enum status layout_segment(const struct generate_segment *segment, size_t
     snprintf(field, sizeof field, "infill.segments[%zu]", index);
     if (segment->text)
         return pin_text(model, field, segment->text, plain, before_gap, piece, error);
+    if (segment->ids)
+        return pin_ids(model, field, segment, piece, error);
     if (segment->gap > (uint32_t)model->config.max_length)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "%s: a gap of %u; the model allows %d positions in all", field, segment->gap,
@@ -87,7 +115,7 @@ static enum status layout_infill(const struct generate_options *options, const s
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the request");
     layout->n_pieces = options->n_segments;
     for (size_t i = 0; i < options->n_segments; i++) {
-        bool before_gap = i + 1 < options->n_segments && !options->segments[i + 1].text;
+        bool before_gap = i + 1 < options->n_segments && is_gap(&options->segments[i + 1]);
         enum status status = layout_segment(&options->segments[i], i, options->plain_text, before_gap, model,
                                             &layout->pieces[i], error);
         if (status != STATUS_OK)
