@@ -31,6 +31,13 @@ spec:
           env:
             - {name: MILLRACE_LISTEN, value: "0.0.0.0:{{ .Values.coordinator.port }}"}
             - {name: MILLRACE_HTTP, value: "0.0.0.0:{{ .Values.coordinator.httpPort }}"}
+            - {name: MILLRACE_METRICS, value: "0.0.0.0:{{ .Values.coordinator.metricsPort }}"}
+            {{- with .Values.coordinator.httpTrustedProxies }}
+            - {name: MILLRACE_HTTP_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
+            {{- end }}
+            {{- with .Values.coordinator.httpAllowOrigin }}
+            - {name: MILLRACE_HTTP_ALLOW_ORIGIN, value: {{ . | quote }}}
+            {{- end }}
             - {name: MILLRACE_MODEL, value: {{ include "millrace.modelPath" . | quote }}}
             - {name: MILLRACE_MAX_QUEUE, value: {{ .Values.coordinator.maxQueue | int64 | quote }}}
             - {name: MILLRACE_MAX_QUEUE_TOKENS, value: {{ .Values.coordinator.maxQueueTokens | int64 | quote }}}
@@ -55,18 +62,19 @@ spec:
           ports:
             - {name: grpc, containerPort: {{ .Values.coordinator.port }}}
             - {name: http, containerPort: {{ .Values.coordinator.httpPort }}}
+            - {name: metrics, containerPort: {{ .Values.coordinator.metricsPort }}}
           startupProbe:
-            httpGet: {path: /healthz, port: http}
+            httpGet: {path: /healthz, port: metrics}
             periodSeconds: 1
             timeoutSeconds: 5
             failureThreshold: {{ .Values.coordinator.startupSeconds }}
           livenessProbe:
-            httpGet: {path: /healthz, port: http}
+            httpGet: {path: /healthz, port: metrics}
             periodSeconds: 5
             timeoutSeconds: 5
             failureThreshold: 3
           readinessProbe: # a replica has every rank loaded and a warm-up step done
-            httpGet: {path: /readyz, port: http}
+            httpGet: {path: /readyz, port: metrics}
             periodSeconds: 2
             timeoutSeconds: 5
             failureThreshold: 2
@@ -130,6 +138,13 @@ spec:
       {{- with $service.nodePort }}
       nodePort: {{ . }}
       {{- end }}
+    - name: http # OpenAI's API and the page
+      port: {{ .Values.coordinator.httpPort }}
+      targetPort: http
+      appProtocol: {{ ternary "https" "http" .Values.tls.enabled }}
+      {{- with $service.httpNodePort }}
+      nodePort: {{ . }}
+      {{- end }}
 ---
 # For Prometheus: one of its own, so that a load balancer in front of the clients' does not publish it.
 apiVersion: v1
@@ -145,7 +160,7 @@ spec:
     {{- include "millrace.selector" . | nindent 4 }}
     app.kubernetes.io/component: coordinator
   ports:
-    - {name: http, port: {{ .Values.coordinator.httpPort }}, targetPort: http}
+    - {name: metrics, port: {{ .Values.coordinator.metricsPort }}, targetPort: metrics}
 ---
 # For replicas: also before any is ready, since they are what makes it so.
 apiVersion: v1

@@ -75,8 +75,8 @@ spec:
         {{- else }}
         - podSelector: {}
         {{- end }}
-      ports: [{port: grpc}]
-    - ports: [{port: http}]
+      ports: [{port: grpc}, {port: http}]
+    - ports: [{port: metrics}]
       {{- with .Values.networkPolicy.monitoring }}
       from: {{- toYaml . | nindent 8 }}
       {{- end }}

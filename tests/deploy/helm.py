@@ -417,13 +417,15 @@ def test_model_image():
 
 def test_services():
     documents = render_values({"coordinator": {"service": {
-        "type": "LoadBalancer", "nodePort": 30077, "loadBalancerClass": "example.com/internal", "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        "type": "LoadBalancer", "nodePort": 30077, "httpNodePort": 30080, "loadBalancerClass": "example.com/internal", "loadBalancerSourceRanges": ["10.0.0.0/8"],
         "externalTrafficPolicy": "Local", "annotations": {"note": "x"}}}})
     service = one(documents, "Service")
     assert service["spec"]["loadBalancerClass"] == "example.com/internal" and service["spec"]["externalTrafficPolicy"] == "Local"
     assert service["spec"]["loadBalancerSourceRanges"] == ["10.0.0.0/8"]
     assert service["spec"]["ports"] == [{"name": "grpc", "port": 7077, "targetPort": "grpc", "appProtocol": "kubernetes.io/h2c",
-                                         "nodePort": 30077}]  # and not /metrics
+                                         "nodePort": 30077},
+                                        {"name": "http", "port": 8080, "targetPort": "http", "appProtocol": "http",
+                                         "nodePort": 30080}]  # and not /metrics
     assert one(documents, "Service", "rel-millrace-metrics")["spec"].get("type") is None
     for document in documents:
         check_schema(document, VERSIONS)
