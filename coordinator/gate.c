@@ -101,6 +101,8 @@ static void certificates_changed(void *context)
     struct error error;
     if (rpc_server_reload_tls(gate->server, &error) != STATUS_OK)
         log_error("the certificate in use stays: %s", error.text);
+    else if (gate->door && door_reload_tls(gate->door, &error) != STATUS_OK)
+        log_error("the certificate in use over HTTP stays: %s", error.text);
 }
 
 static void tokens_changed(void *context)
@@ -111,9 +113,8 @@ static void tokens_changed(void *context)
         log_error("the clients so far stay: %s", error.text);
 }
 
-static void warn_of_open_doors(const struct gate *gate)
+static void warn_of_open_door(const struct gate *gate, const char *address)
 {
-    const char *address = rpc_server_address(gate->server);
     if (address_is_local(address))
         return;
     if (!gate->is_tls)
@@ -129,12 +130,15 @@ static void warn_of_open_doors(const struct gate *gate)
 }
 
 enum status gate_watch(struct gate *gate, const struct gate_options *options, struct rpc_server *server,
-                       struct error *error)
+                       struct door *door, struct error *error)
 {
     struct file_watch_item items[2];
     size_t n = 0;
     gate->server = server;
-    warn_of_open_doors(gate);
+    gate->door = door;
+    warn_of_open_door(gate, rpc_server_address(server));
+    if (door)
+        warn_of_open_door(gate, door_address(door));
     if (gate->is_tls)
         items[n++] = (struct file_watch_item){
             {options->tls_cert, options->tls_key, options->tls_client_ca}, certificates_changed, gate};

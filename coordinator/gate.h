@@ -4,6 +4,7 @@
 #include "common/owned_directory.h"
 #include "common/rpc/access.h"
 #include "common/rpc/server.h"
+#include "coordinator/http/door.h"
 
 /*
  * Who comes in: TLS, tokens, and the private address of the replicas that are started here.
@@ -31,6 +32,7 @@ struct gate {
     char private_address[OWNED_DIRECTORY_PATH_MAX + 16]; /* "": none */
     char private_token[TOKEN_SIZE];
     struct rpc_server *server;
+    struct door *door; /* NULL: there is none */
     struct file_watch *watch;
 };
 
@@ -40,10 +42,11 @@ struct gate {
 enum status gate_open(struct gate *gate, const struct gate_options *options, struct error *error);
 /* Sets the options of the server that depend on the gate. */
 void gate_server_options(const struct gate *gate, struct rpc_server_options *options);
-/* The server is open: watches the files, and warns of what is open to everybody. */
+/* The server is open, and the HTTP door if there is one (else NULL): watches the files, and warns of what is
+ * open to everybody. */
 enum status gate_watch(struct gate *gate, const struct gate_options *options, struct rpc_server *server,
-                       struct error *error);
-/* Call before the server closes. */
+                       struct door *door, struct error *error);
+/* Call before the server and the door close. */
 void gate_stop_watching(struct gate *gate);
 /* Call after the server is closed. */
 void gate_close(struct gate *gate);

@@ -28,6 +28,7 @@
 #include "common/rpc/health.h"
 #include "common/rpc/reflection.h"
 #include "coordinator/gate.h"
+#include "coordinator/http/door.h"
 #include "coordinator/supervision/lifecycle.h"
 #include "coordinator/services/probes.h"
 #include "coordinator/request/served_model.h"
@@ -48,8 +49,8 @@ enum {
     10.0 /* from the start of mpirun to its leader's hello, before anything is loaded */
 
 static struct {
-    const char *listen, *http, *model, *backend, *precision, *ready_file, *log_format, *tls_cert, *tls_key,
-        *tls_client_ca, *tokens;
+    const char *listen, *http, *http_trusted_proxies, *http_allow_origin, *metrics, *model, *backend,
+        *precision, *ready_file, *log_format, *tls_cert, *tls_key, *tls_client_ca, *tokens;
     bool tls_client_optional;
     int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd, max_queue_tokens,
         client_requests, client_tokens;
@@ -60,8 +61,19 @@ static const struct option_row rows[] = {
     {"listen", 'l', OPTION_LISTEN, "ADDRESS", "MILLRACE_LISTEN", "127.0.0.1:7077", 0, 0,
      "Where clients and replicas connect: HOST:PORT (port 0: any free one) or unix:PATH.", &settings.listen},
     {"http", 0, OPTION_LISTEN, "ADDRESS", "MILLRACE_HTTP", NULL, 0, 0,
-     "Serve /metrics, /healthz and /readyz over HTTP at HOST:PORT (port 0: any free one). Not set: no HTTP.",
+     "Serve OpenAI's API, the page, /metrics, /healthz and /readyz over HTTP at HOST:PORT (port 0: any free "
+     "one), with the same certificates and tokens as --listen. Not set: no HTTP.",
      &settings.http},
+    {"http-trusted-proxies", 0, OPTION_TEXT, "LIST", "MILLRACE_HTTP_TRUSTED_PROXIES", NULL, 0, 0,
+     "Addresses and networks (10.0.0.0/8, ::1) of proxies whose X-Forwarded-For is believed. Not set: none.",
+     &settings.http_trusted_proxies},
+    {"http-allow-origin", 0, OPTION_TEXT, "ORIGIN", "MILLRACE_HTTP_ALLOW_ORIGIN", NULL, 0, 0,
+     "The web pages of this origin (https://example.org; *: any) may use --http. Not set: none but our own.",
+     &settings.http_allow_origin},
+    {"metrics", 0, OPTION_LISTEN, "ADDRESS", "MILLRACE_METRICS", NULL, 0, 0,
+     "Serve /metrics, /healthz and /readyz alone at HOST:PORT, in the clear and to everybody: for watchers "
+     "that have no token.",
+     &settings.metrics},
     {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
      "Directory of the model: config.json, model.safetensors, tokenizer.json.", &settings.model},
     {"spawn", 0, OPTION_INTEGER, "N", "MILLRACE_SPAWN", "1", 0, 64,
@@ -156,7 +168,8 @@ struct process {
     struct gate_options gate_options;
     struct gate gate;
     struct rpc_server *server;
-    struct http_server *http;
+    struct door *door;
+    struct http_server *watchers;
     struct launch_options launch;
     char worker[PATH_MAX];
     struct lifecycle lifecycle;
@@ -232,6 +245,8 @@ static enum status create_scheduler(struct process *process, struct error *error
                                                 .metrics = process->metrics,
                                                 .offload = offload_create(),
                                                 .started_at = clock_seconds()};
+    process->coordinator.precision = settings.precision;
+    http_counts_init(&process->coordinator.http);
     pthread_mutex_init(&process->coordinator.refusals_lock, NULL);
     if (process->lifecycle.scheduler && process->metrics && process->coordinator.offload)
         return STATUS_OK;
@@ -303,18 +318,40 @@ static enum status open_server(struct process *process, struct error *error)
     if (status != STATUS_OK)
         return status;
     log_info("serving %s on %s", process->model.config.name, rpc_server_address(process->server));
-    return gate_watch(&process->gate, &process->gate_options, process->server, error);
+    return STATUS_OK;
 }
 
-static enum status open_http(struct process *process, struct error *error)
+static enum status open_door(struct process *process, struct error *error)
 {
-    const struct http_options http_options = {
-        .address = settings.http, .pages = probe_pages, .context = &process->coordinator};
+    const struct gate *gate = &process->gate;
+    const struct door_options door_options = {
+        .address = settings.http,
+        .coordinator = &process->coordinator,
+        .access = gate->access,
+        .tls = gate->is_tls ? &gate->tls : NULL,
+        .trusted_proxies = settings.http_trusted_proxies,
+        .allow_origin = none_if_empty(settings.http_allow_origin),
+    };
+    const char *scheme = gate->is_tls ? "https" : "http";
     if (!settings.http)
         return STATUS_OK;
-    enum status status = http_server_open(&http_options, &process->http, error);
+    enum status status = door_open(&door_options, &process->door, error);
+    if (status != STATUS_OK)
+        return status;
+    log_info("the page and OpenAI's API at %s://%s/", scheme, door_address(process->door));
+    log_info("metrics at %s://%s/metrics", scheme, door_address(process->door));
+    return STATUS_OK;
+}
+
+static enum status open_watchers(struct process *process, struct error *error)
+{
+    const struct http_options http_options = {
+        .address = settings.metrics, .pages = probe_pages, .context = &process->coordinator};
+    if (!settings.metrics)
+        return STATUS_OK;
+    enum status status = http_server_open(&http_options, &process->watchers, error);
     if (status == STATUS_OK)
-        log_info("metrics at http://%s/metrics", http_server_address(process->http));
+        log_info("metrics at http://%s/metrics", http_server_address(process->watchers));
     return status;
 }
 
@@ -385,7 +422,11 @@ static enum status start(struct process *process, struct error *error)
     if (status == STATUS_OK)
         status = open_server(process, error);
     if (status == STATUS_OK)
-        status = open_http(process, error);
+        status = open_door(process, error);
+    if (status == STATUS_OK)
+        status = open_watchers(process, error);
+    if (status == STATUS_OK)
+        status = gate_watch(&process->gate, &process->gate_options, process->server, process->door, error);
     return status == STATUS_OK ? prepare_spawn(process, error) : status;
 }
 
@@ -417,7 +458,8 @@ static void stop(struct process *process)
                               "this coordinator is leaving; the next one at its address takes over");
     rpc_server_close(process->server, CLOSE_SECONDS);
     offload_free(process->coordinator.offload);
-    http_server_close(process->http);
+    door_close(process->door);
+    http_server_close(process->watchers);
     gate_close(&process->gate);
     health_free(process->health);
     reflection_free(process->reflection);

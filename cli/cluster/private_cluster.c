@@ -20,8 +20,8 @@ enum { START_TIMEOUT_S = 60, LOOK_EVERY_MS = 50, STOP_GRACE_MS = 5000, LOG_SHOWN
 /* Settings of certificates, tokens, a port and a file in our environment are for clusters that stay. */
 static char **create_environment(void)
 {
-    static const char *const without[] = {"MILLRACE_TLS_", "MILLRACE_TOKEN",
-                                          "MILLRACE_HTTP=", "MILLRACE_READY_FILE=", NULL};
+    static const char *const without[] = {"MILLRACE_TLS_",     "MILLRACE_TOKEN",       "MILLRACE_HTTP",
+                                          "MILLRACE_METRICS=", "MILLRACE_READY_FILE=", NULL};
     return launcher_environment_create(without, NULL);
 }
 

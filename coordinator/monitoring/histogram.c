@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 
 void histogram_init(struct histogram *histogram, const double *bounds, int n_bounds, double resolution)
 {
@@ -55,4 +56,28 @@ double histogram_quantile(const struct histogram_copy *copy, double q)
     double low = bucket ? copy->bounds[bucket - 1] : 0, high = copy->bounds[bucket];
     double inside = copy->counts[bucket] ? (rank - below) / (double)copy->counts[bucket] : 1;
     return low + (high - low) * inside;
+}
+
+static void write_bucket(struct exposition *page, const char *name, double bound, uint64_t n)
+{
+    char le[32];
+    snprintf(le, sizeof le, "%.15g", bound);
+    exposition_sample(page, name, (double)n, "le", le, NULL);
+}
+
+void histogram_write(const struct histogram *histogram, const char *name, const char *help,
+                     struct exposition *page)
+{
+    struct histogram_copy copy = histogram_copy(histogram);
+    char sample[96];
+    uint64_t n = 0;
+    exposition_family(page, name, "histogram", help);
+    snprintf(sample, sizeof sample, "%s_bucket", name);
+    for (int i = 0; i < copy.n_bounds; i++)
+        write_bucket(page, sample, copy.bounds[i], n += copy.counts[i]);
+    exposition_sample(page, sample, (double)copy.n, "le", "+Inf", NULL);
+    snprintf(sample, sizeof sample, "%s_sum", name);
+    exposition_sample(page, sample, copy.sum, NULL);
+    snprintf(sample, sizeof sample, "%s_count", name);
+    exposition_sample(page, sample, (double)copy.n, NULL);
 }

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "coordinator/monitoring/exposition.h"
+
 enum { HISTOGRAM_BOUNDS_MAX = 20 };
 
 /*
@@ -41,5 +43,9 @@ struct histogram_copy histogram_since(const struct histogram_copy *now, const st
  * bucket the estimate is linear. Above the largest bound it is that bound. NaN without observations.
  */
 double histogram_quantile(const struct histogram_copy *copy, double q);
+
+/* Writes it as a family of /metrics. */
+void histogram_write(const struct histogram *histogram, const char *name, const char *help,
+                     struct exposition *page);
 
 #endif

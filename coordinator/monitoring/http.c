@@ -192,10 +192,10 @@ enum status http_server_open(const struct http_options *options, struct http_ser
     made->context = options->context;
     made->max_visits = options->max_connections ? options->max_connections : MAX_CONNECTIONS;
     enum status status =
-        listener_open("--http", options->address, &descriptor, made->address, sizeof made->address, error);
+        listener_open("--metrics", options->address, &descriptor, made->address, sizeof made->address, error);
     if (status == STATUS_OK && !(made->daemon = start(made, descriptor))) {
         close(descriptor);
-        status = error_set(error, STATUS_UNAVAILABLE, "--http: cannot start the server's thread");
+        status = error_set(error, STATUS_UNAVAILABLE, "--metrics: cannot start the server's thread");
     }
     if (status == STATUS_OK)
         *server = made;

@@ -231,30 +231,6 @@ static void write_failures(const struct metrics *metrics, struct exposition *pag
                           (double)value_of(&metrics->refused[reason]), "reason", refusal_names[reason], NULL);
 }
 
-static void write_bucket(struct exposition *page, const char *name, double bound, uint64_t n)
-{
-    char le[32];
-    snprintf(le, sizeof le, "%.15g", bound);
-    exposition_sample(page, name, (double)n, "le", le, NULL);
-}
-
-static void write_histogram(const struct histogram *histogram, const char *name, const char *help,
-                            struct exposition *page)
-{
-    struct histogram_copy copy = histogram_copy(histogram);
-    char sample[96];
-    uint64_t n = 0;
-    exposition_family(page, name, "histogram", help);
-    snprintf(sample, sizeof sample, "%s_bucket", name);
-    for (int i = 0; i < copy.n_bounds; i++)
-        write_bucket(page, sample, copy.bounds[i], n += copy.counts[i]);
-    exposition_sample(page, sample, (double)copy.n, "le", "+Inf", NULL);
-    snprintf(sample, sizeof sample, "%s_sum", name);
-    exposition_sample(page, sample, copy.sum, NULL);
-    snprintf(sample, sizeof sample, "%s_count", name);
-    exposition_sample(page, sample, (double)copy.n, NULL);
-}
-
 void metrics_write(const struct metrics *metrics, struct exposition *page)
 {
     write_requests(metrics, page);
@@ -269,7 +245,7 @@ void metrics_write(const struct metrics *metrics, struct exposition *page)
     write_counter(page, "millrace_moves_total", "Running requests that left a replica because it drains.",
                   value_of(&metrics->moved));
     for (int i = 0; i < N_HISTOGRAMS; i++)
-        write_histogram(&metrics->histograms[i], histogram_families[i].name, histogram_families[i].help,
+        histogram_write(&metrics->histograms[i], histogram_families[i].name, histogram_families[i].help,
                         page);
 }
 

@@ -224,5 +224,6 @@ void metrics_page_write(struct coordinator *coordinator, struct exposition *page
     write_load(coordinator, page);
     metrics_write(coordinator->metrics, page);
     write_replicas(coordinator, page);
+    http_counts_write(&coordinator->http, page);
     process_usage_write(page);
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "common/rpc/server.h"
+#include "coordinator/monitoring/http_counts.h"
 #include "coordinator/monitoring/metrics.h"
 #include "coordinator/monitoring/request_lines.h"
 #include "coordinator/request/served_model.h"
@@ -19,6 +20,8 @@ struct coordinator {
     struct offload *offload;
     pthread_mutex_t refusals_lock; /* guards refusals */
     struct refusal_log refusals;
+    struct http_counts http;
+    const char *precision;  /* that replicas are started with; "auto" */
     double started_at;      /* monotonic seconds */
     _Atomic double beat_at; /* when the main loop last turned */
 };

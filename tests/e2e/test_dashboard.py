@@ -96,7 +96,7 @@ class Files(unittest.TestCase):
 
 class Queries(unittest.TestCase):
     def test_every_name_and_label_exists(self):
-        with Cluster("--http", "127.0.0.1:0", ranks=1) as cluster:
+        with Cluster("--metrics", "127.0.0.1:0", ranks=1) as cluster:
             page = fetch(f"http://{address_of(cluster)}/metrics")
         labels = {"up": set()}  # that Prometheus makes itself
         for name, found in re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", page, re.M):
@@ -113,7 +113,7 @@ class Queries(unittest.TestCase):
     def test_a_prometheus_answers_every_panel(self):
         if not shutil.which("prometheus"):
             self.skipTest("prometheus is not installed")
-        with Cluster("--http", "127.0.0.1:0", "--max-sequences", "1", ranks=1) as cluster, \
+        with Cluster("--metrics", "127.0.0.1:0", "--max-sequences", "1", ranks=1) as cluster, \
                 tempfile.TemporaryDirectory() as directory, socket.socket() as free:
             with open(f"{directory}/prometheus.yml", "w", encoding="utf-8") as file:
                 json.dump({"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [ALERTS],

@@ -72,7 +72,7 @@ def health(cluster):
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster("--http", "127.0.0.1:0", ranks=2)
+        cls.cluster = Cluster("--metrics", "127.0.0.1:0", ranks=2)
         cls.cluster.text(length=32, steps=4, seed=1)
 
     @classmethod
@@ -152,20 +152,20 @@ class Pages(unittest.TestCase):
 
     def test_a_port_that_is_taken_is_named(self):
         taken = address_of(self.cluster)
-        other = Cluster("--http", taken, ready=False)
+        other = Cluster("--metrics", taken, ready=False)
         self.assertEqual(other.process.wait(60), 1)
-        self.assertIn(f"--http: cannot listen on {taken}: Address already in use", other.text_of_log())
+        self.assertIn(f"--metrics: cannot listen on {taken}: Address already in use", other.text_of_log())
         other.stop()
         for bad in ("nonsense", "127.0.0.1", ":80", "127.0.0.1:notaport"):
-            other = Cluster("--http", bad, ready=False)
+            other = Cluster("--metrics", bad, ready=False)
             self.assertEqual(other.process.wait(60), 2)  # bad usage, as for every option
-            self.assertIn("--http:", other.text_of_log())
+            self.assertIn("--metrics:", other.text_of_log())
             other.stop()
 
 
 class Numbers(unittest.TestCase):
     def test_counts_add_up(self):
-        with Cluster("--http", "127.0.0.1:0", "--max-queue", "3", "--max-sequences", "2", ranks=2) as cluster:
+        with Cluster("--metrics", "127.0.0.1:0", "--max-queue", "3", "--max-sequences", "2", ranks=2) as cluster:
             for seed in range(3):
                 cluster.text(length=40, steps=4, seed=seed, prompt="Once upon a time")
             cluster.text(length=16, steps=2, seed=1, priority="HIGH")
@@ -203,7 +203,7 @@ class Numbers(unittest.TestCase):
                                    {"name": "rack", "token_sha256": hashlib.sha256(b"rack").hexdigest(),
                                     "scopes": ["replica"]}]}, clients)
             clients.flush()
-            with Cluster("--http", "127.0.0.1:0", "--tokens", clients.name, "--log-format", "json", ranks=1) as cluster:
+            with Cluster("--metrics", "127.0.0.1:0", "--tokens", clients.name, "--log-format", "json", ranks=1) as cluster:
                 call = cluster.channel.unary_stream("/millrace.v1.Millrace/Generate",
                                                     request_serializer=lambda m: m.SerializeToString(),
                                                     response_deserializer=api.GenerateEvent.FromString)
@@ -221,7 +221,7 @@ class Numbers(unittest.TestCase):
                 self.assertNotIn(token, log + page.text)
 
     def test_steps_and_jumps(self):
-        with Cluster("--http", "127.0.0.1:0", ranks=2) as cluster:
+        with Cluster("--metrics", "127.0.0.1:0", ranks=2) as cluster:
             finished, frames = None, []
             # a warm-up step comes before everything; it is in the first pulse after it
             wait_until(lambda: samples(cluster).sum("millrace_replica_passes_total", replica="r0") == 1, "the warm-up")
@@ -255,7 +255,7 @@ class Numbers(unittest.TestCase):
 
     @unittest.skipUnless(os.path.exists(EMULATED), "no emulated GPU")
     def test_a_device_that_is_only_handed_its_work_has_no_phases(self):
-        with Cluster("--backend", "cuda", "--precision", "f32", "--http", "127.0.0.1:0", ranks=1,
+        with Cluster("--backend", "cuda", "--precision", "f32", "--metrics", "127.0.0.1:0", ranks=1,
                      environment={"MILLRACE_CUDA_MODULE": EMULATED}) as cluster:
             name = "millrace_replica_phase_seconds_total"
             before = samples(cluster).sum(name)
@@ -296,7 +296,7 @@ class Numbers(unittest.TestCase):
             self.assertEqual(watcher.wait(20), 0)
 
     def test_a_killed_replica_is_seen(self):
-        with Cluster("--http", "127.0.0.1:0", ranks=2) as cluster:
+        with Cluster("--metrics", "127.0.0.1:0", ranks=2) as cluster:
             seen = []
             for event in cluster.generate(api.GenerateRequest(length=512, steps=40, seed=21)):
                 if event.WhichOneof("kind") == "frame" and event.frame.step == 5:
@@ -331,7 +331,7 @@ class Numbers(unittest.TestCase):
                 self.assertTrue(os.path.exists(path))  # and would have taken it away
 
     def test_readiness_without_replicas_and_while_draining(self):
-        cluster = Cluster("--http", "127.0.0.1:0", "--spawn", "0", "--drain-seconds", "60", ready=False)
+        cluster = Cluster("--metrics", "127.0.0.1:0", "--spawn", "0", "--drain-seconds", "60", ready=False)
         try:
             self.assertEqual(get(cluster, "/readyz")[::2], (503, "no replica has attached yet\n"))
             self.assertEqual(get(cluster, "/healthz")[0], 200)
@@ -349,7 +349,7 @@ class Numbers(unittest.TestCase):
             cluster.stop()
 
     def test_a_ready_replica_does_not_make_a_leaving_cluster_ready(self):
-        with Cluster("--http", "127.0.0.1:0", "--drain-seconds", "60", ranks=1) as cluster:
+        with Cluster("--metrics", "127.0.0.1:0", "--drain-seconds", "60", ranks=1) as cluster:
             stream = cluster.generate(api.GenerateRequest(length=1024, steps=1024))
             next(stream)
             self.assertEqual((get(cluster, "/readyz")[0], health(cluster)), (200, 1))

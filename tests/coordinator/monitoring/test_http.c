@@ -176,7 +176,7 @@ START_TEST(addresses_that_cannot_be_listened_on)
     struct error error;
     struct http_options options = {.address = "nothing", .pages = pages};
     ck_assert_int_eq(http_server_open(&options, &second, &error), STATUS_INVALID_ARGUMENT);
-    ck_assert_int_eq(strncmp(error.text, "--http", 6), 0);
+    ck_assert_int_eq(strncmp(error.text, "--metrics", 9), 0);
     options.address = "unix:/run/x";
     ck_assert_int_eq(http_server_open(&options, &second, &error), STATUS_INVALID_ARGUMENT);
     options.address = http_server_address(server);

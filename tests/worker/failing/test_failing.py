@@ -121,7 +121,7 @@ class Running(Failing):
         """The fifth step fails, once: a gap, then the same bytes; and the loss is counted, with its reason."""
         expected = self.expected(**REQUEST)
         self.order(rank, "pass", 6, "once")
-        with Cluster("--http", "127.0.0.1:0", ranks=RANKS) as cluster:
+        with Cluster("--metrics", "127.0.0.1:0", ranks=RANKS) as cluster:
             events, gap = self.with_gap(cluster.generate(api.GenerateRequest(**REQUEST)))
             self.assertEqual(list(check_stream(events).ids), expected)
             self.assertFalse(os.path.exists(self.order_path), "the order was obeyed")
