@@ -187,6 +187,12 @@ static enum status read_batches(int *batches, int *n, int *largest, struct error
     return STATUS_OK;
 }
 
+static void print_line(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "bench_device: %s\n", line);
+}
+
 static enum status open_device(struct device_bench *bench, int most_sequences, struct error *error)
 {
     int64_t most_rows = most_sequences * settings.length, widest = 4 * bench->hidden;
@@ -194,6 +200,7 @@ static enum status open_device(struct device_bench *bench, int most_sequences, s
                                      .index = (int)settings.gpu,
                                      .max_rows = (int)(most_rows > 8192 ? most_rows : 8192),
                                      .max_positions = (int)settings.length,
+                                     .told = print_line,
                                      .max_columns = (int)(widest > 8192 ? widest : 8192)};
     enum status status = find_precision(settings.precision, &options.precision, error);
     if (status == STATUS_OK)

@@ -84,16 +84,16 @@ static int32_t *integers(const struct device_bench *bench, struct operands *o, i
     return memory;
 }
 
-static struct weight *make_weight(const struct device_bench *bench, struct operands *o, int n_out, int n_in,
-                                  struct error *error)
+static struct weight *make_weight(const struct device_bench *bench, struct operands *o, enum weight_use use,
+                                  int n_out, int n_in, struct error *error)
 {
     size_t n = (size_t)n_out * (size_t)n_in;
     float *host = malloc(n * sizeof *host);
     for (size_t i = 0; host && i < n; i++)
         host[i] = number(i) * 0.05f;
     const struct matrix_view view = {host, DTYPE_F32, n_out, n_in, n_in};
-    o->failed |= !host || bench->backend->weight_create(bench->device, WEIGHT_PRODUCT, &view, 1, NULL, 1,
-                                                        &o->weight, error) != STATUS_OK;
+    o->failed |= !host || bench->backend->weight_create(bench->device, use, &view, 1, NULL, 1, &o->weight,
+                                                        error) != STATUS_OK;
     free(host);
     return o->weight;
 }
@@ -151,7 +151,7 @@ static void make_product(const struct device_bench *bench, struct operands *o, s
                                 .x_type = bench->activation,
                                 .ld_x = n_in,
                                 .rows = rows,
-                                .weight = make_weight(bench, o, n_out, n_in, error),
+                                .weight = make_weight(bench, o, WEIGHT_PRODUCT, n_out, n_in, error),
                                 .activation = activation,
                                 .y = take(bench, o, (size_t)rows * (size_t)n_out * dtype_bytes(y_type)),
                                 .y_type = y_type,
@@ -229,19 +229,22 @@ static void make_attention(const struct device_bench *bench, struct operands *o,
              bench->n_heads, size);
 }
 
-/* As many rows at a time as the sampler takes: 512. */
-enum { HEAD_ROWS = 512 };
+/* As many rows at a time as the sampler takes. */
+static int head_rows(const struct device_bench *bench)
+{
+    return bench->backend->on_host ? 512 : 2048;
+}
 
 static void make_scan(const struct device_bench *bench, struct operands *o, struct timed_op *op,
                       struct error *error)
 {
     int n_tiles = (bench->vocabulary + VOCABULARY_TILE - 1) / VOCABULARY_TILE, n_in = bench->hidden;
-    int rows = rows_of(bench) < HEAD_ROWS ? rows_of(bench) : HEAD_ROWS;
+    int rows = rows_of(bench) < head_rows(bench) ? rows_of(bench) : head_rows(bench);
     o->columns[1] = bench->vocabulary;
     o->scan =
         (struct head_scan){.x = numbers(bench, o, bench->activation, (size_t)rows * (size_t)n_in, 1),
                            .rows = rows,
-                           .weight = make_weight(bench, o, bench->vocabulary, n_in, error),
+                           .weight = make_weight(bench, o, WEIGHT_HEAD, bench->vocabulary, n_in, error),
                            .bias = numbers(bench, o, DTYPE_F32, (size_t)bench->vocabulary, 1),
                            .n_groups = 1,
                            .group_column = o->columns,

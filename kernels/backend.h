@@ -66,6 +66,10 @@ struct device_options {
      * a GPU's work is only enqueued, and it calls nothing. */
     void (*progressed)(void *context);
     void *progress_context;
+    /* Called while the device opens, makes weights, or falls back to another way: what a log should keep, one
+     * line without an end, on the owner's thread. NULL: nobody listens. A GPU's; a CPU has nothing to say. */
+    void (*told)(void *context, const char *line);
+    void *told_context;
 };
 
 enum activation { ACTIVATION_NONE, ACTIVATION_GELU_TANH, ACTIVATION_SILU };

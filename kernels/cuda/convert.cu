@@ -98,11 +98,18 @@ extern "C" void convert_rows(struct device *device, const struct weight *weight,
     device_check(device, result, "converting a weight");
 }
 
+__global__ void __launch_bounds__(THREADS) round_vector(const float *from, int n, __nv_bfloat16 *to)
+{
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i < n)
+        to[i] = __float2bfloat16_rn(from[i]);
+}
+
 extern "C" void round_to_bf16(struct device *device, const float *from, int n, void *to)
 {
     if (n > 0)
         device_check(device,
-                     launch(convert<float, __nv_bfloat16>, dim3(1), dim3(THREADS), 0, device->stream, from, n,
-                            (__nv_bfloat16 *)to, (int64_t)n),
+                     launch(round_vector, dim3((unsigned)divide_up(n, THREADS)), dim3(THREADS), 0,
+                            device->stream, from, n, (__nv_bfloat16 *)to),
                      "rounding a bias");
 }

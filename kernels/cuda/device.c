@@ -6,9 +6,15 @@
  * memory is damaged. */
 static bool is_sticky(cudaError_t result)
 {
-    return (result >= cudaErrorIllegalAddress && result <= cudaErrorLaunchFailure &&
-            result != cudaErrorLaunchOutOfResources) ||
-           result == cudaErrorECCUncorrectable;
+    static const cudaError_t sticky[] = {cudaErrorECCUncorrectable,   cudaErrorIllegalAddress,
+                                         cudaErrorLaunchTimeout,      cudaErrorAssert,
+                                         cudaErrorHardwareStackError, cudaErrorIllegalInstruction,
+                                         cudaErrorMisalignedAddress,  cudaErrorInvalidAddressSpace,
+                                         cudaErrorInvalidPc,          cudaErrorLaunchFailure};
+    for (size_t i = 0; i < sizeof sticky / sizeof sticky[0]; i++)
+        if (result == sticky[i])
+            return true;
+    return false;
 }
 
 /* Says what to do about CUDA's commonest errors; "" when there is nothing to add to CUDA's own words. */
@@ -34,6 +40,12 @@ bool device_check(struct device *device, cudaError_t result, const char *what)
                  "GPU %d, %s: %s (%s)%s", device->index, what, cudaGetErrorString(result),
                  cudaGetErrorName(result), advice(result));
     return false;
+}
+
+void device_tell(struct device *device, const char *line)
+{
+    if (device->told != NULL)
+        device->told(device->told_context, line);
 }
 
 void *device_scratch(struct device *device, const char *operation, size_t size_bytes)

@@ -44,6 +44,9 @@ struct device {
     struct segments segments;
     struct product_library *library; /* cuBLASLt (library.h); NULL: own products only */
 
+    void (*told)(void *context, const char *line); /* as in device_options */
+    void *told_context;
+
     struct error failure; /* the first; status STATUS_OK: none */
     char description[160];
 };
@@ -73,6 +76,9 @@ static inline bool device_accepts(struct device *device, const char *operation, 
 
 /* Keeps a CUDA error as the failure "what: CUDA's words". Returns true when there is no error. */
 bool device_check(struct device *device, cudaError_t result, const char *what);
+
+/* One line for the log. */
+void device_tell(struct device *device, const char *line);
 
 /* Returns the scratch that all operations share, at least size_bytes of it; NULL after keeping a failure. It
  * is good until the next operation is enqueued: that one runs later on the stream and may write over it. */

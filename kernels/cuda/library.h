@@ -14,11 +14,11 @@ extern "C" {
  * MILLRACE_CUDA_MATMUL=own|cublaslt says which products run. When it is unset, cublaslt runs where it is
  * there and passes the check below.
  *
- * Batch invariance. A weight's algorithm is chosen once, when the weight is made, from what the library
- * proposes without a split of the sum, and then used for every number of rows. The library promises equal
- * bits for equal calls only, not for equal rows of calls of different sizes; so a candidate is taken only
- * after it gave, on this GPU, the same bits for a row among many and among few. No timing decides: replicas
- * on equal GPUs choose alike.
+ * Batch invariance. A weight's algorithms, one for each class of rows, are chosen once, when the weight is
+ * made, from what the library proposes without a split of the sum. The library promises equal bits for equal
+ * calls only, not for equal rows of calls of different sizes; so a candidate is taken only after it gave, on
+ * this GPU, the same bits for a row among many and among few. No timing decides: replicas on equal GPUs
+ * choose alike. The choice is told in one line a shape (device_options.told).
  */
 struct product_library;
 struct library_choice;
@@ -41,10 +41,14 @@ struct library_product {
     const float *x_scale; /* [rows] with an e4m3 weight, else NULL */
     void *workspace;      /* LIBRARY_WORKSPACE_BYTES */
 };
-enum { LIBRARY_WORKSPACE_BYTES = 32 << 20 };
+enum { LIBRARY_WORKSPACE_BYTES = 42 << 20 };
+
+/* How many rows of x must be there for the product of op->rows rows: more where the library pads them. What
+ * they hold does not matter. */
+int library_padded_rows(const struct matmul *op);
 
 /* Enqueues the product. Returns false, and enqueues nothing, where the library cannot take this call
- * (alignment, activation). */
+ * (alignment, activation), or refuses it. */
 bool library_run(struct device *device, const struct library_product *product);
 
 #ifdef __cplusplus

@@ -1,217 +1,33 @@
-#include "kernels/cuda/library_lt.h"
+#include "kernels/cuda/library_trial.h"
 
-#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cuda/convert.h"
-#include "kernels/cuda/matmul.h"
-
 /*
- * Chooses the algorithm. The library proposes algorithms for a product of many rows, best first. We skip
- * those that split the sum, and take the first that passes the trial. The trial multiplies made-up rows by
- * the weight itself and checks
- *   - that a row has the same bits among many rows, among a few and alone (batch invariance);
- *   - that the results are our own product's, within the rounding of the sums (how_close). A GELU may be off
- *     by 1e-3: an approximate tanh is, and bf16 hardly shows it.
+ * Chooses the algorithms. The library proposes algorithms for a product of some number of rows, best first.
+ * We skip those that split the sum.
  *
- * Before the trial we ask the library whether the algorithm takes any number of rows: it was proposed for one
- * number only, and a refusal in the middle of the work would end the worker. A weight for which no algorithm
- * passes runs our own product. Weights of one shape share one choice: a trial costs milliseconds, once.
+ *   1. The reference: the first proposal for many rows that passes the trial (library_trial.h). If none does,
+ *      the weight runs our own product.
+ *   2. For each class of rows (lt_row_class): the first proposal for that many rows which gives the
+ *      reference's bits. A GPU's fast tiles for 32,768 rows are slow ones for 64; kernels that do not split
+ *      the sum usually add alike. Where no proposal does, the reference runs.
+ *
+ * Before a trial we ask the library whether the algorithm takes any number of rows of its class: it was
+ * proposed for one number only. With e4m3 some algorithms refuse a few rows (cuBLASLt does with a long sum);
+ * then fewer rows are padded to the least number that the algorithm takes. Weights of one shape share one
+ * choice: a trial costs tens of milliseconds, once.
  */
-enum { CANDIDATES = 8, TRIAL_BYTES = 32 << 20, TRIAL_ROWS = 2304 };
-enum {
-    ALIGNED_ROWS = 4
-}; /* scales of so many rows are 16 bytes, on which the library wants its pointers to begin */
+enum { CANDIDATES = 8 };
 
-struct trial {
-    struct device *device;
-    const struct weight *weight;
-    int rows;
-    void *x, *q, *y, *own; /* on the device: x [rows, ld] bf16, the same as e4m3, y twice [rows, n_out] */
-    float *scale, *bias;
-    char *here, *there; /* on the host: room for x or for y */
+/* What is looked for, and for which of the weight's products. */
+struct search {
+    struct trial trial;
+    struct trial_kind kind;
+    int n_proposed;
 };
-
-static void trial_release(struct trial *trial)
-{
-    void *const owned[] = {trial->x, trial->q, trial->y, trial->own, trial->scale, trial->bias};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
-        device_release(trial->device, owned[i]);
-    free(trial->here);
-    free(trial->there);
-}
-
-/* Copies on the device's own stream, after the work that cleared the memory. */
-static void put(struct trial *trial, void *to, const void *from, size_t size_bytes)
-{
-    struct device *device = trial->device;
-    if (device_check(device, cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyHostToDevice, device->stream),
-                     "trying products"))
-        device_check(device, cudaStreamSynchronize(device->stream), "trying products");
-}
-
-/* Makes random bf16 numbers of size about 1 and a bias, from a fixed seed. */
-static void fill(struct trial *trial, size_t n_x)
-{
-    uint32_t state = 12345;
-    uint16_t *words = (uint16_t *)(void *)trial->here;
-    float *floats = (float *)(void *)trial->there;
-    for (size_t i = 0; i < n_x; i++) {
-        state = state * 1664525u + 1013904223u;
-        words[i] = (uint16_t)((state >> 31) << 15 | (0x3F00 + (state >> 20 & 0xFF)));
-    }
-    put(trial, trial->x, words, n_x * sizeof *words);
-    for (int i = 0; i < trial->weight->n_out; i++)
-        floats[i] = 0.25f * (float)(i % 7) - 0.75f; /* the same number in bf16 */
-    put(trial, trial->bias, floats, (size_t)trial->weight->n_out * sizeof *floats);
-}
-
-static void trial_init(struct trial *trial, struct device *device, const struct weight *weight)
-{
-    size_t row_bytes = (size_t)weight->n_out * sizeof(float);
-    size_t most = TRIAL_BYTES / row_bytes;
-    *trial = (struct trial){.device = device, .weight = weight, .rows = TRIAL_ROWS};
-    trial->rows = most < TRIAL_ROWS ? (int)most : TRIAL_ROWS;
-    trial->rows = trial->rows < device->max_rows ? trial->rows : device->max_rows;
-    size_t rows = (size_t)trial->rows, ld = (size_t)weight->ld;
-    trial->x = device_allocate(device, rows * ld * 2);
-    trial->q = device_allocate(device, rows * ld);
-    trial->scale = device_allocate(device, rows * sizeof(float));
-    trial->bias = device_allocate(device, row_bytes);
-    trial->y = device_allocate(device, rows * row_bytes);
-    trial->own = device_allocate(device, rows * row_bytes);
-    size_t host_bytes = rows * (row_bytes > 2 * ld ? row_bytes : 2 * ld);
-    trial->here = malloc(host_bytes);
-    trial->there = malloc(host_bytes);
-    if (trial->here == NULL || trial->there == NULL)
-        failure_keep(&device->failure, STATUS_RESOURCE_EXHAUSTED, "no memory to try products");
-    if (device->failure.status != STATUS_OK)
-        return;
-    fill(trial, rows * ld);
-    if (weight->format == WEIGHT_E4M3 && device->failure.status == STATUS_OK)
-        quantise_rows(device, trial->x, weight->ld, trial->rows, weight->n_in, trial->q, weight->ld,
-                      trial->scale);
-}
-
-/* A product of the trial's rows, from `first` on, into y. */
-struct trial_call {
-    struct matmul op;
-    struct library_product product;
-};
-
-static void trial_call_init(struct trial_call *call, const struct trial *trial, int first, int rows,
-                            enum dtype y_type, enum epilogue epilogue, void *y)
-{
-    const struct weight *weight = trial->weight;
-    bool fp8 = weight->format == WEIGHT_E4M3;
-    size_t at = (size_t)first * (size_t)weight->ld;
-    call->op =
-        (struct matmul){.x_type = DTYPE_BF16,
-                        .rows = rows,
-                        .weight = weight,
-                        .bias = epilogue == EPILOGUE_NONE ? NULL : trial->bias,
-                        .activation = epilogue == EPILOGUE_BIAS_GELU ? ACTIVATION_GELU_TANH : ACTIVATION_NONE,
-                        .y = y,
-                        .y_type = y_type,
-                        .ld_y = weight->n_out};
-    call->product = (struct library_product){.op = &call->op,
-                                             .x = fp8 ? (char *)trial->q + at : (char *)trial->x + 2 * at,
-                                             .ld_x = weight->ld,
-                                             .x_scale = fp8 ? trial->scale + first : NULL,
-                                             .workspace = trial->device->scratch};
-}
-
-static bool fetch(struct trial *trial, const void *from, size_t size_bytes, char *to)
-{
-    struct device *device = trial->device;
-    return device_check(device, cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToHost, device->stream),
-                        "trying products") &&
-           device_check(device, cudaStreamSynchronize(device->stream), "trying products");
-}
-
-static float element(const char *y, size_t i, enum dtype type)
-{
-    float value;
-    dtype_to_float(type, y + i * dtype_bytes(type), 1, &value);
-    return value;
-}
-
-/* How far two right results may be apart. Sums that cancel keep the error of their terms, so what counts
- * beside the result itself is the typical one. bf16: both sum in float32, tensor cores by cutting off. e4m3:
- * Hopper's tensor cores keep some 14 bits of a sum until it is promoted (DeepSeek-V3, arXiv
- * 2412.19437, 3.3.2), and ours keeps 24. */
-struct closeness {
-    double relative, absolute;
-};
-
-static struct closeness how_close(const struct trial *trial, enum dtype y_type, enum epilogue epilogue)
-{
-    size_t n = (size_t)trial->rows * (size_t)trial->weight->n_out;
-    double squares = 0;
-    for (size_t i = 0; i < n; i++) {
-        double y = element(trial->there, i, y_type);
-        squares += y * y;
-    }
-    double typical = sqrt(squares / (double)n),
-           part = trial->weight->format == WEIGHT_E4M3 ? 0x1p-8 : 0x1p-12;
-    return (struct closeness){.relative = y_type == DTYPE_F32 ? 1e-4 : 0x1p-7,
-                              .absolute = part * typical + (epilogue == EPILOGUE_BIAS_GELU ? 1e-3 : 0)};
-}
-
-/* Compares our own product of all rows with trial->here. */
-static bool is_the_product(struct trial *trial, enum dtype y_type, enum epilogue epilogue)
-{
-    struct trial_call call;
-    size_t n = (size_t)trial->rows * (size_t)trial->weight->n_out;
-    trial_call_init(&call, trial, 0, trial->rows, y_type, epilogue, trial->own);
-    const struct tile_product own = {&call.op, call.product.x, call.product.ld_x, call.product.x_scale};
-    matmul_tensor(trial->device, &own);
-    if (!fetch(trial, trial->own, n * dtype_bytes(y_type), trial->there))
-        return false;
-    struct closeness close = how_close(trial, y_type, epilogue);
-    for (size_t i = 0; i < n; i++) {
-        double a = element(trial->here, i, y_type), b = element(trial->there, i, y_type);
-        if (!(fabs(a - b) <= close.relative * fabs(b) + close.absolute))
-            return false;
-    }
-    return true;
-}
-
-/* Multiplies some runs of rows alone and compares them with the same rows in trial->here. */
-static bool rows_are_independent(struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
-                                 enum epilogue epilogue)
-{
-    static const int counts[] = {1, 2, 7, 16, 33, 64, 100, 129, 256, 1000, 2049};
-    size_t row_bytes = (size_t)trial->weight->n_out * dtype_bytes(y_type);
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] < trial->rows; i++) {
-        struct trial_call call;
-        int first = (trial->rows - counts[i]) * 2 / 3 / ALIGNED_ROWS * ALIGNED_ROWS;
-        trial_call_init(&call, trial, first, counts[i], y_type, epilogue, trial->y);
-        if (!lt_multiply(trial->device, variant, &call.product, epilogue) ||
-            !fetch(trial, trial->y, (size_t)counts[i] * row_bytes, trial->there) ||
-            memcmp(trial->there, trial->here + (size_t)first * row_bytes, (size_t)counts[i] * row_bytes) != 0)
-            return false;
-    }
-    return true;
-}
-
-/* When the library refuses in a trial, that is an answer and not a failure; a failure of CUDA stays. */
-static bool passes(struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
-                   enum epilogue epilogue)
-{
-    struct device *device = trial->device;
-    struct trial_call call;
-    size_t n = (size_t)trial->rows * (size_t)trial->weight->n_out;
-    trial_call_init(&call, trial, 0, trial->rows, y_type, epilogue, trial->y);
-    bool good = lt_multiply(device, variant, &call.product, epilogue) &&
-                fetch(trial, trial->y, n * dtype_bytes(y_type), trial->here) &&
-                rows_are_independent(trial, variant, y_type, epilogue) &&
-                is_the_product(trial, y_type, epilogue);
-    if (!good && cudaStreamSynchronize(device->stream) == cudaSuccess)
-        device->failure = (struct error){0};
-    return good;
-}
 
 static cublasStatus_t prefer(cublasLtMatmulPreferenceOpaque_t *preference)
 {
@@ -249,80 +65,201 @@ static bool splits_the_sum(const cublasLtMatmulAlgo_t *algorithm)
     return parts > 1 || scheme != CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
-static struct lt_product product_of(const struct trial *trial, const struct lt_variant *variant,
-                                    enum dtype y_type, enum epilogue epilogue, int rows)
+static struct lt_product product_of(const struct search *search, const struct lt_variant *variant, int rows)
 {
+    const struct trial *trial = &search->trial;
     return (struct lt_product){.weight = trial->weight,
                                .rows = rows,
                                .ld_x = trial->weight->ld,
                                .ld_y = trial->weight->n_out,
-                               .y_type = y_type,
-                               .epilogue = epilogue,
+                               .y_type = search->kind.y_type,
+                               .epilogue = search->kind.epilogue,
                                .x_scale = trial->scale,
                                .bias = trial->bias,
                                .bias_type = variant->bias_type};
 }
 
-/* Asks the library whether the algorithm takes this number of rows; nothing runs. */
-static bool takes_rows(const struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
-                       enum epilogue epilogue, int rows)
+/* Asks the library for proposals for this number of rows; returns how many there are. */
+static int propose(struct search *search, const struct lt_variant *variant, int rows,
+                   cublasLtMatmulHeuristicResult_t proposals[CANDIDATES])
+{
+    cublasLtMatmulPreferenceOpaque_t preference;
+    struct lt_call call;
+    int n = 0;
+    const struct lt_product product = product_of(search, variant, rows);
+    snprintf(search->trial.why, sizeof search->trial.why, "nothing is proposed");
+    if (lt_describe(&call, &product) != CUBLAS_STATUS_SUCCESS ||
+        prefer(&preference) != CUBLAS_STATUS_SUCCESS ||
+        cublasLtMatmulAlgoGetHeuristic(search->trial.device->library->handle, &call.operation, &call.w,
+                                       &call.x, &call.y, &call.y, &preference, CANDIDATES, proposals,
+                                       &n) != CUBLAS_STATUS_SUCCESS)
+        return 0;
+    return n;
+}
+
+static bool is_candidate(struct search *search, const cublasLtMatmulHeuristicResult_t *proposal)
+{
+    if (proposal->state == CUBLAS_STATUS_SUCCESS && !splits_the_sum(&proposal->algo))
+        return true;
+    snprintf(search->trial.why, sizeof search->trial.why, "it splits the sum");
+    return false;
+}
+
+/* Asks the library whether the variant's algorithm takes this number of rows; nothing runs. */
+static bool takes_rows(struct search *search, const struct lt_variant *variant, int rows)
 {
     struct lt_call call;
     cublasLtMatmulHeuristicResult_t result;
-    const struct lt_product product = product_of(trial, variant, y_type, epilogue, rows);
-    return lt_describe(&call, &product) == CUBLAS_STATUS_SUCCESS &&
-           cublasLtMatmulAlgoCheck(trial->device->library->handle, &call.operation, &call.w, &call.x, &call.y,
-                                   &call.y, &variant->algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= LT_WORKSPACE_BYTES;
+    const struct lt_product product = product_of(search, variant, rows);
+    if (lt_describe(&call, &product) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatmulAlgoCheck(search->trial.device->library->handle, &call.operation, &call.w, &call.x,
+                                &call.y, &call.y, &variant->algorithm[lt_row_class(rows)],
+                                &result) == CUBLAS_STATUS_SUCCESS &&
+        result.workspaceSize <= LT_WORKSPACE_BYTES)
+        return true;
+    snprintf(search->trial.why, sizeof search->trial.why, "it refuses %d rows", rows);
+    return false;
 }
 
-static bool takes_any_rows(const struct trial *trial, const struct lt_variant *variant, enum dtype y_type,
-                           enum epilogue epilogue)
+/* Every number up to 256, then odd and even ones that grow by an eighth. */
+static bool takes_all(struct search *search, const struct lt_variant *variant, int least, int most)
 {
-    int most = trial->device->max_rows;
-    for (int rows = 1; rows < most; rows = 2 * rows + 1)
-        if (!takes_rows(trial, variant, y_type, epilogue, rows))
+    for (int rows = least; rows < most; rows += rows < 256 ? 1 : rows / 8 | 1)
+        if (!takes_rows(search, variant, rows))
             return false;
-    return takes_rows(trial, variant, y_type, epilogue, most);
+    return takes_rows(search, variant, most);
 }
 
-/* Tries the proposals for one type of bias. */
-static void choose(struct trial *trial, struct lt_variant *variant, enum dtype y_type, enum epilogue epilogue)
+/* Sets the least number of rows from which on the algorithm takes all. Only rows of e4m3 can be padded: they
+ * lie in scratch of our own (matmul.c). */
+static bool find_least_rows(struct search *search, struct lt_variant *variant)
 {
-    cublasLtMatmulPreferenceOpaque_t preference;
-    cublasLtMatmulHeuristicResult_t proposals[CANDIDATES];
-    struct lt_call call;
-    int n = 0;
-    const struct lt_product product = product_of(trial, variant, y_type, epilogue, trial->rows);
-    if (lt_describe(&call, &product) != CUBLAS_STATUS_SUCCESS ||
-        prefer(&preference) != CUBLAS_STATUS_SUCCESS ||
-        cublasLtMatmulAlgoGetHeuristic(trial->device->library->handle, &call.operation, &call.w, &call.x,
-                                       &call.y, &call.y, &preference, CANDIDATES, proposals,
-                                       &n) != CUBLAS_STATUS_SUCCESS)
-        return;
-    for (int i = 0; i < n && !variant->usable && trial->device->failure.status == STATUS_OK; i++) {
-        if (proposals[i].state != CUBLAS_STATUS_SUCCESS || splits_the_sum(&proposals[i].algo))
-            continue;
-        variant->algorithm = proposals[i].algo;
-        variant->usable =
-            takes_any_rows(trial, variant, y_type, epilogue) && passes(trial, variant, y_type, epilogue);
+    static const int starts[] = {1, 17, 65, 129, LT_PADDED_ROWS_MAX};
+    const struct weight *weight = search->trial.weight;
+    int most = search->trial.device->max_rows;
+    bool can_pad = weight->format == WEIGHT_E4M3 &&
+                   (size_t)weight->n_out * LT_PADDED_ROWS_MAX * sizeof(float) <= LT_PADDED_BYTES;
+    int n = can_pad ? (int)(sizeof starts / sizeof starts[0]) : 1;
+    for (int i = 0; i < n && starts[i] <= most; i++) {
+        variant->least_rows = starts[i];
+        if (takes_all(search, variant, starts[i], most))
+            return true;
+    }
+    return false;
+}
+
+static void use_everywhere(struct lt_variant *variant, const cublasLtMatmulAlgo_t *algorithm, int place)
+{
+    for (int i = 0; i < LT_ROW_CLASSES; i++) {
+        variant->algorithm[i] = *algorithm;
+        variant->place[i] = place;
     }
 }
 
-static void choose_all(struct trial *trial, struct library_choice *choice)
+/* Finds the reference, for one type of bias. Its results are then in the trial. */
+static void choose_reference(struct search *search, struct lt_variant *variant)
 {
-    for (int output = 0; output < N_OUTPUTS; output++)
-        for (int epilogue = 0; epilogue < N_EPILOGUES; epilogue++) {
-            struct lt_variant *variant = &choice->variant[output][epilogue];
-            variant->bias_type = CUDA_R_32F;
-            choose(trial, variant, output ? DTYPE_BF16 : DTYPE_F32, (enum epilogue)epilogue);
-            if (!variant->usable && epilogue != EPILOGUE_NONE &&
-                output) { /* the bias is rounded to bf16, which is as exact as y itself */
-                variant->bias_type = CUDA_R_16BF;
-                choose(trial, variant, DTYPE_BF16, (enum epilogue)epilogue);
-            }
-            choice->usable |= variant->usable;
+    cublasLtMatmulHeuristicResult_t proposals[CANDIDATES];
+    int n = search->n_proposed = propose(search, variant, search->trial.rows, proposals);
+    for (int i = 0; i < n && !variant->usable && search->trial.device->failure.status == STATUS_OK; i++) {
+        if (!is_candidate(search, &proposals[i]))
+            continue;
+        use_everywhere(variant, &proposals[i].algo, i);
+        variant->usable =
+            find_least_rows(search, variant) && trial_passes(&search->trial, variant, search->kind);
+    }
+}
+
+/* Finds a faster algorithm of the same bits for one class of rows. */
+static void choose_for_class(struct search *search, struct lt_variant *variant, int row_class)
+{
+    cublasLtMatmulHeuristicResult_t proposals[CANDIDATES];
+    int most = search->trial.device->max_rows, from = lt_class_least(row_class),
+        to = lt_class_most(row_class);
+    from = from > variant->least_rows ? from : variant->least_rows;
+    to = to < most ? to : most;
+    if (from > to)
+        return;
+    struct lt_variant other = *variant;
+    int n = propose(search, variant, to, proposals);
+    for (int i = 0; i < n && search->trial.device->failure.status == STATUS_OK; i++) {
+        if (!is_candidate(search, &proposals[i]))
+            continue;
+        use_everywhere(&other, &proposals[i].algo, i);
+        if (memcmp(&proposals[i].algo, &variant->algorithm[row_class], sizeof proposals[i].algo) == 0 ||
+            (takes_all(search, &other, from, to) &&
+             trial_agrees(&search->trial, &other, search->kind, from, to))) {
+            variant->algorithm[row_class] = proposals[i].algo;
+            variant->place[row_class] = i;
+            return;
         }
+    }
+}
+
+static void choose(struct search *search, struct lt_variant *variant)
+{
+    bool is_bf16 = search->kind.y_type == DTYPE_BF16;
+    variant->bias_type = CUDA_R_32F;
+    choose_reference(search, variant);
+    if (!variant->usable && search->kind.epilogue != EPILOGUE_NONE && is_bf16) {
+        variant->bias_type = CUDA_R_16BF; /* rounded to bf16, which is as exact as y itself */
+        choose_reference(search, variant);
+    }
+    for (int row_class = 0; row_class < LT_ROW_CLASSES && variant->usable; row_class++)
+        choose_for_class(search, variant, row_class);
+}
+
+/* ---- saying so ---- */
+
+struct line {
+    char text[600];
+    size_t used;
+};
+
+static void add(struct line *line, const char *form, ...)
+{
+    va_list arguments;
+    va_start(arguments, form);
+    int n = vsnprintf(line->text + line->used, sizeof line->text - line->used, form, arguments);
+    va_end(arguments);
+    size_t room = sizeof line->text - line->used - 1;
+    line->used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room;
+}
+
+static void add_variant(struct line *line, const struct search *search, const struct lt_variant *variant)
+{
+    static const char *const epilogues[] = {"", " + bias", " + bias, gelu"};
+    add(line, "; %s%s: ", search->kind.y_type == DTYPE_F32 ? "f32" : "bf16",
+        epilogues[search->kind.epilogue]);
+    if (!variant->usable) {
+        add(line, "own (%s)", search->trial.why);
+        return;
+    }
+    add(line, "cuBLASLt");
+    for (int row_class = 0; row_class < LT_ROW_CLASSES; row_class++)
+        add(line, "%s%d", row_class ? "," : " #", variant->place[row_class] + 1);
+    add(line, " of %d", search->n_proposed);
+    if (variant->least_rows > 1)
+        add(line, " from %d rows on, padded below", variant->least_rows);
+}
+
+/* Results in float32 have no bias in our networks (it is added after the ranks' sum): such calls run our own
+ * product. */
+static void choose_all(struct search *search, struct library_choice *choice)
+{
+    struct line line = {0};
+    const struct weight *weight = search->trial.weight;
+    add(&line, "products of [%d, %d] %s", weight->n_out, weight->n_in,
+        weight->format == WEIGHT_E4M3 ? "e4m3" : "bf16");
+    for (int output = 0; output < N_OUTPUTS; output++)
+        for (int epilogue = 0; epilogue < (output ? N_EPILOGUES : 1); epilogue++) {
+            struct lt_variant *variant = &choice->variant[output][epilogue];
+            search->kind = (struct trial_kind){output ? DTYPE_BF16 : DTYPE_F32, (enum epilogue)epilogue};
+            choose(search, variant);
+            choice->usable |= variant->usable;
+            add_variant(&line, search, variant);
+        }
+    device_tell(search->trial.device, line.text);
 }
 
 static bool library_takes(const struct device *device, const struct weight *weight)
@@ -356,11 +293,11 @@ struct library_choice *library_choose(struct device *device, const struct weight
                                           .n_in = weight->n_in,
                                           .format = weight->format};
         device->library->choices = choice;
-        struct trial trial;
-        trial_init(&trial, device, weight);
+        struct search search = {0};
+        trial_init(&search.trial, device, weight);
         if (device->failure.status == STATUS_OK)
-            choose_all(&trial, choice);
-        trial_release(&trial);
+            choose_all(&search, choice);
+        trial_release(&search.trial);
     }
     return choice->usable ? choice : NULL;
 }

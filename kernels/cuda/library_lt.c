@@ -1,5 +1,7 @@
 #include "kernels/cuda/library_lt.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,8 +134,8 @@ static const void *bias_for(struct device *device, const struct lt_variant *vari
     return rounded;
 }
 
-bool lt_multiply(struct device *device, const struct lt_variant *variant,
-                 const struct library_product *product, enum epilogue epilogue)
+cublasStatus_t lt_multiply(struct device *device, const struct lt_variant *variant,
+                           const struct library_product *product, enum epilogue epilogue)
 {
     const struct matmul *op = product->op;
     const float one = 1, zero = 0;
@@ -147,18 +149,36 @@ bool lt_multiply(struct device *device, const struct lt_variant *variant,
                                          .x_scale = product->x_scale,
                                          .bias = bias_for(device, variant, product),
                                          .bias_type = variant->bias_type};
-    cublasStatus_t status = lt_describe(&call, &described);
-    if (status == CUBLAS_STATUS_SUCCESS)
-        status = cublasLtMatmul(device->library->handle, &call.operation, &one, op->weight->data, &call.w,
-                                product->x, &call.x, &zero, op->y, &call.y, op->y, &call.y,
-                                &variant->algorithm, product->workspace, LT_WORKSPACE_BYTES, device->stream);
-    if (status != CUBLAS_STATUS_SUCCESS)
-        failure_keep(&device->failure, STATUS_INTERNAL,
-                     "cuBLASLt refuses a product of [%d, %d] and [%d, %d]: %s; use MILLRACE_CUDA_MATMUL=own",
-                     op->rows, op->weight->n_in, op->weight->n_out, op->weight->n_in,
-                     cublasLtGetStatusString(status));
-    return status == CUBLAS_STATUS_SUCCESS;
+    TRY(lt_describe(&call, &described));
+    return cublasLtMatmul(device->library->handle, &call.operation, &one, op->weight->data, &call.w,
+                          product->x, &call.x, &zero, op->y, &call.y, op->y, &call.y,
+                          &variant->algorithm[lt_row_class(op->rows)], product->workspace, LT_WORKSPACE_BYTES,
+                          device->stream);
 }
+
+/* ---- classes of rows ---- */
+
+static const int class_most[LT_ROW_CLASSES] = {64, 256, 1024, 4096, INT_MAX};
+
+int lt_class_least(int row_class)
+{
+    return row_class == 0 ? 1 : class_most[row_class - 1] + 1;
+}
+
+int lt_class_most(int row_class)
+{
+    return class_most[row_class];
+}
+
+int lt_row_class(int rows)
+{
+    int row_class = 0;
+    while (rows > class_most[row_class])
+        row_class++;
+    return row_class;
+}
+
+/* ---- a product of the forward pass ---- */
 
 /* True when everything begins on 16 bytes, as it did when the algorithms were chosen. Shapes and strides
  * decide this, never the number of rows. */
@@ -170,16 +190,79 @@ static bool lies_right(const struct library_product *product)
            (size_t)product->ld_x * in % 16 == 0 && (size_t)op->ld_y * out % 16 == 0;
 }
 
+/* The way to call this product; NULL: the library is not asked. */
+static const struct lt_variant *variant_of(const struct matmul *op, enum epilogue *epilogue)
+{
+    *epilogue = EPILOGUE_NONE;
+    if (op->weight->choice == NULL)
+        return NULL;
+    if (op->bias != NULL)
+        *epilogue = op->activation == ACTIVATION_GELU_TANH ? EPILOGUE_BIAS_GELU : EPILOGUE_BIAS;
+    bool wanted = op->activation == ACTIVATION_NONE || *epilogue == EPILOGUE_BIAS_GELU;
+    const struct lt_variant *variant = &op->weight->choice->variant[op->y_type != DTYPE_F32][*epilogue];
+    return wanted && variant->usable ? variant : NULL;
+}
+
+int library_padded_rows(const struct matmul *op)
+{
+    enum epilogue epilogue;
+    const struct lt_variant *variant = variant_of(op, &epilogue);
+    return variant != NULL && variant->least_rows > op->rows ? variant->least_rows : op->rows;
+}
+
+/* Multiplies with padding into scratch, and brings the rows that count to y. */
+static cublasStatus_t multiply_padded(struct device *device, const struct lt_variant *variant,
+                                      const struct library_product *product, enum epilogue epilogue)
+{
+    const struct matmul *op = product->op;
+    struct matmul padded = *op;
+    struct library_product padded_product = *product;
+    size_t element = dtype_bytes(op->y_type), width = (size_t)op->weight->n_out * element;
+    padded.rows = variant->least_rows;
+    padded.y = (char *)product->workspace + LT_WORKSPACE_BYTES + LT_BIAS_BYTES;
+    padded.ld_y = op->weight->n_out;
+    padded_product.op = &padded;
+    TRY(lt_multiply(device, variant, &padded_product, epilogue));
+    device_check(device,
+                 cudaMemcpy2DAsync(op->y, (size_t)op->ld_y * element, padded.y, width, width,
+                                   (size_t)op->rows, cudaMemcpyDeviceToDevice, device->stream),
+                 "copying a padded product");
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* The library was asked beforehand about many numbers of rows, but not about all. Our own product's bits may
+ * differ from those of the library, so this is said; a worker that ended would only meet it again. */
+static void tell_refusal(struct device *device, const struct matmul *op, cublasStatus_t status)
+{
+    char text[240];
+    snprintf(text, sizeof text,
+             "cuBLASLt refuses a product of [%d, %d] and [%d, %d] (%.40s): our own runs instead; its bits "
+             "may differ from those of other batches. MILLRACE_CUDA_MATMUL=own keeps them alike",
+             op->rows, op->weight->n_in, op->weight->n_out, op->weight->n_in,
+             cublasLtGetStatusString(status));
+    if (!device->library->has_refused)
+        device_tell(device, text);
+    device->library->has_refused = true;
+}
+
 bool library_run(struct device *device, const struct library_product *product)
 {
     const struct matmul *op = product->op;
-    enum epilogue epilogue = EPILOGUE_NONE;
-    if (op->bias != NULL)
-        epilogue = op->activation == ACTIVATION_GELU_TANH ? EPILOGUE_BIAS_GELU : EPILOGUE_BIAS;
-    bool wanted = op->activation == ACTIVATION_NONE || epilogue == EPILOGUE_BIAS_GELU;
-    const struct lt_variant *variant = &op->weight->choice->variant[op->y_type != DTYPE_F32][epilogue];
-    if (!wanted || !variant->usable || !lies_right(product))
+    enum epilogue epilogue;
+    const struct lt_variant *variant = variant_of(op, &epilogue);
+    if (variant == NULL || !lies_right(product))
         return false;
-    (void)lt_multiply(device, variant, product, epilogue);
+    cublasStatus_t status = op->rows < variant->least_rows
+                                ? multiply_padded(device, variant, product, epilogue)
+                                : lt_multiply(device, variant, product, epilogue);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        return true;
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) {
+        tell_refusal(device, op, status);
+        return false;
+    }
+    failure_keep(&device->failure, STATUS_INTERNAL, "cuBLASLt, a product of [%d, %d] and [%d, %d]: %s",
+                 op->rows, op->weight->n_in, op->weight->n_out, op->weight->n_in,
+                 cublasLtGetStatusString(status));
     return true;
 }

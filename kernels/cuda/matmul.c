@@ -61,7 +61,7 @@ static void multiply(struct device *device, const struct matmul *op)
     char *scratch = device->scratch;
     if (op->weight->format == WEIGHT_E4M3) {
         size_t ld = row_of(op->weight->n_in);
-        struct quantised x = quantised_in(scratch, (size_t)op->rows, ld);
+        struct quantised x = quantised_in(scratch, (size_t)library_padded_rows(op), ld);
         if (device_scratch(device, "matmul", x.end) == NULL)
             return;
         quantise_rows(device, op->x, op->ld_x, op->rows, op->weight->n_in, x.q, (int64_t)ld, x.scale);

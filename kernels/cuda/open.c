@@ -159,6 +159,8 @@ enum status cuda_open(struct device **device, const struct device_options *optio
     opened->max_rows = options->max_rows;
     opened->max_positions = options->max_positions;
     opened->max_columns = options->max_columns;
+    opened->told = options->told;
+    opened->told_context = options->told_context;
     set_up(opened, options);
     if (opened->failure.status == STATUS_OK) {
         *device = opened;

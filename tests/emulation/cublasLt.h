@@ -124,6 +124,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDescOpaque_
                               cublasLtMatrixLayoutOpaque_t *d_layout, const cublasLtMatmulAlgo_t *algorithm,
                               void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
+/* From now on products of e4m3 with fewer rows are refused when they are asked for, and products of
+ * `when_it_runs` rows only when they run (0: none). */
+__attribute__((visibility("default"))) void emulation_cublaslt_refuse(uint64_t fp8_below,
+                                                                      uint64_t when_it_runs);
+
 /* Products that ran with the algorithm of this place in the proposals. */
 __attribute__((visibility("default"))) uint64_t emulation_cublaslt_products(int algorithm);
 

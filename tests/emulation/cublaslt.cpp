@@ -4,9 +4,30 @@
 #include <math.h>
 #include <string.h>
 
-enum { SPLITS = 0, DEPENDS_ON_COLUMNS, WRONG, REFUSES, RIGHT, ALSO_RIGHT, N_ALGORITHMS };
+enum {
+    SPLITS = 0,
+    DEPENDS_ON_COLUMNS,
+    WRONG,
+    REFUSES,
+    RIGHT,
+    ALSO_RIGHT,
+    OTHER_BITS,
+    FOR_A_FEW,
+    N_ALGORITHMS
+};
+
+/* Best first: for many rows, and for few, where one adds in another order and one takes few rows only. */
+static const int for_many[] = {SPLITS, DEPENDS_ON_COLUMNS, WRONG, REFUSES, RIGHT, ALSO_RIGHT};
+static const int for_few[] = {SPLITS, OTHER_BITS, FOR_A_FEW, RIGHT};
+enum { FEW = 64 };
 
 static uint64_t n_products[N_ALGORITHMS];
+static uint64_t refused_below, refused_at;
+
+extern "C" void emulation_cublaslt_refuse(uint64_t fp8_below, uint64_t when_it_runs)
+{
+    refused_below = fp8_below, refused_at = when_it_runs;
+}
 
 extern "C" uint64_t emulation_cublaslt_products(int algorithm)
 {
@@ -115,15 +136,22 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     *n_results = 0;
     if (!supported(operation, a, b, d))
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    for (; *n_results < N_ALGORITHMS && *n_results < wanted; ++*n_results)
-        results[*n_results] = {{*n_results}, 0, CUBLAS_STATUS_SUCCESS};
+    bool few = d->columns <= FEW;
+    int n = few ? (int)(sizeof for_few / sizeof *for_few) : (int)(sizeof for_many / sizeof *for_many);
+    for (; *n_results < n && *n_results < wanted; ++*n_results)
+        results[*n_results] = {{(few ? for_few : for_many)[*n_results]}, 0, CUBLAS_STATUS_SUCCESS};
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* One algorithm does not take D of some numbers of columns. */
-static bool takes(const cublasLtMatmulAlgo_t *algorithm, const cublasLtMatrixLayoutOpaque_t *d)
+/* Some do not take D of some numbers of columns, and e4m3 may want more of them. */
+static bool takes(const cublasLtMatmulAlgo_t *algorithm, const cublasLtMatrixLayoutOpaque_t *a,
+                  const cublasLtMatrixLayoutOpaque_t *d)
 {
-    return algorithm->number != REFUSES || d->columns != 31;
+    if (a->type == CUDA_R_8F_E4M3 && d->columns < refused_below)
+        return false;
+    return algorithm->number == REFUSES     ? d->columns != 31 && d->columns != 67
+           : algorithm->number == FOR_A_FEW ? d->columns <= FEW
+                                            : true;
 }
 
 cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDescOpaque_t *operation,
@@ -132,7 +160,7 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDescOpaqu
                                        const cublasLtMatmulAlgo_t *algorithm,
                                        cublasLtMatmulHeuristicResult_t *result)
 {
-    if (!supported(operation, a, b, d) || !takes(algorithm, d))
+    if (!supported(operation, a, b, d) || !takes(algorithm, a, d))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     *result = {*algorithm, 0, CUBLAS_STATUS_SUCCESS};
     return CUBLAS_STATUS_SUCCESS;
@@ -194,6 +222,8 @@ static float finished(const struct product &p, double sum, uint64_t row, uint64_
         sum = 0.5 * sum * (1 + tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
     if (p.algorithm == DEPENDS_ON_COLUMNS && p.d.columns % 2 == 1)
         sum *= 1.02;
+    if (p.algorithm == OTHER_BITS)
+        sum *= 1 + 0x1p-7; /* also seen in bf16 */
     return (float)(p.algorithm == WRONG ? sum + 0.1 : sum);
 }
 
@@ -217,7 +247,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDescOpaque_t *oper
                               cublasLtMatrixLayoutOpaque_t *, void *d, cublasLtMatrixLayoutOpaque_t *d_layout,
                               const cublasLtMatmulAlgo_t *algorithm, void *, size_t, cudaStream_t stream)
 {
-    if (!supported(operation, a_layout, b_layout, d_layout) || !takes(algorithm, d_layout))
+    if (!supported(operation, a_layout, b_layout, d_layout) || !takes(algorithm, a_layout, d_layout) ||
+        d_layout->columns == refused_at)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     static std::deque<product> enqueued; /* kept: a graph may play it again */
     enqueued.push_back({*operation, *a_layout, *b_layout, *d_layout, a, b, d, algorithm->number});

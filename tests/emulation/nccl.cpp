@@ -136,8 +136,9 @@ ncclResult_t ncclCommInitRank(ncclComm_t *communicator, int n_ranks, ncclUniqueI
     call call("ncclCommInitRank");
     if (call.refused() != cudaSuccess)
         return ncclUnhandledCudaError;
-    if (n_ranks > MOST_RANKS)
-        return ncclInvalidArgument;
+    const char *in_switch = getenv("NCCL_NVLS_ENABLE");
+    if (n_ranks > MOST_RANKS || in_switch == nullptr || strcmp(in_switch, "0") != 0)
+        return ncclInvalidArgument; /* sums in the switch would have another rounding */
     int file = shm_open(id.internal, O_CREAT | O_RDWR, 0600);
     if (file < 0 || ftruncate(file, sizeof(meeting)) != 0)
         return ncclSystemError;

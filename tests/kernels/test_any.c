@@ -23,6 +23,7 @@ int main(int argc, char **argv)
     srunner_add_suite(runner, any_attention_suite());
     srunner_add_suite(runner, any_head_suite());
     srunner_add_suite(runner, any_device_suite());
+    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA cannot be used in a child of a process that has it */
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

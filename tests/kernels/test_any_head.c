@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,12 +15,18 @@
  */
 static double margin(void)
 {
-    return any_backend->on_host ? 1e-6 : 3e-6;
+    return any_backend->on_host ? 1e-6 : 1e-5;
 }
-static double logit_tolerance(void)
+
+/* A tensor core aligns the terms of a sum and cuts off what is below: the error grows with the terms. */
+static double logit_tolerance(int n_in)
 {
-    return any_backend->on_host ? 1e-5 : 2e-5;
+    return any_backend->on_host ? 1e-5 : 2e-5 + 6e-8 * n_in;
 }
+
+static struct {
+    double jump, logit;
+} largest; /* deviation so far: printed at the end, so that a new GPU's rounding is seen */
 
 struct shape {
     int rows, n_out, n_in;
@@ -289,16 +296,21 @@ static void check_row(const struct problem *problem, const struct outcome *outco
         reference_choose(logits, problem->shape->n_out, problem->left_out[row], problem->bound[row],
                          problem->u_jump[row], problem->u_draw[row]);
     const struct drawn_token *drawn = &outcome->drawn[row];
-    ck_assert_double_le(fabs(outcome->jump_probability[row] - expected.jump_probability), margin());
+    double off = fabs(outcome->jump_probability[row] - expected.jump_probability);
+    largest.jump = fmax(largest.jump, off);
+    ck_assert_double_le(off, margin());
     if (expected.margin < margin())
         return;
     ck_assert_msg(drawn->token == expected.token, "row %d drew %d, expected %d", row, drawn->token,
                   expected.token);
     if (drawn->token < 0)
         return;
-    ck_assert_double_le(fabs(drawn->logit - logits[drawn->token]), logit_tolerance());
+    off = fabs(drawn->logit - logits[drawn->token]);
+    largest.logit = fmax(largest.logit, off);
+    ck_assert_double_le(off, logit_tolerance(problem->shape->n_in));
     double log_probability = drawn->logit - outcome->choice[row].log_total;
-    ck_assert_double_le(fabs(log_probability - expected.log_probability), logit_tolerance());
+    ck_assert_double_le(fabs(log_probability - expected.log_probability),
+                        logit_tolerance(problem->shape->n_in));
 }
 
 /*
@@ -310,11 +322,12 @@ static int check_bits_of_draw(const struct problem *problem, const struct outcom
 {
     int token = outcome->drawn[row].token, tile = token / VOCABULARY_TILE;
     float max = outcome->tiles[(size_t)row * tiles_of(problem->shape->n_out) + tile].max;
+    double apart = 2 * logit_tolerance(problem->shape->n_in);
     if (token < 0)
         return 0;
     ck_assert(outcome->drawn[row].logit <= max);
     for (int i = tile * VOCABULARY_TILE; i < (tile + 1) * VOCABULARY_TILE && i < problem->shape->n_out; i++)
-        if (i != token && i != problem->left_out[row] && logits[i] > logits[token] - 2 * logit_tolerance())
+        if (i != token && i != problem->left_out[row] && logits[i] > logits[token] - apart)
             return 0;
     ck_assert_msg(outcome->drawn[row].logit == max, "row %d: the draw's %.9g is not the scan's %.9g", row,
                   (double)outcome->drawn[row].logit, (double)max);
@@ -576,10 +589,17 @@ START_TEST(test_logits_that_are_no_numbers_are_a_failure)
 }
 END_TEST
 
+static void print_largest(void)
+{
+    printf("head: the largest deviations are %.3g of a jump's probability, %.3g of a logit\n", largest.jump,
+           largest.logit);
+}
+
 Suite *any_head_suite(void)
 {
     Suite *suite = suite_create("head, any backend");
     TCase *tests = tcase_create("head");
+    tcase_add_unchecked_fixture(tests, NULL, print_largest);
     tcase_add_loop_test(tests, test_draws_follow_the_law, 0, N_SHAPES);
     tcase_add_test(tests, test_a_row_does_not_depend_on_others);
     tcase_add_test(tests, test_every_uniform_finds_its_token);

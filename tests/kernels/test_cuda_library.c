@@ -15,7 +15,17 @@
  */
 const struct backend *any_backend;
 static uint64_t (*products)(int algorithm);
-enum { N_ALGORITHMS = 6, GOOD = 4, ROWS = 70, N_OUT = 48, N_IN = 40 };
+static void (*refuse)(uint64_t fp8_below, uint64_t when_it_runs);
+enum { N_ALGORITHMS = 8, GOOD = 4, OTHER_BITS = 6, FOR_A_FEW = 7, ROWS = 70, N_OUT = 48, N_IN = 40 };
+
+static char said[2048];
+
+static void keep_line(void *context, const char *line)
+{
+    (void)context;
+    strncat(said, line, sizeof said - strlen(said) - 2);
+    strcat(said, "\n");
+}
 
 struct product {
     struct device *device;
@@ -27,8 +37,9 @@ struct product {
 static void product_init(struct product *product, enum precision precision, int n_out)
 {
     const struct device_options options = {
-        .precision = precision, .max_rows = ROWS, .max_positions = 8, .max_columns = 64};
+        .precision = precision, .max_rows = ROWS, .max_positions = 8, .max_columns = 64, .told = keep_line};
     struct error error = {0};
+    said[0] = '\0';
     ck_assert_msg(any_backend->open(&product->device, &options, &error) == STATUS_OK, "%s", error.text);
     product->x = random_floats(ROWS * N_IN, 1, 1), product->w = random_floats(n_out * N_IN, 2, 1);
     product->bias = random_floats(n_out, 3, 1);
@@ -99,8 +110,10 @@ START_TEST(test_the_good_algorithm_runs)
     for (int y_type = DTYPE_F32; y_type <= DTYPE_BF16; y_type++) {
         enum dtype type = (enum dtype)y_type;
         check_operation(&product, operation(&product, false, ACTIVATION_NONE, type, N_OUT), N_OUT, 1);
-        check_operation(&product, operation(&product, true, ACTIVATION_NONE, type, N_OUT), N_OUT, 1);
-        check_operation(&product, operation(&product, true, ACTIVATION_GELU_TANH, type, N_OUT), N_OUT, 1);
+        uint64_t with_bias = type == DTYPE_BF16; /* a bias of float32 results is added elsewhere */
+        check_operation(&product, operation(&product, true, ACTIVATION_NONE, type, N_OUT), N_OUT, with_bias);
+        check_operation(&product, operation(&product, true, ACTIVATION_GELU_TANH, type, N_OUT), N_OUT,
+                        with_bias);
         check_operation(&product, operation(&product, true, ACTIVATION_SILU, type, N_OUT), N_OUT, 0);
         check_operation(&product, operation(&product, false, ACTIVATION_GELU_TANH, type, N_OUT), N_OUT, 0);
     }
@@ -109,6 +122,73 @@ START_TEST(test_the_good_algorithm_runs)
     ck_assert_uint_gt(products(2), 0);
     ck_assert_uint_eq(products(3), 0); /* nor what refuses a number of rows */
     product_release(&product);
+}
+END_TEST
+
+/* The first `rows` rows of a product with these rows, as bf16. */
+static void multiply_rows(const struct product *product, int rows, uint16_t *y)
+{
+    struct matmul op = operation(product, true, ACTIVATION_NONE, DTYPE_BF16, N_OUT);
+    op.rows = rows;
+    any_backend->matmul(product->device, &op);
+    any_get(product->device, product->y_there, (size_t)rows * N_OUT * sizeof *y, y);
+}
+
+/* Few rows have an algorithm of their own: the first of theirs that gives the bits of many rows. */
+START_TEST(test_classes_of_rows_have_their_algorithms)
+{
+    enum { FEW = 30 };
+    static uint16_t many[ROWS * N_OUT], few[FEW * N_OUT];
+    struct product product;
+    product_init(&product, precisions[_i], N_OUT);
+    multiply_rows(&product, ROWS, many);
+    uint64_t before = products(FOR_A_FEW), good = products(GOOD), wrong = products(OTHER_BITS);
+    ck_assert_uint_gt(wrong, 0); /* was tried */
+    multiply_rows(&product, FEW, few);
+    ck_assert_uint_eq(products(FOR_A_FEW), before + 1);
+    ck_assert_uint_eq(products(GOOD), good);
+    ck_assert_uint_eq(products(OTHER_BITS), wrong);
+    check_same_bits(many, few, sizeof few, "rows among few");
+    ck_assert_msg(strstr(said, "products of [48, 40] ") != NULL &&
+                      strstr(said, "; bf16 + bias, gelu: cuBLASLt") && strstr(said, " #3,5,5,5,5 of 6"),
+                  "%s", said);
+    product_release(&product);
+}
+END_TEST
+
+/* cuBLASLt wants many rows for some products of e4m3: fewer are padded, and their bits are the same. */
+START_TEST(test_few_rows_of_fp8_are_padded)
+{
+    static uint16_t many[ROWS * N_OUT], few[7 * N_OUT];
+    struct product product;
+    refuse(60, 0);
+    product_init(&product, PRECISION_FP8, N_OUT);
+    multiply_rows(&product, ROWS, many);
+    uint64_t before = products(GOOD);
+    multiply_rows(&product, 7, few);
+    ck_assert_uint_eq(products(GOOD), before + 1);
+    check_same_bits(many, few, sizeof few, "padded rows");
+    ck_assert_msg(strstr(said, "from 65 rows on, padded below") != NULL, "%s", said);
+    product_release(&product);
+    refuse(0, 0);
+}
+END_TEST
+
+/* A refusal that asking did not show is no failure: our own product runs, and it is said once. */
+START_TEST(test_a_late_refusal_runs_our_own)
+{
+    static uint16_t y[ROWS * N_OUT];
+    struct product product;
+    product_init(&product, precisions[_i], N_OUT);
+    refuse(0, 50);
+    uint64_t before = products(GOOD) + products(FOR_A_FEW);
+    for (int i = 0; i < 2; i++)
+        multiply_rows(&product, 50, y);
+    ck_assert_uint_eq(products(GOOD) + products(FOR_A_FEW), before);
+    const char *first = strstr(said, "cuBLASLt refuses a product of [50, 40] and [48, 40]");
+    ck_assert_msg(first != NULL && strstr(first + 1, "cuBLASLt refuses") == NULL, "%s", said);
+    product_release(&product);
+    refuse(0, 0);
 }
 END_TEST
 
@@ -153,6 +233,9 @@ static Suite *library_suite(void)
     Suite *suite = suite_create("library");
     TCase *tests = tcase_create("library");
     tcase_add_loop_test(tests, test_the_good_algorithm_runs, 0, 2);
+    tcase_add_loop_test(tests, test_classes_of_rows_have_their_algorithms, 0, 2);
+    tcase_add_test(tests, test_few_rows_of_fp8_are_padded);
+    tcase_add_loop_test(tests, test_a_late_refusal_runs_our_own, 0, 2);
     tcase_add_loop_test(tests, test_what_lies_wrong_is_our_own, 0, 2);
     tcase_add_loop_test(tests, test_own_by_wish, 0, 2);
     suite_add_tcase(suite, tests);
@@ -165,13 +248,16 @@ int main(void)
     void *library = NULL;
     if (backend_find("cuda", &any_backend, &error) == STATUS_OK)
         library = dlopen(getenv("MILLRACE_CUDA_MODULE"), RTLD_NOW | RTLD_NOLOAD);
-    if (library != NULL)
+    if (library != NULL) {
         *(void **)&products = dlsym(library, "emulation_cublaslt_products");
-    if (products == NULL) {
+        *(void **)&refuse = dlsym(library, "emulation_cublaslt_refuse");
+    }
+    if (products == NULL || refuse == NULL) {
         fprintf(stderr, "MILLRACE_CUDA_MODULE is not the emulated module with a library: %s\n", error.text);
         return EXIT_FAILURE;
     }
     SRunner *runner = srunner_create(library_suite());
+    srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

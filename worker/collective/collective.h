@@ -55,7 +55,8 @@ struct collective {
      * broadcast then returns, and the status is not OK. NULL: nothing is called. */
     bool (*waits)(void *context);
     void *waits_context;
-    double seconds; /* spent in all_reduce and gather since start, waiting for others included */
+    double spin_seconds; /* how long a broadcast looks without a pause; 0: the transport's own choice */
+    double seconds;      /* spent in all_reduce and gather since start, waiting for others included */
     enum status status;
 };
 

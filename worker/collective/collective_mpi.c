@@ -138,13 +138,14 @@ static int wait_patiently(MPI_Request *request, const struct collective *collect
 {
     double start = clock_seconds();
     long nap_us = NAP_LEAST_US;
+    double spin = collective && collective->spin_seconds > 0 ? collective->spin_seconds : SPIN_US * 1e-6;
     bool is_told = !collective || !collective->waits;
     for (;;) {
         int done = 0;
         int code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
         if (done || code != MPI_SUCCESS)
             return code;
-        if (clock_seconds() - start < SPIN_US * 1e-6)
+        if (clock_seconds() - start < spin)
             continue;
         if (!is_told && !collective->waits(collective->waits_context))
             return MPI_ERR_OTHER; /* the request is left: this rank ends */

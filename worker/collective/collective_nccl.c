@@ -17,8 +17,10 @@
  *
  * The sums are the same as over MPI, bit for bit, so that a text does not depend on the transport.
  * ncclAllReduce chooses its order of adding by size and topology, and then a row would depend on how many
- * rows there are. With two ranks there is only one order, so ncclAllReduce is used. With more, the ranks
- * exchange slices (as much data as a ring moves), add them as the balanced tree, and exchange the sums.
+ * rows there are. With two ranks there is only one order, so ncclAllReduce is used; but NCCL may let the
+ * switch between the GPUs add (NVLS), whose rounding nobody documents, so that is turned off unless the user
+ * has set NCCL_NVLS_ENABLE. With more, the ranks exchange slices (as much data as a ring moves), add them as
+ * the balanced tree, and exchange the sums.
  *
  * NCCL refuses two ranks on one GPU; the sentence about it is written here, and names the ranks. In tests a
  * different NCCL_HOSTID for each rank lets them pass; they then use sockets.
@@ -145,11 +147,15 @@ static void nccl_gather(struct collective *collective, const void *part, const i
     good(nccl, ncclGroupEnd(), "gathering");
 }
 
+/* A plan follows the last within a step's time, which may be shorter than a nap: the device would wait. */
+#define SPIN_SECONDS 10e-3
+
 static void nccl_broadcast(struct collective *collective, void *host, size_t size_bytes)
 {
     struct collective_nccl *nccl = (struct collective_nccl *)collective;
     nccl->host->waits = collective->waits;
     nccl->host->waits_context = collective->waits_context;
+    nccl->host->spin_seconds = SPIN_SECONDS;
     nccl->host->table->broadcast(nccl->host, host, size_bytes);
     if (nccl->host->status != STATUS_OK)
         collective->status = nccl->host->status;
@@ -325,6 +331,7 @@ static enum status start(struct collective_nccl *nccl, struct place *places, str
     enum status status = check_places(nccl->host, nccl->device, places, error);
     if (status == STATUS_OK)
         status = share_id(nccl->host, &id, error);
+    (void)setenv("NCCL_NVLS_ENABLE", "0", 0);
     if (status != STATUS_OK ||
         good(nccl, ncclCommInitRank(&nccl->communicator, nccl->base.n_ranks, id, nccl->base.rank),
              "starting"))

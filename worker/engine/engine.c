@@ -348,22 +348,44 @@ enum status engine_follow(struct engine *engine, struct error *error)
     return status;
 }
 
-/* Rank 0: one short sequence, one step. */
-static enum status lead_warm_up(struct engine *engine, struct error *error)
+/*
+ * How long the warm-up's text is. A GPU loads the code of a kernel when it is first used, and records a graph
+ * of a shape when it comes for the second time: two texts of full length leave neither to the first request.
+ * A CPU has nothing of the kind, and a long text would cost it seconds.
+ */
+struct warm_up {
+    int length, n_texts;
+};
+
+static struct warm_up warm_up_of(const struct model *model)
 {
-    enum { LENGTH = 16 };
+    enum { SHORT = 16 };
+    int most = model->weights.config.max_length;
+    if (model->backend->on_host)
+        return (struct warm_up){.length = most < SHORT ? most : SHORT, .n_texts = 1};
+    return (struct warm_up){.length = most, .n_texts = 2};
+}
+
+/* Rank 0: one text, in one step. */
+static enum status write_one(struct engine *engine, int length, struct error *error)
+{
     const struct model_config *config = &engine->model->weights.config;
-    uint32_t ids[LENGTH];
-    uint8_t editable[LENGTH];
-    for (int i = 0; i < LENGTH; i++) {
+    uint32_t *ids = calloc((size_t)length, sizeof *ids);
+    uint8_t *editable = calloc((size_t)length, sizeof *editable);
+    enum status status = STATUS_OK;
+    if (!ids || !editable)
+        status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the warm-up's text");
+    for (int i = 0; i < length && status == STATUS_OK; i++) {
         /* a token that is revealed need not be drawn, and a step without a needed row is not even sent */
         ids[i] = config->source == SOURCE_MASK ? (uint32_t)config->mask_token : 0;
         editable[i] = 1;
     }
-    int length = config->max_length < LENGTH ? config->max_length : LENGTH;
     const struct sequence_input input = {
         .ids = ids, .editable = editable, .length = (size_t)length, .n_steps = 1, .temperature = 1};
-    enum status status = batch_add(engine->batch, &input, error);
+    if (status == STATUS_OK)
+        status = batch_add(engine->batch, &input, error);
+    free(ids);
+    free(editable);
     if (status == STATUS_OK)
         return step(engine, NULL, error);
     engine->plan.header->command = PLAN_STOP; /* the others wait for a plan */
@@ -371,10 +393,24 @@ static enum status lead_warm_up(struct engine *engine, struct error *error)
     return status;
 }
 
+static enum status lead_warm_up(struct engine *engine, struct error *error)
+{
+    struct warm_up warm_up = warm_up_of(engine->model);
+    enum status status = STATUS_OK;
+    for (int i = 0; i < warm_up.n_texts && status == STATUS_OK; i++)
+        status = write_one(engine, warm_up.length, error);
+    return status;
+}
+
 static enum status follow_warm_up(struct engine *engine, struct error *error)
 {
-    broadcast_plan(engine);
-    enum status status = engine->plan.header->command == PLAN_STEP ? follow_step(engine, error) : STATUS_OK;
+    enum status status = STATUS_OK;
+    for (int i = 0; i < warm_up_of(engine->model).n_texts && status == STATUS_OK; i++) {
+        broadcast_plan(engine);
+        if (engine->plan.header->command != PLAN_STEP)
+            return follow_to_the_end(engine, error);
+        status = follow_step(engine, error);
+    }
     return status == STATUS_OK ? follow_to_the_end(engine, error) : status;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 
 static int largest(int a, int b)
 {
@@ -27,6 +28,12 @@ static void count_progress(void *meters)
     meter_add(meters, METER_PROGRESS, 1);
 }
 
+static void log_line(void *context, const char *line)
+{
+    (void)context;
+    log_info("%s", line);
+}
+
 static enum status open_device(struct model *model, const struct model_options *options,
                                const struct model_config *config, struct plan_limits limits,
                                struct error *error)
@@ -43,6 +50,7 @@ static enum status open_device(struct model *model, const struct model_options *
         .max_columns = model_widest_row(config),
         .progressed = options->meters ? count_progress : NULL,
         .progress_context = options->meters,
+        .told = log_line,
     };
     return model->backend->open(&model->device, &device_options, error);
 }

@@ -137,6 +137,18 @@ START_TEST(a_warm_up_is_reported_to_nobody)
 }
 END_TEST
 
+/* A GPU loads kernels and records graphs when a shape comes for the first and the second time. */
+START_TEST(a_gpu_is_warmed_up_by_two_texts_of_full_length)
+{
+    struct error error;
+    failing.on_host = false;
+    uint64_t passes = meter_read(&meters, METER_PASSES), rows = meter_read(&meters, METER_ROWS);
+    ck_assert_int_eq(engine_warm_up(engine, &error), STATUS_OK);
+    ck_assert_uint_eq(meter_read(&meters, METER_PASSES), passes + 2);
+    ck_assert_uint_eq(meter_read(&meters, METER_ROWS), rows + 2 * (uint64_t)model.weights.config.max_length);
+}
+END_TEST
+
 /* Every rank waits for the warm-up's plan, and a step in which no row is needed has none: two ranks would
  * wait for ever. */
 START_TEST(a_mask_source_is_warmed_up_too)
@@ -287,6 +299,7 @@ int main(void)
     TCase *tests = tcase_create("engine");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_warm_up_is_reported_to_nobody);
+    tcase_add_test(tests, a_gpu_is_warmed_up_by_two_texts_of_full_length);
     tcase_add_test(tests, a_mask_source_is_warmed_up_too);
     tcase_add_test(tests, a_drain_finishes_what_is_there);
     tcase_add_test(tests, a_stop_ends_at_the_next_step);
