@@ -212,7 +212,7 @@ static enum status start(const struct settings *settings, struct collective *col
         return status;
     status = engine_create(model, model->forward.limits, settings_run_ahead(settings, model), engine, error);
     status = collective_verdict(collective, status, error);
-    return status == STATUS_OK ? engine_warm_up(*engine, error) : status;
+    return status == STATUS_OK ? engine_warm_up(*engine, (int)settings->warm_up, error) : status;
 }
 
 /* After all ranks agreed that the start failed. The first rank that exits takes all others with it, so every

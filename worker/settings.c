@@ -40,6 +40,10 @@ static const struct option_row rows[] = {
      "Tokens of all running sequences together; raised to the model's longest text.", &given.batch_tokens},
     {"max-sequences", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_SEQUENCES", "64", 1, 65536,
      "Sequences that run at the same time.", &given.max_sequences},
+    {"warm-up", 0, OPTION_INTEGER, "TOKENS", "MILLRACE_WARM_UP", "0", 0, MEMORY_LENGTH_MAX,
+     "Tokens of the text that is written before the replica is ready; 0: few on a CPU, the longest text on a "
+     "GPU, which loads its kernels then.",
+     &given.warm_up},
     {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
      "text, for people, or json: one object a line.", &given.log_format},
     {"gpu-memory", 0, OPTION_TEXT, "SIZE", "MILLRACE_GPU_MEMORY", NULL, 0, 0,

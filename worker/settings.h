@@ -11,7 +11,7 @@
 struct settings {
     const char *model, *coordinator, *replica, *backend, *precision, *collective, *gpu_memory, *run_ahead,
         *ready_file, *elbo, *verify, *only, *log_format;
-    int64_t gpu, threads, batch_tokens, max_sequences;
+    int64_t gpu, threads, batch_tokens, max_sequences, warm_up;
     bool bench, no_thinning, plan, json;
     int64_t tp, batch, length, steps, repeats, samples, seed;
     struct rpc_security security;

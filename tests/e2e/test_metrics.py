@@ -256,7 +256,7 @@ class Numbers(unittest.TestCase):
     @unittest.skipUnless(os.path.exists(EMULATED), "no emulated GPU")
     def test_a_device_that_is_only_handed_its_work_has_no_phases(self):
         with Cluster("--backend", "cuda", "--precision", "f32", "--metrics", "127.0.0.1:0", ranks=1,
-                     environment={"MILLRACE_CUDA_MODULE": EMULATED}) as cluster:
+                     environment={"MILLRACE_CUDA_MODULE": EMULATED, "MILLRACE_WARM_UP": "16"}) as cluster:
             name = "millrace_replica_phase_seconds_total"
             before = samples(cluster).sum(name)
             cluster.text(length=8, steps=1)

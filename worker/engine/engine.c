@@ -357,13 +357,14 @@ struct warm_up {
     int length, n_texts;
 };
 
-static struct warm_up warm_up_of(const struct model *model)
+static struct warm_up warm_up_of(const struct model *model, int tokens)
 {
     enum { SHORT = 16 };
     int most = model->weights.config.max_length;
-    if (model->backend->on_host)
-        return (struct warm_up){.length = most < SHORT ? most : SHORT, .n_texts = 1};
-    return (struct warm_up){.length = most, .n_texts = 2};
+    if (tokens == 0)
+        tokens = model->backend->on_host ? SHORT : most;
+    return (struct warm_up){.length = tokens < most ? tokens : most,
+                            .n_texts = model->backend->on_host ? 1 : 2};
 }
 
 /* Rank 0: one text, in one step. */
@@ -393,19 +394,18 @@ static enum status write_one(struct engine *engine, int length, struct error *er
     return status;
 }
 
-static enum status lead_warm_up(struct engine *engine, struct error *error)
+static enum status lead_warm_up(struct engine *engine, struct warm_up warm_up, struct error *error)
 {
-    struct warm_up warm_up = warm_up_of(engine->model);
     enum status status = STATUS_OK;
     for (int i = 0; i < warm_up.n_texts && status == STATUS_OK; i++)
         status = write_one(engine, warm_up.length, error);
     return status;
 }
 
-static enum status follow_warm_up(struct engine *engine, struct error *error)
+static enum status follow_warm_up(struct engine *engine, struct warm_up warm_up, struct error *error)
 {
     enum status status = STATUS_OK;
-    for (int i = 0; i < warm_up_of(engine->model).n_texts && status == STATUS_OK; i++) {
+    for (int i = 0; i < warm_up.n_texts && status == STATUS_OK; i++) {
         broadcast_plan(engine);
         if (engine->plan.header->command != PLAN_STEP)
             return follow_to_the_end(engine, error);
@@ -420,10 +420,12 @@ static bool waits_for_all(const struct collective *collective)
     return collective->n_ranks > 1 && collective->table->on_device;
 }
 
-enum status engine_warm_up(struct engine *engine, struct error *error)
+enum status engine_warm_up(struct engine *engine, int tokens, struct error *error)
 {
     struct collective *collective = engine->model->collective;
-    enum status status = collective->rank == 0 ? lead_warm_up(engine, error) : follow_warm_up(engine, error);
+    struct warm_up warm_up = warm_up_of(engine->model, tokens);
+    enum status status =
+        collective->rank == 0 ? lead_warm_up(engine, warm_up, error) : follow_warm_up(engine, warm_up, error);
     bool is_broken = collective->status != STATUS_OK || (status != STATUS_OK && waits_for_all(collective));
     if (is_broken)
         return status; /* the other ranks are in the middle of an exchange, and cannot agree */

@@ -42,10 +42,11 @@ enum status engine_lead(struct engine *engine, struct mailbox *mailbox, const st
 /* Other ranks: runs until rank 0 tells them to end, or this rank's device fails. */
 enum status engine_follow(struct engine *engine, struct error *error);
 
-/* All ranks together, before engine_lead and engine_follow: take one short sequence through one step, so that
- * memory is touched and clocks are up before the replica says that it is ready. All get the same verdict,
- * unless the exchange between them broke: then a rank has its own error, and the collective's status is not
- * OK. */
-enum status engine_warm_up(struct engine *engine, struct error *error);
+/* All ranks together, before engine_lead and engine_follow: write a text of so many tokens in one step, so
+ * that memory is touched and clocks are up before the replica says that it is ready; a GPU, whose kernels are
+ * loaded and recorded, writes two. tokens 0: 16 on a CPU, the longest text on a GPU. All get the same
+ * verdict, unless the exchange between them broke: then a rank has its own error, and the collective's status
+ * is not OK. */
+enum status engine_warm_up(struct engine *engine, int tokens, struct error *error);
 
 #endif

@@ -128,7 +128,7 @@ START_TEST(a_warm_up_is_reported_to_nobody)
 {
     struct error error;
     uint64_t before = meter_read(&meters, METER_PASSES);
-    ck_assert_int_eq(engine_warm_up(engine, &error), STATUS_OK);
+    ck_assert_int_eq(engine_warm_up(engine, 0, &error), STATUS_OK);
     ck_assert_uint_eq(meter_read(&meters, METER_PASSES), before + 1);
     mailbox_order(mailbox, MAIL_DRAIN);
     ck_assert_int_eq(lead(&error), STATUS_OK);
@@ -143,7 +143,7 @@ START_TEST(a_gpu_is_warmed_up_by_two_texts_of_full_length)
     struct error error;
     failing.on_host = false;
     uint64_t passes = meter_read(&meters, METER_PASSES), rows = meter_read(&meters, METER_ROWS);
-    ck_assert_int_eq(engine_warm_up(engine, &error), STATUS_OK);
+    ck_assert_int_eq(engine_warm_up(engine, 0, &error), STATUS_OK);
     ck_assert_uint_eq(meter_read(&meters, METER_PASSES), passes + 2);
     ck_assert_uint_eq(meter_read(&meters, METER_ROWS), rows + 2 * (uint64_t)model.weights.config.max_length);
 }
@@ -159,7 +159,7 @@ START_TEST(a_mask_source_is_warmed_up_too)
     model.weights.config.mask_token = model.weights.config.n_ids - 1;
     ck_assert_int_eq(engine_create(&model, model.forward.limits, false, &engine, &error), STATUS_OK);
     uint64_t before = meter_read(&meters, METER_PASSES);
-    ck_assert_int_eq(engine_warm_up(engine, &error), STATUS_OK);
+    ck_assert_int_eq(engine_warm_up(engine, 0, &error), STATUS_OK);
     ck_assert_uint_eq(meter_read(&meters, METER_PASSES), before + 1);
 }
 END_TEST
@@ -288,7 +288,7 @@ START_TEST(a_warm_up_that_fails_says_why)
 {
     struct error error = {0};
     device_has_failed = true;
-    ck_assert_int_eq(engine_warm_up(engine, &error), STATUS_INTERNAL);
+    ck_assert_int_eq(engine_warm_up(engine, 0, &error), STATUS_INTERNAL);
     ck_assert_str_eq(error.text, "the device is on fire");
 }
 END_TEST
