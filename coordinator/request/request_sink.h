@@ -31,6 +31,8 @@ struct request_frame {
     uint32_t step, steps;
     size_t n;
     const uint32_t *positions, *ids; /* [n], ascending; the id now at positions[i] */
+    const float
+        *log_probabilities; /* [n]: of the ids when they were drawn, natural; NULL: nothing was drawn */
     double seconds;
 };
 

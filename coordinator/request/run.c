@@ -45,6 +45,10 @@ static enum status check_change(const struct run *run, const struct step_report 
     if (report->ids[i] >= (uint32_t)n_ids)
         return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: id %u is not below %d",
                          (unsigned long long)run->number, report->ids[i], n_ids);
+    if (report->log_probabilities && !isfinite(report->log_probabilities[i]))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "report of sequence %llu: the log probability at position %u is not a number",
+                         (unsigned long long)run->number, position);
     return STATUS_OK;
 }
 

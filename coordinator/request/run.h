@@ -26,6 +26,7 @@ struct step_report {
     uint32_t step; /* done, counted from 1 */
     size_t n_changed;
     const uint32_t *positions, *ids; /* [n_changed] */
+    const float *log_probabilities;  /* [n_changed]: of the ids when they were drawn; NULL: not said */
     double step_ms;
     bool done;
     double log_probability;

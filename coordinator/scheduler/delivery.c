@@ -20,7 +20,8 @@ struct event {
     enum request_move move;
     char replica[REPLICA_NAME_MAX + 1];
     size_t n;
-    uint32_t values[]; /* [2n]: positions, then ids */
+    bool has_scores;
+    uint32_t values[]; /* [3n]: positions, then ids, then (floats) their log probabilities */
 };
 
 struct event_queue {
@@ -53,7 +54,7 @@ struct delivery {
 
 static size_t size_of(size_t n)
 {
-    return sizeof(struct event) + 2 * n * sizeof(uint32_t);
+    return sizeof(struct event) + 3 * n * sizeof(uint32_t);
 }
 
 static struct event *event_create(enum event_kind kind, size_t n)
@@ -152,6 +153,9 @@ enum status delivery_frame(struct delivery_list *list, const struct run *run,
         memcpy(event->values, report->positions, row_bytes);
         memcpy(event->values + n, report->ids, row_bytes);
     }
+    event->has_scores = n && report->log_probabilities;
+    if (event->has_scores)
+        memcpy(event->values + 2 * n, report->log_probabilities, row_bytes);
     append(&delivery->queued, event);
     claim(list, delivery);
     return STATUS_OK;
@@ -242,12 +246,14 @@ static void hand_over_accepted(const struct request *request)
 
 static void hand_over_frame(const struct request *request, const struct event *event)
 {
-    const struct request_frame frame = {.step = event->step,
-                                        .steps = (uint32_t)request->runs->steps,
-                                        .n = event->n,
-                                        .positions = event->values,
-                                        .ids = event->values + event->n,
-                                        .seconds = event->seconds};
+    const struct request_frame frame = {
+        .step = event->step,
+        .steps = (uint32_t)request->runs->steps,
+        .n = event->n,
+        .positions = event->values,
+        .ids = event->values + event->n,
+        .log_probabilities = event->has_scores ? (const float *)(event->values + 2 * event->n) : NULL,
+        .seconds = event->seconds};
     request->sink->frame(request->sink_context, &frame);
 }
 

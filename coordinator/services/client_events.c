@@ -58,6 +58,8 @@ void client_send_frame(struct rpc_call *call, const struct served_model *model,
     message.positions = (uint32_t *)frame->positions;
     message.ids = (uint32_t *)frame->ids;
     message.pieces = pieces;
+    message.log_probabilities = (float *)frame->log_probabilities;
+    message.n_log_probabilities = frame->log_probabilities ? frame->n : 0;
     message.elapsed_ms = 1e3 * frame->seconds;
     message.final = frame->step == frame->steps;
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_FRAME, &message);

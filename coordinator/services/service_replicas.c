@@ -152,6 +152,10 @@ static enum status on_report(struct rpc_call *call, struct coordinator *coordina
     if (wire->n_positions != wire->n_ids)
         return error_set(error, STATUS_INVALID_ARGUMENT, "report of sequence %llu: %zu positions and %zu ids",
                          (unsigned long long)wire->sequence, wire->n_positions, wire->n_ids);
+    if (wire->n_log_probabilities && wire->n_log_probabilities != wire->n_ids)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "report of sequence %llu: %zu ids and %zu log probabilities",
+                         (unsigned long long)wire->sequence, wire->n_ids, wire->n_log_probabilities);
     struct step_report report = {
         .ticket = wire->sequence,
         .batch_step = wire->batch_step,
@@ -160,6 +164,7 @@ static enum status on_report(struct rpc_call *call, struct coordinator *coordina
         .n_changed = wire->n_positions,
         .positions = wire->positions,
         .ids = wire->ids,
+        .log_probabilities = wire->n_log_probabilities ? wire->log_probabilities : NULL,
         .step_ms = wire->step_ms,
         .done = wire->done,
         .log_probability = wire->log_probability,

@@ -97,6 +97,16 @@ class Generate(unittest.TestCase):
             self.assertEqual(first, second)
         self.assertEqual(len({tuple(first) for first, _ in texts}), 4)
 
+    def test_frames_say_how_probable_a_token_was(self):
+        frames = [event.frame for event in self.cluster.generate(api.GenerateRequest(length=80, steps=6, seed=4))
+                  if event.WhichOneof("kind") == "frame"]
+        self.assertEqual(len(frames[0].log_probabilities), 0)  # nothing was drawn from the model yet
+        for frame in frames[1:]:
+            self.assertEqual(len(frame.log_probabilities), len(frame.ids))
+            self.assertTrue(all(-40 < value <= 0 for value in frame.log_probabilities), list(frame.log_probabilities))
+        first, last = (sum(f.log_probabilities) / len(f.log_probabilities) for f in (frames[1], frames[-1]))
+        self.assertGreater(last, first)  # the model is surer at the end
+
     def test_most_changes_is_a_limit(self):
         events = list(self.cluster.generate(api.GenerateRequest(length=80, steps=6, seed=4, most_changes=5)))
         check_stream(events)

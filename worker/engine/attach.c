@@ -140,6 +140,8 @@ static void sink_report(void *context, const struct sequence_report *report, dou
     wire.n_positions = report->n_changed;
     wire.ids = (uint32_t *)report->ids;
     wire.n_ids = report->n_changed;
+    wire.log_probabilities = (float *)report->log_probabilities;
+    wire.n_log_probabilities = report->n_changed;
     wire.step_ms = step_seconds * 1e3;
     wire.done = report->done;
     wire.log_probability = report->log_probability;

@@ -23,6 +23,7 @@ struct sequence {
     uint8_t *editable;
     float *until_jump; /* SOLVER_STRATIFIED: of jump probability, until the next jump */
     uint32_t *changed, *changed_ids;
+    float *changed_scores; /* log probabilities of changed_ids when they were drawn */
 };
 
 enum { NOT_NEEDED = -1, NOT_PLANNED = -2 }; /* no row of it was needed; it is not part of the plan */
@@ -49,7 +50,7 @@ static int most_here(const struct batch *batch)
 static bool give_storage(struct batch *batch)
 {
     size_t n = (size_t)most_here(batch), length = (size_t)batch->config.max_length;
-    enum { WORDS = 4 }; /* arrays of 4-byte elements */
+    enum { WORDS = 5 }; /* arrays of 4-byte elements */
     batch->sequences = calloc(n, sizeof *batch->sequences);
     batch->storage = calloc(n, length * (WORDS * sizeof(uint32_t) + sizeof(uint8_t)));
     batch->confidence = calloc(length, sizeof *batch->confidence);
@@ -62,6 +63,7 @@ static bool give_storage(struct batch *batch)
         batch->sequences[i].changed = words + length;
         batch->sequences[i].changed_ids = words + 2 * length;
         batch->sequences[i].until_jump = (float *)(words + 3 * length);
+        batch->sequences[i].changed_scores = (float *)(words + 4 * length);
         batch->sequences[i].editable = bytes + i * length;
     }
     return true;
@@ -420,13 +422,15 @@ static void approach_jump(struct sequence *sequence, int position, double jump_p
     sequence->until_jump[position] = jumped ? left + 1 : left;
 }
 
-static void change(struct sequence *sequence, int position, int32_t token, struct sequence_report *report)
+static void change(struct sequence *sequence, int position, const struct sampled *sampled,
+                   struct sequence_report *report)
 {
-    if (sequence->ids[position] == token)
+    if (sequence->ids[position] == sampled->token)
         return;
-    sequence->ids[position] = token;
+    sequence->ids[position] = sampled->token;
     sequence->changed[report->n_changed] = (uint32_t)position;
-    sequence->changed_ids[report->n_changed++] = (uint32_t)token;
+    sequence->changed_ids[report->n_changed] = (uint32_t)sampled->token;
+    sequence->changed_scores[report->n_changed++] = sampled->log_probability;
 }
 
 /* Writes the drawn tokens into the sequence, which is part of the plan, and its list of changes. */
@@ -442,6 +446,7 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
                                        .step = sequence->step,
                                        .positions = sequence->changed,
                                        .ids = sequence->changed_ids,
+                                       .log_probabilities = sequence->changed_scores,
                                        .until_jump = stratified ? sequence->until_jump : NULL,
                                        .length = (size_t)sequence->length,
                                        .batch_step = batch->n_steps,
@@ -461,7 +466,7 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
             report->log_probability += (double)sampled[i].log_probability;
             report->n_scored++;
         }
-        change(sequence, position, sampled[i].token, report);
+        change(sequence, position, &sampled[i], report);
     }
 }
 

@@ -46,6 +46,7 @@ struct sequence_report {
     uint32_t connection;
     uint32_t step;                   /* steps done */
     const uint32_t *positions, *ids; /* [n_changed], ascending */
+    const float *log_probabilities;  /* [n_changed]: of the ids when they were drawn; natural */
     size_t n_changed;
     bool done;
     const float *until_jump; /* [length] with SOLVER_STRATIFIED, else NULL */

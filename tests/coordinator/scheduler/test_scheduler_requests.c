@@ -106,16 +106,27 @@ START_TEST(bad_reports_change_nothing)
     attach_ready("r0", &connection, 1);
     accept_request(&client);
     ck_assert_int_eq(report(&connection, client.number, 2), STATUS_INVALID_ARGUMENT); /* a step left out */
-    struct step_report bad = {client.number, 1, 2, positions, ids, 0, false, 0, 0, 0, NULL, 0, 0};
+    struct step_report bad = {
+        .ticket = client.number, .step = 1, .n_changed = 2, .positions = positions, .ids = ids};
     ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL),
                      STATUS_INVALID_ARGUMENT); /* order */
-    bad = (struct step_report){client.number, 1, 1, &pinned, ids, 0, false, 0, 0, 0, NULL, 0, 0};
+    bad = (struct step_report){
+        .ticket = client.number, .step = 1, .n_changed = 1, .positions = &pinned, .ids = ids};
     ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL), STATUS_INVALID_ARGUMENT);
-    bad = (struct step_report){client.number, 1, 1, &far, ids, 0, false, 0, 0, 0, NULL, 0, 0};
+    bad = (struct step_report){
+        .ticket = client.number, .step = 1, .n_changed = 1, .positions = &far, .ids = ids};
     ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL), STATUS_INVALID_ARGUMENT);
-    bad = (struct step_report){client.number, 1, 1, positions, ids + 1, 0, false, 0, 0, 0, NULL, 0, 0};
+    bad = (struct step_report){
+        .ticket = client.number, .step = 1, .n_changed = 1, .positions = positions, .ids = ids + 1};
     ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL), STATUS_INVALID_ARGUMENT); /* id */
-    bad = (struct step_report){client.number, 1, 0, NULL, NULL, 0, true, 0, 0, 0, NULL, 0, 0};
+    bad = (struct step_report){.ticket = client.number,
+                               .step = 1,
+                               .n_changed = 1,
+                               .positions = positions,
+                               .ids = ids,
+                               .log_probabilities = &(float){NAN}};
+    ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL), STATUS_INVALID_ARGUMENT);
+    bad = (struct step_report){.ticket = client.number, .step = 1, .done = true};
     ck_assert_int_eq(scheduler_report(scheduler, &connection, &bad, NULL),
                      STATUS_INVALID_ARGUMENT); /* done too soon */
     ck_assert_int_eq(client.n_frames, 0);
