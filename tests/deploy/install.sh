@@ -67,4 +67,19 @@ if command -v systemd-analyze >/dev/null; then
         grep -i millrace | grep -v "Command 'man " || true) # the pages are not on this machine's manual path
     [ -z "$said" ] || fail "systemd-analyze: $said"
 fi
+
+# The module file, where there is something that reads it: Environment Modules or Lmod.
+mkdir -p "$work/modules/millrace"
+sed "s|^set prefix .*|set prefix $work/usr|" "$work/usr/share/millrace/slurm/modulefile" >"$work/modules/millrace/0.1.0"
+for init in /usr/share/modules/init/bash /usr/share/lmod/lmod/init/bash; do
+    [ -r $init ] || continue
+    said=$(env -i HOME="$work" PATH=/usr/bin:/bin bash -c '
+        . "$1" && module use "$2" && module load millrace/0.1.0 && command -v millrace millrace-slurm && echo "$MILLRACE_BIN" &&
+        millrace version >/dev/null && module unload millrace && [ -z "${MILLRACE_BIN:-}" ] && ! command -v millrace' - $init "$work/modules" 2>&1) ||
+        fail "module load: $said"
+    [ "$said" = "$work/usr/bin/millrace
+$work/usr/share/millrace/slurm/millrace-slurm
+$work/usr/bin" ] || fail "module load said: $said"
+    echo "install.sh: the module file, read by $init"
+done
 echo "install.sh: installed, found, documented and completed"
