@@ -34,6 +34,7 @@ static void print_help(void)
         .operands = "[options of millrace-coordinator]",
         .examples = "millrace serve\n"
                     "millrace serve --model models/mine --ranks 4 --listen 0.0.0.0:7077\n"
+                    "millrace serve --http 127.0.0.1:8080\n"
                     "millrace serve --spawn 0 --listen 0.0.0.0:7077",
         .rows = &none,
     };

@@ -70,6 +70,15 @@ static json_t *piece_json(const struct served_model *model, uint32_t id)
     return bytes;
 }
 
+/* NULL: nothing was drawn. */
+static json_t *scores_json(const struct request_frame *frame)
+{
+    json_t *scores = frame->log_probabilities ? json_array() : NULL;
+    for (size_t i = 0; scores && i < frame->n; i++)
+        json_array_append_new(scores, json_real((double)frame->log_probabilities[i]));
+    return scores;
+}
+
 json_t *completions_frame_json(size_t index, const struct served_model *model,
                                const struct request_frame *frame)
 {
@@ -79,9 +88,10 @@ json_t *completions_frame_json(size_t index, const struct served_model *model,
         json_array_append_new(ids, json_integer(frame->ids[i]));
         json_array_append_new(pieces, piece_json(model, frame->ids[i]));
     }
-    return json_pack("{s:{s:I, s:I, s:I, s:f, s:o, s:o, s:o}}", "frame", "index", (json_int_t)index, "step",
-                     (json_int_t)frame->step, "steps", (json_int_t)frame->steps, "seconds", frame->seconds,
-                     "positions", positions, "ids", ids, "pieces", pieces);
+    return json_pack("{s:{s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o*}}", "frame", "index", (json_int_t)index,
+                     "step", (json_int_t)frame->step, "steps", (json_int_t)frame->steps, "seconds",
+                     frame->seconds, "positions", positions, "ids", ids, "pieces", pieces,
+                     "log_probabilities", scores_json(frame));
 }
 
 static json_t *seconds_json(double seconds)

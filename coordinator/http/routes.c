@@ -8,6 +8,9 @@
 #define ANYBODY RPC_SCOPE_ANYBODY
 
 static const struct route routes[] = {
+    {"GET", "/", ANYBODY, HTTP_PAGE, page_handle},
+    {"GET", "/page.css", ANYBODY, HTTP_PAGE, page_handle},
+    {"GET", "/page.js", ANYBODY, HTTP_PAGE, page_handle},
     {"POST", "/v1/completions", GENERATE, HTTP_COMPLETIONS, completions_handle},
     {"POST", "/v1/chat/completions", GENERATE, HTTP_CHAT_COMPLETIONS, chat_completions_handle},
     {"GET", "/v1/models", LOOK, HTTP_MODELS, models_handle},

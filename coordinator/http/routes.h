@@ -24,6 +24,7 @@ void chat_completions_handle(struct exchange *exchange, struct coordinator *coor
 void models_handle(struct exchange *exchange, struct coordinator *coordinator);
 void model_handle(struct exchange *exchange, struct coordinator *coordinator);
 void status_handle(struct exchange *exchange, struct coordinator *coordinator);
+void page_handle(struct exchange *exchange, struct coordinator *coordinator);
 void watchers_handle(struct exchange *exchange, struct coordinator *coordinator);
 
 #endif
