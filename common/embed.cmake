@@ -1,5 +1,5 @@
-# cmake -D FROM=file -D TO=file.c -D HEADER=a/header.h -D NAME=name -P embed.cmake: the bytes of FROM as the array NAME and
-# its size NAME_size, which HEADER declares.
+# cmake -D FROM=file -D TO=file.c -D HEADER=HEADER -D NAME=name -P embed.cmake: the bytes of FROM as the array NAME and
+# its size NAME_size, which the header HEADER declares.
 file(READ ${FROM} hex HEX)
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
 string(REPEAT "0x..," 16 line)
