@@ -3,9 +3,25 @@
 # network (a lease, a cluster's node): the programs, the CUDA module, the GPU tests, Open MPI. What the machine must have: a kernel and
 # C library at least as new as here, NVIDIA's driver, and CUDA's libcublasLt.so.13 and libnccl.so.2 (PyTorch brings both).
 #
-#   bench/bundle.sh BUILD_DIRECTORY OUT_DIRECTORY        then, there:  . OUT/env.sh && bench/gpu.sh --build OUT --no-build
+#   bench/bundle.sh BUILD_DIRECTORY OUT_DIRECTORY                        the programs there: . OUT/env.sh
+#   bench/bundle.sh --pack FILE.tar.xz [--golden DIR] BUILD_DIRECTORY    packed (13 MB; with the golden vectors 20), for
+#                                                                        bench/first_gpu.sh --bundle FILE.tar.xz
 set -eu
-[ $# = 2 ] || { sed -n '2,7p' "$0"; exit 2; }
+pack='' golden='' scratch=''
+while [ $# -gt 2 ]; do
+    case $1 in
+    --pack) pack=$2 ;;
+    --golden) golden=$2 ;;
+    *) break ;;
+    esac
+    shift 2
+done
+if [ -n "$pack" ]; then
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    set -- "$1" "$scratch/bundle"
+fi
+[ $# = 2 ] || { sed -n '2,9p' "$0"; exit 2; }
 build=$1 out=$2
 rm -rf "$out"
 mkdir -p "$out/bin" "$out/lib" "$out/tests" "$out/openmpi"
@@ -34,4 +50,11 @@ export LD_LIBRARY_PATH="$bundle/lib:${nvidia:+$nvidia:}/usr/local/cuda/lib64${LD
 export OPAL_PREFIX="$bundle/openmpi" PATH="$bundle/openmpi/bin:$bundle/bin:$PATH" OMPI_MCA_mca_component_path="$bundle/openmpi/lib/openmpi"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_plm=isolated PMIX_MCA_pcompress_base_silence_warning=1
 END
-du -sh "$out"
+git -C "$(dirname "$0")" rev-parse HEAD >"$out/commit" 2>/dev/null || true
+[ -z "$golden" ] || cp -r "$golden" "$out/golden"
+if [ -z "$pack" ]; then
+    du -sh "$out"
+else
+    tar -C "$scratch" -cJf "$pack" bundle
+    du -h "$pack"
+fi

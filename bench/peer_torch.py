@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same model and sampler in PyTorch, as well as PyTorch does it: what `bench/gpu.sh` measures Millrace beside.
+"""The same model and sampler in PyTorch, as well as PyTorch does it: what `bench/first_gpu.sh` measures Millrace beside.
 
 Written from the paper (arXiv 2509.20624) and the formulas in ARCHITECTURE.md, with what a careful user of PyTorch would
 write: bfloat16 weights and activations, float32 residual and norms, scaled_dot_product_attention, one fused q/k/v product,

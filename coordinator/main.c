@@ -29,6 +29,7 @@
 #include "common/rpc/reflection.h"
 #include "coordinator/gate.h"
 #include "coordinator/http/door.h"
+#include "coordinator/supervision/devices.h"
 #include "coordinator/supervision/lifecycle.h"
 #include "coordinator/services/probes.h"
 #include "coordinator/request/served_model.h"
@@ -52,8 +53,8 @@ static struct {
     const char *listen, *http, *http_trusted_proxies, *http_allow_origin, *metrics, *model, *backend,
         *precision, *ready_file, *log_format, *tls_cert, *tls_key, *tls_client_ca, *tokens;
     bool tls_client_optional;
-    int64_t spawn, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd, max_queue_tokens,
-        client_requests, client_tokens;
+    int64_t spawn, replicas_per_gpu, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd,
+        max_queue_tokens, client_requests, client_tokens;
     double drain_seconds, replica_timeout;
 } settings;
 
@@ -76,10 +77,17 @@ static const struct option_row rows[] = {
      &settings.metrics},
     {"model", 'm', OPTION_TEXT, "DIR", "MILLRACE_MODEL", NULL, 0, 0,
      "Directory of the model: config.json, model.safetensors, tokenizer.json.", &settings.model},
-    {"spawn", 0, OPTION_INTEGER, "N", "MILLRACE_SPAWN", "1", 0, 64,
-     "Replicas to start on this machine; 0: they attach from elsewhere.", &settings.spawn},
+    {"spawn", 0, OPTION_INTEGER, "N", "MILLRACE_SPAWN", "-1", -1, 64,
+     "Replicas to start on this machine; 0: they attach from elsewhere; -1: as many as its GPUs have room "
+     "for, "
+     "one on a CPU.",
+     &settings.spawn},
+    {"replicas-per-gpu", 0, OPTION_INTEGER, "N", "MILLRACE_REPLICAS_PER_GPU", "1", 1, 16,
+     "Replicas that share a GPU; each takes its part of the GPU's memory.", &settings.replicas_per_gpu},
     {"ranks", 'n', OPTION_INTEGER, "N", "MILLRACE_RANKS", "0", 0, 256,
-     "Ranks (shards) of each replica that is started; 0: one for each core, at most 2.", &settings.ranks},
+     "Ranks (shards) of each replica that is started; 0: one on a GPU, on a CPU one for each core, at most "
+     "2.",
+     &settings.ranks},
     {"threads", 't', OPTION_INTEGER, "N", "MILLRACE_THREADS", "0", 0, 1024,
      "CPU threads of each rank; 0: the cores divided among all ranks.", &settings.threads},
     {"batch-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_BATCH_TOKENS", "4096", 1, 1 << 22,
@@ -355,15 +363,44 @@ static enum status open_watchers(struct process *process, struct error *error)
     return status;
 }
 
-static int choose_ranks(int cores)
+static int choose_ranks(int cores, int n_gpus)
 {
-    return settings.ranks ? (int)settings.ranks : cores < 2 ? cores : 2;
+    if (settings.ranks)
+        return (int)settings.ranks;
+    return n_gpus > 0 ? 1 : cores < 2 ? cores : 2;
+}
+
+/* Every GPU is used: a replica is as many of them as it has ranks. */
+static int choose_replicas(int n_ranks, int n_gpus)
+{
+    enum { MOST = 64 };
+    int n = n_gpus / n_ranks * (int)settings.replicas_per_gpu;
+    if (settings.spawn >= 0)
+        return (int)settings.spawn;
+    return n < 1 ? 1 : n < MOST ? n : MOST;
+}
+
+/* Counts GPUs only where that decides something: it takes a second. */
+static enum status choose_size(struct process *process, struct error *error)
+{
+    if (settings.spawn == 0)
+        return STATUS_OK;
+    enum status status = program_beside("millrace-worker", process->worker, sizeof process->worker, error);
+    if (status != STATUS_OK)
+        return status;
+    bool asks = settings.spawn < 0 || settings.ranks == 0;
+    int n_gpus = asks ? devices_count(process->worker, settings.backend) : 0;
+    settings.ranks = choose_ranks(cpus_for_computing(cpus_here()), n_gpus);
+    settings.spawn = choose_replicas((int)settings.ranks, n_gpus);
+    if (n_gpus > 0)
+        log_info("%d GPUs: %d replicas of %d ranks", n_gpus, (int)settings.spawn, (int)settings.ranks);
+    return STATUS_OK;
 }
 
 static struct launch_options choose_launch(const struct process *process)
 {
     const char *mpirun = getenv("MILLRACE_MPIRUN");
-    int cores = cpus_for_computing(cpus_here()), n_ranks = choose_ranks(cores);
+    int cores = cpus_for_computing(cpus_here()), n_ranks = (int)settings.ranks;
     int all_ranks = n_ranks * (int)settings.spawn;
     int n_threads = settings.threads ? (int)settings.threads : cores / all_ranks;
     int longest = process->model.config.max_length;
@@ -378,6 +415,7 @@ static struct launch_options choose_launch(const struct process *process)
         .log_format = settings.log_format,
         .descriptors = process->descriptors,
         .n_ranks = n_ranks,
+        .replicas_per_gpu = (int)settings.replicas_per_gpu,
         .n_threads = n_threads > 0 ? n_threads : 1,
         .batch_tokens = settings.batch_tokens > longest ? (int)settings.batch_tokens : longest,
         .max_sequences = (int)settings.max_sequences,
@@ -393,9 +431,6 @@ static enum status prepare_spawn(struct process *process, struct error *error)
 {
     if (!settings.spawn)
         return STATUS_OK;
-    enum status status = program_beside("millrace-worker", process->worker, sizeof process->worker, error);
-    if (status != STATUS_OK)
-        return status;
     process->launch = choose_launch(process);
     double attach_seconds = fmax(LEAST_ATTACH_SECONDS, 2 * settings.replica_timeout);
     process->lifecycle.spawn =
@@ -415,6 +450,8 @@ static enum status start(struct process *process, struct error *error)
         status = take_readiness(&process->lifecycle.readiness, error);
     if (status == STATUS_OK)
         status = served_model_open(settings.model, &process->model, error);
+    if (status == STATUS_OK)
+        status = choose_size(process, error);
     if (status == STATUS_OK)
         status = create_scheduler(process, error);
     if (status == STATUS_OK)

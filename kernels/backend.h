@@ -228,6 +228,8 @@ struct backend {
     const char *name;
     bool on_host; /* device memory is ordinary memory, and a call returns when its operation is done */
 
+    /* How many devices there are to choose from (device_options.index): GPUs; on the CPU 1. */
+    int (*count)(void);
     /* Opens the device and its scratch arena. */
     enum status (*open)(struct device **device, const struct device_options *options, struct error *error);
     void (*close)(struct device *device); /* NULL is allowed */

@@ -8,7 +8,7 @@
  * never link CUDA; kernels/backend.c opens the library with dlopen, so that a build with CUDA also starts
  * where there is no driver.
  */
-enum { CUDA_MODULE_VERSION = 4 }; /* one more with every change of this struct or of kernels/backend.h */
+enum { CUDA_MODULE_VERSION = 5 }; /* one more with every change of this struct or of kernels/backend.h */
 
 struct collective;
 

@@ -102,6 +102,8 @@ int main(int argc, char **argv)
         return output_finish("millrace-worker", parsed);
     if (settings->plan)
         return output_finish("millrace-worker", mode_plan(settings));
+    if (settings->devices)
+        return output_finish("millrace-worker", mode_devices(settings));
     block_signals();
     serve_remove_ready_file(settings);
     struct error error = {0};

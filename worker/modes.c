@@ -20,9 +20,10 @@ static enum status bench(const struct settings *settings, struct model *model, s
                                                 .n_steps = (int)settings->steps,
                                                 .n_threads = (int)settings->threads,
                                                 .precision = settings->numbers,
-                                                .gpu = (int)settings->gpu,
+                                                .gpu = settings_gpu(settings, model->collective),
                                                 .run_ahead = settings_run_ahead(settings, model),
                                                 .repeats = (int)settings->repeats,
+                                                .ceiling_flops = settings->ceiling * 1e9,
                                                 .without_thinning = settings->no_thinning};
     return bench_run(model, &bench_options, error);
 }
@@ -55,7 +56,7 @@ enum status mode_verify(const struct settings *settings, struct collective *coll
                                                   .only = settings->only,
                                                   .backend = settings->backend,
                                                   .precision = settings->numbers,
-                                                  .gpu = (int)settings->gpu,
+                                                  .gpu = settings_gpu(settings, collective),
                                                   .n_threads = (int)settings->threads,
                                                   .collective = collective};
     struct report report = {.out = stdout};
@@ -76,11 +77,27 @@ int mode_plan(const struct settings *settings)
         .length = (int)settings->length,
         .n_threads = (int)settings->threads,
         .mpi = strcmp(settings->collective, "mpi") == 0,
-        .size_bytes = settings->memory_bytes,
+        .size_bytes = settings->memory.bytes,
         .json = settings->json,
     };
-    if (memory_print(&print_options, stdout, &error) == STATUS_OK)
+    if (settings->memory.fraction > 0)
+        error_set(&error, STATUS_INVALID_ARGUMENT,
+                  "--gpu-memory %s: a plan may be for another machine; give a size, as in 80GiB",
+                  settings->gpu_memory);
+    else if (memory_print(&print_options, stdout, &error) == STATUS_OK)
         return 0;
     fprintf(stderr, "millrace-worker: %s\n", error.text);
     return 1;
+}
+
+int mode_devices(const struct settings *settings)
+{
+    struct error error;
+    const struct backend *backend;
+    if (backend_find(settings->backend, &backend, &error) != STATUS_OK) {
+        fprintf(stderr, "millrace-worker: %s\n", error.text);
+        return 1;
+    }
+    printf("%s %d\n", backend->name, backend->count());
+    return 0;
 }

@@ -15,5 +15,7 @@ enum status mode_verify(const struct settings *settings, struct collective *coll
 
 /* --plan: prints what ranks would take; needs no other rank. Returns the exit code. */
 int mode_plan(const struct settings *settings);
+/* Prints "cuda 8": the backend that would be used, and how many devices it sees. */
+int mode_devices(const struct settings *settings);
 
 #endif

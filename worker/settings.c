@@ -31,6 +31,12 @@ static const struct option_row rows[] = {
      &given.precision},
     {"gpu", 0, OPTION_INTEGER, "N", "MILLRACE_GPU", "-1", -1, 1023,
      "Which GPU of the machine; -1: the rank's number there, modulo how many there are.", &given.gpu},
+    {"gpu-first", 0, OPTION_INTEGER, "N", "MILLRACE_GPU_FIRST", "0", 0, 1023,
+     "The first GPU of this replica: rank i there takes GPU N + i. Where N is 0, more ranks than GPUs share "
+     "them.",
+     &given.gpu_first},
+    {"devices", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+     "Do not attach: print the backend and how many devices it sees.", &given.devices},
     {"collective", 0, OPTION_TEXT, "NAME", "MILLRACE_COLLECTIVE", "auto", 0, 0,
      "How ranks sum what they computed: mpi, nccl (GPUs), or auto: nccl where it is there.",
      &given.collective},
@@ -47,8 +53,9 @@ static const struct option_row rows[] = {
     {"log-format", 0, OPTION_TEXT, "FORMAT", "MILLRACE_LOG_FORMAT", "text", 0, 0,
      "text, for people, or json: one object a line.", &given.log_format},
     {"gpu-memory", 0, OPTION_TEXT, "SIZE", "MILLRACE_GPU_MEMORY", NULL, 0, 0,
-     "What a rank may take, as in 40GiB; without it: its GPU's memory, or its "
-     "share of the machine's with the replica's other ranks there. More is refused at start.",
+     "What a rank may take: 40GiB, or 0.45 of its GPU. Without it: 0.92 of what its GPU has free, or on a "
+     "CPU "
+     "its share of the machine's memory with the replica's other ranks there. More is refused at start.",
      &given.gpu_memory},
     {"plan", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: print what a rank would take, for --tp ranks and --batch texts of --length.",
@@ -68,6 +75,9 @@ static const struct option_row rows[] = {
      &given.steps},
     {"repeats", 0, OPTION_INTEGER, "N", NULL, "3", 1, 1000,
      "With --bench: times to write them; the fastest counts.", &given.repeats},
+    {"ceiling", 0, OPTION_REAL, "GFLOPS", NULL, "0", 0, 1e9,
+     "With --bench: the rate of a large product on all ranks, if it is known; 0: measure it.",
+     &given.ceiling},
     {"no-thinning", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "With --bench: logits for every position, also where it cannot change; the same text, for comparison.",
      &given.no_thinning},
@@ -115,14 +125,14 @@ int settings_parse(int argc, char **argv, const struct settings **parsed)
     char **operands;
     int n_operands;
     enum status status = options_parse(&options, argc, argv, &help, &operands, &n_operands, &error);
-    if (status == STATUS_OK && !help && !given.model && !given.verify)
+    if (status == STATUS_OK && !help && !given.model && !given.verify && !given.devices)
         status = error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-worker --help");
     if (status == STATUS_OK)
         status = log_set_format(given.log_format, &error);
     if (status == STATUS_OK && !help)
         status = precision_parse(given.precision, &given.numbers, &error);
     if (status == STATUS_OK && !help && given.gpu_memory)
-        status = memory_parse_size(given.gpu_memory, &given.memory_bytes, &error);
+        status = memory_parse_share(given.gpu_memory, &given.memory, &error);
     if (status == STATUS_OK && !help)
         status = check_choice("collective", given.collective, (const char *[]){"auto", "mpi", "nccl", NULL},
                               &error);
@@ -155,6 +165,13 @@ static struct plan_limits choose_limits(const struct settings *settings)
     return limits;
 }
 
+int settings_gpu(const struct settings *settings, const struct collective *collective)
+{
+    if (settings->gpu >= 0 || settings->gpu_first == 0)
+        return (int)settings->gpu;
+    return (int)settings->gpu_first + collective->local_rank;
+}
+
 struct model_options settings_model(const struct settings *settings, struct collective *collective,
                                     struct meters *meters)
 {
@@ -162,9 +179,9 @@ struct model_options settings_model(const struct settings *settings, struct coll
                                   .backend = settings->backend,
                                   .n_threads = (int)settings->threads,
                                   .precision = settings->numbers,
-                                  .gpu = (int)settings->gpu,
+                                  .gpu = settings_gpu(settings, collective),
                                   .exchange = settings->collective,
-                                  .memory_bytes = settings->memory_bytes,
+                                  .memory = settings->memory,
                                   .collective = collective,
                                   .limits = choose_limits(settings),
                                   .meters = meters};

@@ -2,12 +2,26 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/launcher.h"
 #include "common/process.h"
 #include "common/rpc/token.h"
+
+/* Each replica has an mpirun of its own, whose ranks know nothing of other replicas: without a first GPU all
+ * would take GPU 0. Those that share one get equal parts of what a single one would take. */
+static void add_gpus(const struct launch_options *options, int number, char share[16],
+                     struct arguments *command)
+{
+    enum { USUAL_PERCENT = 92 };
+    arguments_add_number(command, "--gpu-first", number / options->replicas_per_gpu * options->n_ranks);
+    if (options->replicas_per_gpu == 1 || getenv("MILLRACE_GPU_MEMORY"))
+        return;
+    snprintf(share, 16, "%.4f", USUAL_PERCENT / 100.0 / options->replicas_per_gpu);
+    arguments_add(command, "--gpu-memory", share);
+}
 
 static void build_command(const struct launch_options *options, const char *name, const char *shm_directory,
                           struct arguments *command)
@@ -50,12 +64,14 @@ static char **create_environment(const char *token, const char *launch)
 }
 
 /* Standard output is the coordinator's own: what a replica prints goes to our errors. */
-enum status launch_replica(const struct launch_options *options, const char *name, const char *launch,
-                           const char *shm_directory, pid_t *pid, struct error *error)
+enum status launch_replica(const struct launch_options *options, const char *name, int number,
+                           const char *launch, const char *shm_directory, pid_t *pid, struct error *error)
 {
     struct arguments command;
     struct process process;
+    char share[16];
     build_command(options, name, shm_directory, &command);
+    add_gpus(options, number, share, &command);
     char **environment = create_environment(options->token, launch);
     if (!environment)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to start %s", options->mpirun);

@@ -17,6 +17,7 @@ struct launch_options {
     const char *backend, *precision;
     const char *log_format;
     int n_ranks, n_threads; /* of each rank */
+    int replicas_per_gpu;   /* that share a GPU, or as many GPUs as there are ranks; at least 1 */
     int batch_tokens, max_sequences;
     bool bind_to_core;  /* each rank to a core of its own */
     bool oversubscribe; /* all replicas here together have more ranks and threads than there are cores */
@@ -27,9 +28,10 @@ struct launch_options {
 /*
  * Starts replica `name` in a process group of its own. `launch`: the secret by which the coordinator knows
  * this process (replica.proto); the process finds it in its environment. Its output goes to our standard
- * error. It gets SIGTERM when the calling thread ends, in whatever way. `shm_directory` may be "".
+ * error. It gets SIGTERM when the calling thread ends, in whatever way. `shm_directory` may be "". `number`:
+ * which of this machine's replicas it is, from 0: its GPUs follow those of the replicas before it.
  */
-enum status launch_replica(const struct launch_options *options, const char *name, const char *launch,
-                           const char *shm_directory, pid_t *pid, struct error *error);
+enum status launch_replica(const struct launch_options *options, const char *name, int number,
+                           const char *launch, const char *shm_directory, pid_t *pid, struct error *error);
 
 #endif

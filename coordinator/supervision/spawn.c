@@ -175,8 +175,8 @@ static enum status launch(struct spawn *spawn, struct child *child, struct error
     if (status != STATUS_OK)
         return status;
     scheduler_launching(spawn->scheduler, child->name, secret);
-    status =
-        launch_replica(spawn->options, child->name, secret, child->shm_directory.path, &child->pid, error);
+    status = launch_replica(spawn->options, child->name, (int)(child - spawn->children), secret,
+                            child->shm_directory.path, &child->pid, error);
     explicit_bzero(secret, sizeof secret);
     return status;
 }

@@ -7,6 +7,24 @@
 
 #include "kernels/cuda/convert.h"
 
+/* Tells which library runs; one that does not know a scale a row (12.9 brought it) is not used. */
+static bool is_new_enough(struct device *device, const char *wanted)
+{
+    enum { OLDEST = 120900 };
+    char text[128];
+    size_t version = cublasLtGetVersion();
+    snprintf(text, sizeof text, "cuBLASLt %zu.%zu.%zu%s", version / 10000, version / 100 % 100, version % 100,
+             version < OLDEST ? " is older than 12.9: products are our own" : "");
+    if (version < OLDEST && wanted != NULL)
+        failure_keep(&device->failure, STATUS_UNAVAILABLE,
+                     "MILLRACE_CUDA_MATMUL=cublaslt: cuBLASLt %zu.%zu.%zu is older than 12.9; unset it, or "
+                     "install a newer one",
+                     version / 10000, version / 100 % 100, version % 100);
+    else
+        device_tell(device, text);
+    return version >= OLDEST;
+}
+
 void library_open(struct device *device)
 {
     const char *wanted = getenv("MILLRACE_CUDA_MATMUL");
@@ -15,6 +33,8 @@ void library_open(struct device *device)
                      "MILLRACE_CUDA_MATMUL=%.32s is unknown; use own or cublaslt, or unset it", wanted);
     if (device->failure.status != STATUS_OK || device->precision == PRECISION_F32 ||
         (wanted != NULL && strcmp(wanted, "own") == 0))
+        return;
+    if (!is_new_enough(device, wanted))
         return;
     struct product_library *library = calloc(1, sizeof *library);
     cublasStatus_t status = library != NULL ? cublasLtCreate(&library->handle) : CUBLAS_STATUS_ALLOC_FAILED;

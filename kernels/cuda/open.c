@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/library.h"
+#include "kernels/cuda/place.h"
 #include "kernels/cuda/scratch.h"
 
 /* Opens and closes a GPU: finds out what it is, makes its stream and events, and allocates all memory that
@@ -45,18 +46,19 @@ enum status cuda_probe(int *n_devices, struct error *error)
 }
 
 /* *index becomes the number of the GPU, one of those that there are. */
-static enum status check_options(const struct device_options *options, int *index, struct error *error)
+static enum status check_options(const struct device_options *options, int *index, int *n_devices,
+                                 struct error *error)
 {
-    int n_devices;
-    enum status status = cuda_probe(&n_devices, error);
+    enum status status = cuda_probe(n_devices, error);
     if (status != STATUS_OK)
         return status;
-    *index = options->index < 0 ? (-1 - options->index) % n_devices : options->index;
+    *index = options->index < 0 ? (-1 - options->index) % *n_devices : options->index;
+    if (*index >= *n_devices)
+        return place_refuse(*index, *n_devices, error);
     const struct {
         const char *name;
         int value, least, most;
     } fields[] = {
-        {"index", *index, 0, n_devices - 1},
         {"max_rows", options->max_rows, 1, 1 << 24},
         {"max_positions", options->max_positions, 1, 1 << 20},
         {"max_columns", options->max_columns, 1, 1 << 20},
@@ -130,13 +132,15 @@ static void reserve(struct device *device, const struct device_options *options)
         uploads_open(device);
 }
 
-static void set_up(struct device *device, const struct device_options *options)
+static void set_up(struct device *device, const struct device_options *options, int n_devices)
 {
     const char *graphs = getenv("MILLRACE_CUDA_GRAPHS");
     device->segments.off = graphs != NULL && strcmp(graphs, "off") == 0;
     if (!device_check(device, cudaSetDevice(device->index), "choosing the GPU"))
         return;
     learn_device(device);
+    if (device->failure.status == STATUS_OK)
+        place_settle(device, n_devices);
     if (device->failure.status == STATUS_OK)
         make_stream(device);
     if (device->failure.status == STATUS_OK)
@@ -147,8 +151,8 @@ static void set_up(struct device *device, const struct device_options *options)
 
 enum status cuda_open(struct device **device, const struct device_options *options, struct error *error)
 {
-    int index;
-    enum status status = check_options(options, &index, error);
+    int index, n_devices;
+    enum status status = check_options(options, &index, &n_devices, error);
     if (status != STATUS_OK)
         return status;
     struct device *opened = calloc(1, sizeof *opened);
@@ -161,7 +165,7 @@ enum status cuda_open(struct device **device, const struct device_options *optio
     opened->max_columns = options->max_columns;
     opened->told = options->told;
     opened->told_context = options->told_context;
-    set_up(opened, options);
+    set_up(opened, options, n_devices);
     if (opened->failure.status == STATUS_OK) {
         *device = opened;
         return STATUS_OK;

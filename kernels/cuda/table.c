@@ -11,6 +11,13 @@ static const char *describe(const struct device *device)
     return device->description;
 }
 
+static int count(void)
+{
+    int n_devices = 0;
+    (void)cuda_probe(&n_devices, NULL);
+    return n_devices;
+}
+
 static enum dtype activation_type(const struct device *device)
 {
     return device->precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16;
@@ -84,6 +91,7 @@ static void download(struct device *device, void *to, const void *from, size_t s
 static const struct backend backend_cuda = {
     .name = "cuda",
     .on_host = false,
+    .count = count,
     .open = cuda_open,
     .close = cuda_close,
     .describe = describe,

@@ -89,6 +89,7 @@ typedef struct {
 } cublasLtMatmulHeuristicResult_t;
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle);
+size_t cublasLtGetVersion(void); /* MILLRACE_EMULATED_CUBLASLT, or 130100 */
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle);
 const char *cublasLtGetStatusString(cublasStatus_t status);
 cublasStatus_t cublasLtMatmulDescInit(cublasLtMatmulDescOpaque_t *operation, cublasComputeType_t compute,

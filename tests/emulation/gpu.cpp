@@ -1,11 +1,18 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <vector>
 
 #include "tests/emulation/block.h"
 #include "tests/emulation/memory.h"
 #include "tests/emulation/runtime.h"
 
-/* The one device: it answers as an H100 would, but for its size, where a program asks for limits. */
+/*
+ * The devices: they answer as an H100 would, but for its size, where a program asks for limits.
+ * MILLRACE_EMULATED_DEVICES says how many the machine has (default 1); CUDA_VISIBLE_DEVICES chooses among
+ * them and puts them in order, by number. A process uses one of them, since they share what this process has
+ * of memory.
+ */
 using namespace emulation;
 
 namespace
@@ -13,6 +20,35 @@ namespace
 enum { MAJOR = 9, MINOR = 0 };
 /* Few, so that small tests lie on both sides of decisions that look at it. */
 enum { MULTIPROCESSORS = 4 };
+
+/* The numbers of the machine's GPUs that the process sees, in its order; a number that is not there ends the
+ * list. */
+const std::vector<int> &visible()
+{
+    static const std::vector<int> seen = [] {
+        const char *all = getenv("MILLRACE_EMULATED_DEVICES"), *chosen = getenv("CUDA_VISIBLE_DEVICES");
+        int n = all != nullptr ? atoi(all) : 1;
+        std::vector<int> numbers;
+        if (chosen == nullptr)
+            for (int i = 0; i < n; i++)
+                numbers.push_back(i);
+        for (char *end; chosen != nullptr && *chosen != '\0'; chosen = *end == ',' ? end + 1 : end) {
+            long number = strtol(chosen, &end, 10);
+            if (end == chosen || number < 0 || number >= n)
+                break;
+            numbers.push_back((int)number);
+        }
+        return numbers;
+    }();
+    return seen;
+}
+
+bool is_there(int device)
+{
+    return device >= 0 && device < (int)visible().size();
+}
+
+int in_use;
 
 const struct {
     cudaError_t error;
@@ -60,21 +96,23 @@ const char *cudaGetErrorName(cudaError_t error)
 cudaError_t cudaGetDeviceCount(int *count)
 {
     call call("cudaGetDeviceCount");
-    *count = call.refused() == cudaSuccess ? 1 : 0;
-    return call.refused();
+    *count = call.refused() == cudaSuccess ? (int)visible().size() : 0;
+    return *count > 0 || call.refused() != cudaSuccess ? call.refused() : call.finish(cudaErrorNoDevice);
 }
 
 cudaError_t cudaSetDevice(int device)
 {
     call call("cudaSetDevice");
-    return call.refused() != cudaSuccess ? call.refused()
-                                         : call.finish(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+    if (call.refused() != cudaSuccess || !is_there(device))
+        return call.finish(call.refused() != cudaSuccess ? call.refused() : cudaErrorInvalidDevice);
+    in_use = device;
+    return cudaSuccess;
 }
 
 cudaError_t cudaGetDevice(int *device)
 {
     call call("cudaGetDevice");
-    *device = 0;
+    *device = in_use;
     return call.refused();
 }
 
@@ -86,7 +124,7 @@ cudaError_t cudaSetDeviceFlags(unsigned)
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device)
 {
     call call("cudaGetDeviceProperties");
-    if (call.refused() != cudaSuccess || device != 0)
+    if (call.refused() != cudaSuccess || !is_there(device))
         return call.finish(call.refused() != cudaSuccess ? call.refused() : cudaErrorInvalidDevice);
     memset(properties, 0, sizeof *properties);
     snprintf(properties->name, sizeof properties->name, "emulated GPU");
@@ -100,6 +138,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     properties->warpSize = warp_size;
     properties->regsPerBlock = 65536;
     properties->l2CacheSize = 50 << 20;
+    properties->uuid.bytes[0] = (char)visible()[(size_t)device];
     return cudaSuccess;
 }
 
@@ -128,11 +167,14 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
     return call.refused();
 }
 
-cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int)
+/* In a domain that no machine has. */
+cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int device)
 {
     call call("cudaDeviceGetPCIBusId");
-    snprintf(text, (size_t)size, "0000:00:00.0");
-    return call.refused();
+    if (call.refused() != cudaSuccess || !is_there(device))
+        return call.finish(call.refused() != cudaSuccess ? call.refused() : cudaErrorInvalidDevice);
+    snprintf(text, (size_t)size, "fffe:%02x:00.0", visible()[(size_t)device]);
+    return cudaSuccess;
 }
 
 cudaError_t cudaDriverGetVersion(int *version)

@@ -30,6 +30,7 @@ typedef enum {
 typedef enum { ncclInt8 = 0, ncclFloat = 7 } ncclDataType_t;
 typedef enum { ncclSum = 0 } ncclRedOp_t;
 
+ncclResult_t ncclGetVersion(int *version); /* MILLRACE_EMULATED_NCCL, or 22809 */
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id);
 ncclResult_t ncclCommInitRank(ncclComm_t *communicator, int n_ranks, ncclUniqueId id, int rank);
 ncclResult_t ncclCommDestroy(ncclComm_t communicator);

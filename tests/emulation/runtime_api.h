@@ -98,8 +98,13 @@ enum {
     cudaDeviceScheduleBlockingSync = 4
 };
 
+typedef struct cudaUUID_st {
+    char bytes[16];
+} cudaUUID_t;
+
 struct cudaDeviceProp {
     char name[256];
+    cudaUUID_t uuid;
     size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin, sharedMemPerMultiprocessor;
     int major, minor, multiProcessorCount, maxThreadsPerBlock, warpSize, regsPerBlock, l2CacheSize,
         ECCEnabled;

@@ -251,6 +251,7 @@ static const struct collective_table nccl_table = {
 /* Which GPU a rank has. */
 struct place {
     char host[64], bus[32];
+    unsigned char slice[16]; /* two slices of a GPU (MIG) have one address and their own numbers */
 };
 
 static struct place place_of(const struct device *device)
@@ -262,9 +263,29 @@ static struct place place_of(const struct device *device)
         snprintf(place.host, sizeof place.host, "%s", named);
     else
         gethostname(place.host, sizeof place.host - 1);
+    struct cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, device->index) == cudaSuccess)
+        memcpy(place.slice, &properties.uuid, sizeof place.slice);
     if (cudaDeviceGetPCIBusId(place.bus, sizeof place.bus, device->index) != cudaSuccess)
         snprintf(place.bus, sizeof place.bus, "GPU %d", device->index);
     return place;
+}
+
+static bool have_one_gpu(const struct place *a, const struct place *b)
+{
+    return strcmp(a->host, b->host) == 0 && strcmp(a->bus, b->bus) == 0;
+}
+
+static enum status refuse_pair(int a, int b, const struct place *of_a, const struct place *of_b,
+                               struct error *error)
+{
+    bool slices = memcmp(of_a->slice, of_b->slice, sizeof of_a->slice) != 0;
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "ranks %d and %d have %s, %s of %s: NCCL needs %s for each rank; use %s, or "
+                     "--collective mpi",
+                     a, b, slices ? "two slices (MIG) of one GPU" : "the same GPU", of_a->bus, of_a->host,
+                     slices ? "a whole GPU" : "one",
+                     slices ? "a replica of one rank on each slice" : "fewer ranks");
 }
 
 /* NCCL would say "Duplicate GPU detected" at the end of a long text. Every rank finds the same pair;
@@ -276,12 +297,8 @@ static enum status check_places(struct collective *base, const struct device *de
     base->table->exchange(base, &mine, sizeof mine, places);
     for (int rank = 1; rank < base->n_ranks; rank++)
         for (int other = 0; other < rank; other++)
-            if (memcmp(&places[rank], &places[other], sizeof mine) == 0)
-                return error_set(
-                    error, STATUS_INVALID_ARGUMENT,
-                    "ranks %d and %d have the same GPU, %s of %s: NCCL needs one for each rank; use "
-                    "fewer ranks, or --collective mpi",
-                    other, rank, places[rank].bus, places[rank].host);
+            if (have_one_gpu(&places[rank], &places[other]))
+                return refuse_pair(other, rank, &places[other], &places[rank], error);
     return STATUS_OK;
 }
 
@@ -303,6 +320,23 @@ static enum status share_id(struct collective *base, ncclUniqueId *id, struct er
     return STATUS_OK;
 }
 
+/* Tells which NCCL runs. Graphs with its calls, and aborting a communicator that graphs have, need 2.18. */
+static enum status check_version(struct device *device, struct error *error)
+{
+    enum { OLDEST = 21800 };
+    char text[96];
+    int version = 0;
+    ncclResult_t result = ncclGetVersion(&version);
+    int major = version / 10000, minor = version / 100 % 100, patch = version % 100;
+    if (result != ncclSuccess || version < OLDEST)
+        return error_set(error, STATUS_UNAVAILABLE,
+                         "NCCL %d.%d.%d is older than 2.18: install a newer one, or use --collective mpi",
+                         major, minor, patch);
+    snprintf(text, sizeof text, "NCCL %d.%d.%d between the ranks", major, minor, patch);
+    device_tell(device, text);
+    return STATUS_OK;
+}
+
 /* What can fail on one rank alone, before the others wait for it in ncclCommInitRank: memory, and a GPU that
  * is lost. The ranks agree on it; on an error nothing is left. */
 static enum status prepare(struct collective *base, struct device *device, struct collective_nccl **made,
@@ -317,6 +351,8 @@ static enum status prepare(struct collective *base, struct device *device, struc
     else if (result != cudaSuccess)
         status = error_set(error, STATUS_UNAVAILABLE, "GPU %d, before NCCL starts: %s", device->index,
                            cudaGetErrorString(result));
+    else
+        status = check_version(device, error);
     status = collective_agree(base, status, error);
     if (status != STATUS_OK) {
         free(*made);

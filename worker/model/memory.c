@@ -167,6 +167,16 @@ static void count_workspace(const struct memory_request *request, struct memory_
     need->estimated = workspace.estimated;
 }
 
+/* Estimated: a context loads kernels lazily, a recorded graph takes some 100 KiB, NCCL's connections up to 4
+ * MiB each and a buffer for each channel. */
+static size_t reserve_of(const struct memory_request *request)
+{
+    const size_t mib = 1 << 20;
+    if (!request->gpu)
+        return 0;
+    return request->nccl && request->n_ranks > 1 ? 1024 * mib : 512 * mib;
+}
+
 enum status memory_need(const struct memory_request *request, int rank, struct memory_need *need,
                         struct error *error)
 {
@@ -186,8 +196,9 @@ enum status memory_need(const struct memory_request *request, int rank, struct m
     need->exchange = taken(&device);
     need->host = device.host_bytes;
     count_workspace(request, need);
+    need->reserve = reserve_of(request);
     need->total = need->weights + need->conditioning + need->activations + need->sampling + need->exchange +
-                  need->workspace;
+                  need->workspace + need->reserve;
     return status;
 }
 
@@ -264,5 +275,16 @@ enum status memory_parse_size(const char *text, size_t *size_bytes, struct error
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "\"%.40s\" is not a size: a number and K, M, G or T, as in 80GiB", text);
     *size_bytes = (size_t)(value * scale);
+    return STATUS_OK;
+}
+
+enum status memory_parse_share(const char *text, struct memory_share *share, struct error *error)
+{
+    char *end;
+    double value = strtod(text, &end);
+    *share = (struct memory_share){0};
+    if (end == text || *end || !(value > 0 && value <= 1))
+        return memory_parse_size(text, &share->bytes, error);
+    share->fraction = value;
     return STATUS_OK;
 }

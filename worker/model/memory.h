@@ -24,7 +24,10 @@ struct memory_request {
 
 /* In bytes of the device's memory; on the CPU that is the host's. */
 struct memory_need {
-    size_t weights, conditioning, activations, sampling, exchange, workspace, total;
+    size_t weights, conditioning, activations, sampling, exchange, workspace;
+    size_t
+        reserve; /* GPU: for what CUDA, cuBLASLt and NCCL take while they run: kernels, graphs, connections */
+    size_t total;
     size_t host; /* pinned memory of the host; on the CPU it is part of the above */
     bool estimated;
 };
@@ -46,6 +49,15 @@ int memory_rows_that_fit(const struct memory_request *request, size_t size_bytes
  */
 enum status memory_check(const struct memory_request *request, const struct memory_need *need,
                          size_t size_bytes, struct error *error);
+
+/* What a rank may take: a size, or a fraction of all that its GPU has. Both 0: nothing was said. */
+struct memory_share {
+    size_t bytes;
+    double fraction; /* at most 1 */
+};
+
+/* Reads "40GiB" as memory_parse_size, and a number up to 1 as a fraction, "0.45". */
+enum status memory_parse_share(const char *text, struct memory_share *share, struct error *error);
 
 /* Reads "80GiB", "512M" or "1000000" as bytes; units are powers of 1024. INVALID_ARGUMENT says what is wrong.
  */

@@ -11,7 +11,7 @@ struct part {
     const char *name, *key;
     size_t bytes;
 };
-enum { N_PARTS = 7 };
+enum { N_PARTS = 8 };
 
 static void list_parts(const struct memory_need *need, struct part parts[N_PARTS])
 {
@@ -21,6 +21,7 @@ static void list_parts(const struct memory_need *need, struct part parts[N_PARTS
                                        {"sampling", "sampling", need->sampling},
                                        {"exchange of ranks", "exchange", need->exchange},
                                        {"workspace", "workspace", need->workspace},
+                                       {"kernels, graphs", "reserve", need->reserve},
                                        {"a rank in all", "total", need->total}};
     memcpy(parts, list, sizeof list);
 }

@@ -106,16 +106,25 @@ static enum status open_exchange(struct model *model, struct opening *opening, s
     return status;
 }
 
+/* Of a GPU's free memory: a display, a profiler or a driver's update may want some later. */
+#define USUAL_FRACTION 0.92
+
 /* How much memory there is for a rank. A GPU's scratch is taken already. The memory of a machine is shared by
  * all ranks on it; other replicas there are not known. */
 static size_t memory_of_rank(const struct model *model, const struct model_options *options)
 {
     struct device_memory memory = model->backend->memory(model->device);
-    if (options->memory_bytes)
-        return options->memory_bytes;
-    if (model->backend->on_host)
-        return memory.total_bytes / (size_t)model->collective->n_local;
-    return memory.free_bytes + model->needed_memory.workspace;
+    double fraction = options->memory.fraction;
+    if (options->memory.bytes)
+        return options->memory.bytes;
+    if (model->backend->on_host) {
+        size_t share = memory.total_bytes / (size_t)model->collective->n_local;
+        return fraction > 0 ? (size_t)(fraction * (double)share) : share;
+    }
+    size_t there = memory.free_bytes + model->needed_memory.workspace;
+    size_t wanted =
+        (size_t)(fraction > 0 ? fraction * (double)memory.total_bytes : USUAL_FRACTION * (double)there);
+    return wanted < there ? wanted : there;
 }
 
 /* Called before anything large is allocated. */

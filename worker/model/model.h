@@ -36,10 +36,10 @@ struct model_options {
               */
     const char *exchange;          /* "mpi", "nccl"; NULL or "auto": NCCL where device and build have it */
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
-    size_t
-        memory_bytes; /* that a rank may take; 0: what its device has, on a CPU divided by the ranks there */
-    struct plan_limits limits; /* max_rows: raised to the model's longest text where it is less */
-    struct meters *meters;     /* what loading and steps are counted in, or NULL; outlives the model */
+    struct memory_share memory;    /* that a rank may take; zero: 0.92 of what its GPU has free, on a CPU the
+                                      machine's divided by the ranks there */
+    struct plan_limits limits;     /* max_rows: raised to the model's longest text where it is less */
+    struct meters *meters;         /* what loading and steps are counted in, or NULL; outlives the model */
 };
 
 /*

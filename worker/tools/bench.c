@@ -14,7 +14,7 @@
 /* What one rank measured. The ranks exchange it as it lies in memory. */
 struct bench_figures {
     double seconds, matmul, attention, head, communication;
-    double flop, ceiling_flops, peak_bytes;
+    double flop, ceiling_flops, peak_bytes, device_bytes;
     double head_passes; /* rows that needed logits, over the length: S without thinning */
     uint64_t checksum;
 };
@@ -255,6 +255,15 @@ static double peak_bytes(void)
     return (double)usage.ru_maxrss * 1024;
 }
 
+/* What is in use on the GPU, by whomever; 0 on a CPU. */
+static double device_bytes(const struct model *model)
+{
+    if (model->backend->on_host)
+        return 0;
+    struct device_memory memory = model->backend->memory(model->device);
+    return (double)(memory.total_bytes - memory.free_bytes);
+}
+
 /* Where the time went, by the host's clocks. */
 static json_t *shares(const struct model *model, const struct bench_figures *figures)
 {
@@ -271,25 +280,27 @@ static void print(const struct model *model, const struct bench_options *options
                   const struct bench_figures *all)
 {
     const struct bench_figures *mine = &all[0];
-    double flop = 0, ceiling = 0, peak = 0;
+    double flop = 0, ceiling = 0, peak = 0, on_devices = 0;
     for (int rank = 0; rank < model->collective->n_ranks; rank++) {
         flop += all[rank].flop;
         ceiling += all[rank].ceiling_flops;
         peak += all[rank].peak_bytes;
+        on_devices += all[rank].device_bytes;
     }
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)mine->checksum);
-    json_t *line = json_pack(
-        "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:f, s:f, s:f, "
-        "s:f, s:f, s:f, "
-        "s:f, s:s}",
-        "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
-        model->collective->n_ranks, "threads", options->n_threads, "batch", options->batch, "length",
-        options->length, "steps", options->n_steps, "seconds", mine->seconds, "tokens_per_second",
-        (double)options->batch * options->length / mine->seconds, "share", shares(model, mine), "gflop",
-        flop * 1e-9, "head_passes", mine->head_passes, "gflops", flop * 1e-9 / mine->seconds,
-        "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling", flop / mine->seconds / ceiling,
-        "peak_memory_mib", peak / 1048576, "load_seconds", model->load_seconds, "checksum", checksum);
+    json_t *line =
+        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:f, s:f, s:f, "
+                  "s:f, s:f, s:f, "
+                  "s:f, s:f, s:s}",
+                  "model", options->model_name, "device", model->backend->describe(model->device), "ranks",
+                  model->collective->n_ranks, "threads", options->n_threads, "batch", options->batch,
+                  "length", options->length, "steps", options->n_steps, "seconds", mine->seconds,
+                  "tokens_per_second", (double)options->batch * options->length / mine->seconds, "share",
+                  shares(model, mine), "gflop", flop * 1e-9, "head_passes", mine->head_passes, "gflops",
+                  flop * 1e-9 / mine->seconds, "ceiling_gflops", ceiling * 1e-9, "fraction_of_ceiling",
+                  flop / mine->seconds / ceiling, "peak_memory_mib", peak / 1048576, "device_memory_mib",
+                  on_devices / 1048576, "load_seconds", model->load_seconds, "checksum", checksum);
     json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(line);
@@ -307,6 +318,10 @@ static enum status measure(struct model *model, struct steps *steps, const struc
             *best = figures;
     }
     best->peak_bytes = peak_bytes();
+    best->device_bytes = device_bytes(model);
+    best->ceiling_flops = options->ceiling_flops / model->collective->n_ranks;
+    if (options->ceiling_flops > 0)
+        return status;
     return status == STATUS_OK ? measure_ceiling(model, options, &best->ceiling_flops, error) : status;
 }
 

@@ -16,6 +16,7 @@ struct bench_options {
     enum precision precision;                       /* the model's; for the ceiling */
     int gpu;                                        /* likewise */
     bool run_ahead;                                 /* steps.h */
+    double ceiling_flops;                           /* known from an earlier run; 0: it is measured */
     bool without_thinning;                          /* do for every row what only some rows need */
 };
 

@@ -5,5 +5,6 @@
 
 Suite *control_groups_suite(void);
 Suite *cpus_suite(void);
+Suite *near_suite(void);
 
 #endif

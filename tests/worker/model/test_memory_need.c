@@ -247,11 +247,11 @@ START_TEST(a_model_that_does_not_fit_is_not_opened)
                                     .backend = backend->name,
                                     .n_threads = 1,
                                     .collective = ranks,
-                                    .memory_bytes = 8 << 20,
+                                    .memory.bytes = 8 << 20,
                                     .limits = {.max_sequences = 4, .max_rows = 4096}};
     ck_assert_int_eq(model_open(&model, &options, &error), STATUS_RESOURCE_EXHAUSTED);
     ck_assert_msg(strstr(error.text, "a rank needs") != NULL, "%s", error.text);
-    options.memory_bytes = 0;
+    options.memory.bytes = 0;
     if (!backend->on_host)
         return; /* all operations are needed to go on */
     ck_assert_msg(model_open(&model, &options, &error) == STATUS_OK, "%s", error.text);
@@ -288,6 +288,38 @@ START_TEST(sizes_are_read_as_they_are_written)
 }
 END_TEST
 
+START_TEST(a_share_is_a_size_or_a_fraction)
+{
+    struct error error;
+    struct memory_share share;
+    ck_assert_int_eq(memory_parse_share("0.45", &share, &error), STATUS_OK);
+    ck_assert(share.bytes == 0 && share.fraction == 0.45);
+    ck_assert_int_eq(memory_parse_share("1", &share, &error), STATUS_OK);
+    ck_assert(share.fraction == 1);
+    ck_assert_int_eq(memory_parse_share("40GiB", &share, &error), STATUS_OK);
+    ck_assert(share.bytes == (size_t)40 << 30 && share.fraction == 0);
+    ck_assert_int_eq(memory_parse_share("0", &share, &error), STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(memory_parse_share("-0.5", &share, &error), STATUS_INVALID_ARGUMENT);
+}
+END_TEST
+
+/* Two replicas that share a GPU each keep to their fraction of it. */
+START_TEST(a_fraction_bounds_what_is_taken)
+{
+    struct error error = {0};
+    struct model model;
+    const struct model_options options = {.directory = directory,
+                                          .backend = backend->name,
+                                          .n_threads = 1,
+                                          .gpu = -1,
+                                          .collective = ranks,
+                                          .memory.fraction = 1e-4,
+                                          .limits = {.max_sequences = 4, .max_rows = 4096}};
+    ck_assert_int_eq(model_open(&model, &options, &error), STATUS_RESOURCE_EXHAUSTED);
+    ck_assert_msg(strstr(error.text, "a rank needs") != NULL, "%s", error.text);
+}
+END_TEST
+
 Suite *mpi_suite(void)
 {
     Suite *suite = suite_create("memory plan");
@@ -298,6 +330,8 @@ Suite *mpi_suite(void)
     tcase_add_test(cases, what_does_not_fit_is_refused_with_what_would);
     tcase_add_test(cases, a_model_that_does_not_fit_is_not_opened);
     tcase_add_test(cases, sizes_are_read_as_they_are_written);
+    tcase_add_test(cases, a_share_is_a_size_or_a_fraction);
+    tcase_add_test(cases, a_fraction_bounds_what_is_taken);
     suite_add_tcase(suite, cases);
     return suite;
 }
