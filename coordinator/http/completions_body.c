@@ -27,6 +27,9 @@ static enum status refuse_prompt(const json_t *value, struct error *error)
 static enum status read_ids(const json_t *array, struct completions_prompt *prompt, struct error *error)
 {
     size_t n = json_array_size(array);
+    if (!n)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "prompt: holds an empty array; \"\" is an empty prompt");
     prompt->ids = calloc(n + 1, sizeof *prompt->ids);
     if (!prompt->ids)
         return no_memory(error);
@@ -51,6 +54,19 @@ static enum status read_prompt(const json_t *value, struct completions_prompt *p
     return json_is_array(value) ? read_ids(value, prompt, error) : refuse_prompt(value, error);
 }
 
+/* Texts and ids do not mix. */
+static bool is_uniform(const json_t *list)
+{
+    size_t i;
+    json_t *value;
+    json_array_foreach(list, i, value)
+    {
+        if (json_typeof(value) != json_typeof(json_array_get(list, 0)))
+            return false;
+    }
+    return true;
+}
+
 /* An array of prompts, and not the ids of one. */
 static bool is_list(const json_t *value)
 {
@@ -66,6 +82,8 @@ static enum status read_prompts(const struct json_field *field, const json_t *va
     (void)field;
     if (json_is_array(value) && !json_array_size(value))
         return error_set(error, STATUS_INVALID_ARGUMENT, "prompt: is an empty array");
+    if (!is_uniform(value))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "prompt: holds values of different kinds");
     if (n > COMPLETIONS_MOST_CHOICES)
         return error_set(error, STATUS_INVALID_ARGUMENT, "prompt: %zu prompts; at most %d are taken", n,
                          COMPLETIONS_MOST_CHOICES);

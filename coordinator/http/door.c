@@ -23,9 +23,10 @@ enum {
     BODY_BYTES = 1 << 20,
     DROPPED_BYTES = 4 << 20,     /* of a body that is too large, before the connection is closed */
     CONNECTION_BYTES = 20 << 10, /* memory of a connection: the headers of a request, and a block to write */
-    SILENCE_SECONDS = 60,        /* of a client that should take or send something */
+    SILENCE_SECONDS = 30,        /* of a client that should take or send something */
     OLD_DAEMONS = 8,
-    CLOSE_SECONDS = 1, /* for answers that are being written */
+    SYSTEM_BYTES = 256 << 10, /* that the system may hold for a slow reader */
+    CLOSE_SECONDS = 1,        /* for answers that are being written */
 };
 
 /*
@@ -195,10 +196,23 @@ static bool is_json(struct MHD_Connection *connection)
     return type && !strncasecmp(type, wanted, size) && (!type[size] || strchr("; \t", type[size]));
 }
 
-static enum status check_body(struct MHD_Connection *connection, struct problem *problem, struct error *error)
+static uint64_t length_of(struct MHD_Connection *connection)
 {
     const char *length =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length ? strtoull(length, NULL, 10) : 0;
+}
+
+/* A refusal waits for the body: a client that still sends when the connection is closed may lose the answer.
+ * Not for a client that asks before it sends, nor for a body that is far too large. */
+static bool is_answered_at_once(struct MHD_Connection *connection)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) ||
+           length_of(connection) > DROPPED_BYTES;
+}
+
+static enum status check_body(struct MHD_Connection *connection, struct problem *problem, struct error *error)
+{
     const char *encoding =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_ENCODING);
     if (!is_json(connection)) {
@@ -211,10 +225,9 @@ static enum status check_body(struct MHD_Connection *connection, struct problem 
                          "Content-Encoding must be identity: compressed "
                          "bodies are not taken");
     }
-    if (length && strtoull(length, NULL, 10) > BODY_BYTES) {
+    if (length_of(connection) > DROPPED_BYTES) {
         problem->http_code = MHD_HTTP_CONTENT_TOO_LARGE;
-        return error_set(error, STATUS_INVALID_ARGUMENT, "the body has %.20s bytes; %d are taken", length,
-                         BODY_BYTES);
+        return error_set(error, STATUS_INVALID_ARGUMENT, "the body is larger than %d bytes", BODY_BYTES);
     }
     return STATUS_OK;
 }
@@ -260,7 +273,7 @@ static enum MHD_Result receive(struct exchange *exchange, const char *upload, si
 {
     size_t piece = *size;
     *size = 0;
-    if (!exchange->n_dropped && exchange->body.size + piece <= BODY_BYTES)
+    if (!exchange->n_dropped && !exchange->is_answered && exchange->body.size + piece <= BODY_BYTES)
         return exchange_receive(exchange, upload, piece) ? MHD_YES : MHD_NO;
     exchange->n_dropped += piece;
     return exchange->n_dropped <= DROPPED_BYTES ? MHD_YES : MHD_NO;
@@ -306,9 +319,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return MHD_NO; /* there was no memory */
     if (!exchange->path) {
         begin(door, connection, exchange, path, method);
-        return !exchange->path         ? MHD_NO
-               : exchange->is_answered ? write_answer(door, connection, exchange)
-                                       : MHD_YES;
+        if (!exchange->path)
+            return MHD_NO;
+        return exchange->is_answered && is_answered_at_once(connection)
+                   ? write_answer(door, connection, exchange)
+                   : MHD_YES;
     }
     if (*upload_size)
         return receive(exchange, upload, upload_size);
@@ -372,6 +387,9 @@ static enum status open_parts(struct door *door, const struct door_options *opti
     if (status == STATUS_OK)
         status = listener_open("--http", options->address, &door->descriptor, door->address,
                                sizeof door->address, error);
+    if (status == STATUS_OK)
+        setsockopt(door->descriptor, SOL_SOCKET, SO_SNDBUF, &(int){SYSTEM_BYTES},
+                   sizeof(int)); /* inherited */
     if (status == STATUS_OK)
         status = connection_guard_start(atoi(strrchr(door->address, ':') + 1), door->max_connections,
                                         &door->guard, error);

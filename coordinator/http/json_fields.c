@@ -19,7 +19,7 @@ enum status json_body_parse(const char *text, size_t size, json_t **json, struct
     json_error_t wrong;
     if (!size)
         return error_set(error, STATUS_INVALID_ARGUMENT, "the body is empty; it must be a JSON object");
-    json_t *parsed = json_loadb(text, size, JSON_REJECT_DUPLICATES, &wrong);
+    json_t *parsed = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &wrong);
     if (!parsed)
         return error_set(error, STATUS_INVALID_ARGUMENT, "the body is not JSON: line %d, column %d: %s",
                          wrong.line, wrong.column, wrong.text);
