@@ -36,12 +36,13 @@ static enum status read_ids(const json_t *array, struct completions_prompt *prom
     prompt->n_ids = n;
     for (size_t i = 0; i < n; i++) {
         const json_t *value = json_array_get(array, i);
-        if (!json_is_integer(value))
+        json_int_t number;
+        if (!json_whole(value, &number))
             return refuse_prompt(value, error);
-        if (json_integer_value(value) < 0 || json_integer_value(value) > UINT32_MAX)
+        if (number < 0 || number > UINT32_MAX)
             return error_set(error, STATUS_INVALID_ARGUMENT, "prompt: %lld is no token id",
-                             (long long)json_integer_value(value));
-        prompt->ids[i] = (uint32_t)json_integer_value(value);
+                             (long long)number);
+        prompt->ids[i] = (uint32_t)number;
     }
     return STATUS_OK;
 }
@@ -61,7 +62,8 @@ static bool is_uniform(const json_t *list)
     json_t *value;
     json_array_foreach(list, i, value)
     {
-        if (json_typeof(value) != json_typeof(json_array_get(list, 0)))
+        const json_t *first = json_array_get(list, 0);
+        if (json_typeof(value) != json_typeof(first) && !(json_is_number(value) && json_is_number(first)))
             return false;
     }
     return true;
@@ -126,10 +128,11 @@ static enum status read_seed(const struct json_field *field, const json_t *value
                              struct error *error)
 {
     struct completions_body *body = into;
-    if (!json_is_integer(value))
+    json_int_t number;
+    if (!json_whole(value, &number))
         return error_set(error, STATUS_INVALID_ARGUMENT, "%s: is %s; it must be a whole number of 64 bits",
                          field->shown, json_kind(value));
-    body->seed = (uint64_t)json_integer_value(value);
+    body->seed = (uint64_t)number;
     return STATUS_OK;
 }
 
@@ -167,8 +170,8 @@ static enum status read_steps(const struct json_field *field, const json_t *valu
     static const struct json_field count = {"steps", "millrace.steps", json_read_count, AT(steps),
                                             .most = UINT32_MAX};
     struct completions_body *body = into;
-    body->steps_choice = json_is_integer(value) ? STEPS_FIXED : STEPS_AUTO;
-    if (json_is_integer(value))
+    body->steps_choice = json_is_number(value) ? STEPS_FIXED : STEPS_AUTO;
+    if (json_is_number(value))
         return json_read_count(&count, value, into, error);
     if (json_is_string(value) && !strcmp(json_string_value(value), "auto"))
         return STATUS_OK;

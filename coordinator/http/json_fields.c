@@ -1,5 +1,6 @@
 #include "coordinator/http/json_fields.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "common/nearest.h"
@@ -12,6 +13,15 @@ const char *json_kind(const json_t *json)
         [JSON_FALSE] = "false",      [JSON_NULL] = "null",
     };
     return kinds[json_typeof(json)];
+}
+
+bool json_whole(const json_t *json, json_int_t *number)
+{
+    double real = json_real_value(json);
+    if (json_is_real(json) && (real != floor(real) || fabs(real) > 0x1p53))
+        return false;
+    *number = json_is_real(json) ? (json_int_t)real : json_integer_value(json);
+    return json_is_number(json);
 }
 
 enum status json_body_parse(const char *text, size_t size, json_t **json, struct error *error)
@@ -96,9 +106,9 @@ enum status json_read_bool(const struct json_field *field, const json_t *value, 
 enum status json_read_count(const struct json_field *field, const json_t *value, void *into,
                             struct error *error)
 {
-    if (!json_is_integer(value))
+    json_int_t number;
+    if (!json_whole(value, &number))
         return refuse_kind(field, value, "a whole number", error);
-    json_int_t number = json_integer_value(value);
     if ((double)number < field->least || (double)number > field->most)
         return error_set(error, STATUS_INVALID_ARGUMENT, "%s: %lld is not from %.0f to %.0f", field->shown,
                          (long long)number, field->least, field->most);

@@ -39,6 +39,9 @@ enum status json_refuse_but(const struct json_field *, const json_t *, void *, s
 /* Refuses whatever it is, but an empty object or array. */
 enum status json_refuse(const struct json_field *, const json_t *, void *, struct error *);
 
+/* Is it a whole number that a json_int_t holds? 5.0 is one, as JSON Schema has it. */
+bool json_whole(const json_t *json, json_int_t *number);
+
 /* "a string", "an array" ..., for sentences. */
 const char *json_kind(const json_t *json);
 

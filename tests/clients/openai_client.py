@@ -3,8 +3,8 @@ import asyncio
 import json
 import os
 import unittest
+import urllib.request
 
-import httpx
 import openai
 
 URL = os.environ["MILLRACE_URL"]
@@ -68,7 +68,7 @@ class Tests(unittest.TestCase):
         """What its parser makes of the stream is what stands in it: the same objects, in the same order, and nothing else."""
         body = {"model": MODEL, "prompt": "The cat", "max_tokens": 12, "seed": 5, "n": 2, "stream": True,
                 "stream_options": {"include_usage": True}, "millrace": {"frames": True}}
-        headers = {"Authorization": f"Bearer {CLIENT.api_key}"}
+        headers = {"Authorization": f"Bearer {CLIENT.api_key}", "Content-Type": "application/json"}
 
         def by_place(events):  # two choices' events may come in another order
             def place(event):
@@ -88,7 +88,8 @@ class Tests(unittest.TestCase):
                     (part or {}).pop(key, None)
             return event
 
-        raw = httpx.post(URL + "/v1/completions", json=body, headers=headers, timeout=120).text
+        asked = urllib.request.Request(URL + "/v1/completions", json.dumps(body).encode(), headers)
+        raw = urllib.request.urlopen(asked, timeout=120).read().decode()
         lines = [part[6:] for part in raw.split("\n\n") if part.startswith("data: ")]
         self.assertEqual(lines.pop(), "[DONE]")
         ours = by_place([json.loads(line) for line in lines])
