@@ -111,6 +111,8 @@ static void tokens_changed(void *context)
     struct error error;
     if (access_reload(gate->access, &error) != STATUS_OK)
         log_error("the clients so far stay: %s", error.text);
+    else
+        rpc_server_recheck(gate->server);
 }
 
 static void warn_of_open_door(const struct gate *gate, const char *address)

@@ -54,7 +54,7 @@ static struct {
         *precision, *ready_file, *log_format, *tls_cert, *tls_key, *tls_client_ca, *tokens;
     bool tls_client_optional;
     int64_t spawn, replicas_per_gpu, ranks, threads, batch_tokens, max_sequences, max_queue, ready_fd,
-        max_queue_tokens, client_requests, client_tokens;
+        max_queue_tokens, client_requests, client_tokens, max_calls, client_calls;
     double drain_seconds, replica_timeout;
 } settings;
 
@@ -105,6 +105,11 @@ static const struct option_row rows[] = {
     {"client-tokens", 0, OPTION_INTEGER, "N", "MILLRACE_CLIENT_TOKENS", "0", 0, 1e12,
      "Tokens of the texts that one client may have waiting and running; 0: no limit.",
      &settings.client_tokens},
+    {"max-calls", 0, OPTION_INTEGER, "N", "MILLRACE_MAX_CALLS", "8192", 1, 1000000,
+     "Calls of all clients that may be open at once; more are refused with RESOURCE_EXHAUSTED.",
+     &settings.max_calls},
+    {"client-calls", 0, OPTION_INTEGER, "N", "MILLRACE_CLIENT_CALLS", "0", 0, 1000000,
+     "Calls of one client that may be open at once; 0: half of --max-calls.", &settings.client_calls},
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "What the ranks compute on: cpu, cuda, or auto, the best that runs here.", &settings.backend},
     {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", "auto", 0, 0,
@@ -320,11 +325,14 @@ static enum status open_server(struct process *process, struct error *error)
         .services = services,
         .refusals = {count_refusal, process->metrics},
         .batch = {begin_batch, has_more_to_decide, end_batch, process->lifecycle.scheduler},
-        .max_message_bytes = MAX_MESSAGE_BYTES};
+        .max_message_bytes = MAX_MESSAGE_BYTES,
+        .max_calls = (int)settings.max_calls,
+        .max_caller_calls = (int)settings.client_calls};
     gate_server_options(&process->gate, &server_options);
     status = rpc_server_open(&server_options, &process->server, error);
     if (status != STATUS_OK)
         return status;
+    process->coordinator.server = process->server;
     log_info("serving %s on %s", process->model.config.name, rpc_server_address(process->server));
     return STATUS_OK;
 }
@@ -476,6 +484,7 @@ static int run(struct process *process)
 {
     struct lifecycle *lifecycle = &process->lifecycle;
     lifecycle->health = process->health;
+    lifecycle->server = process->server;
     lifecycle->turned = beat;
     lifecycle->context = &process->coordinator;
     lifecycle->address = rpc_server_address(process->server);
@@ -516,6 +525,10 @@ static int parse(int argc, char **argv)
     if (status == STATUS_OK && !help && !settings.model)
         status =
             error_set(&error, STATUS_INVALID_ARGUMENT, "--model is missing; see millrace-coordinator --help");
+    if (status == STATUS_OK && settings.client_calls > settings.max_calls)
+        status = error_set(&error, STATUS_INVALID_ARGUMENT,
+                           "--client-calls %lld is above --max-calls %lld, which bounds all clients together",
+                           (long long)settings.client_calls, (long long)settings.max_calls);
     if (status == STATUS_OK)
         status = log_set_format(settings.log_format, &error);
     if (status != STATUS_OK) {

@@ -9,73 +9,30 @@
  *
  * The struct lives on while somebody holds a reference.
  *
- * Threads. `user`, `announced` and all callbacks belong to the server's thread. Everything below `mutex` is
- * guarded by it, and so is every grpc_call_start_batch: gRPC wants them one at a time, and none after
- * CALL_CLOSED, because the queue that would carry its completion may be gone by then (gRPC aborts the
- * process).
+ * Threads. `user`, `announced` and all callbacks belong to the thread that has the turn (pollers.h).
+ * Everything below `mutex` is guarded by it, and so is every grpc_call_start_batch: gRPC wants them one at a
+ * time, and none after CALL_CLOSED, because the queue that would carry its completion may be gone by then
+ * (gRPC aborts the process).
  */
-#include "common/rpc/call.h"
+#include "common/rpc/call_state.h"
 
 #include <assert.h>
-#include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/rpc/headers.h"
-#include "common/rpc/metadata.h"
-#include "common/rpc/outbox.h"
-#include "common/rpc/peer.h"
+#include "common/rpc/entrance.h"
 #include "common/rpc/unpack.h"
 #include "common/rpc/wire.h"
 
-struct rpc_call {
-    struct call_host *host;
-    atomic_int references; /* one while gRPC has it, one for each rpc_call_ref */
-    struct call_event events[N_CALL_EVENTS];
-
-    /* Written by gRPC between a batch and its completion. */
-    grpc_call *call;
-    grpc_call_details details;
-    grpc_metadata_array metadata;
-    grpc_byte_buffer *incoming;
-    int cancelled;
-
-    const struct rpc_method *method;
-    void *context;
-    struct peer peer;
-    struct headers *headers;
-    struct rpc_caller caller;
-    void *user;
-    bool announced;
-    bool admitted; /* and counted */
-
-    bool is_waiting; /* for its first message */
-    double waits_until;
-    struct rpc_call *next_waiting, *previous_waiting;
-
-    pthread_mutex_t mutex;
-    int n_batches; /* in flight */
-    struct outbox outbox;
-    grpc_byte_buffer *outgoing; /* in flight */
-    bool sending;               /* a batch that sends is in flight */
-    bool metadata_sent;
-    bool finishing, status_sent; /* a status was chosen; its batch was started */
-    bool closed;
-    enum status status;
-    grpc_slice status_text;
-    struct metadata initial, trailers; /* to send */
-};
-
-static struct rpc_call *call_create(struct call_host *host)
+static struct rpc_call *call_create(struct call_host *host, struct entrance *entrance)
 {
     struct rpc_call *call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
     call->host = host;
+    call->entrance = entrance;
     call->references = 1;
     call->n_batches = 1; /* the arrival */
     grpc_call_details_init(&call->details);
@@ -88,6 +45,8 @@ static struct rpc_call *call_create(struct call_host *host)
     }
     return call;
 }
+
+enum { STATUS_TEXT_MAX = 2048 };
 
 struct rpc_call *rpc_call_ref(struct rpc_call *call)
 {
@@ -105,56 +64,41 @@ void rpc_call_unref(struct rpc_call *call)
     free(call);
 }
 
-/* ---- waiting for a first message; the server's thread alone ---- */
+/* ---- what waits to be sent; holding the mutex ---- */
 
-static void begin_waiting(struct rpc_call *call)
+static void take_bytes(struct rpc_call *call, size_t n)
 {
-    struct call_wait *waiting = &call->host->waiting;
-    call->is_waiting = true;
-    call->waits_until = clock_seconds() + call->host->request_seconds;
-    call->previous_waiting = waiting->last;
-    if (waiting->last)
-        waiting->last->next_waiting = call;
-    else
-        waiting->first = call;
-    waiting->last = call;
+    if (!call_has_own_bound(call))
+        atomic_fetch_add(&call->host->queued_bytes, n);
 }
 
-static void end_waiting(struct rpc_call *call)
+static void release_bytes(struct rpc_call *call, size_t n)
 {
-    struct call_wait *waiting = &call->host->waiting;
-    if (!call->is_waiting)
+    if (!call_has_own_bound(call))
+        atomic_fetch_sub(&call->host->queued_bytes, n);
+}
+
+static void drop_outgoing(struct rpc_call *call)
+{
+    if (!call->outgoing)
         return;
-    if (call->previous_waiting)
-        call->previous_waiting->next_waiting = call->next_waiting;
-    else
-        waiting->first = call->next_waiting;
-    if (call->next_waiting)
-        call->next_waiting->previous_waiting = call->previous_waiting;
-    else
-        waiting->last = call->previous_waiting;
-    call->is_waiting = false;
+    release_bytes(call, grpc_byte_buffer_length(call->outgoing));
+    grpc_byte_buffer_destroy(call->outgoing);
+    call->outgoing = NULL;
 }
 
-double call_expire(struct call_host *host)
+static void drop_outbox(struct rpc_call *call)
 {
-    struct error error;
-    while (host->waiting.first) {
-        struct rpc_call *call = host->waiting.first;
-        double left = call->waits_until - clock_seconds();
-        if (left > 0)
-            return left;
-        end_waiting(call);
-        error_set(&error, STATUS_DEADLINE_EXCEEDED, "no message has come within %g s", host->request_seconds);
-        rpc_fail(call, &error);
-    }
-    return INFINITY;
+    release_bytes(call, call->outbox.size_bytes);
+    outbox_clear(&call->outbox);
 }
+
+/* ---- the end of gRPC's part ---- */
 
 /* Releases all that belongs to gRPC: nothing of it may be left when the server closes. */
 static void call_destroy(struct rpc_call *call)
 {
-    outbox_clear(&call->outbox);
+    drop_outbox(call);
     grpc_slice_unref(call->status_text);
     metadata_clear(&call->initial);
     metadata_clear(&call->trailers);
@@ -168,20 +112,21 @@ static void call_destroy(struct rpc_call *call)
 static void call_release(struct rpc_call *call)
 {
     struct call_host *host = call->host;
-    end_waiting(call);
+    call_end_waiting(call);
+    call_end_open(call);
     if (call->admitted)
         host->left(host, call, call->method);
     call_destroy(call);
     host->released(host);
 }
 
-bool call_post(struct call_host *host)
+bool call_post(struct call_host *host, struct entrance *entrance)
 {
-    struct rpc_call *call = call_create(host);
+    struct rpc_call *call = call_create(host, entrance);
     if (!call)
         return false;
     grpc_call_error failed =
-        grpc_server_request_call(host->server, &call->call, &call->details, &call->metadata, host->queue,
+        grpc_server_request_call(entrance->server, &call->call, &call->details, &call->metadata, host->queue,
                                  host->queue, &call->events[CALL_ARRIVED]);
     if (failed == GRPC_CALL_OK)
         return true;
@@ -237,9 +182,8 @@ static size_t add_status(struct rpc_call *call, grpc_op *operation)
 
 static void drop_unsent(struct rpc_call *call)
 {
-    grpc_byte_buffer_destroy(call->outgoing);
-    call->outgoing = NULL;
-    outbox_clear(&call->outbox);
+    drop_outgoing(call);
+    drop_outbox(call);
 }
 
 /* Starts the next batch that sends, if there is anything to send and none is in flight. Holding the mutex. */
@@ -261,6 +205,7 @@ static void send_next(struct rpc_call *call)
     }
     if (end)
         n += add_status(call, &operations[n]);
+    call->sending_since = clock_seconds();
     call->sending = start_batch(call, operations, n, CALL_SENT);
     if (!call->sending)
         drop_unsent(call);
@@ -269,16 +214,28 @@ static void send_next(struct rpc_call *call)
 static void on_sent(struct rpc_call *call, bool ok)
 {
     pthread_mutex_lock(&call->mutex);
-    grpc_byte_buffer_destroy(call->outgoing);
-    call->outgoing = NULL;
+    drop_outgoing(call);
     call->sending = false;
     if (!ok) { /* the client is gone: CALL_CLOSED follows */
-        outbox_clear(&call->outbox);
+        drop_outbox(call);
         grpc_call_cancel(call->call, NULL);
     } else {
         send_next(call);
     }
     pthread_mutex_unlock(&call->mutex);
+}
+
+/* Clients take some kilobytes of trailers and end the call with another sentence beyond. Cut between two
+ * characters of UTF-8. */
+static grpc_slice status_text(const char *text)
+{
+    size_t size = strnlen(text, STATUS_TEXT_MAX + 1);
+    if (size > STATUS_TEXT_MAX) {
+        size = STATUS_TEXT_MAX;
+        while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
+            size--;
+    }
+    return grpc_slice_from_copied_buffer(text, size);
 }
 
 /* Holding the mutex. */
@@ -288,8 +245,25 @@ static bool finish(struct rpc_call *call, enum status status, const char *text)
         return false;
     call->finishing = true;
     call->status = status;
-    call->status_text = grpc_slice_from_copied_string(text ? text : "");
+    call->status_text = status_text(text ? text : "");
     return true;
+}
+
+void call_cut(struct rpc_call *call, enum status status, const char *text)
+{
+    pthread_mutex_lock(&call->mutex);
+    finish(call, status, text);
+    drop_outbox(call);
+    if (call->sending && !call->closed)
+        grpc_call_cancel_with_status(call->call, (grpc_status_code)status, text, NULL);
+    else
+        send_next(call);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+static size_t most_queued_bytes(const struct rpc_call *call)
+{
+    return call_has_own_bound(call) ? call->method->max_queued_bytes : call->host->max_queued_bytes;
 }
 
 /* Holding the mutex. */
@@ -297,13 +271,17 @@ static enum status enqueue(struct rpc_call *call, const ProtobufCMessage *messag
 {
     if (call->closed || call->finishing)
         return STATUS_CANCELLED;
-    if (call->outbox.size_bytes > call->host->max_queued_bytes) {
-        outbox_clear(&call->outbox);
+    if (call->outbox.size_bytes > most_queued_bytes(call)) {
+        drop_outbox(call);
         finish(call, STATUS_RESOURCE_EXHAUSTED, "the client reads too slowly: too many messages wait for it");
         return STATUS_RESOURCE_EXHAUSTED;
     }
-    if (outbox_push(&call->outbox, wire_pack(message)))
+    grpc_byte_buffer *buffer = wire_pack(message);
+    size_t size = grpc_byte_buffer_length(buffer);
+    if (outbox_push(&call->outbox, buffer)) {
+        take_bytes(call, size);
         return STATUS_OK;
+    }
     finish(call, STATUS_RESOURCE_EXHAUSTED, "no memory for an answer");
     return STATUS_RESOURCE_EXHAUSTED;
 }
@@ -362,6 +340,33 @@ bool rpc_set_trailer(struct rpc_call *call, const char *key, const char *value)
     return added;
 }
 
+/* ---- what came of the bytes; with the turn ---- */
+
+enum {
+    CALL_BYTES = 64,         /* that a call costs beside its headers and messages, about */
+    REFUSED_BYTES = 8 << 20, /* gRPC does not say how large a message was that it refused and let go */
+};
+#define VAIN_SECONDS 1.0 /* a call that is given up so early was in vain */
+
+static void count_useful(const struct rpc_call *call, size_t bytes)
+{
+    if (call->is_tcp)
+        traffic_add_useful(call->host->traffic, &call->key, bytes);
+}
+
+static void count_vain(const struct rpc_call *call)
+{
+    if (call->is_tcp)
+        traffic_add_vain(call->host->traffic, &call->key);
+}
+
+static void count_reading(struct rpc_call *call, bool is_reading)
+{
+    if (call->is_tcp && call->is_reading != is_reading)
+        traffic_add_reading(call->host->traffic, &call->key, is_reading ? 1 : -1);
+    call->is_reading = is_reading;
+}
+
 /* ---- receiving ---- */
 
 static void read_next(struct rpc_call *call)
@@ -369,9 +374,10 @@ static void read_next(struct rpc_call *call)
     grpc_op operation = {.op = GRPC_OP_RECV_MESSAGE};
     operation.data.recv_message.recv_message = &call->incoming;
     pthread_mutex_lock(&call->mutex);
-    if (!call->closed)
-        start_batch(call, &operation, 1, CALL_READ);
+    bool started = !call->closed && start_batch(call, &operation, 1, CALL_READ);
     pthread_mutex_unlock(&call->mutex);
+    if (started)
+        count_reading(call, true);
 }
 
 static bool is_over(struct rpc_call *call)
@@ -410,18 +416,21 @@ static void on_read(struct rpc_call *call, bool ok)
 {
     grpc_byte_buffer *buffer = call->incoming;
     call->incoming = NULL;
-    end_waiting(call);
+    call_end_waiting(call);
+    count_reading(call, false);
     if (is_over(call)) {
         grpc_byte_buffer_destroy(buffer);
         return;
     }
     if (!buffer) {
+        count_useful(call, ok ? 0 : REFUSED_BYTES);
         on_read_end(call, ok && !grpc_call_failed_before_recv_message(call->call));
         return;
     }
     ProtobufCMessage *message;
     struct error error;
     enum status status = wire_unpack_checked(buffer, call->method->request, &message, &error);
+    count_useful(call, grpc_byte_buffer_length(buffer) + CALL_BYTES);
     grpc_byte_buffer_destroy(buffer);
     if (status != STATUS_OK) {
         rpc_fail(call, &error);
@@ -448,6 +457,12 @@ static bool watch_close(struct rpc_call *call)
     return watched;
 }
 
+static void refuse(struct rpc_call *call, const struct error *error)
+{
+    count_vain(call);
+    rpc_fail(call, error);
+}
+
 /* Finds out who calls. False: the call was refused. */
 static bool admit(struct rpc_call *call, const char *path)
 {
@@ -457,7 +472,7 @@ static bool admit(struct rpc_call *call, const char *path)
     if (status == STATUS_OK && !call->method)
         status = error_set(&error, STATUS_UNIMPLEMENTED, "there is no method \"%.200s\" here", path);
     if (status != STATUS_OK)
-        rpc_fail(call, &error);
+        refuse(call, &error);
     return status == STATUS_OK;
 }
 
@@ -465,7 +480,7 @@ static void begin(struct rpc_call *call)
 {
     if (call->method->kind == RPC_BIDI)
         announce(call, NULL);
-    begin_waiting(call);
+    call_begin_waiting(call);
     read_next(call);
 }
 
@@ -478,6 +493,8 @@ static enum status read_head(struct rpc_call *call, char **path, struct error *e
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
                          "the headers of the call have %zu bytes; at most %zu are taken", size, most);
     peer_read(&call->peer, call->call);
+    call->is_tcp = call->peer.address && peer_key_parse(call->peer.address, &call->key);
+    count_useful(call, size + CALL_BYTES);
     call->headers = headers_copy(&call->metadata);
     *path = wire_text(call->details.method);
     if (!*path || !call->peer.address || !call->headers)
@@ -491,9 +508,11 @@ static void on_arrived(struct rpc_call *call, bool ok)
     char *path = NULL;
     if (!ok)
         return;
-    call->host->arrived(call->host);
+    call->host->arrived(call->host, call->entrance);
     if (!watch_close(call))
         return;
+    call_begin_open(call);
+    call->arrived_at = clock_seconds();
     if (read_head(call, &path, &error) != STATUS_OK) {
         rpc_fail(call, &error);
         free(path);
@@ -509,14 +528,18 @@ static void on_closed(struct rpc_call *call)
 {
     pthread_mutex_lock(&call->mutex);
     call->closed = true;
-    outbox_clear(&call->outbox);
+    drop_outbox(call);
     pthread_mutex_unlock(&call->mutex);
+    count_reading(call, false);
+    if (call->cancelled && clock_seconds() - call->arrived_at < VAIN_SECONDS)
+        count_vain(call);
     if (call->announced && call->method->on_close)
         call->method->on_close(call, call->cancelled != 0, call->context);
 }
 
-void call_complete(struct call_event *event, bool ok)
+void call_complete(struct completion *completion, bool ok)
 {
+    struct call_event *event = (struct call_event *)completion;
     struct rpc_call *call = atomic_load(&event->call);
     switch (event->kind) {
     case CALL_ARRIVED:

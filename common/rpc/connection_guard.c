@@ -1,47 +1,46 @@
 /*
- * The connections are those of the process's descriptors whose local port is ours. Hanging up means shutdown
- * and not close, because the descriptor stays gRPC's. Between the look and the shutdown gRPC may have closed
- * a connection and opened another under the same number, so its peer is compared once more just before. A
- * connection that is gone by then counts as room that was made; else a flood that ends by itself would cost
- * the others their connections.
+ * A connection that is gone before it is hung up on counts as room that was made. Else a flood of connections
+ * that ends by itself would cost the others theirs.
  */
 #include "common/rpc/connection_guard.h"
 
-#include <dirent.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <math.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/rpc/flood_watch.h"
+#include "common/rpc/listen_watch.h"
 
-#define LOOK_SECONDS 0.05
+#define LOOK_SECONDS 0.05         /* at the number of descriptors */
+#define FLOOD_LOOK_SECONDS 0.1    /* at what connections send, and at those that wait */
+#define SECONDS_A_CONNECTION 1e-4 /* but so that the looks cost a part of a core that does not grow */
 #define LOG_PAUSE_SECONDS 1.0
 enum { AFFORDABLE_MAX = 16384 };
 
-struct connection {
-    int descriptor;
-    struct in6_addr host; /* the peer's; an IPv4 address mapped */
-    int port;             /* the peer's */
-    unsigned silent_ms;
-    int n_of_host; /* connections of the same host */
+/* A connection, and its place among those of its host. */
+struct turn {
+    const struct connection *connection;
+    int n_of_host;
 };
 
 struct connection_guard {
-    int port, most;
+    struct connection_guard_options options;
+    struct flood_watch *floods;
+    struct listen_watch listening;
+    bool is_dead; /* nobody listens, and we could not listen again */
     pthread_t thread;
     pthread_mutex_t mutex; /* guards stopping */
     pthread_cond_t stopped;
     bool stopping;
-    struct connection *found; /* [capacity] */
-    size_t n_found, capacity;
-    size_t n_unlogged; /* hung up on since the last line about it */
-    double logged_at;
+    struct connection_list found;
+    double flood_look_at;
+    size_t n_unlogged, n_floods_unlogged; /* hung up on since the last line about it */
+    double logged_at, floods_logged_at;
 };
 
 int connection_guard_affordable(void)
@@ -52,107 +51,13 @@ int connection_guard_affordable(void)
     return (int)(limit.rlim_cur / 2);
 }
 
-/* ---- looking ---- */
-
-static int port_of(const struct sockaddr_storage *address)
-{
-    if (address->ss_family == AF_INET)
-        return ntohs(((const struct sockaddr_in *)address)->sin_port);
-    if (address->ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
-    return -1;
-}
-
-static bool is_ours(const struct connection_guard *guard, int descriptor)
-{
-    struct sockaddr_storage local;
-    socklen_t size = sizeof local;
-    return !getsockname(descriptor, (struct sockaddr *)&local, &size) && port_of(&local) == guard->port;
-}
-
-static struct in6_addr host_of(const struct sockaddr_storage *address)
-{
-    struct in6_addr host = {0};
-    if (address->ss_family == AF_INET6)
-        return ((const struct sockaddr_in6 *)address)->sin6_addr;
-    host.s6_addr[10] = host.s6_addr[11] = 0xff;
-    memcpy(&host.s6_addr[12], &((const struct sockaddr_in *)address)->sin_addr, 4);
-    return host;
-}
-
-/* False: no connection of the port (its listener has no peer). */
-static bool examine(const struct connection_guard *guard, int descriptor, struct connection *connection)
-{
-    struct sockaddr_storage peer;
-    struct tcp_info info;
-    socklen_t size = sizeof peer, info_size = sizeof info;
-    if (!is_ours(guard, descriptor) || getpeername(descriptor, (struct sockaddr *)&peer, &size))
-        return false;
-    bool known = !getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &info_size);
-    *connection = (struct connection){
-        .descriptor = descriptor,
-        .host = host_of(&peer),
-        .port = port_of(&peer),
-        .silent_ms = known ? info.tcpi_last_data_recv : 0,
-    };
-    return true;
-}
-
-/* True: the descriptor still belongs to this connection. */
-static bool is_still(const struct connection_guard *guard, const struct connection *connection)
-{
-    struct connection now;
-    return examine(guard, connection->descriptor, &now) && now.port == connection->port &&
-           !memcmp(&now.host, &connection->host, sizeof now.host);
-}
-
-static bool append(struct connection_guard *guard, const struct connection *connection)
-{
-    if (guard->n_found == guard->capacity) {
-        size_t capacity = guard->capacity ? 2 * guard->capacity : 256;
-        struct connection *more = realloc(guard->found, capacity * sizeof *more);
-        if (!more)
-            return false;
-        guard->found = more;
-        guard->capacity = capacity;
-    }
-    guard->found[guard->n_found++] = *connection;
-    return true;
-}
-
-/* The number of open descriptors. It is cheap to find, and never less than the number of connections. */
-static size_t count_descriptors(void)
-{
-    size_t n = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    while (directory && readdir(directory))
-        n++;
-    if (directory)
-        closedir(directory);
-    return n;
-}
-
-static void find_connections(struct connection_guard *guard)
-{
-    struct connection connection;
-    const struct dirent *entry;
-    DIR *directory = opendir("/proc/self/fd");
-    guard->n_found = 0;
-    while (directory && (entry = readdir(directory))) {
-        if (*entry->d_name != '.' && examine(guard, atoi(entry->d_name), &connection) &&
-            !append(guard, &connection))
-            break;
-    }
-    if (directory)
-        closedir(directory);
-}
-
-/* ---- choosing ---- */
+/* ---- too many ---- */
 
 static int by_host(const void *left, const void *right)
 {
-    const struct connection *a = left, *b = right;
-    int order = memcmp(&a->host, &b->host, sizeof a->host);
+    const struct connection *a = ((const struct turn *)left)->connection,
+                            *b = ((const struct turn *)right)->connection;
+    int order = memcmp(&a->peer.host, &b->peer.host, sizeof a->peer.host);
     return order ? order : a->silent_ms < b->silent_ms ? -1 : a->silent_ms > b->silent_ms;
 }
 
@@ -160,45 +65,91 @@ static int by_host(const void *left, const void *right)
  * on one leaves its host with fewer, so a connection counts by its place in its host's list. */
 static int by_turn(const void *left, const void *right)
 {
-    const struct connection *a = left, *b = right;
-    return a->n_of_host != b->n_of_host ? b->n_of_host - a->n_of_host
-                                        : (a->silent_ms < b->silent_ms) - (a->silent_ms > b->silent_ms);
+    const struct turn *a = left, *b = right;
+    unsigned a_ms = a->connection->silent_ms, b_ms = b->connection->silent_ms;
+    return a->n_of_host != b->n_of_host ? b->n_of_host - a->n_of_host : (a_ms < b_ms) - (a_ms > b_ms);
 }
 
-static void put_in_turn(struct connection_guard *guard)
+/* malloc'ed; NULL: no memory. */
+static struct turn *put_in_turn(const struct connection_list *list)
 {
-    struct connection *found = guard->found;
-    qsort(found, guard->n_found, sizeof *found, by_host);
-    for (size_t i = 0; i < guard->n_found; i++) {
-        bool same = i > 0 && !memcmp(&found[i].host, &found[i - 1].host, sizeof found[i].host);
-        found[i].n_of_host = same ? found[i - 1].n_of_host + 1 : 1;
+    struct turn *turns = calloc(list->n + 1, sizeof *turns);
+    if (!turns)
+        return NULL;
+    for (size_t i = 0; i < list->n; i++)
+        turns[i].connection = &list->items[i];
+    qsort(turns, list->n, sizeof *turns, by_host);
+    for (size_t i = 0; i < list->n; i++) {
+        bool same = i > 0 && !memcmp(&turns[i].connection->peer.host, &turns[i - 1].connection->peer.host,
+                                     sizeof(struct in6_addr));
+        turns[i].n_of_host = same ? turns[i - 1].n_of_host + 1 : 1;
     }
-    qsort(found, guard->n_found, sizeof *found, by_turn);
+    qsort(turns, list->n, sizeof *turns, by_turn);
+    return turns;
 }
 
 /* At most once a second: a flood of connections must not fill the disk. */
-static void log_hung_up(struct connection_guard *guard, size_t n)
+static bool may_log(size_t n_unlogged, double *logged_at)
 {
     double now = clock_seconds();
-    guard->n_unlogged += n;
-    if (!guard->n_unlogged || (guard->logged_at && now - guard->logged_at < LOG_PAUSE_SECONDS))
-        return;
-    log_warning("more than %d connections: hung up on %zu: the silent ones of the addresses with the most",
-                guard->most, guard->n_unlogged);
-    guard->n_unlogged = 0;
-    guard->logged_at = now;
+    if (!n_unlogged || (*logged_at && now - *logged_at < LOG_PAUSE_SECONDS))
+        return false;
+    *logged_at = now;
+    return true;
 }
 
 static void hang_up_on_some(struct connection_guard *guard)
 {
-    size_t surplus = guard->n_found - (size_t)guard->most / 10 * 9, n_closed = 0;
-    put_in_turn(guard);
-    for (size_t i = 0; i < surplus; i++) {
-        const struct connection *connection = &guard->found[i];
-        if (is_still(guard, connection) && !shutdown(connection->descriptor, SHUT_RDWR))
-            n_closed++;
-    }
-    log_hung_up(guard, n_closed);
+    size_t surplus = guard->found.n - (size_t)guard->options.most / 10 * 9;
+    struct turn *turns = put_in_turn(&guard->found);
+    for (size_t i = 0; turns && i < surplus; i++)
+        guard->n_unlogged += connection_hang_up(turns[i].connection, guard->options.port);
+    free(turns);
+    if (!may_log(guard->n_unlogged, &guard->logged_at))
+        return;
+    log_warning("more than %d connections: hung up on %zu: the silent ones of the addresses with the most",
+                guard->options.most, guard->n_unlogged);
+    guard->n_unlogged = 0;
+}
+
+/* ---- floods ---- */
+
+static void hang_up_on_flood(void *context, const struct connection *connection, const char *why)
+{
+    struct connection_guard *guard = context;
+    guard->n_floods_unlogged += connection_hang_up(connection, guard->options.port);
+    if (!may_log(guard->n_floods_unlogged, &guard->floods_logged_at))
+        return;
+    log_warning("hung up on %zu connections, the last from port %d: %s", guard->n_floods_unlogged,
+                connection->peer.port, why);
+    guard->n_floods_unlogged = 0;
+}
+
+static void look_for_floods(struct connection_guard *guard, double now)
+{
+    double pause = fmax(FLOOD_LOOK_SECONDS, SECONDS_A_CONNECTION * (double)guard->found.n);
+    flood_watch_look(guard->floods, &guard->found, now, hang_up_on_flood, guard);
+    guard->flood_look_at = now + pause;
+}
+
+/* ---- the listener ---- */
+
+static const char *write_host(const struct in6_addr *host, char text[INET6_ADDRSTRLEN])
+{
+    bool version4 = IN6_IS_ADDR_V4MAPPED(host);
+    const void *bytes = version4 ? &host->s6_addr[12] : host->s6_addr;
+    return inet_ntop(version4 ? AF_INET : AF_INET6, bytes, text, INET6_ADDRSTRLEN) ? text : "an address";
+}
+
+static void look_at_listener(struct connection_guard *guard, double now)
+{
+    char host[INET6_ADDRSTRLEN];
+    struct listen_news news = listen_watch_look(&guard->listening, &guard->found, now);
+    if (news.left_out)
+        log_warning("%u connections wait to be let in: %s, which opens the most, is left out for a while",
+                    guard->found.n_queued, write_host(news.left_out, host));
+    if ((news.is_dead || guard->is_dead) && guard->options.listen_again)
+        guard->is_dead = !guard->options.listen_again(guard->options.context);
 }
 
 /* ---- the thread ---- */
@@ -219,11 +170,17 @@ static void *look(void *argument)
 {
     struct connection_guard *guard = argument;
     while (wait_a_while(guard)) {
-        if (count_descriptors() <= (size_t)guard->most)
+        double now = clock_seconds();
+        bool floods = guard->floods && now >= guard->flood_look_at;
+        if (!floods && connections_count_descriptors() <= (size_t)guard->options.most)
             continue;
-        find_connections(guard);
-        if (guard->n_found > (size_t)guard->most)
+        connections_find(&guard->found, guard->options.port);
+        if (guard->found.n > (size_t)guard->options.most)
             hang_up_on_some(guard);
+        if (!floods)
+            continue;
+        look_for_floods(guard, now);
+        look_at_listener(guard, now);
     }
     return NULL;
 }
@@ -232,20 +189,23 @@ static void guard_free(struct connection_guard *guard)
 {
     pthread_cond_destroy(&guard->stopped);
     pthread_mutex_destroy(&guard->mutex);
-    free(guard->found);
+    connections_release(&guard->found);
+    flood_watch_free(guard->floods);
     free(guard);
 }
 
-enum status connection_guard_start(int port, int most, struct connection_guard **started, struct error *error)
+enum status connection_guard_start(const struct connection_guard_options *options,
+                                   struct connection_guard **started, struct error *error)
 {
     struct connection_guard *guard = calloc(1, sizeof *guard);
     if (!guard)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to count connections");
-    guard->port = port;
-    guard->most = most;
+    guard->options = *options;
     pthread_mutex_init(&guard->mutex, NULL);
     clock_condition_init(&guard->stopped);
-    if (pthread_create(&guard->thread, NULL, look, guard)) {
+    if (options->traffic)
+        guard->floods = flood_watch_create(options->traffic, options->max_message_bytes);
+    if ((options->traffic && !guard->floods) || pthread_create(&guard->thread, NULL, look, guard)) {
         guard_free(guard);
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread to count connections");
     }

@@ -1,59 +1,62 @@
 #include "common/rpc/server.h"
 
 #include <assert.h>
-#include <grpc/grpc_security.h>
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/rpc/access_table.h"
-#include "common/rpc/binding.h"
 #include "common/rpc/call.h"
 #include "common/rpc/connection_guard.h"
+#include "common/rpc/entrance.h"
 #include "common/rpc/peer.h"
 #include "common/rpc/quota.h"
 #include "common/rpc/tls_server.h"
 #include "common/rpc/wire.h"
 
 enum {
-    N_SLOTS = 64, /* calls that may arrive before the thread has looked at the first */
+    N_SLOTS = 64, /* calls that may arrive at an entrance before anybody has looked at the first */
     DEFAULT_MESSAGE_BYTES = 4 << 20,
+    DEFAULT_ALL_QUEUED_BYTES = 256 << 20,
     DEFAULT_HEADER_BYTES = 16 << 10,
-    CONNECTION_HEADER_BYTES = (1 << 20) + (64 << 10), /* with more the connection ends: call.c */
     DEFAULT_STREAMS = 1024,
     DEFAULT_CALLS = 8192,
     DEFAULT_KEEPALIVE_SECONDS = 10,
     DEFAULT_REQUEST_SECONDS = 30,
-    LEAST_PING_INTERVAL_MS = 1000, /* clients that ping more often are cut off */
-    HANDSHAKE_MS = 10000,
-    IDLE_CONNECTION_MS = 600000,
-    MEMORY_BYTES = 1 << 30, /* of gRPC's buffers for all connections: near it windows shrink */
+    DEFAULT_STALL_SECONDS = 30,
+    REOPEN_TRIES = 20,
+    REOPEN_PAUSE_MS = 100,
 };
 
 #define MISSING_SLOT_SECONDS 0.1
-#define BATCH_SECONDS 0.002
 #define HANG_UP_SECONDS 0.2 /* clients whose calls are done have so long to close their connections */
 
 struct rpc_server {
     struct call_host host; /* first: call.c hands it back to us */
-    pthread_t thread;
+    struct pollers pollers;
+    struct entrance_limits limits;
     char address[ADDRESS_TEXT_MAX];
+    char private_address[ADDRESS_TEXT_MAX]; /* "": none */
     struct rpc_authorizer authorizer;
     struct rpc_refusals refusals;
-    struct rpc_batch batch;
     struct tls_server *tls;         /* NULL: none */
     struct connection_guard *guard; /* NULL: a unix address */
-    struct quota *quota;            /* the server's thread alone */
-    struct rpc_service *services;   /* ends with .name = NULL */
+    struct quota *quota;            /* with the turn */
+    struct traffic *traffic;
+    struct rpc_service *services; /* ends with .name = NULL */
+    atomic_bool is_deaf;          /* nobody accepts connections */
+    atomic_bool must_recheck;     /* the open calls, because credentials have changed */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    int n_calls;         /* slots and calls that gRPC still knows */
-    int n_missing_slots; /* for which there was no memory */
+    struct entrance *entrances;
+    int n_calls; /* slots and calls that gRPC still knows */
     bool closing;
-    bool drained; /* gRPC says that no call is left */
 };
 
 static struct rpc_server *server_of(struct call_host *host)
@@ -118,6 +121,18 @@ static enum status admit(struct call_host *host, const struct rpc_call *call, co
     return status;
 }
 
+/* The authoriser knows whose credential it is now: nobody's, if it was revoked. */
+static bool may_stay(struct call_host *host, const struct rpc_call *call, const struct rpc_method *method,
+                     struct error *error)
+{
+    const struct rpc_authorizer *authorizer = &server_of(host)->authorizer;
+    struct rpc_caller caller = {.scopes = RPC_SCOPES_ALL};
+    if (!authorizer->authorize || method->scopes & RPC_SCOPE_ANYBODY)
+        return true;
+    return authorizer->authorize(call, method->path, &caller, authorizer->context, error) == STATUS_OK &&
+           check_scope(method, method->path, &caller, error) == STATUS_OK;
+}
+
 static void left(struct call_host *host, const struct rpc_call *call, const struct rpc_method *method)
 {
     const struct rpc_caller *caller = rpc_call_caller(call);
@@ -125,39 +140,56 @@ static void left(struct call_host *host, const struct rpc_call *call, const stru
         quota_give(server_of(host)->quota, caller->name);
 }
 
-static void note_missing_slot(struct rpc_server *server)
+static void note_missing_slot(struct rpc_server *server, struct entrance *entrance)
 {
     pthread_mutex_lock(&server->mutex);
     server->n_calls--;
-    server->n_missing_slots++;
+    entrance->n_missing_slots++;
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->mutex);
 }
 
-/* A server that closes posts no slot: gRPC would refuse it at once, and the next one too, for ever. */
-static void post_slot(struct call_host *host)
+/* An entrance that closes gets no slot: gRPC would refuse it at once, and the next one too, for ever. */
+static void post_slot(struct call_host *host, struct entrance *entrance)
 {
     struct rpc_server *server = server_of(host);
     pthread_mutex_lock(&server->mutex);
-    bool closing = server->closing;
+    bool closing = entrance->is_closing;
     server->n_calls += !closing;
     pthread_mutex_unlock(&server->mutex);
-    if (!closing && !call_post(host))
-        note_missing_slot(server);
+    if (!closing && !call_post(host, entrance))
+        note_missing_slot(server, entrance);
+}
+
+/* Doors are added at the front, and stay until the server is freed. */
+static struct entrance *first_entrance(struct rpc_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    struct entrance *entrance = server->entrances;
+    pthread_mutex_unlock(&server->mutex);
+    return entrance;
+}
+
+static int take_missing_slots(struct rpc_server *server, struct entrance *entrance)
+{
+    pthread_mutex_lock(&server->mutex);
+    int n = entrance->n_missing_slots;
+    entrance->n_missing_slots = 0;
+    pthread_mutex_unlock(&server->mutex);
+    return n;
 }
 
 /* Posts slots for which there was no memory before. Returns the seconds until the next try. */
 static double post_missing_slots(struct rpc_server *server)
 {
-    pthread_mutex_lock(&server->mutex);
-    int n = server->n_missing_slots;
-    server->n_missing_slots = 0;
-    pthread_mutex_unlock(&server->mutex);
-    for (int i = 0; i < n; i++)
-        post_slot(&server->host);
-    pthread_mutex_lock(&server->mutex);
-    bool missing = server->n_missing_slots > 0;
-    pthread_mutex_unlock(&server->mutex);
+    bool missing = false;
+    for (struct entrance *entrance = first_entrance(server); entrance; entrance = entrance->next) {
+        for (int n = take_missing_slots(server, entrance); n > 0; n--)
+            post_slot(&server->host, entrance);
+        pthread_mutex_lock(&server->mutex);
+        missing |= entrance->n_missing_slots > 0;
+        pthread_mutex_unlock(&server->mutex);
+    }
     return missing ? MISSING_SLOT_SECONDS : INFINITY;
 }
 
@@ -170,55 +202,36 @@ static void call_released(struct call_host *host)
     pthread_mutex_unlock(&server->mutex);
 }
 
-/* ---- the server's thread ---- */
+/* ---- with the turn ---- */
 
-static void note_drained(struct rpc_server *server)
+static struct entrance *entrance_of(struct rpc_server *server, const struct completion *completion)
 {
+    struct entrance *entrance = server->entrances;
+    while (entrance && &entrance->drained != completion)
+        entrance = entrance->next;
+    return entrance;
+}
+
+static void complete(void *context, struct completion *completion, bool ok)
+{
+    struct rpc_server *server = context;
     pthread_mutex_lock(&server->mutex);
-    server->drained = true;
-    pthread_cond_broadcast(&server->changed);
+    struct entrance *entrance = entrance_of(server, completion);
+    if (entrance) { /* of grpc_server_shutdown_and_notify */
+        entrance->is_drained = true;
+        pthread_cond_broadcast(&server->changed);
+    }
     pthread_mutex_unlock(&server->mutex);
+    if (!entrance)
+        call_complete(completion, ok);
 }
 
-static void complete(struct rpc_server *server, const grpc_event *event)
+static double tick(void *context)
 {
-    if (event->tag == server) /* of grpc_server_shutdown_and_notify */
-        note_drained(server);
-    else
-        call_complete(event->tag, event->success != 0);
-}
-
-/* Handles the event, and those that are there already as long as that pays. Returns the last that was seen.
- */
-static grpc_event complete_batch(struct rpc_server *server, grpc_event event)
-{
-    const struct rpc_batch *batch = &server->batch;
-    double until = clock_seconds() + BATCH_SECONDS;
-    batch->begin(batch->context);
-    for (int n = 1; event.type == GRPC_OP_COMPLETE; n++) {
-        complete(server, &event);
-        if (n == RPC_BATCH_MOST || !batch->more(batch->context) || clock_seconds() > until)
-            break;
-        event = grpc_completion_queue_next(server->host.queue, gpr_time_0(GPR_CLOCK_MONOTONIC), NULL);
-    }
-    batch->end(batch->context);
-    return event;
-}
-
-static void *serve(void *argument)
-{
-    struct rpc_server *server = argument;
-    for (;;) {
-        double seconds = fmin(call_expire(&server->host), post_missing_slots(server));
-        gpr_timespec until = wire_deadline(seconds);
-        grpc_event event = grpc_completion_queue_next(server->host.queue, until, NULL);
-        if (event.type == GRPC_OP_COMPLETE && server->batch.begin)
-            event = complete_batch(server, event);
-        else if (event.type == GRPC_OP_COMPLETE)
-            complete(server, &event);
-        if (event.type == GRPC_QUEUE_SHUTDOWN)
-            return NULL;
-    }
+    struct rpc_server *server = context;
+    if (atomic_exchange(&server->must_recheck, false))
+        call_recheck(&server->host);
+    return fmin(call_watch(&server->host), post_missing_slots(server));
 }
 
 /* ---- opening ---- */
@@ -228,95 +241,132 @@ static int or_default(int value, int fallback)
     return value ? value : fallback;
 }
 
-static grpc_server *create_grpc_server(const struct rpc_server_options *options)
+static void start_entrance(struct rpc_server *server, struct entrance *entrance)
 {
-    int keepalive_ms =
-        1000 * (options->keepalive_seconds ? options->keepalive_seconds : DEFAULT_KEEPALIVE_SECONDS);
-    size_t max_bytes = options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES;
-    grpc_resource_quota *memory = grpc_resource_quota_create("server");
-    grpc_resource_quota_resize(memory, MEMORY_BYTES);
-    grpc_arg arguments[] = {
-        {.type = GRPC_ARG_POINTER,
-         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
-         .value.pointer = {memory, grpc_resource_quota_arg_vtable()}},
-        wire_integer_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
-        wire_integer_argument(GRPC_ARG_MAX_METADATA_SIZE, CONNECTION_HEADER_BYTES),
-        wire_integer_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
-                              or_default(options->max_streams, DEFAULT_STREAMS)),
-        wire_integer_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
-        wire_integer_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_CONNECTION_MS),
-        wire_integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes),
-        wire_uncompressed_argument(),
-        wire_integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms),
-        wire_integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms),
-        wire_integer_argument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-        wire_integer_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
-        wire_integer_argument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, LEAST_PING_INTERVAL_MS),
-    };
-    grpc_channel_args all = {sizeof arguments / sizeof *arguments, arguments};
-    grpc_server *server = grpc_server_create(&all, NULL);
-    grpc_resource_quota_unref(memory);
-    return server;
+    grpc_server_start(entrance->server);
+    for (int i = 0; i < N_SLOTS; i++)
+        post_slot(&server->host, entrance);
 }
 
-/* Returns the port; 0: gRPC cannot. Takes the credentials over. */
-static int add_port(struct rpc_server *server, const char *text, grpc_server_credentials *credentials)
+static struct entrance_place public_place(const struct rpc_server *server, const char *address)
 {
-    int port = grpc_server_add_http2_port(server->host.server, text, credentials);
-    grpc_server_credentials_release(credentials);
-    return port > 0 ? port : 0;
+    return (struct entrance_place){.text = address, .tls = server->tls};
 }
 
-static enum status bind_address(struct rpc_server *server, const char *text, const struct address *address,
-                                grpc_server_credentials *credentials, int *port, struct error *error)
+/* In the clear, whatever the other address asks for. Without a text there is none. */
+static struct entrance_place private_place(const struct rpc_server *server)
 {
-    struct binding binding;
-    enum status status = binding_begin(address, &binding, error);
-    if (status != STATUS_OK) {
-        grpc_server_credentials_release(credentials);
-        return status;
-    }
-    *port = add_port(server, text, credentials);
-    if (!*port)
-        status = binding_refuse(address, error);
-    binding_end(&binding);
-    return status;
+    return (struct entrance_place){.text = *server->private_address ? server->private_address : NULL,
+                                   .is_private = true};
 }
 
-/* In the clear, whatever the other address asks for. It is the caller's own: nobody else can be there. */
-static enum status bind_private_address(struct rpc_server *server, const char *text, struct error *error)
+/* Holding nothing. The entrance is the server's from now on, also when it could not be opened. */
+static enum status open_entrance(struct rpc_server *server, const struct entrance_place *place, char *bound,
+                                 int *port, struct error *error)
 {
     struct address address;
-    enum status status = address_parse(text, ADDRESS_TO_LISTEN, &address, error);
-    if (status == STATUS_OK && !add_port(server, text, grpc_insecure_server_credentials_create()))
-        status = binding_refuse(&address, error);
+    struct entrance *entrance = NULL;
+    enum status status = address_parse(place->text, ADDRESS_TO_LISTEN, &address, error);
+    *port = 0;
+    if (status == STATUS_OK)
+        status = entrance_open(place, &address, &server->limits, server->host.queue, &entrance, port, error);
+    pthread_mutex_lock(&server->mutex);
+    if (entrance) {
+        entrance->next = server->entrances;
+        server->entrances = entrance;
+    }
+    pthread_mutex_unlock(&server->mutex);
+    if (status == STATUS_OK && bound)
+        address_format_bound(&address, *port, bound);
     return status;
 }
+
+/* ---- opening again: on the guard's thread ---- */
+
+static void shut_entrance(struct rpc_server *server, struct entrance *entrance)
+{
+    pthread_mutex_lock(&server->mutex);
+    bool was_open = !entrance->is_closing;
+    entrance->is_closing = true;
+    pthread_mutex_unlock(&server->mutex);
+    if (was_open)
+        grpc_server_shutdown_and_notify(entrance->server, server->host.queue, &entrance->drained);
+}
+
+/* The address is free as soon as gRPC has closed the old listener. */
+static enum status open_again(struct rpc_server *server, const struct entrance_place *place,
+                              struct error *error)
+{
+    struct entrance *entrance;
+    int port;
+    enum status status = STATUS_UNAVAILABLE;
+    for (int i = 0; i < REOPEN_TRIES && status != STATUS_OK; i++) {
+        poll(NULL, 0, REOPEN_PAUSE_MS);
+        status = open_entrance(server, place, NULL, &port, error);
+        entrance = first_entrance(server);
+        if (status == STATUS_OK)
+            start_entrance(server, entrance);
+        else
+            shut_entrance(server, entrance);
+    }
+    return status;
+}
+
+/* Connections go on through the old entrances; gRPC tells clients to come anew for their next calls. The
+ * private entrance may be as dead as the public one, which nobody can see. */
+static bool listen_again(void *context)
+{
+    struct rpc_server *server = context;
+    struct error error;
+    if (clock_seconds() - pollers_turned_at(&server->pollers) > 1)
+        return true; /* all threads are busy; that passes */
+    if (!atomic_exchange(&server->is_deaf, true))
+        log_error("nobody accepts connections at %s any more: gRPC gave up when the process had no "
+                  "descriptor left; listening again",
+                  server->address);
+    for (struct entrance *entrance = first_entrance(server); entrance; entrance = entrance->next)
+        shut_entrance(server, entrance);
+    const struct entrance_place public = public_place(server, server->address),
+                                private = private_place(server);
+    enum status status = open_again(server, &public, &error);
+    if (status == STATUS_OK && private.text)
+        status = open_again(server, &private, &error);
+    atomic_store(&server->is_deaf, status != STATUS_OK);
+    if (status != STATUS_OK)
+        log_error("%s", error.text);
+    return status == STATUS_OK;
+}
+
+bool rpc_server_listens(const struct rpc_server *server)
+{
+    return !atomic_load(&server->is_deaf);
+}
+
+/* ---- opening ---- */
 
 static enum status listen_on(struct rpc_server *server, const struct rpc_server_options *options,
                              struct error *error)
 {
-    struct address address;
-    int port;
-    enum status status = address_parse(options->address, ADDRESS_TO_LISTEN, &address, error);
-    if (status == STATUS_OK && options->tls)
-        status = tls_server_create(options->tls, &server->tls, error);
-    if (status != STATUS_OK)
-        return status;
-    status = bind_address(server, options->address, &address,
-                          server->tls ? tls_server_credentials(server->tls)
-                                      : grpc_insecure_server_credentials_create(),
-                          &port, error);
-    if (status != STATUS_OK)
-        return status;
-    address_format_bound(&address, port, server->address);
+    int port, private_port;
+    enum status status = options->tls ? tls_server_create(options->tls, &server->tls, error) : STATUS_OK;
     if (options->private_address)
-        status = bind_private_address(server, options->private_address, error);
-    if (status != STATUS_OK || address.kind != ADDRESS_TCP)
+        snprintf(server->private_address, sizeof server->private_address, "%s", options->private_address);
+    const struct entrance_place public = public_place(server, options->address),
+                                private = private_place(server);
+    if (status == STATUS_OK)
+        status = open_entrance(server, &public, server->address, &port, error);
+    if (status == STATUS_OK && private.text)
+        status = open_entrance(server, &private, NULL, &private_port, error);
+    if (status != STATUS_OK || !port)
         return status;
-    return connection_guard_start(
-        port, options->max_connections ? options->max_connections : connection_guard_affordable(),
-        &server->guard, error);
+    const struct connection_guard_options guard_options = {
+        .port = port,
+        .most = options->max_connections ? options->max_connections : connection_guard_affordable(),
+        .traffic = server->traffic,
+        .max_message_bytes = server->limits.max_message_bytes,
+        .listen_again = listen_again,
+        .context = server};
+    return connection_guard_start(&guard_options, &server->guard, error);
 }
 
 static struct rpc_service *copy_services(const struct rpc_service *services)
@@ -332,55 +382,77 @@ static struct rpc_service *copy_services(const struct rpc_service *services)
 
 static void server_free(struct rpc_server *server)
 {
+    for (struct entrance *entrance = server->entrances, *next; entrance; entrance = next) {
+        next = entrance->next;
+        entrance_free(entrance);
+    }
     grpc_completion_queue_destroy(server->host.queue);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->mutex);
     tls_server_free(server->tls);
     quota_free(server->quota);
+    traffic_free(server->traffic);
     free(server->services);
     free(server);
     grpc_shutdown();
 }
 
-static struct rpc_server *server_create(const struct rpc_server_options *options)
+static struct rpc_server *server_allocate(const struct rpc_server_options *options)
 {
     int max_calls = or_default(options->max_calls, DEFAULT_CALLS);
     struct rpc_server *server = calloc(1, sizeof *server);
     struct rpc_service *services = copy_services(options->services);
     struct quota *quota = quota_create(max_calls, or_default(options->max_caller_calls, (max_calls + 1) / 2));
-    if (!server || !services || !quota) {
+    struct traffic *traffic = traffic_create();
+    if (!server || !services || !quota || !traffic) {
         free(server);
         free(services);
         quota_free(quota);
+        traffic_free(traffic);
         return NULL;
     }
-    wire_open();
-    pthread_mutex_init(&server->mutex, NULL);
-    clock_condition_init(&server->changed);
     server->services = services;
     server->quota = quota;
-    server->authorizer = options->authorizer;
-    server->refusals = options->refusals;
-    server->batch = options->batch;
-    server->host = (struct call_host){
+    server->traffic = traffic;
+    return server;
+}
+
+static struct call_host host_of(const struct rpc_server_options *options)
+{
+    return (struct call_host){
         .queue = grpc_completion_queue_create_for_next(NULL),
         .max_queued_bytes = options->max_queued_bytes ? options->max_queued_bytes : DEFAULT_MESSAGE_BYTES,
+        .max_all_queued_bytes =
+            options->max_all_queued_bytes ? options->max_all_queued_bytes : DEFAULT_ALL_QUEUED_BYTES,
         .max_header_bytes = (size_t)or_default(options->max_header_bytes, DEFAULT_HEADER_BYTES),
-        .find = find_method,
         .request_seconds = options->request_seconds > 0 ? options->request_seconds : DEFAULT_REQUEST_SECONDS,
+        .stall_seconds = options->stall_seconds > 0 ? options->stall_seconds : DEFAULT_STALL_SECONDS,
+        .find = find_method,
         .admit = admit,
+        .may_stay = may_stay,
         .left = left,
         .arrived = post_slot,
         .released = call_released,
     };
-    return server;
 }
 
-static void start(struct rpc_server *server)
+static struct rpc_server *server_create(const struct rpc_server_options *options)
 {
-    grpc_server_start(server->host.server);
-    for (int i = 0; i < N_SLOTS; i++)
-        post_slot(&server->host);
+    struct rpc_server *server = server_allocate(options);
+    if (!server)
+        return NULL;
+    wire_open();
+    pthread_mutex_init(&server->mutex, NULL);
+    clock_condition_init(&server->changed);
+    server->authorizer = options->authorizer;
+    server->refusals = options->refusals;
+    server->limits = (struct entrance_limits){
+        .keepalive_ms = 1000 * or_default(options->keepalive_seconds, DEFAULT_KEEPALIVE_SECONDS),
+        .max_streams = or_default(options->max_streams, DEFAULT_STREAMS),
+        .max_message_bytes = options->max_message_bytes ? options->max_message_bytes : DEFAULT_MESSAGE_BYTES};
+    server->host = host_of(options);
+    server->host.traffic = server->traffic;
+    return server;
 }
 
 enum status rpc_server_open(const struct rpc_server_options *options, struct rpc_server **opened,
@@ -389,22 +461,28 @@ enum status rpc_server_open(const struct rpc_server_options *options, struct rpc
     struct rpc_server *server = server_create(options);
     if (!server)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the server");
-    if (pthread_create(&server->thread, NULL, serve, server)) {
-        grpc_completion_queue_shutdown(server->host.queue);
-        serve(server); /* takes the queue to its end */
-        server_free(server);
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "cannot start a thread for the server");
-    }
-    server->host.server = create_grpc_server(options);
-    grpc_server_register_completion_queue(server->host.server, server->host.queue, NULL);
-    enum status status = listen_on(server, options, error);
+    const struct poller_work work = {complete, tick, options->batch, server};
+    enum status status = pollers_start(&server->pollers, server->host.queue, &work, error);
+    if (status == STATUS_OK)
+        status = listen_on(server, options, error);
     if (status != STATUS_OK) {
         rpc_server_close(server, 0);
         return status;
     }
-    start(server);
+    for (struct entrance *entrance = server->entrances; entrance; entrance = entrance->next)
+        start_entrance(server, entrance);
     *opened = server;
     return STATUS_OK;
+}
+
+void rpc_server_recheck(struct rpc_server *server)
+{
+    atomic_store(&server->must_recheck, true);
+}
+
+double rpc_server_turned_at(const struct rpc_server *server)
+{
+    return pollers_turned_at(&server->pollers);
 }
 
 enum status rpc_server_reload_tls(struct rpc_server *server, struct error *error)
@@ -419,13 +497,22 @@ const char *rpc_server_address(const struct rpc_server *server)
 
 /* ---- closing ---- */
 
+/* Holding the mutex. */
+static bool is_drained(const struct rpc_server *server)
+{
+    const struct entrance *entrance = server->entrances;
+    while (entrance && entrance->is_drained)
+        entrance = entrance->next;
+    return !entrance;
+}
+
 /* Holding the mutex. Waits at most so many seconds until gRPC is done or, unless `for_connections`, until all
  * calls are. */
 static void wait_at_most(struct rpc_server *server, double seconds, bool for_connections)
 {
     struct timespec until = clock_after(seconds);
     bool in_time = true;
-    while (!server->drained && (for_connections || server->n_calls > 0) && in_time)
+    while (!is_drained(server) && (for_connections || server->n_calls > 0) && in_time)
         in_time = clock_wait_until(&server->changed, &server->mutex, &until);
 }
 
@@ -440,12 +527,12 @@ static void wait_for_calls(struct rpc_server *server, double grace_seconds)
     wait_at_most(server, grace_seconds, false);
     if (!server->n_calls)
         wait_at_most(server, HANG_UP_SECONDS, true);
-    bool cut_off = !server->drained;
+    bool cut_off = !is_drained(server);
     pthread_mutex_unlock(&server->mutex);
-    if (cut_off)
-        grpc_server_cancel_all_calls(server->host.server);
+    for (struct entrance *entrance = server->entrances; entrance && cut_off; entrance = entrance->next)
+        grpc_server_cancel_all_calls(entrance->server);
     pthread_mutex_lock(&server->mutex);
-    while (!server->drained || server->n_calls > 0)
+    while (!is_drained(server) || server->n_calls > 0)
         pthread_cond_wait(&server->changed, &server->mutex);
     pthread_mutex_unlock(&server->mutex);
 }
@@ -454,14 +541,12 @@ void rpc_server_close(struct rpc_server *server, double grace_seconds)
 {
     if (!server)
         return;
-    pthread_mutex_lock(&server->mutex);
-    server->closing = true;
-    pthread_mutex_unlock(&server->mutex);
     connection_guard_stop(server->guard);
-    grpc_server_shutdown_and_notify(server->host.server, server->host.queue, server);
-    wait_for_calls(server, grace_seconds);
-    grpc_server_destroy(server->host.server);
+    for (struct entrance *entrance = server->entrances; entrance; entrance = entrance->next)
+        shut_entrance(server, entrance);
+    if (server->pollers.n_threads)
+        wait_for_calls(server, grace_seconds);
     grpc_completion_queue_shutdown(server->host.queue);
-    pthread_join(server->thread, NULL);
+    pollers_join(&server->pollers);
     server_free(server);
 }

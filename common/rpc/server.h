@@ -12,8 +12,9 @@
  * A gRPC server in callbacks. Nothing of gRPC itself shows here: common/rpc is the only directory that knows
  * it.
  *
- * Threads. One thread of the server runs every callback of every call, one after another. So handlers need no
- * lock among themselves, and they must not block: they hand work on and return. Any thread that holds a
+ * Threads. Several threads of the server read its connections; one of them at a time has the turn and runs
+ * callbacks, so the callbacks of all calls run one after another ("on the server's thread"). So handlers need
+ * no lock among themselves, and they must not block: they hand work on and return. Any thread that holds a
  * reference to a call may call rpc_send and rpc_finish; these never block and never call back.
  *
  * Life of a call. It begins with on_call and ends with exactly one on_close. A `struct rpc_call *` is valid
@@ -57,6 +58,7 @@ struct rpc_method {
     /* With an authoriser: a caller needs one of these scopes (enum rpc_scope). 0 is RPC_SCOPE_ADMIN, so that
      * a row that forgets it is closed; RPC_SCOPE_ANYBODY asks nobody. */
     unsigned scopes;
+    size_t max_queued_bytes; /* that wait in one call of this method; 0: the server's */
 };
 
 struct rpc_service {
@@ -119,6 +121,8 @@ struct rpc_server_options {
     const struct rpc_service *services; /* ends with .name = NULL; copied */
     size_t max_message_bytes;           /* of a message that arrives; 0: 4 MiB */
     size_t max_queued_bytes;            /* that wait in one call for a slow reader; 0: 4 MiB */
+    size_t max_all_queued_bytes;        /* that wait in all calls; with more, those whose client has taken
+                                           nothing for a second are cut off; 0: 256 MiB */
     int max_header_bytes;               /* of a call's headers together; 0: 16 KiB */
     int max_connections;    /* above it the server hangs up on silent ones (connection_guard.h); 0: half of
                             the descriptors that the process may have, at most 16,384 */
@@ -126,6 +130,7 @@ struct rpc_server_options {
     int max_calls;          /* open calls of all callers, more are refused with RESOURCE_EXHAUSTED; 0: 8192 */
     int max_caller_calls;   /* of one caller (by its name); 0: half of max_calls */
     double request_seconds; /* from the head of a call to its first message, whole; 0: 30 */
+    double stall_seconds;   /* that a client may take to read one message, before it is cut off; 0: 30 */
     int keepalive_seconds;  /* a silent peer is pinged after so long, and lost after as long again; 0: 10 */
 };
 
@@ -139,6 +144,19 @@ enum status rpc_server_open(const struct rpc_server_options *options, struct rpc
 /* Reads the certificates again: connections from now on get the new ones. When that fails the old ones stay
  * in force, and the sentence names the file. Does nothing without TLS. Any thread may call it. */
 enum status rpc_server_reload_tls(struct rpc_server *server, struct error *error);
+
+/* Credentials have changed: asks the authoriser once more about every open call, within a second. A call that
+ * it refuses now ends with that status, whatever its client does. Any thread may call it. */
+void rpc_server_recheck(struct rpc_server *server);
+
+/* When the server had last handled everything that had come; monotonic seconds. It is older than a second
+ * only while every thread is held: by connections on which something comes without a pause, or because the
+ * process does not run. Until then nobody has heard what peers said. */
+double rpc_server_turned_at(const struct rpc_server *server);
+
+/* False while nobody accepts connections: the process had no descriptor left, and the server has not yet got
+ * its address back. */
+bool rpc_server_listens(const struct rpc_server *server);
 
 /* Where it listens, with the port it got: "127.0.0.1:41235". Valid while the server is. */
 const char *rpc_server_address(const struct rpc_server *server);

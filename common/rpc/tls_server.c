@@ -77,6 +77,9 @@ static grpc_ssl_certificate_config_reload_status fetch(void *argument,
 
 grpc_server_credentials *tls_server_credentials(struct tls_server *tls)
 {
+    pthread_mutex_lock(&tls->mutex);
+    tls->fetched = false; /* by these credentials */
+    pthread_mutex_unlock(&tls->mutex);
     grpc_ssl_client_certificate_request_type request =
         !tls->paths.authorities ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
         : tls->client_optional  ? GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY

@@ -17,7 +17,8 @@ enum status tls_server_create(const struct rpc_server_tls *options, struct tls_s
 /* After the server is destroyed. NULL is allowed. */
 void tls_server_free(struct tls_server *tls);
 
-/* Released by the caller; refers to `tls`. */
+/* Released by the caller; refers to `tls`. Credentials that were made before get the next certificate only
+ * when the files are read again. */
 grpc_server_credentials *tls_server_credentials(struct tls_server *tls);
 
 /* Reads the files again. When that fails nothing changes. Any thread may call it. */

@@ -377,6 +377,13 @@ static enum status start(struct door *door, struct MHD_Daemon **daemon, struct e
     return status;
 }
 
+static enum status guard_connections(struct door *door, struct error *error)
+{
+    const struct connection_guard_options options = {.port = atoi(strrchr(door->address, ':') + 1),
+                                                     .most = door->max_connections};
+    return connection_guard_start(&options, &door->guard, error);
+}
+
 static enum status open_parts(struct door *door, const struct door_options *options, struct error *error)
 {
     enum status status = proxies_parse(options->trusted_proxies, &door->identity.proxies, error);
@@ -391,8 +398,7 @@ static enum status open_parts(struct door *door, const struct door_options *opti
         setsockopt(door->descriptor, SOL_SOCKET, SO_SNDBUF, &(int){SYSTEM_BYTES},
                    sizeof(int)); /* inherited */
     if (status == STATUS_OK)
-        status = connection_guard_start(atoi(strrchr(door->address, ':') + 1), door->max_connections,
-                                        &door->guard, error);
+        status = guard_connections(door, error);
     if (status == STATUS_OK)
         status = start(door, &door->daemon, error);
     return status;

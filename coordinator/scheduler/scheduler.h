@@ -205,6 +205,9 @@ void scheduler_settle(struct scheduler *scheduler);
  * Call it about once a second: when two seconds or more pass between two calls, this program was itself
  * stopped, and no replica is blamed for that time. */
 void scheduler_check_silence(struct scheduler *scheduler);
+/* Call it in place of that while nobody reads what replicas say: the time since the last of these calls does
+ * not count as their silence. */
+void scheduler_excuse_silence(struct scheduler *scheduler);
 
 void scheduler_refuse_new(struct scheduler *scheduler);
 /* Has every client been told the end of its request? */

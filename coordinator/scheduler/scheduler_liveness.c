@@ -75,20 +75,38 @@ static void give_up_hung(struct scheduler *scheduler, struct replica *replica, d
     scheduler_lose_connection(scheduler, replica, false, reason);
 }
 
+static void excuse(struct scheduler *scheduler, double seconds)
+{
+    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
+        replica->heard_at += seconds;
+        replica->progressed_at += seconds;
+        replica->lost_at += seconds;
+    }
+}
+
+static double since_last_check(struct scheduler *scheduler, double now)
+{
+    double seconds = scheduler->checked_at ? now - scheduler->checked_at : 0;
+    scheduler->checked_at = now;
+    return seconds;
+}
+
 /* When something stopped this program (a debugger, a paused container), the replicas went on. We have yet to
  * read what they said meanwhile. So the time of the stop does not count as their silence. */
 static void excuse_absence(struct scheduler *scheduler, double now)
 {
-    double absent = scheduler->checked_at ? now - scheduler->checked_at : 0;
-    scheduler->checked_at = now;
+    double absent = since_last_check(scheduler, now);
     if (absent < ABSENCE_SECONDS)
         return;
     log_warning("this program did not run for %.0f s; no replica is blamed for them", absent);
-    for (struct replica *replica = scheduler->replicas.first; replica; replica = replica->next) {
-        replica->heard_at += absent;
-        replica->progressed_at += absent;
-        replica->lost_at += absent;
-    }
+    excuse(scheduler, absent);
+}
+
+void scheduler_excuse_silence(struct scheduler *scheduler)
+{
+    scheduler_lock(scheduler);
+    excuse(scheduler, since_last_check(scheduler, clock_seconds()));
+    scheduler_unlock(scheduler);
 }
 
 void scheduler_check_silence(struct scheduler *scheduler)

@@ -35,6 +35,10 @@ static unsigned write_readiness(void *context, struct exposition *page)
     struct coordinator *coordinator = context;
     char reason[512];
     bool ready = scheduler_is_ready(coordinator->scheduler, reason, sizeof reason);
+    if (ready && !rpc_server_listens(coordinator->server)) {
+        snprintf(reason, sizeof reason, "nobody is let in: the process had no descriptor left");
+        ready = false;
+    }
     exposition_text(page, ready ? "ready" : reason);
     exposition_text(page, "\n");
     return ready ? OK : UNAVAILABLE;

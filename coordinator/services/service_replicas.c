@@ -19,7 +19,13 @@
 #include "coordinator/services/services.h"
 #include "proto/replica.pb-c.h"
 
-enum { SEQUENCES_MAX = 1 << 20 }; /* of one replica: sums of so many are far from overflowing */
+enum {
+    SEQUENCES_MAX = 1 << 20, /* of one replica: sums of so many are far from overflowing */
+    /* That wait for a replica to read them. One decision may submit all that fits into a batch, and a batch
+     * has at most 4 Mi positions (--batch-tokens) of at most 8 bytes. A replica that reads none of it for
+     * half a minute is cut off (common/rpc/server.h), and one that pulses no more earlier. */
+    MAX_QUEUED_BYTES = 64 << 20,
+};
 
 struct connection {
     bool greeted, leaving;
@@ -270,7 +276,7 @@ struct rpc_service replicas_service(struct coordinator *coordinator)
 {
     static const struct rpc_method methods[] = {
         {"/millrace.replica.v1.Replicas/Attach", RPC_BIDI, &millrace__replica__v1__from_replica__descriptor,
-         on_call, on_message, on_close, RPC_SCOPE_REPLICA},
+         on_call, on_message, on_close, RPC_SCOPE_REPLICA, MAX_QUEUED_BYTES},
         {0},
     };
     return (struct rpc_service){"millrace.replica.v1.Replicas", methods, coordinator};

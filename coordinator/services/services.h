@@ -18,7 +18,8 @@ struct coordinator {
     struct scheduler *scheduler;
     struct metrics *metrics;
     struct offload *offload;
-    pthread_mutex_t refusals_lock; /* guards refusals */
+    const struct rpc_server *server; /* once it is open */
+    pthread_mutex_t refusals_lock;   /* guards refusals */
     struct refusal_log refusals;
     struct http_counts http;
     const char *precision;  /* that replicas are started with; "auto" */

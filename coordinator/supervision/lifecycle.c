@@ -23,6 +23,7 @@
 enum phase { SERVING, FINISHING, LEAVING, TERMINATING, KILLING, GONE };
 
 #define LEAVING_SECONDS 5.0
+#define DEAF_SECONDS 1.5 /* the server comes round twice a second, unless all its threads are held */
 
 void lifecycle_wake(void *wake)
 {
@@ -114,7 +115,8 @@ static void look_at_replicas(struct lifecycle *lifecycle)
     enum outlook outlook = scheduler_outlook(lifecycle->scheduler, reason, sizeof reason);
     if (lifecycle->phase != SERVING)
         return;
-    health_set(lifecycle->health, scheduler_is_ready(lifecycle->scheduler, unready, sizeof unready));
+    health_set(lifecycle->health, rpc_server_listens(lifecycle->server) &&
+                                      scheduler_is_ready(lifecycle->scheduler, unready, sizeof unready));
     if (outlook == OUTLOOK_READY)
         readiness_tell(&lifecycle->readiness, lifecycle->address);
     if (outlook != OUTLOOK_HOPELESS || !readiness_awaited(&lifecycle->readiness))
@@ -122,6 +124,15 @@ static void look_at_replicas(struct lifecycle *lifecycle)
     log_error("cannot start: %s", reason);
     lifecycle->failed = true;
     next_phase(lifecycle);
+}
+
+/* A server whose threads are all held by a flood hears no replica either. */
+static void look_at_silence(const struct lifecycle *lifecycle)
+{
+    if (clock_seconds() - rpc_server_turned_at(lifecycle->server) > DEAF_SECONDS)
+        scheduler_excuse_silence(lifecycle->scheduler);
+    else
+        scheduler_check_silence(lifecycle->scheduler);
 }
 
 static void read_signals(struct lifecycle *lifecycle)
@@ -152,7 +163,7 @@ int lifecycle_run(struct lifecycle *lifecycle)
     lifecycle->failed = false;
     while (lifecycle->phase != GONE) {
         double seconds = lifecycle->spawn ? spawn_step(lifecycle->spawn) : 1;
-        scheduler_check_silence(lifecycle->scheduler);
+        look_at_silence(lifecycle);
         look_at_replicas(lifecycle);
         advance(lifecycle);
         if (lifecycle->turned)

@@ -2,6 +2,7 @@
 #define MILLRACE_COORDINATOR_SUPERVISION_LIFECYCLE_H
 
 #include "common/rpc/health.h"
+#include "common/rpc/server.h"
 #include "coordinator/supervision/readiness.h"
 #include "coordinator/scheduler/scheduler.h"
 #include "coordinator/supervision/spawn.h"
@@ -11,6 +12,7 @@ struct lifecycle {
     struct scheduler *scheduler;
     struct spawn *spawn; /* NULL: replicas come from outside */
     struct health *health;
+    const struct rpc_server *server; /* which the replicas speak to */
     struct readiness readiness;
     const char *address;
     double drain_seconds;

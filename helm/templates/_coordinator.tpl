@@ -43,6 +43,8 @@ spec:
             - {name: MILLRACE_MAX_QUEUE_TOKENS, value: {{ .Values.coordinator.maxQueueTokens | int64 | quote }}}
             - {name: MILLRACE_CLIENT_REQUESTS, value: {{ .Values.coordinator.clientRequests | int64 | quote }}}
             - {name: MILLRACE_CLIENT_TOKENS, value: {{ .Values.coordinator.clientTokens | int64 | quote }}}
+            - {name: MILLRACE_MAX_CALLS, value: {{ .Values.coordinator.maxCalls | int64 | quote }}}
+            - {name: MILLRACE_CLIENT_CALLS, value: {{ .Values.coordinator.clientCalls | int64 | quote }}}
             - {name: MILLRACE_REPLICA_TIMEOUT, value: {{ .Values.coordinator.replicaTimeoutSeconds | quote }}}
             - {name: MILLRACE_DRAIN_SECONDS, value: {{ .Values.coordinator.drainSeconds | quote }}}
             - {name: MILLRACE_LOG_FORMAT, value: {{ .Values.coordinator.logFormat | quote }}}

@@ -271,7 +271,7 @@ def check_compression(honest, server):
     before = memory_of(server)
     call = honest.channel.unary_unary("/test.Test/Echo", request_serializer=lambda m: m.SerializeToString(),
                                       response_deserializer=honest.messages.DetokenizeResponse.FromString)
-    bomb = honest.messages.TokenizeRequest(text="a" * (256 << 20))
+    bomb = honest.messages.TokenizeRequest(text="a" * (128 << 20))
     for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
         try:
             call(bomb, timeout=PATIENCE, compression=compression)
@@ -305,6 +305,31 @@ def check_connections(path, messages):
     honest.channel.close()
     with open(f"/proc/{server.pid}/limits") as limits:
         assert "Max open files            1024 " in limits.read(), "the limit was another one"
+    stop(server)
+
+
+def check_listens_again(path, messages):
+    """When the process has no descriptor left, gRPC stops accepting for good. The server notices, and listens again; calls that
+    run go on."""
+    server = start(path)
+    address = server.stdout.readline().strip()
+    honest = Honest(address, messages)
+    honest.look()
+    held = honest.channel.unary_stream("/test.Test/Held", request_serializer=lambda m: m.SerializeToString(),
+                                       response_deserializer=messages.DetokenizeResponse.FromString)(messages.TokenizeRequest(text="x"))
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (8, before[1]))
+    lines = [connect(address) for _ in range(3)]
+    time.sleep(0.5)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+    started = time.monotonic()
+    assert honest.look() < 15, "nobody was let in"
+    print(f"listens again            {time.monotonic() - started:.1f} s after the descriptors were back", flush=True)
+    assert held.is_active(), "a call that ran has ended"
+    for line in lines:
+        line.close()
+    held.cancel()
+    honest.channel.close()
     stop(server)
 
 
@@ -344,6 +369,8 @@ def main():
     honest.channel.close()
     stop(server)
     check_connections(sys.argv[1], messages)
+    check_listens_again(sys.argv[1], messages)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -73,11 +73,15 @@ static void hang_up(struct line line)
     close(line.server);
 }
 
+static struct traffic *traffic;
+
 static struct connection_guard *start_guard(void)
 {
     struct connection_guard *guard;
     struct error error;
-    ck_assert_msg(!connection_guard_start(port, MOST, &guard, &error), "%s", error.text);
+    const struct connection_guard_options options = {
+        .port = port, .most = MOST, .traffic = traffic, .max_message_bytes = 1 << 20};
+    ck_assert_msg(!connection_guard_start(&options, &guard, &error), "%s", error.text);
     return guard;
 }
 
@@ -136,7 +140,9 @@ int main(void)
     tcase_add_test(cases, a_flood_that_ends_by_itself_costs_nobody_else);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
+    traffic = traffic_create();
     srunner_run_all(runner, CK_ENV);
+    traffic_free(traffic);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? 1 : 0;
