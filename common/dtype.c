@@ -55,3 +55,25 @@ void dtype_to_float(enum dtype dtype, const void *from, size_t n, float *to)
         to[i] = dtype == DTYPE_BF16 ? float_of_bits((uint32_t)word << 16) : half_to_float(word);
     }
 }
+
+static uint16_t bf16_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value)
+        return 0x7FFF;
+    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+void dtype_to_bf16(enum dtype dtype, const void *from, size_t n, uint16_t *to)
+{
+    if (dtype == DTYPE_BF16) {
+        memcpy(to, from, n * sizeof *to);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        float value;
+        dtype_to_float(dtype, (const char *)from + i * dtype_bytes(dtype), 1, &value);
+        to[i] = bf16_of(value);
+    }
+}

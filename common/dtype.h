@@ -15,6 +15,9 @@ const char *dtype_name(enum dtype dtype);
 /* to[i] = (float)from[i] for DTYPE_F32, DTYPE_BF16 and DTYPE_F16; `from` need not be aligned. */
 void dtype_to_float(enum dtype dtype, const void *from, size_t n, float *to);
 
+/* to[i] = the bfloat16 that is nearest to from[i], ties to even; NaN becomes 0x7FFF. Formats as above. */
+void dtype_to_bf16(enum dtype dtype, const void *from, size_t n, uint16_t *to);
+
 /* A matrix in a mapped file: [rows, columns] of DTYPE_F32, DTYPE_BF16 or DTYPE_F16, not owned. */
 struct matrix_view {
     const void *data;

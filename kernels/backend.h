@@ -21,8 +21,8 @@
  * rows.
  *
  * Number formats. Where a pointer below is void, it points to values of the device's activation type: float32
- * on the CPU, and bfloat16 on a GPU that was not opened for float32. Everything else is float32 or float64 on
- * every device: the residual stream, sums over ranks, conditioning, and all that sampling decides by.
+ * on a device that was opened for float32, else bfloat16. Everything else is float32 or float64 on every
+ * device: the residual stream, sums over ranks, conditioning, and all that sampling decides by.
  *
  * Order and errors. Operations are enqueued in the order of the calls. `synchronize` waits for all of them,
  * `wait` for those before a mark. Operations return nothing: the device keeps its first failure,
@@ -30,9 +30,9 @@
  *
  * Arithmetic. Row i of a result depends on row i of the inputs alone; it does not matter how many rows there
  * are or what the others hold. Every sum has a fixed order. The promise "the same request gives the same
- * bytes" rests on this, on every backend. On the CPU the order is also the same for every instruction set (16
- * virtual lanes; products are fused only by an explicit fma). Through the leaves of a weight (weight_create)
- * it is also the same for every number of ranks that divides MATMUL_LEAVES.
+ * bytes" rests on this, on every backend, for each precision. On the CPU the order is also the same for every
+ * instruction set (16 virtual lanes; products are fused only by an explicit fma). Through the leaves of a
+ * weight (weight_create) it is also the same for every number of ranks that divides MATMUL_LEAVES.
  *
  * Threads. One thread owns a device. No call may overlap another on the same device.
  *
@@ -44,14 +44,14 @@ enum { DEVICE_MARKS = 4 }; /* how many points in the order of operations a devic
 struct device; /* one open backend */
 struct weight; /* a matrix in the backend's own layout */
 
-/* The format of the large weights, and with it the activation type. AUTO is float32 on the CPU, which has no
- * other, and bfloat16 on a GPU. FP8 keeps weights as e4m3 with one scale for each row, and quantises each row
- * of x with a scale of its own; activations are bfloat16. */
-enum precision { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_FP8 };
+/* The format of the large weights, and with it the activation type. AUTO is float32 on the CPU and bfloat16
+ * on a GPU. FP8 is a GPU's alone: e4m3 with one scale for each row, and each row of x is quantised with a
+ * scale of its own. INT8 is the CPU's alone, and quantises alike. In both, activations are bfloat16. */
+enum precision { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_FP8, PRECISION_INT8 };
 
 /* What a weight is for. A conditioning weight multiplies a few float32 rows once for each step of a schedule,
  * and the head's weight decides which tokens are drawn (head_scan, head_draw). Both keep more precision than
- * PRECISION_FP8 leaves. */
+ * PRECISION_FP8 and PRECISION_INT8 leave: the head bfloat16, and on the CPU conditioning float32. */
 enum weight_use { WEIGHT_PRODUCT, WEIGHT_CONDITIONING, WEIGHT_HEAD };
 
 struct device_options {
@@ -236,6 +236,8 @@ struct backend {
     /* One line for people: "cpu avx512, 2 threads". Valid while the device is open. */
     const char *(*describe)(const struct device *device);
     enum dtype (*activation_type)(const struct device *device);
+    /* In what the embedding's table is kept: F32, or BF16 on the CPU in precisions below float32. */
+    enum dtype (*table_type)(const struct device *device);
     /* The GPU's own memory; on the CPU the memory that this process may use of the machine. */
     struct device_memory (*memory)(const struct device *device);
     enum status (*synchronize)(struct device *device, struct error *error);
@@ -270,12 +272,13 @@ struct backend {
                                  int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                  struct error *error);
     void (*weight_free)(struct device *device, struct weight *weight);
-    /* How much of the device's memory weight_create takes for w[n_out, n_in]. */
-    size_t (*weight_bytes)(const struct device *device, enum weight_use use, int n_out, int n_in);
+    /* How much of the device's memory weight_create takes for w[n_out, n_in] with these leaves. */
+    size_t (*weight_bytes)(const struct device *device, enum weight_use use, int n_out, int n_in,
+                           const int32_t *leaf_start, int n_leaves);
 
     /* x[i, :] = table[ids[i] - first, :], or zeros where ids[i] is outside [first, first + n). table[n,
-     * width] is float32. */
-    void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
+     * width] has the table type. */
+    void (*embed)(struct device *device, const void *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x);
     /* y[i, :] = x[index[i], :], rows of row_bytes (a multiple of 4) */
     void (*gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index,

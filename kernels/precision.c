@@ -2,8 +2,11 @@
 
 #include <string.h>
 
-static const char *const texts[] = {
-    [PRECISION_AUTO] = "auto", [PRECISION_F32] = "f32", [PRECISION_BF16] = "bf16", [PRECISION_FP8] = "fp8"};
+static const char *const texts[] = {[PRECISION_AUTO] = "auto",
+                                    [PRECISION_F32] = "f32",
+                                    [PRECISION_BF16] = "bf16",
+                                    [PRECISION_FP8] = "fp8",
+                                    [PRECISION_INT8] = "int8"};
 enum { N_PRECISIONS = sizeof texts / sizeof *texts };
 
 const char *precision_text(enum precision precision)
@@ -19,8 +22,8 @@ enum status precision_parse(const char *text, enum precision *precision, struct 
             return STATUS_OK;
         }
     }
-    return error_set(error, STATUS_INVALID_ARGUMENT, "--precision: \"%.32s\" is none of auto, f32, bf16, fp8",
-                     text);
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "--precision: \"%.32s\" is none of auto, f32, bf16, int8, fp8", text);
 }
 
 enum precision precision_on(const struct backend *backend, enum precision precision)

@@ -1,7 +1,6 @@
 #include <math.h>
 
-#include "kernels/cpu/attention_scratch.h"
-#include "kernels/cpu/device.h"
+#include "kernels/cpu/attention_work.h"
 #include "kernels/cpu/elementary.h"
 #include "kernels/cpu/functions.h"
 #include "kernels/cpu/pack.h"
@@ -17,33 +16,13 @@
  * The scores of a block stay in the second-level cache; no [length, length] buffer exists. The sums of a
  * query run over the keys of its sequence in order, whatever else is in its block. One part of the work is
  * one sequence, one head and a run of query blocks. It packs the keys and values that it needs into the
- * scratch of its thread.
+ * scratch of its thread. Below float32 the same goes through attention_bf16.c.
  */
-enum { BLOCK = LANES * TILE_PANELS };
-
 struct heads {
     const struct device *device;
     const struct attention *op;
     int n_runs; /* of query blocks, per sequence and head */
 };
-
-struct head_work {
-    const struct attention *op;
-    struct attention_scratch scratch;
-    int head, first_key, n_keys;
-};
-
-/* to[d] = rot(x)[d] * factor; rotary: head_size/2 cosines, then as many sines */
-static void rotate(const float *restrict x, const float *restrict rotary, int head_size, float factor,
-                   float *restrict to)
-{
-    int half = head_size / 2;
-    for (int d = 0; d < half; d++) {
-        float a = x[d], b = x[d + half], cosine = rotary[d], sine = rotary[d + half];
-        to[d] = (a * cosine - b * sine) * factor;
-        to[d + half] = (b * cosine + a * sine) * factor;
-    }
-}
 
 static void pack_keys(const struct head_work *work)
 {
@@ -54,7 +33,8 @@ static void pack_keys(const struct head_work *work)
         for (int r = 0; r < rows; r++) {
             const float *key =
                 (const float *)op->k + (int64_t)(work->first_key + first + r) * op->ld_kv + work->head * size;
-            rotate(key, op->rotary + (int64_t)(first + r) * size, size, 1, work->scratch.rotated + r * size);
+            attention_rotate(key, op->rotary + (int64_t)(first + r) * size, size, 1,
+                             work->scratch.rotated + r * size);
         }
         ISA(pack)
         (work->scratch.rotated, size, rows, size, work->scratch.keys + (int64_t)first * size, TILE_ROWS,
@@ -85,7 +65,7 @@ static void pack_queries(const struct head_work *work, int first, int n)
     for (int i = 0; i < n; i++) {
         const float *query = (const float *)op->q + (int64_t)(first + i) * op->ld_q + work->head * size;
         const float *rotary = op->rotary + (int64_t)op->query_position[first + i] * size;
-        rotate(query, rotary, size, factor, work->scratch.rotated + i * size);
+        attention_rotate(query, rotary, size, factor, work->scratch.rotated + i * size);
     }
     for (int lane = 0; lane < n; lane += LANES) {
         float *to = work->scratch.queries + lane * size;
@@ -110,25 +90,10 @@ static void multiply_keys(const struct head_work *work, int panels)
     }
 }
 
-/* Largest of each lane; in four chains, since one would wait for itself at every step. */
-static struct vf max_score(const float *scores, int n_keys)
-{
-    struct vf max[4];
-    for (int i = 0; i < 4; i++)
-        max[i] = vf_load(scores);
-    int key = 1;
-    for (; key + 4 <= n_keys; key += 4)
-        for (int i = 0; i < 4; i++)
-            max[i] = vf_max(max[i], vf_load(scores + (key + i) * LANES));
-    for (; key < n_keys; key++)
-        max[0] = vf_max(max[0], vf_load(scores + key * LANES));
-    return vf_max(vf_max(max[0], max[1]), vf_max(max[2], max[3]));
-}
-
 /* scores[key, lane] = exp(scores - max over keys); returns the sums over keys. */
 static struct vf exp_scores(float *scores, int n_keys)
 {
-    struct vf max = max_score(scores, n_keys), sum = vf_all(0);
+    struct vf max = attention_max(scores, n_keys), sum = vf_all(0);
     for (int key = 0; key < n_keys; key++) {
         struct vf e = vf_exp(vf_sub(vf_load(scores + key * LANES), max));
         vf_store(scores + key * LANES, e);
@@ -186,7 +151,8 @@ static void attend_part(void *context, int part, int thread)
     const struct attention *op = heads->op;
     int run = part % heads->n_runs, sequence = part / heads->n_runs / op->n_heads;
     int first_query = op->query_start[sequence], n_queries = op->query_start[sequence + 1] - first_query;
-    int n_blocks = divide_up(n_queries, BLOCK), block = (int)((int64_t)run * n_blocks / heads->n_runs);
+    int n_blocks = divide_up(n_queries, ATTENTION_BLOCK),
+        block = (int)((int64_t)run * n_blocks / heads->n_runs);
     int end_block = (int)((int64_t)(run + 1) * n_blocks / heads->n_runs);
     struct head_work work = {.op = op,
                              .head = part / heads->n_runs % op->n_heads,
@@ -196,11 +162,21 @@ static void attend_part(void *context, int part, int thread)
         return;
     attention_scratch_cut(device_thread_scratch(heads->device, thread), heads->device->max_positions,
                           &work.scratch);
-    pack_keys(&work);
-    pack_values(&work);
+    bool narrow = heads->device->precision != PRECISION_F32;
+    if (narrow) {
+        ISA(attention_bf16_pack)(&work);
+    } else {
+        pack_keys(&work);
+        pack_values(&work);
+    }
     /* With long texts a part takes minutes, and a block of it far below a second. */
     for (; block < end_block; block++) {
-        attend_block(&work, first_query + block * BLOCK, least(BLOCK, n_queries - block * BLOCK));
+        int first = first_query + block * ATTENTION_BLOCK;
+        int n = least(ATTENTION_BLOCK, n_queries - block * ATTENTION_BLOCK);
+        if (narrow)
+            ISA(attention_bf16_block)(&work, first, n);
+        else
+            attend_block(&work, first, n);
         device_progressed(heads->device);
     }
 }
@@ -232,5 +208,8 @@ void ISA(attention)(struct device *device, const struct attention *op)
         return;
     int wanted = device->n_threads > 1 ? divide_up(2 * device->n_threads, pairs) : 1;
     struct heads heads = {device, op, wanted};
-    pool_run(device->pool, attend_part, &heads, pairs * heads.n_runs);
+    if (device->precision == PRECISION_F32)
+        pool_run(device->pool, attend_part, &heads, pairs * heads.n_runs);
+    else
+        device_run_flushing(device, attend_part, &heads, pairs * heads.n_runs);
 }

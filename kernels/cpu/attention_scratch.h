@@ -3,10 +3,12 @@
 
 #include "kernels/cpu/device.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/tile_bf16.h"
 
 enum { QUERY_BLOCK = LANES * TILE_PANELS_MAX }; /* queries whose scores exist at a time, at most */
 
-/* What a thread needs for one sequence and head, cut from its scratch. */
+/* What a thread needs for one sequence and head, cut from its scratch. (attention_bf16.c keeps keys and
+ * values row by row instead.) */
 struct attention_scratch {
     float *keys;    /* rotated, in strips: [key strips][head_size][TILE_ROWS] */
     float *values;  /* in strips: [dimension strips][keys][TILE_ROWS] */
@@ -21,7 +23,7 @@ struct attention_scratch {
 static inline size_t attention_scratch_cut(float *memory, int max_positions,
                                            struct attention_scratch *scratch)
 {
-    size_t positions = (size_t)max_positions + TILE_ROWS_MAX, head = HEAD_SIZE_MAX + TILE_ROWS_MAX;
+    size_t positions = (size_t)max_positions + BF16_GROUP, head = HEAD_SIZE_MAX + TILE_ROWS_MAX;
     const size_t sizes[] = {positions * HEAD_SIZE_MAX, positions * head,   QUERY_BLOCK * head,
                             positions * QUERY_BLOCK,   QUERY_BLOCK * head, QUERY_BLOCK * head};
     float **parts[] = {&scratch->keys,   &scratch->values,  &scratch->queries,

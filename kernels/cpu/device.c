@@ -7,6 +7,8 @@
 
 #include "common/machine/cpus.h"
 #include "kernels/cpu/attention_scratch.h"
+#include "kernels/cpu/flush.h"
+#include "kernels/precision.h"
 
 /*
  * Opening and closing: the copy of the arithmetic for this machine, the threads, and all scratch that
@@ -53,12 +55,6 @@ static enum status choose_operations(const struct operations **chosen, struct er
                      "MILLRACE_CPU=%.32s is unknown; use avx512, avx2 or generic, or unset it", wanted);
 }
 
-static size_t second_level_cache_bytes(void)
-{
-    size_t bytes = cpus_here()->cache_bytes;
-    return bytes > 0 ? bytes : 512 * 1024;
-}
-
 static enum status check_options(const struct device_options *options, struct error *error)
 {
     const struct {
@@ -74,8 +70,9 @@ static enum status check_options(const struct device_options *options, struct er
         if (fields[i].value < 1 || fields[i].value > fields[i].most)
             return error_set(error, STATUS_INVALID_ARGUMENT, "device option %s is %d; it must be 1 to %d",
                              fields[i].name, fields[i].value, fields[i].most);
-    if (options->precision != PRECISION_AUTO && options->precision != PRECISION_F32)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "precision: the cpu backend computes in f32 only");
+    if (options->precision == PRECISION_FP8)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "--precision fp8 is a GPU's; a CPU has f32, bf16 and int8");
     return STATUS_OK;
 }
 
@@ -91,37 +88,96 @@ float *device_floats(size_t n)
     return memory;
 }
 
-static size_t packed_floats(int max_rows, int max_columns)
+/* Inputs by which the leaves of a weight may be filled up without the block of rows becoming smaller. */
+enum { FILL = MATMUL_LEAVES * 63, FEW_ROWS = 64 };
+
+/* Below float32 a small device has room for some rows more, since leaves may be filled up further yet. */
+static size_t packed_floats(const struct device_options *options)
 {
-    return (size_t)(least(max_rows, ROW_BLOCK) + TILE_ROWS_MAX) * (size_t)max_columns;
+    int rows = least(options->max_rows, ROW_BLOCK) + TILE_ROWS_MAX;
+    if (options->precision == PRECISION_F32)
+        return (size_t)rows * (size_t)options->max_columns;
+    return (size_t)(rows < FEW_ROWS ? FEW_ROWS : rows) * ((size_t)options->max_columns + FILL);
+}
+
+/* What a thread unpacks at a time: half of the second-level cache, or one tile of the head if that is more.
+ */
+static size_t unpacked_floats(const struct device_options *options, size_t cache_bytes)
+{
+    size_t half_cache = cache_bytes / 2 / sizeof(float);
+    size_t tile = ((size_t)options->max_columns + FILL) * VOCABULARY_TILE;
+    if (options->precision == PRECISION_F32)
+        return 0;
+    return half_cache > tile ? half_cache : tile;
+}
+
+static size_t second_level_cache_bytes(void)
+{
+    size_t bytes = cpus_here()->cache_bytes;
+    return bytes > 0 ? bytes : 512 * 1024;
+}
+
+static struct device_options without_auto(const struct device_options *options)
+{
+    struct device_options complete = *options;
+    if (complete.precision == PRECISION_AUTO)
+        complete.precision = PRECISION_F32;
+    return complete;
 }
 
 size_t cpu_scratch_bytes(const struct device_options *options)
 {
     struct attention_scratch unused;
-    size_t thread = attention_scratch_cut(NULL, options->max_positions, &unused);
-    return (packed_floats(options->max_rows, options->max_columns) + (size_t)options->n_threads * thread) *
-           sizeof(float);
+    const struct device_options complete = without_auto(options);
+    size_t thread = attention_scratch_cut(NULL, complete.max_positions, &unused) +
+                    unpacked_floats(&complete, second_level_cache_bytes());
+    return (packed_floats(&complete) + (size_t)complete.n_threads * thread) * sizeof(float);
 }
 
-static enum status reserve_scratch(struct device *device, struct error *error)
+static enum status reserve_scratch(struct device *device, const struct device_options *options,
+                                   struct error *error)
 {
     struct attention_scratch unused;
+    size_t n_threads = (size_t)device->n_threads;
+    device->packed_floats = packed_floats(options);
     device->thread_scratch_floats = attention_scratch_cut(NULL, device->max_positions, &unused);
-    size_t packed = packed_floats(device->max_rows, device->max_columns);
-    size_t threads = (size_t)device->n_threads * device->thread_scratch_floats;
-    device->packed_rows = device_floats(packed);
-    device->thread_scratch = device_floats(threads);
-    if (device->packed_rows == NULL || device->thread_scratch == NULL)
+    device->unpacked_floats = unpacked_floats(options, device->cache_bytes);
+    device->packed_rows = device_floats(device->packed_floats);
+    device->thread_scratch = device_floats(n_threads * device->thread_scratch_floats);
+    if (device->unpacked_floats > 0)
+        device->unpacked = device_floats(n_threads * device->unpacked_floats);
+    if (device->packed_rows == NULL || device->thread_scratch == NULL ||
+        (device->unpacked_floats > 0 && device->unpacked == NULL))
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
                          "no memory for scratch of %zu bytes (%d rows, %d columns, %d positions, %d threads)",
-                         (packed + threads) * sizeof(float), device->max_rows, device->max_columns,
+                         cpu_scratch_bytes(options), device->max_rows, device->max_columns,
                          device->max_positions, device->n_threads);
     return STATUS_OK;
 }
 
+struct flushed {
+    void (*function)(void *context, int part, int thread);
+    void *context;
+};
+
+static void run_flushed(void *context, int part, int thread)
+{
+    const struct flushed *flushed = context;
+    const unsigned long before = flush_begin();
+    flushed->function(flushed->context, part, thread);
+    flush_end(before);
+}
+
+void device_run_flushing(const struct device *device, void (*function)(void *context, int part, int thread),
+                         void *context, int n_parts)
+{
+    struct flushed flushed = {function, context};
+    pool_run(device->pool, run_flushed, &flushed, n_parts);
+}
+
 static enum status set_up(struct device *device, const struct device_options *options, struct error *error)
 {
+    device->precision = options->precision;
     device->n_threads = options->n_threads;
     device->max_rows = options->max_rows;
     device->max_positions = options->max_positions;
@@ -131,14 +187,15 @@ static enum status set_up(struct device *device, const struct device_options *op
     device->cache_bytes = second_level_cache_bytes();
     enum status status = choose_operations(&device->operations, error);
     if (status == STATUS_OK)
-        status = reserve_scratch(device, error);
+        status = reserve_scratch(device, options, error);
     if (status == STATUS_OK)
         status = pool_create(device->n_threads, &device->pool, error);
     if (status == STATUS_OK)
         pool_watch(device->pool, options->progressed, options->progress_context);
     if (status == STATUS_OK)
-        snprintf(device->description, sizeof device->description, "cpu %s, %d thread%s",
-                 device->operations->name, device->n_threads, device->n_threads == 1 ? "" : "s");
+        snprintf(device->description, sizeof device->description, "cpu %s, %s, %d thread%s",
+                 device->operations->name, precision_text(device->precision), device->n_threads,
+                 device->n_threads == 1 ? "" : "s");
     return status;
 }
 
@@ -150,7 +207,8 @@ enum status cpu_open(struct device **device, const struct device_options *option
     struct device *opened = calloc(1, sizeof *opened);
     if (opened == NULL)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a device");
-    status = set_up(opened, options, error);
+    const struct device_options complete = without_auto(options);
+    status = set_up(opened, &complete, error);
     if (status != STATUS_OK) {
         cpu_close(opened);
         return status;
@@ -166,5 +224,6 @@ void cpu_close(struct device *device)
     pool_free(device->pool);
     free(device->packed_rows);
     free(device->thread_scratch);
+    free(device->unpacked);
     free(device);
 }

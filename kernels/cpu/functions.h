@@ -5,7 +5,7 @@
 #include "kernels/cpu/isa.h"
 
 /* The operations of this copy of the arithmetic; meaning and shapes: backend.h. */
-void ISA(embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
+void ISA(embed)(struct device *device, const void *table, int32_t first, int32_t n, int width,
                 const int32_t *ids, int rows, float *x);
 void ISA(gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index, int rows,
                       void *y);

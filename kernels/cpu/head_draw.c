@@ -2,6 +2,7 @@
 #include "kernels/cpu/functions.h"
 #include "kernels/cpu/head_tile.h"
 #include "kernels/cpu/precise.h"
+#include "kernels/cpu/strips.h"
 
 /*
  * The draw walks over the tiles of the chosen group, computes the logits of the tile in which the target
@@ -47,7 +48,18 @@ static int walk_columns(const float *values, double unit, double target)
     return found;
 }
 
-static struct drawn_token draw_row(const struct head_scan *scan, int row, int group, double target)
+/* One row of x as head_multiply reads it. `scratch` has room for it. */
+static const float *widened_row(const struct head_scan *scan, int row, float *scratch)
+{
+    int64_t first = (int64_t)row * scan->weight->n_in;
+    if (scan->weight->layout.format == WEIGHT_F32)
+        return (const float *)scan->x + first;
+    ISA(strips_widen)(scan->weight, (const uint16_t *)scan->x + first, scratch);
+    return scratch;
+}
+
+static struct drawn_token draw_row(const struct head_scan *scan, int row, int group, double target,
+                                   float *scratch)
 {
     const struct exp_sum *tiles = scan->tiles + (int64_t)row * head_tiles(scan);
     float group_max = scan->groups[(int64_t)group * scan->rows + row].max;
@@ -58,18 +70,25 @@ static struct drawn_token draw_row(const struct head_scan *scan, int row, int gr
         return (struct drawn_token){-1, 0};
     _Alignas(64) float logits[VOCABULARY_TILE], values[VOCABULARY_TILE];
     float unused;
-    ISA(head_multiply)
-    (scan->weight, tile, (const float *)scan->x + (int64_t)row * scan->weight->n_in, 1, 1, NULL, logits);
+    const struct head_rows x = {.a = widened_row(scan, row, scratch), .a_step = 1, .rows = 1};
+    ISA(head_multiply)(scan->weight, tile, &x, logits);
     ISA(head_logits)(scan, tile, row, logits, logits, &unused);
     struct exp_sum sum = ISA(head_exp)(logits, values);
     int column = walk_columns(values, precise_exp((double)sum.max - group_max), target);
     return (struct drawn_token){scan->first_column + tile * VOCABULARY_TILE + column, logits[column]};
 }
 
+struct draws {
+    const struct device *device;
+    const struct head_draw *op;
+    bool narrow;
+};
+
 static void draw_part(void *context, int part, int thread)
 {
-    (void)thread;
-    const struct head_draw *op = context;
+    const struct draws *draws = context;
+    const struct head_draw *op = draws->op;
+    float *scratch = draws->narrow ? device_unpacked(draws->device, thread) : NULL;
     int end = least(op->scan.rows, (part + 1) * ROWS_PER_PART);
     for (int row = part * ROWS_PER_PART; row < end; row++) {
         const struct row_choice *choice = &op->choice[row];
@@ -77,13 +96,18 @@ static void draw_part(void *context, int part, int thread)
         if (choice->group < 0 || group < 0 || group >= op->scan.n_groups)
             op->drawn[row] = (struct drawn_token){-1, 0};
         else
-            op->drawn[row] = draw_row(&op->scan, row, group, choice->target);
+            op->drawn[row] = draw_row(&op->scan, row, group, choice->target, scratch);
     }
 }
 
 void ISA(head_draw)(struct device *device, const struct head_draw *op)
 {
-    struct head_draw copy = *op;
-    if (device_accepts(device, "head_draw", op->scan.rows, op->scan.weight->n_in))
-        pool_run(device->pool, draw_part, &copy, divide_up(op->scan.rows, ROWS_PER_PART));
+    struct draws draws = {device, op, op->scan.weight->layout.format != WEIGHT_F32};
+    int n_parts = divide_up(op->scan.rows, ROWS_PER_PART);
+    if (!device_accepts(device, "head_draw", op->scan.rows, op->scan.weight->n_in))
+        return;
+    if (draws.narrow)
+        device_run_flushing(device, draw_part, &draws, n_parts);
+    else
+        pool_run(device->pool, draw_part, &draws, n_parts);
 }

@@ -4,6 +4,7 @@
 #include "kernels/cpu/elementary.h"
 #include "kernels/cpu/functions.h"
 #include "kernels/cpu/head_tile.h"
+#include "kernels/cpu/panels.h"
 #include "kernels/cpu/precise.h"
 #include "kernels/cpu/strips.h"
 
@@ -13,18 +14,22 @@
  * each group from its tiles, in order.
  */
 struct scan {
+    const struct device *device;
     const struct head_scan *op;
     struct strips strips;
     int first_row, n_row_runs, n_threads;
 };
 
-static void scan_strip(const struct scan *scan, int tile, int strip, const float *next)
+static void scan_strip(const struct scan *scan, int tile, int strip, struct head_rows packed)
 {
     const struct head_scan *op = scan->op;
     _Alignas(64) float raw[TILE_ROWS * VOCABULARY_TILE];
     int rows = strip_rows(&scan->strips, strip),
         first_row = scan->first_row + strip_begin(&scan->strips, strip);
-    ISA(head_multiply)(op->weight, tile, strip_data(&scan->strips, strip), TILE_ROWS, rows, next, raw);
+    packed.a = strip_data(&scan->strips, strip);
+    packed.a_step = TILE_ROWS;
+    packed.rows = rows;
+    ISA(head_multiply)(op->weight, tile, &packed, raw);
     for (int r = 0; r < rows; r++) {
         float *logits = raw + r * VOCABULARY_TILE;
         int row = first_row + r;
@@ -37,25 +42,29 @@ static void scan_strip(const struct scan *scan, int tile, int strip, const float
  * Where few rows share a tile, waiting for its panels would cost more than multiplying them. So each of the
  * first TILE_PANELS strips prefetches a share of the panels of the tile that this thread probably takes next.
  */
-static const float *next_panels(const struct scan *scan, int tile, int strip)
+static const char *next_panels(const struct scan *scan, int tile, int strip)
 {
     const struct weight *weight = scan->op->weight;
     int next = tile + scan->n_threads;
     if (strip >= TILE_PANELS || scan->n_row_runs > 1 || next >= head_tiles(scan->op))
         return NULL;
     int panels = VOCABULARY_TILE / LANES, share = panels / TILE_PANELS;
-    return weight->panels + ((int64_t)next * panels + strip * share) * weight->n_in * LANES;
+    return (const char *)weight->panels + ((int64_t)next * panels + strip * share) * panel_bytes(weight);
 }
 
 static void scan_part(void *context, int part, int thread)
 {
-    (void)thread;
     const struct scan *scan = context;
     int tile = part / scan->n_row_runs, run = part % scan->n_row_runs, n_strips = scan->strips.n_strips;
     int first = (int)((int64_t)run * n_strips / scan->n_row_runs);
     int end = (int)((int64_t)(run + 1) * n_strips / scan->n_row_runs);
-    for (int strip = first; strip < end; strip++)
-        scan_strip(scan, tile, strip, next_panels(scan, tile, strip - first));
+    int first_panel, n_panels = ISA(head_panels)(scan->op->weight, tile, &first_panel);
+    struct head_rows packed = {.unpacked = ISA(panels_unpack)(scan->device, scan->op->weight, first_panel,
+                                                              n_panels, end - first, thread)};
+    for (int strip = first; strip < end; strip++) {
+        packed.next = next_panels(scan, tile, strip - first);
+        scan_strip(scan, tile, strip, packed);
+    }
 }
 
 /* {max, Σ sum_i exp(max_i - max)} of n parts, in their order. What is not a number makes the sum not a
@@ -91,17 +100,23 @@ static void combine_part(void *context, int part, int thread)
 void ISA(head_scan)(struct device *device, const struct head_scan *op)
 {
     struct head_scan copy = *op;
-    int n_in = op->weight->n_in, n_tiles = head_tiles(op);
+    int n_in = op->weight->n_in, n_tiles = head_tiles(op), block_rows = ISA(strips_rows)(device, op->weight);
+    bool narrow = op->weight->layout.format != WEIGHT_F32;
+    int64_t row_bytes = n_in * (int64_t)(narrow ? sizeof(uint16_t) : sizeof(float));
     if (!device_accepts(device, "head_scan", op->rows, n_in))
         return;
     for (int row = 0; row < op->rows; row++)
         op->left_out_logit[row] = -INFINITY;
-    for (int row = 0; row < op->rows && n_tiles > 0; row += ROW_BLOCK) {
-        struct scan scan = {.op = op, .first_row = row, .n_threads = device->n_threads};
-        scan.strips = ISA(strips_pack)(device, (const float *)op->x + (int64_t)row * n_in, n_in,
-                                       least(ROW_BLOCK, op->rows - row), n_in);
+    for (int row = 0; row < op->rows && n_tiles > 0; row += block_rows) {
+        struct scan scan = {.device = device, .op = op, .first_row = row, .n_threads = device->n_threads};
+        scan.strips = ISA(strips_pack)(device, op->weight, (const char *)op->x + row * row_bytes, n_in,
+                                       least(block_rows, op->rows - row));
         scan.n_row_runs = least(divide_up(4 * device->n_threads, n_tiles), scan.strips.n_strips);
-        pool_run(device->pool, scan_part, &scan, n_tiles * scan.n_row_runs);
+        int n_parts = n_tiles * scan.n_row_runs;
+        if (narrow)
+            device_run_flushing(device, scan_part, &scan, n_parts);
+        else
+            pool_run(device->pool, scan_part, &scan, n_parts);
     }
     pool_run(device->pool, combine_part, &copy, divide_up(op->rows, ROWS_PER_PART));
 }

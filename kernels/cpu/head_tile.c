@@ -4,26 +4,64 @@
 
 #include "kernels/cpu/elementary.h"
 #include "kernels/cpu/tile.h"
+#include "kernels/cpu/tile_bf16.h"
 
 enum { TILE_VECTORS = VOCABULARY_TILE / LANES };
 
-void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows,
-                        const float *next, float *raw)
+int ISA(head_panels)(const struct weight *weight, int tile, int *first)
 {
-    int first = tile * TILE_VECTORS, end = least(first + TILE_VECTORS, weight->n_panels);
+    *first = tile * TILE_VECTORS;
+    return least(TILE_VECTORS, weight->n_panels - *first);
+}
+
+static void multiply_f32(const struct weight *weight, int first, int n, const struct head_rows *rows,
+                         float *raw)
+{
     int64_t panel_floats = (int64_t)weight->n_in * LANES;
-    struct tile product = {.a = a,
-                           .a_step = a_step,
+    struct tile product = {.a = rows->a,
+                           .a_step = rows->a_step,
                            .b_panel = panel_floats,
                            .out_row = VOCABULARY_TILE,
                            .out_panel = LANES,
                            .n_k = weight->n_in};
-    for (int panel = first; panel < end; panel += TILE_PANELS) {
-        product.b = weight->panels + panel * panel_floats;
-        product.next = next != NULL ? next + (panel - first) / TILE_PANELS * panel_floats : product.b;
-        product.out = raw + (panel - first) * LANES;
-        ISA(tile_multiply)(&product, rows, least(TILE_PANELS, end - panel));
+    for (int panel = 0; panel < n; panel += TILE_PANELS) {
+        product.b = weight->panels + (first + panel) * panel_floats;
+        product.next =
+            rows->next != NULL ? (const float *)rows->next + panel / TILE_PANELS * panel_floats : product.b;
+        product.out = raw + panel * LANES;
+        ISA(tile_multiply)(&product, rows->rows, least(TILE_PANELS, n - panel));
     }
+}
+
+static void multiply_bf16(const struct weight *weight, int first, int n, const struct head_rows *rows,
+                          float *raw)
+{
+    int64_t panel_size = (int64_t)weight->layout.n_k * LANES;
+    struct tile_bf16 product = {.a = rows->a,
+                                .a_row = weight->layout.n_k,
+                                .b_panel = panel_size,
+                                .out_row = VOCABULARY_TILE,
+                                .out_panel = LANES,
+                                .n_k = weight->layout.n_k};
+    for (int panel = 0; panel < n; panel += TILE_PANELS) {
+        if (rows->unpacked != NULL)
+            product.lines = rows->unpacked + panel * panel_size;
+        else
+            product.pairs = weight->pairs + (first + panel) * panel_size;
+        product.next = rows->next != NULL ? (const uint16_t *)rows->next + panel / TILE_PANELS * panel_size
+                                          : product.pairs;
+        product.out = raw + panel * LANES;
+        ISA(tile_bf16)(&product, rows->rows, least(TILE_PANELS, n - panel));
+    }
+}
+
+void ISA(head_multiply)(const struct weight *weight, int tile, const struct head_rows *rows, float *raw)
+{
+    int first, n = ISA(head_panels)(weight, tile, &first);
+    if (weight->layout.format == WEIGHT_F32)
+        multiply_f32(weight, first, n, rows, raw);
+    else
+        multiply_bf16(weight, first, n, rows, raw);
 }
 
 /* Takes the row's left-out token out of the sums when it is one of the tile's n columns; its logit goes to

@@ -12,10 +12,22 @@ static inline int head_tiles(const struct head_scan *op)
     return divide_up(op->weight->n_out, VOCABULARY_TILE);
 }
 
-/* raw[r, VOCABULARY_TILE] = x[r, :] · w^T for the columns of the tile; a[k * a_step + r] is the packed x.
- * Meanwhile it prefetches as many panels from `next` on; NULL: none. */
-void ISA(head_multiply)(const struct weight *weight, int tile, const float *a, int64_t a_step, int rows,
-                        const float *next, float *raw);
+/* Rows of x as the head multiplies them: packed (strips.h), of a weight in float32 a[k * a_step + r]. */
+struct head_rows {
+    const float *a;
+    int64_t a_step;
+    int rows;
+    const void *next; /* as many panels are prefetched from here on; NULL: none */
+    const float
+        *unpacked; /* of a weight in bfloat16: the tile's panels as floats; NULL: as the weight has them */
+};
+
+/* raw[r, VOCABULARY_TILE] = x[r, :] · w^T for the columns of the tile. In bfloat16 subnormal numbers must
+ * count as zeros (flush.h) here and in what follows. */
+void ISA(head_multiply)(const struct weight *weight, int tile, const struct head_rows *rows, float *raw);
+
+/* How many panels the tile has, and the number of the first. */
+int ISA(head_panels)(const struct weight *weight, int tile, int *first);
 
 /*
  * logits[VOCABULARY_TILE] = (raw + bias) * inverse_temperature of `row`, and -INFINITY where the row's sums

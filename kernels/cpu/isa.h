@@ -6,7 +6,8 @@
  * MILLRACE_ISA as generic, avx2 or avx512, and ISA(name) gives each copy its own name: name_avx512.
  * device.c chooses one copy when the device is opened.
  *
- * TILE_ROWS x TILE_PANELS is the largest block of results that a copy keeps in registers (tile.h).
+ * TILE_ROWS x TILE_PANELS is the largest block of results that a copy keeps in registers (tile.h). In
+ * bfloat16 every result is two sums, so a block has half the rows (tile_bf16.h).
  */
 #define ISA_JOIN(name, isa) name##_##isa
 #define ISA_EXPAND(name, isa) ISA_JOIN(name, isa)
@@ -24,6 +25,7 @@ enum { TILE_ROWS = 6, TILE_PANELS = 1 }; /* 12 sums of 16 registers */
 #else
 enum { TILE_ROWS = 4, TILE_PANELS = 1 };
 #endif
+enum { BF16_ROWS = TILE_ROWS / 2 };
 
 enum { TILE_ROWS_MAX = 14, TILE_PANELS_MAX = 2 }; /* of all copies: what scratch is sized by */
 

@@ -2,7 +2,7 @@
 
 #include "kernels/cpu/device.h"
 #include "kernels/cpu/functions.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/bf16.h"
 
 /*
  * y[i, :] = LN(x[i, :]) ⊙ weight ⊙ (1 + scale) + shift: mean first, then the variance of what is left, then
@@ -22,6 +22,19 @@ static void store_tail(float *p, int left, struct vf v)
     else
         vf_store_first(p, left, v);
 }
+
+static void store_tail_bf16(uint16_t *p, int left, struct vf v)
+{
+    if (left >= LANES)
+        vf_store_bf16(p, v);
+    else
+        vf_store_bf16_first(p, left, v);
+}
+
+struct normalisation {
+    const struct norm_modulate *op;
+    enum dtype y_type;
+};
 
 static float row_mean(const float *x, int width)
 {
@@ -44,13 +57,14 @@ static float row_variance(const float *x, int width, float mean)
     return vf_sum(sum) / (float)width;
 }
 
-static void norm_row(const struct norm_modulate *op, int row)
+static void norm_row(const struct normalisation *norm, int row)
 {
+    const struct norm_modulate *op = norm->op;
     int width = op->width;
     const float *x = op->x + (int64_t)row * width;
     const float *modulation = op->modulation + op->condition_of_row[row] * op->ld_modulation;
     const float *shift = modulation + op->shift_offset, *scale = modulation + op->scale_offset;
-    float *y = (float *)op->y + (int64_t)row * width;
+    int64_t first = (int64_t)row * width;
     float mean = row_mean(x, width);
     float deviation = sqrtf(row_variance(x, width, mean) + norm_epsilon);
     const struct vf center = vf_all(mean), factor = vf_all(1.0f / deviation), one = vf_all(1);
@@ -59,22 +73,25 @@ static void norm_row(const struct norm_modulate *op, int row)
         struct vf v = vf_mul(vf_sub(load_tail(x + i, left), center), factor);
         v = vf_mul(v, load_tail(op->weight + i, left));
         v = vf_fma(v, vf_add(one, load_tail(scale + i, left)), load_tail(shift + i, left));
-        store_tail(y + i, left, v);
+        if (norm->y_type == DTYPE_F32)
+            store_tail((float *)op->y + first + i, left, v);
+        else
+            store_tail_bf16((uint16_t *)op->y + first + i, left, v);
     }
 }
 
 static void norm_part(void *context, int part, int thread)
 {
     (void)thread;
-    const struct norm_modulate *op = context;
-    int end = least(op->rows, (part + 1) * ROWS_PER_PART);
+    const struct normalisation *norm = context;
+    int end = least(norm->op->rows, (part + 1) * ROWS_PER_PART);
     for (int row = part * ROWS_PER_PART; row < end; row++)
-        norm_row(op, row);
+        norm_row(norm, row);
 }
 
 void ISA(norm_modulate)(struct device *device, const struct norm_modulate *op)
 {
-    struct norm_modulate copy = *op;
+    struct normalisation norm = {op, device_activation(device)};
     if (device_accepts(device, "norm_modulate", op->rows, op->width))
-        pool_run(device->pool, norm_part, &copy, divide_up(op->rows, ROWS_PER_PART));
+        pool_run(device->pool, norm_part, &norm, divide_up(op->rows, ROWS_PER_PART));
 }

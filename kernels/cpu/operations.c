@@ -6,6 +6,7 @@
 const struct operations ISA(operations) = {
     .name = ISA_NAME,
     .pack = ISA(pack),
+    .pack_pairs = ISA(pack_pairs),
     .embed = ISA(embed),
     .gather_rows = ISA(gather_rows),
     .matmul = ISA(matmul),

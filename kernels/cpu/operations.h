@@ -7,7 +7,8 @@
 struct operations {
     const char *name; /* "avx512" */
     void (*pack)(const float *x, int64_t ld_x, int rows, int n, float *to, int64_t ld_to, int width);
-    void (*embed)(struct device *device, const float *table, int32_t first, int32_t n, int width,
+    void (*pack_pairs)(const float *x, int64_t ld_x, int rows, int n, uint16_t *to);
+    void (*embed)(struct device *device, const void *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x);
     void (*gather_rows)(struct device *device, const void *x, size_t row_bytes, const int32_t *index,
                         int rows, void *y);

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "kernels/cpu/bf16.h"
+#include "kernels/cpu/tile_bf16.h"
+
 /*
  * Goes in squares of 4 x 4, which every machine transposes in registers, over columns COLUMNS at a time, so
  * that each cache line of x is read while it is near. What is left at the edges goes one by one.
@@ -50,4 +53,16 @@ void ISA(pack)(const float *x, int64_t ld_x, int rows, int n, float *to, int64_t
         transpose_columns(x + k, ld_x, rows, n - k < COLUMNS ? n - k : COLUMNS, to + k * ld_to, ld_to);
     for (int k = 0; rows < width && k < n; k++)
         memset(to + k * ld_to + rows, 0, (size_t)(width - rows) * sizeof *to);
+}
+
+void ISA(pack_pairs)(const float *x, int64_t ld_x, int rows, int n, uint16_t *to)
+{
+    float columns[BF16_GROUP * LANES];
+    for (int k = 0; k < n; k += BF16_GROUP, to += BF16_GROUP * LANES) {
+        int width = n - k < BF16_GROUP ? n - k : BF16_GROUP;
+        ISA(pack)(x + k, ld_x, rows, width, columns, LANES, LANES);
+        memset(columns + width * LANES, 0, (size_t)(BF16_GROUP - width) * LANES * sizeof *columns);
+        for (int i = 0; i < BF16_GROUP * LANES; i += 2 * LANES)
+            vf_store_pairs(to + i, vf_load(columns + i), vf_load(columns + i + LANES));
+    }
 }

@@ -5,13 +5,16 @@
 #include "kernels/cpu/isa.h"
 
 /*
- * Rows of x, packed for tile_multiply: cut into strips of at most TILE_ROWS rows, nearly equal (14 + 2
- * rows would leave the arithmetic units idle in the second), each [n_in][TILE_ROWS].
+ * Rows of x as the innermost loops read them: cut into strips, nearly equal (14 + 2 rows would leave the
+ * arithmetic units idle in the second). A strip has at most TILE_ROWS rows for tile_multiply, and is
+ * [n_in][TILE_ROWS]. For tile_bf16 it has at most BF16_ROWS rows, and each row is [n_k] floats: those of x,
+ * with zeros where leaves of the weight are filled up.
  */
 struct strips {
     const float *data;
     int rows, n_strips;
-    int64_t strip_floats;
+    int64_t strip_floats; /* float32: of a strip */
+    int64_t row_floats;   /* bfloat16: of a row */
 };
 
 static inline int strip_begin(const struct strips *strips, int strip)
@@ -26,11 +29,20 @@ static inline int strip_rows(const struct strips *strips, int strip)
 
 static inline const float *strip_data(const struct strips *strips, int strip)
 {
+    if (strips->row_floats > 0)
+        return strips->data + strip_begin(strips, strip) * strips->row_floats;
     return strips->data + strip * strips->strip_floats;
 }
 
-/* Packs x[rows, n_in], 1 <= rows <= ROW_BLOCK, into the device's scratch with all threads; good until the
- * next call. */
-struct strips ISA(strips_pack)(struct device *device, const float *x, int64_t ld_x, int rows, int n_in);
+/* How many rows of a product with this weight the device packs at a time. */
+int ISA(strips_rows)(const struct device *device, const struct weight *weight);
+
+/* to[n_k] = one row of x as tile_bf16 reads it. */
+void ISA(strips_widen)(const struct weight *weight, const uint16_t *x, float *to);
+
+/* Packs x[rows, n_in], 1 <= rows <= strips_rows, into the device's scratch with all threads; good until the
+ * next call. x is float32 for a weight of F32, else bfloat16. */
+struct strips ISA(strips_pack)(struct device *device, const struct weight *weight, const void *x,
+                               int64_t ld_x, int rows);
 
 #endif

@@ -21,8 +21,12 @@ static const char *describe(const struct device *device)
 
 static enum dtype activation_type(const struct device *device)
 {
-    (void)device;
-    return DTYPE_F32;
+    return device_activation(device);
+}
+
+static enum dtype table_type(const struct device *device)
+{
+    return device_activation(device);
 }
 
 static struct device_memory memory(const struct device *device)
@@ -69,7 +73,7 @@ static void copy(struct device *device, void *to, const void *from, size_t size_
         memcpy(to, from, size_bytes);
 }
 
-static void embed(struct device *device, const float *table, int32_t first, int32_t n, int width,
+static void embed(struct device *device, const void *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x)
 {
     device->operations->embed(device, table, first, n, width, ids, rows, x);
@@ -152,6 +156,7 @@ const struct backend backend_cpu = {
     .close = cpu_close,
     .describe = describe,
     .activation_type = activation_type,
+    .table_type = table_type,
     .memory = memory,
     .synchronize = synchronize,
     .mark = mark,

@@ -10,8 +10,8 @@ _Static_assert((int)WEIGHT_PANEL == (int)LANES, "a panel is a vector wide");
 
 /*
  * A weight is packed once into panels, in the order in which the innermost loop reads it. Elements are
- * converted in squares of 16 rows and SQUARE columns, so that the file is read in runs and nothing large is
- * held twice.
+ * converted in squares of 16 rows and SQUARE columns of one leaf, so that the file is read in runs and
+ * nothing large is held twice.
  */
 enum { SQUARE = 256 };
 
@@ -21,26 +21,50 @@ struct packing {
     struct weight *weight;
 };
 
+/* Columns column ... column + n of one leaf, which are inputs from k on of the panel. */
+static void pack_square(const struct packing *packing, int panel, int column, int n, int k)
+{
+    const struct weight *weight = packing->weight;
+    float square[LANES * SQUARE];
+    int first = panel * LANES, rows = least(LANES, weight->n_out - first);
+    for (int r = 0; r < rows; r++) {
+        enum dtype dtype;
+        const void *from = weight_parts_at(packing->parts, first + r, column, &dtype);
+        dtype_to_float(dtype, from, (size_t)n, square + r * SQUARE);
+    }
+    int64_t at = ((int64_t)panel * weight->layout.n_k + k) * LANES;
+    if (weight->layout.format == WEIGHT_F32)
+        packing->device->operations->pack(square, SQUARE, rows, n, weight->panels + at, LANES, LANES);
+    else
+        packing->device->operations->pack_pairs(square, SQUARE, rows, n, weight->pairs + at);
+}
+
 static void pack_panel(void *context, int panel, int thread)
 {
     (void)thread;
     const struct packing *packing = context;
     const struct weight *weight = packing->weight;
-    float square[LANES * SQUARE];
-    int first = panel * LANES, rows = least(LANES, weight->n_out - first);
-    for (int column = 0; column < weight->n_in; column += SQUARE) {
-        int n = least(SQUARE, weight->n_in - column);
-        for (int r = 0; r < rows; r++) {
-            enum dtype dtype;
-            const void *from = weight_parts_at(packing->parts, first + r, column, &dtype);
-            dtype_to_float(dtype, from, (size_t)n, square + r * SQUARE);
-        }
-        float *to = weight->panels + ((int64_t)panel * weight->n_in + column) * LANES;
-        packing->device->operations->pack(square, SQUARE, rows, n, to, LANES, LANES);
+    for (int leaf = 0; leaf < weight->n_leaves; leaf++) {
+        int end = weight->leaf_start[leaf + 1];
+        for (int column = weight->leaf_start[leaf]; column < end; column += SQUARE)
+            pack_square(packing, panel, column, least(SQUARE, end - column),
+                        weight->panel_start[leaf] + column - weight->leaf_start[leaf]);
     }
 }
 
-static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_start, int n_leaves)
+static void set_leaves(struct weight *weight, const int32_t *leaf_start)
+{
+    weight->leaf_start[weight->n_leaves] = weight->n_in;
+    if (leaf_start != NULL)
+        memcpy(weight->leaf_start, leaf_start, ((size_t)weight->n_leaves + 1) * sizeof *leaf_start);
+    for (int i = 0; i < weight->n_leaves; i++)
+        weight->panel_start[i + 1] =
+            weight->panel_start[i] +
+            weight_leaf_inputs(&weight->layout, weight->leaf_start[i + 1] - weight->leaf_start[i]);
+}
+
+static struct weight *weight_allocate(enum precision precision, enum weight_use use, int n_in, int n_out,
+                                      const int32_t *leaf_start, int n_leaves)
 {
     struct weight *weight = calloc(1, sizeof *weight);
     if (weight == NULL)
@@ -49,17 +73,17 @@ static struct weight *weight_allocate(int n_in, int n_out, const int32_t *leaf_s
     weight->n_out = n_out;
     weight->n_panels = divide_up(n_out, LANES);
     weight->n_leaves = n_leaves;
+    weight->layout = weight_panels_of(precision, use, n_out, n_in, leaf_start, n_leaves);
     weight->leaf_start = calloc((size_t)n_leaves + 1, sizeof *weight->leaf_start);
+    weight->panel_start = calloc((size_t)n_leaves + 1, sizeof *weight->panel_start);
     /* a rank may hold no head, no unit or no column; then the weight is empty, and its product is zeros or
      * nothing */
-    weight->panels = device_floats(weight_panels_bytes(n_out, n_in) / sizeof(float) + LANES);
-    if (weight->leaf_start == NULL || weight->panels == NULL) {
+    weight->panels = device_floats(weight->layout.data_bytes / sizeof(float) + LANES);
+    if (weight->leaf_start == NULL || weight->panel_start == NULL || weight->panels == NULL) {
         cpu_weight_free(NULL, weight);
         return NULL;
     }
-    weight->leaf_start[n_leaves] = n_in;
-    if (leaf_start != NULL)
-        memcpy(weight->leaf_start, leaf_start, ((size_t)n_leaves + 1) * sizeof *leaf_start);
+    set_leaves(weight, leaf_start);
     return weight;
 }
 
@@ -67,14 +91,14 @@ enum status cpu_weight_create(struct device *device, enum weight_use use, const 
                               int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                               struct error *error)
 {
-    (void)use; /* all are float32 */
     int n_out;
     enum status status = weight_parts_check(parts, n_parts, leaf_start, n_leaves, &n_out, error);
     if (status != STATUS_OK)
         return status;
-    struct weight *made = weight_allocate((int)parts[0].columns, n_out, leaf_start, n_leaves);
+    struct weight *made =
+        weight_allocate(device->precision, use, (int)parts[0].columns, n_out, leaf_start, n_leaves);
     if (made == NULL)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a weight of [%d, %lld] floats",
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a weight of [%d, %lld] numbers",
                          n_out, (long long)parts[0].columns);
     struct packing packing = {device, parts, made};
     pool_run(device->pool, pack_panel, &packing, made->n_panels);
@@ -89,11 +113,14 @@ void cpu_weight_free(struct device *device, struct weight *weight)
         return;
     free(weight->panels);
     free(weight->leaf_start);
+    free(weight->panel_start);
     free(weight);
 }
 
-size_t cpu_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in)
+size_t cpu_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in,
+                        const int32_t *leaf_start, int n_leaves)
 {
-    (void)device, (void)use; /* all are float32 */
-    return weight_panels_bytes(n_out, n_in);
+    const struct weight_panels layout =
+        weight_panels_of(device->precision, use, n_out, n_in, leaf_start, n_leaves);
+    return layout.data_bytes + layout.scale_bytes;
 }

@@ -101,7 +101,8 @@ enum status cuda_weight_create(struct device *device, enum weight_use use, const
                                int n_parts, const int32_t *leaf_start, int n_leaves, struct weight **weight,
                                struct error *error);
 void cuda_weight_free(struct device *device, struct weight *weight);
-size_t cuda_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in);
+size_t cuda_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in,
+                         const int32_t *leaf_start, int n_leaves);
 
 #ifdef __cplusplus
 }

@@ -42,7 +42,7 @@ static void copy(struct device *device, const char *operation, const void *table
     device_check(device, result, operation);
 }
 
-extern "C" void cuda_embed(struct device *device, const float *table, int32_t first, int32_t n, int width,
+extern "C" void cuda_embed(struct device *device, const void *table, int32_t first, int32_t n, int width,
                            const int32_t *ids, int rows, float *x)
 {
     if (device_accepts(device, "embed", rows, width))

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-void cuda_embed(struct device *device, const float *table, int32_t first, int32_t n, int width,
+void cuda_embed(struct device *device, const void *table, int32_t first, int32_t n, int width,
                 const int32_t *ids, int rows, float *x);
 void cuda_gather_rows(struct device *device, const void *x, size_t row_bytes, const int32_t *index, int rows,
                       void *y);

@@ -23,6 +23,12 @@ static enum dtype activation_type(const struct device *device)
     return device->precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
+static enum dtype table_type(const struct device *device)
+{
+    (void)device;
+    return DTYPE_F32;
+}
+
 static struct device_memory memory(const struct device *device)
 {
     struct device_memory memory = {0};
@@ -96,6 +102,7 @@ static const struct backend backend_cuda = {
     .close = cuda_close,
     .describe = describe,
     .activation_type = activation_type,
+    .table_type = table_type,
     .memory = memory,
     .synchronize = synchronize,
     .mark = mark,

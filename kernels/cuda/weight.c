@@ -131,8 +131,10 @@ void cuda_weight_free(struct device *device, struct weight *weight)
     free(weight);
 }
 
-size_t cuda_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in)
+size_t cuda_weight_bytes(const struct device *device, enum weight_use use, int n_out, int n_in,
+                         const int32_t *leaf_start, int n_leaves)
 {
+    (void)leaf_start, (void)n_leaves; /* a GPU cuts no sum */
     const struct weight_rows rows = weight_rows_of(device->precision, use, n_out, n_in);
     return rows.data_bytes + rows.scale_bytes;
 }

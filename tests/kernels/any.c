@@ -8,12 +8,15 @@
 
 static int cpu_variants(const struct any_variant **variants)
 {
-    enum { THREADS_MAX = 3 };
-    static struct any_variant all[3 * THREADS_MAX];
+    enum { ISAS_MAX = 5, THREADS_MAX = 3, PRECISIONS = 2 };
+    static const enum precision precisions[PRECISIONS] = {PRECISION_F32, PRECISION_BF16};
+    static struct any_variant all[ISAS_MAX * THREADS_MAX * PRECISIONS];
     int n = 0;
-    for (const char *const *isa = machine_isas(); *isa != NULL; isa++)
-        for (int n_threads = 1; n_threads <= THREADS_MAX; n_threads++, n++)
-            all[n] = (struct any_variant){*isa, PRECISION_F32, n_threads, .same_bits = n > 0};
+    for (int p = 0; p < PRECISIONS; p++)
+        for (const char *const *isa = machine_isas(); *isa != NULL; isa++)
+            for (int n_threads = 1; n_threads <= THREADS_MAX; n_threads += 2, n++)
+                all[n] = (struct any_variant){*isa, precisions[p], n_threads,
+                                              .same_bits = n > 0 && all[n - 1].precision == precisions[p]};
     *variants = all;
     return n;
 }

@@ -16,8 +16,8 @@
  */
 extern const struct backend *any_backend; /* defined and set beside main */
 
-/* A way to open any_backend. GPU: a precision. CPU: an instruction set and threads, and all of these give the
- * same bits. */
+/* A way to open any_backend. GPU: a precision. CPU: a precision, an instruction set and threads, and all of
+ * one precision give the same bits. */
 struct any_variant {
     const char *name;
     enum precision precision;

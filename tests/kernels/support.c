@@ -20,7 +20,13 @@ const char *const *machine_isas(void)
 
 struct device *open_device(const char *isa, int n_threads)
 {
+    return open_device_for(isa, PRECISION_F32, n_threads);
+}
+
+struct device *open_device_for(const char *isa, enum precision precision, int n_threads)
+{
     const struct device_options options = {.n_threads = n_threads,
+                                           .precision = precision,
                                            .max_rows = TEST_ROWS,
                                            .max_positions = TEST_POSITIONS,
                                            .max_columns = TEST_COLUMNS};
@@ -63,6 +69,13 @@ float *random_floats(size_t n, uint32_t seed, float scale)
     for (size_t i = 0; i < n; i++)
         values[i] = scale * ((float)(next_random(&state) >> 8) * 0x1p-23f - 1);
     return values;
+}
+
+uint16_t *words_of(const float *values, size_t n)
+{
+    uint16_t *words = cleared(n, sizeof *words);
+    dtype_to_bf16(DTYPE_F32, values, n, words);
+    return words;
 }
 
 int32_t *random_ids(size_t n, uint32_t seed, int32_t below)

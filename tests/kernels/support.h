@@ -12,11 +12,14 @@ enum { TEST_ROWS = 1100, TEST_POSITIONS = 640, TEST_COLUMNS = 1024 };
 
 /* A device of the cpu backend with that copy of the arithmetic. Fails the test when it does not open. */
 struct device *open_device(const char *isa, int n_threads);
+struct device *open_device_for(const char *isa, enum precision precision, int n_threads);
 /* Fails the test when an operation failed. */
 void finish_device(struct device *device);
 
 /* n numbers that depend on the seed alone: uniform in [-scale, scale]. The caller frees. */
 float *random_floats(size_t n, uint32_t seed, float scale);
+/* values[i] rounded to bfloat16; ties to even. The caller frees. */
+uint16_t *words_of(const float *values, size_t n);
 int32_t *random_ids(size_t n, uint32_t seed, int32_t below);
 void *cleared(size_t n, size_t size);
 

@@ -137,18 +137,18 @@ START_TEST(test_norm_does_not_depend_on_rows)
 }
 END_TEST
 
-START_TEST(test_embed_and_gather)
+static void check_embed_and_gather(enum precision precision, int width)
 {
     enum { N = 20, FIRST = 30, ROWS = 50 };
-    int width = _i;
-    struct device *device = any_open(PRECISION_AUTO);
+    struct device *device = any_open(precision);
+    enum dtype type = any_backend->table_type(device);
     float *table = random_floats(N * width, 30, 1), *x = cleared(ROWS * width, sizeof *x);
     float *y = cleared(ROWS * width, sizeof *y);
     int32_t *ids = random_ids(ROWS, 31, 80), *index = random_ids(ROWS, 32, ROWS);
     size_t n_bytes = ROWS * width * sizeof *x;
     int inside = 0;
     memset(x, 0x55, n_bytes);
-    void *table_there = any_put(device, table, N * width * sizeof *table),
+    void *table_there = any_put_floats(device, table, N * width, type),
          *x_there = any_put(device, x, n_bytes);
     void *y_there = any_put(device, x, n_bytes), *ids_there = any_put(device, ids, ROWS * sizeof *ids);
     void *index_there = any_put(device, index, ROWS * sizeof *index);
@@ -156,6 +156,7 @@ START_TEST(test_embed_and_gather)
     any_backend->gather_rows(device, x_there, width * sizeof *x, index_there, ROWS, y_there);
     any_get(device, x_there, n_bytes, x);
     any_get(device, y_there, n_bytes, y);
+    any_round(table, N * width, type);
     for (int i = 0; i < ROWS; i++) {
         int here = ids[i] >= FIRST && ids[i] < FIRST + N;
         inside += here;
@@ -170,6 +171,12 @@ START_TEST(test_embed_and_gather)
         any_backend->release(device, there[i]);
     any_close(device);
     free(table), free(x), free(y), free(ids), free(index);
+}
+
+START_TEST(test_embed_and_gather)
+{
+    check_embed_and_gather(PRECISION_AUTO, _i);
+    check_embed_and_gather(PRECISION_BF16, _i);
 }
 END_TEST
 

@@ -46,16 +46,25 @@ static enum dtype activation_of(const struct device *device)
     return device->precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
+static enum dtype table_of(const struct device *device)
+{
+    return device->gpu ? DTYPE_F32 : activation_of(device);
+}
+
 static enum status synchronize_nothing(struct device *device, struct error *error)
 {
     (void)device, (void)error;
     return STATUS_OK;
 }
 
-static size_t weight_size(const struct device *device, enum weight_use use, int n_out, int n_in)
+static size_t weight_size(const struct device *device, enum weight_use use, int n_out, int n_in,
+                          const int32_t *leaf_start, int n_leaves)
 {
-    if (!device->gpu)
-        return weight_panels_bytes(n_out, n_in);
+    if (!device->gpu) {
+        struct weight_panels panels =
+            weight_panels_of(device->precision, use, n_out, n_in, leaf_start, n_leaves);
+        return panels.data_bytes + panels.scale_bytes;
+    }
     struct weight_rows rows = weight_rows_of(device->precision, use, n_out, n_in);
     return rows.data_bytes + rows.scale_bytes;
 }
@@ -65,10 +74,10 @@ static enum status count_weight(struct device *device, enum weight_use use, cons
                                 struct error *error)
 {
     int n_out = 0;
-    (void)leaf_start, (void)n_leaves, (void)error;
+    (void)error;
     for (int i = 0; i < n_parts; i++)
         n_out += (int)parts[i].rows;
-    device->device_bytes += weight_size(device, use, n_out, (int)parts[0].columns);
+    device->device_bytes += weight_size(device, use, n_out, (int)parts[0].columns, leaf_start, n_leaves);
     *weight = (struct weight *)&somewhere;
     return STATUS_OK;
 }
@@ -83,6 +92,7 @@ static struct backend counting_backend(bool gpu)
     return (struct backend){.name = "counting",
                             .on_host = !gpu,
                             .activation_type = activation_of,
+                            .table_type = table_of,
                             .synchronize = synchronize_nothing,
                             .allocate = count_device,
                             .release = release_nothing,

@@ -107,9 +107,9 @@ static enum status choose_backend(const struct memory_print_options *options, st
     request->precision = options->precision;
     if (options->precision == PRECISION_AUTO)
         request->precision = request->gpu ? PRECISION_BF16 : PRECISION_F32;
-    if (!request->gpu && request->precision != PRECISION_F32)
+    if (!request->gpu && request->precision == PRECISION_FP8)
         return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "--precision %s: a CPU has f32 only; add --backend cuda",
+                         "--precision %s: a CPU has f32, bf16 and int8; add --backend cuda",
                          precision_text(request->precision));
     return STATUS_OK;
 }

@@ -65,9 +65,31 @@ static struct range whole(int64_t n)
     return range;
 }
 
-/* Brings the rows [part.first, part.end) of the slot's tensor to the device as float32. An empty part gets
- * one unused row. NULL where the model has no such tensor. */
-static float *load_rows(struct loader *loader, struct range part, struct slot slot)
+/* Converts elements on their way to the device, some at a time. `type`: F32 or BF16. */
+static void upload_as(struct loader *loader, enum dtype type, const struct tensor *tensor, size_t first,
+                      size_t n, char *on_device)
+{
+    enum { AT_ONCE = 4096 };
+    float floats[AT_ONCE];
+    uint16_t words[AT_ONCE];
+    const struct backend *backend = loader->weights->backend;
+    for (size_t done = 0; done < n;) {
+        size_t now = n - done < AT_ONCE ? n - done : AT_ONCE;
+        const char *from = (const char *)tensor->data + (first + done) * dtype_bytes(tensor->dtype);
+        if (type == DTYPE_F32)
+            dtype_to_float(tensor->dtype, from, now, floats);
+        else
+            dtype_to_bf16(tensor->dtype, from, now, words);
+        backend->upload(loader->weights->device, on_device + done * dtype_bytes(type),
+                        type == DTYPE_F32 ? (const void *)floats : words, now * dtype_bytes(type));
+        done += now;
+        meter_add(loader->meters, METER_PROGRESS, 1);
+    }
+}
+
+/* Brings the rows [part.first, part.end) of the slot's tensor to the device as `type`. An empty part gets one
+ * unused row. NULL where the model has no such tensor. */
+static void *load_rows_as(struct loader *loader, enum dtype type, struct range part, struct slot slot)
 {
     const struct tensor *tensor = find(loader, slot);
     if (!tensor)
@@ -75,25 +97,20 @@ static float *load_rows(struct loader *loader, struct range part, struct slot sl
     const struct backend *backend = loader->weights->backend;
     size_t width = tensor->n_dimensions > 1 ? (size_t)tensor->shape[1] : 1;
     size_t n = (size_t)range_size(part) * width;
-    float *on_device = backend->allocate(loader->weights->device, (n ? n : width) * sizeof *on_device);
+    char *on_device = backend->allocate(loader->weights->device, (n ? n : width) * dtype_bytes(type));
     if (!on_device) {
         out_of_memory(loader, tensor->name);
         return NULL;
     }
-    loader->weights->size_bytes += n * sizeof *on_device;
-    if (!backend->upload) /* memory.c: it is only counted */
-        return on_device;
-    enum { AT_ONCE = 4096 };
-    float converted[AT_ONCE];
-    const char *data = (const char *)tensor->data + (size_t)part.first * width * dtype_bytes(tensor->dtype);
-    for (size_t done = 0; done < n;) {
-        size_t now = n - done < AT_ONCE ? n - done : AT_ONCE;
-        dtype_to_float(tensor->dtype, data + done * dtype_bytes(tensor->dtype), now, converted);
-        backend->upload(loader->weights->device, on_device + done, converted, now * sizeof *converted);
-        done += now;
-        meter_add(loader->meters, METER_PROGRESS, 1);
-    }
+    loader->weights->size_bytes += n * dtype_bytes(type);
+    if (backend->upload) /* else memory.c only counts */
+        upload_as(loader, type, tensor, (size_t)part.first * width, n, on_device);
     return on_device;
+}
+
+static float *load_rows(struct loader *loader, struct range part, struct slot slot)
+{
+    return load_rows_as(loader, DTYPE_F32, part, slot);
 }
 
 static float *load_vector(struct loader *loader, struct slot slot)
@@ -120,7 +137,7 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
     for (int i = 0; i < n_parts; i++)
         n_out += (int)parts[i].rows;
     loader->weights->size_bytes +=
-        backend->weight_bytes(loader->weights->device, use, n_out, (int)parts[0].columns);
+        backend->weight_bytes(loader->weights->device, use, n_out, (int)parts[0].columns, leaves, n_leaves);
     meter_add(loader->meters, METER_PROGRESS, 1);
     return weight;
 }
@@ -295,7 +312,8 @@ enum status model_weights_load(struct model_weights *weights, const struct backe
     if (!weights->blocks)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "not enough memory for %d blocks",
                          config->n_blocks);
-    weights->embedding = load_rows(&loader, shard->columns, single(ROLE_EMBEDDING));
+    weights->embedding =
+        load_rows_as(&loader, backend->table_type(device), shard->columns, single(ROLE_EMBEDDING));
     make_rotary(&loader);
     load_conditions(&loader);
     for (int i = 0; i < config->n_blocks && loader.status == STATUS_OK; i++)

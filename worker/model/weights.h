@@ -37,7 +37,7 @@ struct model_weights {
     struct model_config config;
     struct shard shard;
     size_t size_bytes;               /* of device memory, the rotary table not counted */
-    float *embedding;                /* [columns of this rank, D] */
+    void *embedding;                 /* [columns of this rank, D], of the backend's table type */
     float *rotary;                   /* [max_length, head_size]: cosines, sines */
     struct time_mlp time, step_size; /* step_size, condition: student only */
     struct weight *condition;        /* time_condition_fuser [2C, 2C] */

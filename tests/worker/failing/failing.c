@@ -66,7 +66,7 @@ static enum status create_weight(struct device *device, enum weight_use use, con
     return real->weight_create(device, use, parts, n_parts, leaf_start, n_leaves, weight, error);
 }
 
-static void embed(struct device *device, const float *table, int32_t first, int32_t n, int width,
+static void embed(struct device *device, const void *table, int32_t first, int32_t n, int width,
                   const int32_t *ids, int rows, float *x)
 {
     long number;
