@@ -27,7 +27,9 @@ static const struct option_row rows[] = {
     {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
      "cpu, cuda, or auto: the best that runs here.", &given.backend},
     {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", "auto", 0, 0,
-     "f32, bf16 or fp8 of the large weights and what flows between them; auto: f32 on a CPU, bf16 on a GPU.",
+     "f32, bf16, int8 (CPU) or fp8 (GPU) of the large weights and what flows between them; auto: f32 on a "
+     "CPU, "
+     "bf16 on a GPU.",
      &given.precision},
     {"gpu", 0, OPTION_INTEGER, "N", "MILLRACE_GPU", "-1", -1, 1023,
      "Which GPU of the machine; -1: the rank's number there, modulo how many there are.", &given.gpu},

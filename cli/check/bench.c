@@ -90,7 +90,7 @@ int bench_main(int argc, char **argv)
         {"backend", 0, OPTION_TEXT, "NAME", "MILLRACE_BACKEND", "auto", 0, 0,
          "cpu, cuda, or auto: the best that runs here.", &s.backend, NULL},
         {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", "auto", 0, 0,
-         "f32, bf16, fp8, or auto: f32 on a CPU, bf16 on a GPU.", &s.precision, NULL},
+         "f32, bf16, int8 (CPU), fp8 (GPU), or auto: f32 on a CPU, bf16 on a GPU.", &s.precision, NULL},
         {"threads", 0, OPTION_INTEGER, "N", NULL, NULL, 1, 1024,
          "Threads of each rank. Without it: the cores, shared.", &s.threads, NULL},
         {"length", 'l', OPTION_INTEGER, "N", NULL, "1024", 1, 1 << 20, "Tokens of the text.", &s.length,

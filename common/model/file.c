@@ -58,6 +58,16 @@ enum status file_map(const char *path, struct file_mapping *mapping, struct erro
     return STATUS_OK;
 }
 
+void file_let_go(const struct file_mapping *mapping, const void *bytes, size_t size_bytes)
+{
+    const char *first = bytes, *begin = mapping->bytes;
+    if (begin == NULL || first < begin || first >= begin + mapping->size_bytes)
+        return;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), at = (size_t)(first - begin) / page * page;
+    (void)madvise((char *)mapping->bytes + at, size_bytes + (size_t)(first - begin) - at,
+                  MADV_DONTNEED); /* a wish */
+}
+
 void file_unmap(struct file_mapping *mapping)
 {
     if (mapping->bytes)

@@ -24,5 +24,8 @@ struct file_mapping {
 };
 enum status file_map(const char *path, struct file_mapping *mapping, struct error *error);
 void file_unmap(struct file_mapping *mapping);
+/* The pages of these bytes, if they are of this mapping, leave this process; reading them brings them back.
+ */
+void file_let_go(const struct file_mapping *mapping, const void *bytes, size_t size_bytes);
 
 #endif

@@ -36,6 +36,12 @@ void tensors_close(struct tensors *tensors)
     free(tensors);
 }
 
+void tensors_let_go(const struct tensors *tensors, const void *data, size_t size_bytes)
+{
+    for (int i = 0; i < tensors->n_files; i++)
+        file_let_go(&tensors->files[i].mapping, data, size_bytes);
+}
+
 /* An empty set with room for `n_files`. */
 static struct tensors *set_create(int n_files)
 {

@@ -42,6 +42,9 @@ enum status tensors_open_file(const char *path, struct tensors **tensors, struct
 enum status tensors_open_memory(const void *bytes, size_t size_bytes, const char *where,
                                 struct tensors **tensors, struct error *error);
 void tensors_close(struct tensors *tensors); /* NULL is allowed */
+/* Gives the memory back in which the bytes at data[size_bytes] of a file were seen. They may be read again,
+ * from the file. */
+void tensors_let_go(const struct tensors *tensors, const void *data, size_t size_bytes);
 
 int tensors_count(const struct tensors *tensors);
 int tensors_file_count(const struct tensors *tensors);

@@ -70,6 +70,9 @@ static enum status check_options(const struct device_options *options, struct er
         if (fields[i].value < 1 || fields[i].value > fields[i].most)
             return error_set(error, STATUS_INVALID_ARGUMENT, "device option %s is %d; it must be 1 to %d",
                              fields[i].name, fields[i].value, fields[i].most);
+    if (options->precision == PRECISION_INT8)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "--precision int8 is not there yet; use f32 or bf16");
     if (options->precision == PRECISION_FP8)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "--precision fp8 is a GPU's; a CPU has f32, bf16 and int8");

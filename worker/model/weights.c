@@ -7,7 +7,8 @@
 
 /*
  * Loading goes through a struct loader that keeps the first failure: after it every call does
- * nothing, so that the list of tensors below reads as a list.
+ * nothing, so that the list of tensors below reads as a list. What was read of a file is let go at once, so
+ * that a rank holds no weight twice.
  */
 struct loader {
     struct model_weights *weights;
@@ -103,8 +104,10 @@ static void *load_rows_as(struct loader *loader, enum dtype type, struct range p
         return NULL;
     }
     loader->weights->size_bytes += n * dtype_bytes(type);
-    if (backend->upload) /* else memory.c only counts */
+    if (backend->upload) { /* else memory.c only counts */
         upload_as(loader, type, tensor, (size_t)part.first * width, n, on_device);
+        tensors_let_go(loader->tensors, tensor->data, tensor->size_bytes);
+    }
     return on_device;
 }
 
@@ -134,8 +137,11 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
         return NULL;
     }
     int n_out = 0;
-    for (int i = 0; i < n_parts; i++)
+    for (int i = 0; i < n_parts; i++) {
         n_out += (int)parts[i].rows;
+        tensors_let_go(loader->tensors, parts[i].data,
+                       (size_t)(parts[i].rows * parts[i].row_stride) * dtype_bytes(parts[i].dtype));
+    }
     loader->weights->size_bytes +=
         backend->weight_bytes(loader->weights->device, use, n_out, (int)parts[0].columns, leaves, n_leaves);
     meter_add(loader->meters, METER_PROGRESS, 1);

@@ -3,13 +3,14 @@
  * (lengths, steps, pinned positions, seeds, temperatures, solvers) give the same text alone and in any mix,
  * in any order of arrival, and after a resumption from any frame. With the demonstration model, on every
  * number of ranks; and with the host running ahead of the device, which must change nothing
- * (MILLRACE_RUN_AHEAD=on).
+ * (MILLRACE_RUN_AHEAD=on). The promise holds for each precision (MILLRACE_PRECISION).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/philox.h"
+#include "kernels/precision.h"
 #include "tests/worker/mpi_main.h"
 #include "worker/engine/steps.h"
 
@@ -58,8 +59,11 @@ static void open_everything(void)
     char directory[4096];
     struct error error;
     snprintf(directory, sizeof directory, "%s/models/books-mini", getenv("MILLRACE_SOURCE"));
-    const struct model_options options = {
+    struct model_options options = {
         .directory = directory, .backend = "cpu", .n_threads = 1, .collective = ranks, .limits = limits};
+    const char *precision = getenv("MILLRACE_PRECISION");
+    if (precision)
+        ck_assert_int_eq(precision_parse(precision, &options.precision, &error), STATUS_OK);
     ck_assert_msg(model_open(&model, &options, &error) == STATUS_OK, "%s", error.text);
     ck_assert_int_eq(batch_create(&model.weights.config, limits, &batch, &error), STATUS_OK);
     ck_assert_int_eq(steps_init(&steps, &model, batch, limits, &error), STATUS_OK);
