@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """What the CUDA kernels take: registers, shared memory and spills of every kernel for every architecture, by ptxas, and
-whether those that should use the tensor cores do. Needs nvcc, no GPU. Exit 1: a kernel spills or has no tensor instruction.
+whether those that should use the tensor cores do; where cuobjdump is there (the CUDA toolkit, or Triton's folder of programs: put it on
+PATH with nvdisasm), also how many instructions their inner loops have. Needs nvcc, no GPU. Exit 1: a kernel spills, has no tensor
+instruction, or has a longer inner loop than LOOPS allows.
 
 usage: cuda_resources.py [--nvcc NVCC] [--source DIRECTORY] [--architectures 80,90a] [--markdown] [FILE.cu...]
 
@@ -22,6 +24,13 @@ SKIPPED = 77
 # The hot kernels: in these files, entries of these names multiply on tensor cores.
 TENSOR = {"matmul_tensor.cu": r"\btensor_product<", "attention_tensor.cu": r"attention", "head_scan.cu": r"by_tensor_cores",
           "head_draw.cu": r"by_tensor_cores"}
+# The hottest instances: how many instructions the machine code of the loop over k or keys may have, with those of branches that are
+# seldom taken. What they have now, and a few percent: a compiler may schedule differently, but must not lose its unrolling (before the
+# copies' counts were constants it was 655, 641 and 1,133) or the epilogue's reads of 16 bytes at a time.
+LOOPS = {"tensor_product<shape<128, 128, 2, 4>, by_chunk, by_chunk, float>": 155,
+         "head_scan_kernel<head::by_tensor_cores<head::shape<128, 2, 2>, head::by_chunk> >": 245,
+         "attention_tensor_kernel<attention_by_tensor_cores::shape<64, 2> >": 880}
+WIDE_READS = {"head_scan_kernel<head::by_tensor_cores<head::shape<128, 2, 2>, head::by_chunk> >": 4}
 
 
 def run(command):
@@ -71,12 +80,52 @@ def count_by_entry(text, begin, instruction):
     return counts
 
 
+def by_address(sass):
+    """{entry: [(address, instruction)]}"""
+    code, entry = {}, None
+    for line in sass.splitlines():
+        name = re.search(r"Function : (\S+)", line)
+        found = re.match(r"\s+/\*([0-9a-f]{4,})\*/\s+(.*?);", line)
+        if name:
+            entry = name[1]
+            code[entry] = []
+        elif found and entry:
+            code[entry].append((int(found[1], 16), found[2]))
+    return code
+
+
+def inner_loop(code):
+    """Instructions of the shortest loop (a branch backwards) with a product in it; 0: there is none."""
+    lengths = []
+    for address, text in code:
+        branch = re.search(r"\bBRA\b.*?0x([0-9a-f]+)", text)
+        if branch and int(branch[1], 16) <= address:
+            body = [other for at, other in code if int(branch[1], 16) <= at <= address]
+            if any(re.search(r"\b(HMMA|HGMMA)\b", other) for other in body):
+                lengths.append(len(body))
+    return min(lengths, default=0)
+
+
 def tensor_instructions(nvcc, cubin, ptx_command, ptx):
+    """{entry: what there is of tensor instructions, the inner loop's length, reads of 16 bytes from shared memory}"""
     cuobjdump = shutil.which("cuobjdump") or shutil.which("cuobjdump", path=str(pathlib.Path(nvcc).parent))
     if cuobjdump:
-        return count_by_entry(run([cuobjdump, "-sass", cubin]), r"Function : (\S+)", r"\b(HMMA|HGMMA)\b")
+        return {entry: dict(tensor=sum(bool(re.search(r"\b(HMMA|HGMMA)\b", text)) for _, text in code), loop=inner_loop(code),
+                            wide=sum("LDS.128" in text for _, text in code))
+                for entry, code in by_address(run([cuobjdump, "-sass", cubin])).items()}
     run(ptx_command)
-    return count_by_entry(pathlib.Path(ptx).read_text(), r"\.entry (\w+)\(", r"\b(mma\.sync|wgmma\.mma_async)")
+    counts = count_by_entry(pathlib.Path(ptx).read_text(), r"\.entry (\w+)\(", r"\b(mma\.sync|wgmma\.mma_async)")
+    return {entry: dict(tensor=n) for entry, n in counts.items()}
+
+
+def too_long(name, row):
+    """What is worse than it was, of an instance that LOOPS and WIDE_READS name."""
+    for known, most in LOOPS.items():
+        if name.endswith(known) and row.get("loop", 0) > most:
+            yield f"{name}: its inner loop has {row['loop']} instructions, more than {most}"
+    for known, least in WIDE_READS.items():
+        if name.endswith(known) and "wide" in row and row["wide"] < least:
+            yield f"{name}: {row['wide']} reads of 16 bytes from shared memory, fewer than {least}: banks collide"
 
 
 def measure(nvcc, source, file, architecture, directory):
@@ -88,7 +137,7 @@ def measure(nvcc, source, file, architecture, directory):
         counts = tensor_instructions(nvcc, cubin, [nvcc, "-std=c++17", "-O3", f"-I{source}", f"-arch=compute_{architecture}",
                                                    "-ptx", "-o", ptx, file], ptx)
         for entry, row in found.items():
-            row["tensor"] = counts.get(entry, 0)
+            row.update(counts.get(entry, dict(tensor=0)))
     return found
 
 
@@ -113,17 +162,18 @@ def main():
         print("skipped: no nvcc here")
         sys.exit(SKIPPED)
     files = options.files or sorted((options.source / "kernels/cuda").glob("*.cu"))
-    form = "| {:<58} | {:>4} | {:>9} | {:>6} | {:>6} | {:>6} |" if options.markdown else "{:<60} {:>5} {:>9} {:>7} {:>7} {:>7}"
-    print(form.format("kernel", "sm", "registers", "shared", "spills", "tensor"))
+    form = "| {:<58} | {:>4} | {:>9} | {:>6} | {:>6} | {:>6} | {:>6} |" if options.markdown else "{:<60} {:>5} {:>9} {:>7} {:>7} {:>7} {:>7}"
+    print(form.format("kernel", "sm", "registers", "shared", "spills", "tensor", "loop"))
     if options.markdown:
-        print("|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|")
     wrong, n = [], 0
     for file, architecture, found in measure_all(options, files):
         names = readable(list(found))
         for entry, row in sorted(found.items(), key=lambda item: names[item[0]]):
             n += 1
             print(form.format(names[entry], architecture, row["registers"], row["shared"], row["spills"],
-                              row.get("tensor", "")))
+                              row.get("tensor", ""), row.get("loop", "")))
+            wrong += too_long(names[entry], row) if architecture.startswith("90") else []
             if row["spills"]:
                 wrong.append(f"{names[entry]} (sm_{architecture}) spills {row['spills']} bytes")
         hot = [entry for entry in found if re.search(TENSOR.get(file.name, "^$"), names[entry])]

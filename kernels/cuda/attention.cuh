@@ -19,26 +19,27 @@ struct attention_item {
     int32_t first;    /* the number of the sequence's first item */
 };
 
-struct attention_plan {
+struct attention_work {
     struct attention op;
     int block_queries;
     int n_items; /* as many as there can be: n_queries / block_queries + n_sequences */
     struct attention_item *items;
-    __nv_bfloat16 *keys; /* [rows of k, n_heads * head_size]: rotated */
+    __nv_bfloat16 *keys;    /* [rows of k, n_heads * head_size]: rotated */
+    __nv_bfloat16 *queries; /* [n_queries, n_heads * head_size]: rotated */
 };
 
-/* Writes the list and the rotated keys (attention_prepare.cu). */
-cudaError_t attention_prepare(struct device *device, const struct attention_plan *plan);
+/* Writes the list, the rotated keys and the rotated queries (attention_prepare.cu). */
+cudaError_t attention_prepare(struct device *device, const struct attention_work *work);
 /* By tensor cores: bf16, head sizes that are multiples of 8 up to 256, rows that begin on 16 bytes
  * (attention_tensor.cu). */
-cudaError_t attention_tensor(struct device *device, const struct attention_plan *plan);
+cudaError_t attention_tensor(struct device *device, const struct attention_work *work);
 /* Any even head size up to 256, float32 or bf16; no scratch (attention_plain.cu). */
 cudaError_t attention_plain(struct device *device, const struct attention *op);
 
 enum { ATTENTION_HEAD_SIZE_MAX = 256 };
 
 /* (a ‖ b) → (a cosθ − b sinθ ‖ b cosθ + a sinθ), elements `first` ... + N - 1 of each half; rotary: the row
- * of the position. Queries are rotated in several instances of a kernel, so what is fused is written down. */
+ * of the position. What is fused is written down, so that no compiler decides it. */
 template <int N, class In, class Out>
 __device__ inline void rotate(const In *x, const float *rotary, int first, int half, Out *y)
 {

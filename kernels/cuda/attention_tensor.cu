@@ -44,10 +44,10 @@ template <class S> struct sums {
     float max[S::M][2], sum[S::M][2]; /* of rows lane / 4 and lane / 4 + 8; sum: of this lane's columns */
 };
 
-template <class S> __device__ inline bool find_share(const struct attention_plan &plan, struct share *share)
+template <class S> __device__ inline bool find_share(const struct attention_work &work, struct share *share)
 {
-    const struct attention &op = plan.op;
-    struct attention_item item = plan.items[blockIdx.x / op.n_heads];
+    const struct attention &op = work.op;
+    struct attention_item item = work.items[blockIdx.x / op.n_heads];
     if (item.sequence < 0)
         return false;
     int first_query = op.query_start[item.sequence],
@@ -62,47 +62,51 @@ template <class S> __device__ inline bool find_share(const struct attention_plan
     return true;
 }
 
-/* Writes rotated queries into shared memory, and zeros where there is no query. */
-template <class S>
-__device__ inline void load_queries(const struct attention &op, const struct share &share,
-                                    __nv_bfloat16 *tile)
+/* Starts the copies of ROWS rows of one head, of `matrix` + row `first` on; zeros for rows from n_rows on.
+ * The count is known to the compiler, so it unrolls and keeps each thread's places over the tiles. */
+template <class S, int ROWS>
+__device__ inline void load_rows(const struct attention &op, const __nv_bfloat16 *matrix, int64_t ld,
+                                 int first, int n_rows, __nv_bfloat16 *tile)
 {
-    for (int i = threadIdx.x; i < S::QUERIES * S::ROW / 8; i += THREADS)
-        ((uint4 *)tile)[i] = make_uint4(0, 0, 0, 0);
-    __syncthreads();
-    int half = op.head_size / 2, per_row = half / 4;
-    for (int i = threadIdx.x; i < share.n_queries * per_row; i += THREADS) {
-        int64_t query = share.first_query + i / per_row;
-        rotate<4>((const __nv_bfloat16 *)op.q + query * op.ld_q + share.head * op.head_size,
-                  op.rotary + (int64_t)op.query_position[query] * op.head_size, i % per_row * 4, half,
-                  tile + i / per_row * S::ROW);
+    const int per_row = S::D / 8, n = ROWS * per_row;
+#pragma unroll
+    for (int turn = 0; turn < (n + THREADS - 1) / THREADS; turn++) {
+        int i = threadIdx.x + turn * THREADS, row = i / per_row, element = i % per_row * 8;
+        bool there = first + row < n_rows && element < op.head_size;
+        if (n % THREADS == 0 || i < n)
+            copy_async_16(tile + row * S::ROW + element,
+                          there ? matrix + (first + row) * ld + element : matrix, there ? 16 : 0);
     }
 }
 
-/* Starts the copies of KEYS rows of one matrix, from row `first` of the sequence on. */
+template <class S>
+__device__ inline void load_queries(const struct attention_work &work, const struct share &share,
+                                    __nv_bfloat16 *tile)
+{
+    int64_t width = (int64_t)work.op.n_heads * work.op.head_size;
+    load_rows<S, S::QUERIES>(work.op,
+                             work.queries + share.first_query * width + share.head * work.op.head_size, width,
+                             0, share.n_queries, tile);
+}
+
+/* KEYS rows of one matrix, from row `first` of the sequence on. */
 template <class S>
 __device__ inline void load_tile(const struct attention &op, const struct share &share,
                                  const __nv_bfloat16 *matrix, int64_t ld, int first, __nv_bfloat16 *tile)
 {
-    const __nv_bfloat16 *head = matrix + share.first_key * ld + share.head * op.head_size;
-#pragma unroll
-    for (int i = threadIdx.x; i < S::KEYS * S::D / 8; i += THREADS) {
-        int row = i / (S::D / 8), element = i % (S::D / 8) * 8;
-        bool there = first + row < share.n_keys && element < op.head_size;
-        copy_async_16(tile + row * S::ROW + element, there ? head + (first + row) * ld + element : head,
-                      there ? 16 : 0);
-    }
+    load_rows<S, S::KEYS>(op, matrix + share.first_key * ld + share.head * op.head_size, ld, first,
+                          share.n_keys, tile);
 }
 
 template <class S>
-__device__ inline void load_stage(const struct attention_plan &plan, const struct share &share, int block,
+__device__ inline void load_stage(const struct attention_work &work, const struct share &share, int block,
                                   __nv_bfloat16 *stages)
 {
     __nv_bfloat16 *keys = stages + block % STAGES * 2 * S::TILE;
-    int64_t width = (int64_t)plan.op.n_heads * plan.op.head_size;
+    int64_t width = (int64_t)work.op.n_heads * work.op.head_size;
     if (block * S::KEYS < share.n_keys) {
-        load_tile<S>(plan.op, share, plan.keys, width, block * S::KEYS, keys);
-        load_tile<S>(plan.op, share, (const __nv_bfloat16 *)plan.op.v, plan.op.ld_kv, block * S::KEYS,
+        load_tile<S>(work.op, share, work.keys, width, block * S::KEYS, keys);
+        load_tile<S>(work.op, share, (const __nv_bfloat16 *)work.op.v, work.op.ld_kv, block * S::KEYS,
                      keys + S::TILE);
     }
     copy_async_commit();
@@ -286,20 +290,20 @@ __device__ inline void attend(float scale, const __nv_bfloat16 *queries, const _
 
 template <class S>
 __global__ void __launch_bounds__(THREADS, S::D <= 128 ? 2 : 1)
-    attention_tensor_kernel(struct attention_plan plan)
+    attention_tensor_kernel(struct attention_work work)
 {
     struct share share;
-    if (!find_share<S>(plan, &share))
+    if (!find_share<S>(work, &share))
         return;
     __nv_bfloat16 *queries = (__nv_bfloat16 *)shared_memory(), *stages = queries + S::QUERIES * S::ROW;
     int first_row = threadIdx.x / LANES * S::M * 16;
-    float scale = 1.4426950408889634f / sqrtf((float)plan.op.head_size);
+    float scale = 1.4426950408889634f / sqrtf((float)work.op.head_size);
     struct sums<S> sums;
     clear<S>(sums);
-    load_stage<S>(plan, share, 0, stages);
-    load_queries<S>(plan.op, share, queries);
+    load_queries<S>(work, share, queries); /* in one group with the first stage */
+    load_stage<S>(work, share, 0, stages);
     for (int block = 0; block * S::KEYS < share.n_keys; block++) {
-        load_stage<S>(plan, share, block + 1, stages);
+        load_stage<S>(work, share, block + 1, stages);
         copy_async_wait<1>();
         __syncthreads(); /* all threads see the stage, and the first time the queries too */
         if (first_row < share.n_queries)
@@ -309,34 +313,34 @@ __global__ void __launch_bounds__(THREADS, S::D <= 128 ? 2 : 1)
     }
     copy_async_wait<0>();
     if (first_row < share.n_queries)
-        write_outputs<S>(plan.op, share, first_row, sums);
+        write_outputs<S>(work.op, share, first_row, sums);
 }
 
-template <class S> static cudaError_t launch_shape(struct device *device, const struct attention_plan *plan)
+template <class S> static cudaError_t launch_shape(struct device *device, const struct attention_work *work)
 {
-    return launch(attention_tensor_kernel<S>, dim3((unsigned)(plan->n_items * plan->op.n_heads)),
-                  dim3(THREADS), S::BYTES, device->stream, *plan);
+    return launch(attention_tensor_kernel<S>, dim3((unsigned)(work->n_items * work->op.n_heads)),
+                  dim3(THREADS), S::BYTES, device->stream, *work);
 }
 
-template <int D> static cudaError_t launch_size(struct device *device, const struct attention_plan *plan)
+template <int D> static cudaError_t launch_size(struct device *device, const struct attention_work *work)
 {
     if constexpr (D <= 128)
-        if (plan->block_queries == shape<D, 2>::QUERIES)
-            return launch_shape<shape<D, 2>>(device, plan);
-    return launch_shape<shape<D, 1>>(device, plan);
+        if (work->block_queries == shape<D, 2>::QUERIES)
+            return launch_shape<shape<D, 2>>(device, work);
+    return launch_shape<shape<D, 1>>(device, work);
 }
 } // namespace attention_by_tensor_cores
 
 using namespace attention_by_tensor_cores;
 
-cudaError_t attention_tensor(struct device *device, const struct attention_plan *plan)
+cudaError_t attention_tensor(struct device *device, const struct attention_work *work)
 {
-    int size = plan->op.head_size;
-    return size <= 32    ? launch_size<32>(device, plan)
-           : size <= 48  ? launch_size<48>(device, plan)
-           : size <= 64  ? launch_size<64>(device, plan)
-           : size <= 80  ? launch_size<80>(device, plan)
-           : size <= 96  ? launch_size<96>(device, plan)
-           : size <= 128 ? launch_size<128>(device, plan)
-                         : launch_size<256>(device, plan);
+    int size = work->op.head_size;
+    return size <= 32    ? launch_size<32>(device, work)
+           : size <= 48  ? launch_size<48>(device, work)
+           : size <= 64  ? launch_size<64>(device, work)
+           : size <= 80  ? launch_size<80>(device, work)
+           : size <= 96  ? launch_size<96>(device, work)
+           : size <= 128 ? launch_size<128>(device, work)
+                         : launch_size<256>(device, work);
 }

@@ -23,7 +23,7 @@ using namespace head;
 enum { ROWS = small::ROWS, FIND_THREADS = 128, PLACE_THREADS = 1024, TILES_MAX = 8192 };
 
 /* The scratch, and what the kernels need beyond the scan. */
-struct plan {
+struct draw_work {
     view scan;
     int first_group, n_items; /* as many as there can be */
     const struct row_choice *choice;
@@ -58,23 +58,23 @@ __device__ inline int walk_tiles(const struct exp_sum *tiles, int first, int end
     return found;
 }
 
-__global__ void __launch_bounds__(FIND_THREADS) head_find_kernel(plan plan)
+__global__ void __launch_bounds__(FIND_THREADS) head_find_kernel(draw_work work)
 {
-    const view &a = plan.scan;
+    const view &a = work.scan;
     int row = blockIdx.x * FIND_THREADS + threadIdx.x, tile = -1;
     if (row >= a.rows)
         return;
-    struct row_choice choice = plan.choice[row];
-    int group = choice.group - plan.first_group;
+    struct row_choice choice = work.choice[row];
+    int group = choice.group - work.first_group;
     if (choice.group >= 0 && group >= 0 && group < a.n_groups)
         tile = walk_tiles(a.tiles + (int64_t)row * a.n_tiles, a.group_column[group] / TILE,
                           (a.group_column[group + 1] + TILE - 1) / TILE,
                           a.groups[(int64_t)group * a.rows + row].max, &choice.target);
-    plan.drawn[row] = {-1, 0};
-    plan.tile[row] = tile;
-    plan.target[row] = choice.target;
+    work.drawn[row] = {-1, 0};
+    work.tile[row] = tile;
+    work.target[row] = choice.target;
     if (tile >= 0)
-        plan.slot[row] = atomicAdd(&plan.count[tile], 1);
+        work.slot[row] = atomicAdd(&work.count[tile], 1);
 }
 
 /* Σ of n over the threads before this one; *all: over all. */
@@ -98,26 +98,26 @@ __device__ static int sum_before(int n, int *all)
     return before;
 }
 
-__global__ void __launch_bounds__(PLACE_THREADS) head_place_kernel(plan plan)
+__global__ void __launch_bounds__(PLACE_THREADS) head_place_kernel(draw_work work)
 {
-    const view &a = plan.scan;
+    const view &a = work.scan;
     int n_items = 0;
     for (int first = 0; first < a.n_tiles; first += PLACE_THREADS) {
         int tile = first + threadIdx.x, all;
-        int own = tile < a.n_tiles ? (plan.count[tile] + ROWS - 1) / ROWS : 0;
+        int own = tile < a.n_tiles ? (work.count[tile] + ROWS - 1) / ROWS : 0;
         int item = n_items + sum_before(own, &all);
         if (tile < a.n_tiles)
-            plan.first_item[tile] = item;
+            work.first_item[tile] = item;
         for (int i = 0; i < own; i++)
-            plan.item_tile[item + i] = tile;
+            work.item_tile[item + i] = tile;
         n_items += all;
     }
-    for (int item = n_items + threadIdx.x; item < plan.n_items; item += PLACE_THREADS)
-        plan.item_tile[item] = -1;
+    for (int item = n_items + threadIdx.x; item < work.n_items; item += PLACE_THREADS)
+        work.item_tile[item] = -1;
     __syncthreads();
     for (int row = threadIdx.x; row < a.rows; row += PLACE_THREADS)
-        if (plan.tile[row] >= 0)
-            plan.item_rows[plan.first_item[plan.tile[row]] * ROWS + plan.slot[row]] = row;
+        if (work.tile[row] >= 0)
+            work.item_rows[work.first_item[work.tile[row]] * ROWS + work.slot[row]] = row;
 }
 
 /* The column in which the running sum of values * unit passes target. */
@@ -136,16 +136,16 @@ __device__ inline int walk_columns(const float *values, double unit, double targ
     return found;
 }
 
-__device__ inline float group_max_of(const plan &plan, int row)
+__device__ inline float group_max_of(const draw_work &work, int row)
 {
-    int group = plan.choice[row].group - plan.first_group;
-    return plan.scan.groups[(int64_t)group * plan.scan.rows + row].max;
+    int group = work.choice[row].group - work.first_group;
+    return work.scan.groups[(int64_t)group * work.scan.rows + row].max;
 }
 
 /* Eight lanes have a row. They write its logits and then their exp into shared memory. */
 __device__ inline float open_row(const view &a, int tile, int row, float *logits, float *values)
 {
-    row_part part = row_logits(a, tile, row, logits, NULL);
+    row_part bias = lane_bias(a, tile), part = row_logits(a, tile, row, logits, bias, NULL);
     float max = row_max(part);
 #pragma unroll
     for (int i = 0; i < PART; i++)
@@ -157,16 +157,16 @@ __device__ inline float open_row(const view &a, int tile, int row, float *logits
     return max;
 }
 
-template <class Product> __global__ void __launch_bounds__(THREADS) head_draw_kernel(plan plan)
+template <class Product> __global__ void __launch_bounds__(THREADS) head_draw_kernel(draw_work work)
 {
     static_assert(Product::Shape::ROWS == ROWS && (int)ROWS == (int)ROWS_AT_ONCE,
                   "a row for every eight threads");
-    const view &a = plan.scan;
-    int tile = plan.item_tile[blockIdx.x];
+    const view &a = work.scan;
+    int tile = work.item_tile[blockIdx.x];
     if (tile < 0)
         return;
-    int skipped = (blockIdx.x - plan.first_item[tile]) * ROWS;
-    rows rows = {plan.item_rows, (int)blockIdx.x * ROWS, min(ROWS, plan.count[tile] - skipped)};
+    int skipped = (blockIdx.x - work.first_item[tile]) * ROWS;
+    rows rows = {work.item_rows, (int)blockIdx.x * ROWS, min(ROWS, work.count[tile] - skipped)};
     float *logits = Product::product(a, rows, tile),
           *values = (float *)(shared_memory() + Product::Shape::BYTES);
     int i = threadIdx.x / ROW_LANES, row = rows[min(i, rows.n - 1)]; /* lanes without a row keep step */
@@ -174,66 +174,66 @@ template <class Product> __global__ void __launch_bounds__(THREADS) head_draw_ke
     __syncwarp();
     if (i >= rows.n || threadIdx.x % ROW_LANES != 0)
         return;
-    double unit = exp((double)max - (double)group_max_of(plan, row));
-    int column = walk_columns(values + i * LOGITS_LD, unit, plan.target[row]);
-    plan.drawn[row] = {a.first_column + tile * TILE + column, logits[i * LOGITS_LD + column]};
+    double unit = exp((double)max - (double)group_max_of(work, row));
+    int column = walk_columns(values + i * LOGITS_LD, unit, work.target[row]);
+    work.drawn[row] = {a.first_column + tile * TILE + column, logits[i * LOGITS_LD + column]};
 }
 
-template <class Product> static cudaError_t launch_draw(struct device *device, const plan &plan)
+template <class Product> static cudaError_t launch_draw(struct device *device, const draw_work &work)
 {
-    return launch(head_draw_kernel<Product>, dim3((unsigned)plan.n_items), dim3(THREADS),
-                  Product::Shape::BYTES + ROWS * LOGITS_LD * sizeof(float), device->stream, plan);
+    return launch(head_draw_kernel<Product>, dim3((unsigned)work.n_items), dim3(THREADS),
+                  Product::Shape::BYTES + ROWS * LOGITS_LD * sizeof(float), device->stream, work);
 }
 
-static cudaError_t launch_any(struct device *device, const plan &plan)
+static cudaError_t launch_any(struct device *device, const draw_work &work)
 {
     if (device->precision == PRECISION_F32)
-        return launch_draw<by_float32>(device, plan);
-    return rows_begin_on_16_bytes(plan.scan) ? launch_draw<by_tensor_cores<small, by_chunk>>(device, plan)
-                                             : launch_draw<by_tensor_cores<small, by_element>>(device, plan);
+        return launch_draw<by_float32>(device, work);
+    return rows_begin_on_16_bytes(work.scan) ? launch_draw<by_tensor_cores<small, by_chunk>>(device, work)
+                                             : launch_draw<by_tensor_cores<small, by_element>>(device, work);
 }
 
-/* Divides the scratch among the plan's arrays. Returns the bytes up to the end; with scratch NULL it only
+/* Divides the scratch among the arrays. Returns the bytes up to the end; with scratch NULL it only
  * counts. */
-static size_t cut(plan *plan, char *scratch, size_t rows, size_t n_tiles)
+static size_t cut(draw_work *work, char *scratch, size_t rows, size_t n_tiles)
 {
     size_t n_items = rows / ROWS + n_tiles;
-    plan->n_items = (int)(n_items < rows ? n_items : rows);
-    plan->target = (double *)scratch;
-    plan->tile = (int32_t *)(scratch + rows * sizeof(double));
-    plan->slot = plan->tile + rows;
-    plan->count = plan->slot + rows;
-    plan->first_item = plan->count + n_tiles;
-    plan->item_tile = plan->first_item + n_tiles;
-    plan->item_rows = plan->item_tile + n_items;
+    work->n_items = (int)(n_items < rows ? n_items : rows);
+    work->target = (double *)scratch;
+    work->tile = (int32_t *)(scratch + rows * sizeof(double));
+    work->slot = work->tile + rows;
+    work->count = work->slot + rows;
+    work->first_item = work->count + n_tiles;
+    work->item_tile = work->first_item + n_tiles;
+    work->item_rows = work->item_tile + n_items;
     return rows * sizeof(double) + (2 * rows + 2 * n_tiles + n_items * (1 + ROWS)) * sizeof(int32_t);
 }
 
-static void run(struct device *device, const plan &plan)
+static void run(struct device *device, const draw_work &work)
 {
-    const view &a = plan.scan;
+    const view &a = work.scan;
     if (a.n_tiles > 0 &&
         !device_check(device,
-                      cudaMemsetAsync(plan.count, 0, (size_t)a.n_tiles * sizeof(int32_t), device->stream),
+                      cudaMemsetAsync(work.count, 0, (size_t)a.n_tiles * sizeof(int32_t), device->stream),
                       "head_draw, clearing"))
         return;
     unsigned blocks = (unsigned)divide_up(a.rows, FIND_THREADS);
     if (!device_check(device,
-                      launch(head_find_kernel, dim3(blocks), dim3(FIND_THREADS), 0, device->stream, plan),
+                      launch(head_find_kernel, dim3(blocks), dim3(FIND_THREADS), 0, device->stream, work),
                       "head_draw, tiles") ||
         a.n_tiles == 0)
         return;
     if (device_check(device,
                      launch(head_place_kernel, dim3(1), dim3(PLACE_THREADS),
-                            PLACE_THREADS / LANES * sizeof(int), device->stream, plan),
+                            PLACE_THREADS / LANES * sizeof(int), device->stream, work),
                      "head_draw, places"))
-        device_check(device, launch_any(device, plan), "head_draw");
+        device_check(device, launch_any(device, work), "head_draw");
 }
 } // namespace head_draws
 
 extern "C" size_t head_draw_scratch_bytes(const struct device_options *options, enum precision precision)
 {
-    head_draws::plan unused = {};
+    head_draws::draw_work unused = {};
     (void)precision;
     return head_draws::cut(&unused, NULL, (size_t)options->max_rows, head_draws::TILES_MAX);
 }
@@ -243,13 +243,13 @@ extern "C" void cuda_head_draw(struct device *device, const struct head_draw *op
     if (!device_accepts(device, "head_draw", op->scan.rows, op->scan.weight->n_in) ||
         !head::weight_fits(device, "head_draw", &op->scan) || op->scan.rows == 0)
         return;
-    head_draws::plan plan = {};
-    plan.scan = head::view_of(&op->scan);
-    plan.first_group = op->first_group, plan.choice = op->choice, plan.drawn = op->drawn;
-    size_t rows = (size_t)plan.scan.rows, n_tiles = (size_t)plan.scan.n_tiles;
-    char *scratch = (char *)device_scratch(device, "head_draw", head_draws::cut(&plan, NULL, rows, n_tiles));
+    head_draws::draw_work work = {};
+    work.scan = head::view_of(&op->scan);
+    work.first_group = op->first_group, work.choice = op->choice, work.drawn = op->drawn;
+    size_t rows = (size_t)work.scan.rows, n_tiles = (size_t)work.scan.n_tiles;
+    char *scratch = (char *)device_scratch(device, "head_draw", head_draws::cut(&work, NULL, rows, n_tiles));
     if (scratch == NULL)
         return;
-    head_draws::cut(&plan, scratch, rows, n_tiles);
-    head_draws::run(device, plan);
+    head_draws::cut(&work, scratch, rows, n_tiles);
+    head_draws::run(device, work);
 }

@@ -37,10 +37,11 @@ template <class Product> __global__ void __launch_bounds__(THREADS) head_scan_ke
     int first = row_tile * Product::Shape::ROWS;
     rows rows = {NULL, first, min(Product::Shape::ROWS, a.rows - first)};
     const float *raw = Product::product(a, rows, tile);
+    row_part bias = lane_bias(a, tile);
     for (int i = threadIdx.x / ROW_LANES; i < Product::Shape::ROWS; i += ROWS_AT_ONCE) {
         int row = min(first + i, a.rows - 1); /* lanes without a row keep step with their warp */
         float *taken = first + i < a.rows ? &a.left_out_logit[row] : NULL;
-        row_part part = row_logits(a, tile, row, raw + i * LOGITS_LD, taken);
+        row_part part = row_logits(a, tile, row, raw + i * LOGITS_LD, bias, taken);
         float max = row_max(part), sum = row_exp(part, max);
         if (first + i < a.rows && threadIdx.x % ROW_LANES == 0)
             a.tiles[(int64_t)row * a.n_tiles + tile] = {max, sum};

@@ -99,14 +99,18 @@ template <class Shape, class How>
 __device__ inline void load_step(const view &a, const rows &rows, int tile, int k, unsigned char *stage)
 {
     const __nv_bfloat16 *x = (const __nv_bfloat16 *)a.x, *w = (const __nv_bfloat16 *)a.w;
+    /* Counts that the compiler knows: it then unrolls, and keeps each thread's addresses over the steps. */
 #pragma unroll
-    for (int i = threadIdx.x; i < Shape::ROWS * CHUNKS; i += THREADS)
-        How::load(chunk_at(stage, i / CHUNKS, i % CHUNKS), x, a.n_in, rows[i / CHUNKS], k + i % CHUNKS * 8,
-                  a.n_in);
+    for (int turn = 0; turn < (Shape::ROWS * CHUNKS + THREADS - 1) / THREADS; turn++) {
+        int i = threadIdx.x + turn * THREADS;
+        if (Shape::ROWS * CHUNKS % THREADS == 0 || i < Shape::ROWS * CHUNKS)
+            How::load(chunk_at(stage, i / CHUNKS, i % CHUNKS), x, a.n_in, rows[i / CHUNKS],
+                      k + i % CHUNKS * 8, a.n_in);
+    }
     stage += Shape::ROWS * DEPTH * 2;
 #pragma unroll
-    for (int i = threadIdx.x; i < TILE * CHUNKS; i += THREADS) {
-        int column = tile * TILE + i / CHUNKS;
+    for (int turn = 0; turn < TILE * CHUNKS / THREADS; turn++) {
+        int i = threadIdx.x + turn * THREADS, column = tile * TILE + i / CHUNKS;
         by_chunk::load(chunk_at(stage, i / CHUNKS, i % CHUNKS), w, a.ld_w, column < a.n_out ? column : -1,
                        k + i % CHUNKS * 8, a.n_in);
     }
@@ -205,27 +209,44 @@ __device__ inline int column_of(int i)
     return i / 4 * (4 * ROW_LANES) + threadIdx.x % ROW_LANES * 4 + i % 4;
 }
 
-/* Turns raw products into logits. The logit is -INFINITY where the row's sums leave a column out: at its
- * left-out token, and at columns after the last. The left-out token's logit goes to *taken when this lane has
- * it; taken may be NULL. */
-__device__ inline row_part row_logits(const view &a, int tile, int row, const float *raw, float *taken)
+/* The bias of this lane's columns; 0 after the last. A block reads it once for all its rows. */
+__device__ inline row_part lane_bias(const view &a, int tile)
 {
-    float temperature = a.inverse_temperature[row];
-    int32_t left_out = a.left_out[row] < 0 ? -1 : a.left_out[row] - a.first_column;
-    row_part part;
+    row_part bias;
 #pragma unroll
     for (int i = 0; i < PART; i++) {
         int column = tile * TILE + column_of(i);
-        bool there = column < a.n_out;
-        float logit =
-            there ? __fmul_rn(__fadd_rn(raw[column_of(i)], a.bias[column]), temperature) : -INFINITY;
-        if (there && column == left_out) {
-            if (taken != NULL)
-                *taken = logit;
-            logit = -INFINITY;
-        }
-        part.v[i] = logit;
+        bias.v[i] = column < a.n_out ? a.bias[column] : 0;
     }
+    return bias;
+}
+
+/* Turns raw products into logits. The logit is -INFINITY where the row's sums leave a column out: at its
+ * left-out token, and at columns after the last. The left-out token's logit goes to *taken when this lane has
+ * it; taken may be NULL. Four columns are read at a time: eight lanes then read 128 bytes that follow each
+ * other, in different banks. */
+__device__ inline row_part row_logits(const view &a, int tile, int row, const float *raw,
+                                      const row_part &bias, float *taken)
+{
+    float temperature = a.inverse_temperature[row], kept = 0;
+    int32_t left_out = a.left_out[row] < 0 ? -1 : a.left_out[row] - a.first_column;
+    bool has_left_out = false;
+    row_part part;
+#pragma unroll
+    for (int i = 0; i < PART; i += 4) {
+        floats<4> four = load_floats<4>(raw + column_of(i));
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            int column = tile * TILE + column_of(i + j);
+            bool there = column < a.n_out, taken_here = there && column == left_out;
+            float logit = __fmul_rn(__fadd_rn(four.v[j], bias.v[i + j]), temperature);
+            kept = taken_here ? logit : kept;
+            has_left_out |= taken_here;
+            part.v[i + j] = there && !taken_here ? logit : -INFINITY;
+        }
+    }
+    if (has_left_out && taken != NULL)
+        *taken = kept;
     return part;
 }
 

@@ -95,10 +95,11 @@ template <class How, int N, int THREADS>
 __device__ inline void load_rows(unsigned char *tile, const void *matrix, int64_t ld, int first, int n_rows,
                                  int k, int n)
 {
+    static_assert(N * CHUNKS % THREADS == 0, "as many copies for every thread: the loop has no end to test");
     const typename How::type *base = (const typename How::type *)matrix;
 #pragma unroll
-    for (int i = threadIdx.x; i < N * CHUNKS; i += THREADS) {
-        int row = i / CHUNKS, chunk = i % CHUNKS;
+    for (int turn = 0; turn < N * CHUNKS / THREADS; turn++) {
+        int i = threadIdx.x + turn * THREADS, row = i / CHUNKS, chunk = i % CHUNKS;
         bool there = first + row < n_rows;
         How::load(chunk_at(tile, row, chunk), base + (there ? first + row : 0) * ld, k + chunk * 8, n, there);
     }

@@ -29,7 +29,7 @@ int any_variants(const struct any_variant **variants);
 int any_formats(const struct any_variant **variants);
 
 /* The rows are more than a CPU's product packs at a time. */
-enum { ANY_ROWS = 1100, ANY_COLUMNS = 1024, ANY_POSITIONS = 640 };
+enum { ANY_ROWS = 1100, ANY_COLUMNS = 2048, ANY_POSITIONS = 640 };
 
 /* Opens any_backend; fails the test when it does not open. Variants are opened in their order, one after the
  * other. */
