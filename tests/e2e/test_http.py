@@ -1,13 +1,14 @@
 """The HTTP door of a real cluster: what it answers, what it refuses, and whom it holds up."""
 import hashlib
-import http.client
 import json
 import os
 import re
 import resource
-import select
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -463,6 +464,86 @@ class Bounds(unittest.TestCase):
             self.assertEqual(door.cluster.stop(), 0)
             for connection in idle:
                 connection.close()
+
+
+class Tls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        subprocess.run([f"{SOURCE}/tests/rpc/certificates.sh", cls.directory.name], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.directory.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.directory.name, name)
+
+    def context(self, certificate=None):
+        context = ssl.create_default_context(cafile=self.path("ca.pem"))
+        if certificate:
+            context.load_cert_chain(self.path(f"{certificate}.pem"), self.path(f"{certificate}.key"))
+        return context
+
+    def clients(self, *clients):
+        with open(self.path("clients.json"), "w") as file:
+            json.dump({"clients": list(clients)}, file)
+        return self.path("clients.json")
+
+    def options(self, name="server"):
+        return "--tls-cert", self.path(f"{name}.pem"), "--tls-key", self.path(f"{name}.key")
+
+    def test_tls_and_token(self):
+        tokens = self.clients({"name": "anna", "token_sha256": hashlib.sha256(b"secret").hexdigest(), "scopes": ["generate"]})
+        with Door(*self.options(), "--tokens", tokens, tls=self.context()) as door:
+            self.assertEqual(door.complete(prompt="The", max_tokens=2)[0], 401)
+            code, _, answer = door.post("/v1/completions", {"prompt": "The", "max_tokens": 2}, {"Authorization": "Bearer secret"})
+            self.assertEqual(code, 200, answer)
+            events = door.events({"prompt": "The", "max_tokens": 9}, {"Authorization": "Bearer secret"})
+            self.assertEqual(events[-1], "[DONE]")
+            with socket.create_connection((door.host, door.port)) as plain:
+                plain.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+                self.assertNotIn(b"200 OK", read_all(plain))
+            stalled = [socket.create_connection((door.host, door.port)) for _ in range(30)]  # they never shake hands
+            self.assertEqual(door.get("/healthz")[0], 200)
+            for connection in stalled:
+                connection.close()
+            with self.assertRaises(ssl.SSLError):
+                door.tls = ssl.create_default_context()
+                door.get("/healthz")
+
+    def test_client_certificates(self):
+        """The same names as over gRPC: common name, then alternative names; a stranger's is none."""
+        listed = self.clients({"name": "anna", "certificate": "anna.clients", "scopes": ["generate"]},
+                              {"name": "rack", "certificate": "replica-7.cluster", "scopes": ["replica"]})
+        with Door(*self.options(), "--tls-client-ca", self.path("ca.pem"), "--tokens", listed, tls=self.context("anna")) as door:
+            code, headers, _ = door.post("/v1/completions", {"prompt": "The", "max_tokens": 2, "user": "u"})
+            self.assertEqual(code, 200)
+            wait_until(lambda: f"request={headers['x-request-id']} caller=anna" in door.cluster.text_of_log(), "the account")
+            for certificate, code in (("replica", 403), ("second", 401), (None, 401)):
+                door.tls = self.context(certificate)
+                self.assertEqual(door.complete(prompt="The", max_tokens=2)[0], code, certificate)
+            door.tls = self.context("stranger")
+            try:
+                self.assertEqual(door.complete(prompt="The", max_tokens=2)[0], 401)
+            except (ssl.SSLError, ConnectionError):
+                pass  # the handshake may end there already
+
+    def test_new_certificate(self):
+        for kind in ("pem", "key"):
+            shutil.copy(self.path(f"server.{kind}"), self.path(f"live.{kind}"))
+        with Door(*self.options("live"), tls=self.context()) as door:
+            address = (door.host, door.port)
+            old = door.connect()
+            self.assertEqual(door.ask("GET", "/healthz", connection=old)[0], 200)
+            before = ssl.get_server_certificate(address)
+            for kind in ("pem", "key"):
+                shutil.copy(self.path(f"second.{kind}"), self.path(f"next.{kind}"))
+                os.rename(self.path(f"next.{kind}"), self.path(f"live.{kind}"))
+            wait_until(lambda: ssl.get_server_certificate(address) != before, "the new certificate")
+            self.assertEqual(door.ask("GET", "/healthz", connection=old)[0], 200)  # the connection lives on
+            self.assertEqual(door.complete(prompt="The", max_tokens=2)[0], 200)
+            old.close()
 
 
 if __name__ == "__main__":
