@@ -40,7 +40,8 @@ class Millrace(CMakePackage, CudaPackage):
     depends_on("jansson@2.14:")
     depends_on("openssl@3:")
     depends_on("pcre2@10.36: +jit")
-    depends_on("libmicrohttpd@0.9.75:")
+    depends_on("gnutls@3.7:")
+    depends_on("libmicrohttpd@0.9.75: +https")
     depends_on("libzip@1.7:")
     depends_on("utf8proc +shared")
 
