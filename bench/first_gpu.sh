@@ -200,14 +200,18 @@ golden_vectors() {
     ours "$build/bin/millrace-worker" --verify "$golden" --backend "$backend" --precision f32 --only "$1"
 }
 
-texts() { # SIZE BATCH PRECISION [NAME=VALUE]
+texts() { # SIZE BATCH PRECISION [NAME=VALUE, or --phases]
     directory=$(model "$1") || return 1
     batch=$2
     [ -z "$quick" ] || [ "$batch" = 1 ] || batch=2
-    [ -z "${4:-}" ] || export "$4"
+    option=''
+    case ${4:-} in
+    --*) option=$4 ;;
+    ?*) export "$4" ;;
+    esac
     ceiling=$(grep -h "\"precision\":\"$3\"" "$out/texts.jsonl" 2>/dev/null | sed -n 's/.*"ceiling_gflops":\([0-9.]*\).*/\1/p' | head -n 1)
     ours "$build/bin/millrace-worker" --bench --backend "$backend" --model "$directory" --precision "$3" --batch "$batch" \
-        --length "$length" --steps "$steps" ${ceiling:+--ceiling "$ceiling"} >"$work/line" || return 1
+        --length "$length" --steps "$steps" $option ${ceiling:+--ceiling "$ceiling"} >"$work/line" || return 1
     sed "s/^{/{\"size\":\"$1\",\"precision\":\"$3\",\"with\":\"${4:-}\",\"asked_batch\":$2,/" "$work/line"
 }
 
@@ -264,6 +268,8 @@ part texts-1.3B-1-no-graphs 40 texts.jsonl texts 1.3B 1 $precision MILLRACE_CUDA
 part peer-1.3B 150 texts.jsonl peer 1.3B 32,1
 part tests-library 90 tests.log tests cublaslt
 part operations-1.3B 90 operations.csv operations 1.3B 1,32 $precision
+part phases-1.3B-32 60 texts.jsonl texts 1.3B 32 $precision --phases
+part phases-1.3B-1 40 texts.jsonl texts 1.3B 1 $precision --phases
 part profile-1.3B 60 profile.csv profile
 part memcheck-attention 100 tests.log sanitizer memcheck "attention, any backend"
 part texts-1.3B-32-low 60 texts.jsonl texts 1.3B 32 $low

@@ -70,6 +70,14 @@ def texts(directory):
               f'{row["tokens_per_second"]:,.0f} tokens/s\n')
 
 
+def phases(directory):
+    rows = [[row["size"], row["batch"]] + [f"{100 * row['share'][phase]:.1f} %" for phase in row["share"]]
+            for row in objects(directory, "texts.jsonl") if row.get("with") == "--phases" and row.get("share")]
+    if rows:
+        print("## Where a step's time goes (waited for after each phase)\n")
+        table(["model", "batch", "products", "attention", "head", "communication", "the rest"], rows)
+
+
 def choices(directory):
     """What the device said of itself, once each."""
     said = []
@@ -126,7 +134,7 @@ def main():
         return 2
     directory = sys.argv[1]
     print("# " + " · ".join(lines(directory, "machine.txt")[:6]) + "\n")
-    for section in (parts, texts, choices, operations, profile):
+    for section in (parts, texts, phases, choices, operations, profile):
         try:
             section(directory)
         except (KeyError, ValueError, TypeError) as error:  # what is left is still worth printing

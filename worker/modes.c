@@ -23,6 +23,7 @@ static enum status bench(const struct settings *settings, struct model *model, s
                                                 .gpu = settings_gpu(settings, model->collective),
                                                 .run_ahead = settings_run_ahead(settings, model),
                                                 .repeats = (int)settings->repeats,
+                                                .phases = settings->phases,
                                                 .ceiling_flops = settings->ceiling * 1e9,
                                                 .without_thinning = settings->no_thinning};
     return bench_run(model, &bench_options, error);

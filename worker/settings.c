@@ -80,6 +80,8 @@ static const struct option_row rows[] = {
     {"ceiling", 0, OPTION_REAL, "GFLOPS", NULL, "0", 0, 1e9,
      "With --bench: the rate of a large product on all ranks, if it is known; 0: measure it.",
      &given.ceiling},
+    {"phases", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
+     "With --bench: wait for a GPU after each phase, to learn its share; slower in all.", &given.phases},
     {"no-thinning", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "With --bench: logits for every position, also where it cannot change; the same text, for comparison.",
      &given.no_thinning},

@@ -13,7 +13,7 @@ struct settings {
         *ready_file, *elbo, *verify, *only, *log_format;
     int64_t gpu, gpu_first, threads, batch_tokens, max_sequences, warm_up;
     double ceiling;
-    bool bench, no_thinning, plan, json, devices;
+    bool bench, phases, no_thinning, plan, json, devices;
     int64_t tp, batch, length, steps, repeats, samples, seed;
     struct rpc_security security;
     enum precision numbers;     /* `precision`, parsed */

@@ -175,6 +175,16 @@ enum status cuda_open(struct device **device, const struct device_options *optio
     return status;
 }
 
+static void tell_graphs(struct device *device)
+{
+    char line[96];
+    const struct segments *segments = &device->segments;
+    snprintf(line, sizeof line, "GPU %d: %llu graphs recorded, played %llu times", device->index,
+             (unsigned long long)segments->n_recorded, (unsigned long long)segments->n_played);
+    if (segments->n_recorded > 0)
+        device_tell(device, line);
+}
+
 /* CUDA's answers do not matter here: nothing is left that could report them. */
 void cuda_close(struct device *device)
 {
@@ -182,6 +192,7 @@ void cuda_close(struct device *device)
         return;
     if (device->stream != NULL)
         (void)cudaStreamSynchronize(device->stream);
+    tell_graphs(device);
     library_close(device);
     segments_release(&device->segments);
     for (int i = 0; i < DEVICE_MARKS; i++)

@@ -48,6 +48,7 @@ grep -q '| tests-own | stopped' "$work/bad/report.md" || fail "no table: $(cat "
 
 module=$build/lib/libmillrace_cuda_emulated.so
 [ -f "$module" ] || exit 0
-MILLRACE_CUDA_MODULE=$module run gpu --parts machine,texts-1.3B-1,texts-1.3B-1-no-graphs || fail "on the emulated GPU"
+MILLRACE_CUDA_MODULE=$module run gpu --parts machine,texts-1.3B-1,phases-1.3B-1 || fail "on the emulated GPU"
 grep -q '^| 1.3B | bf16 | 1 |' "$work/gpu/report.md" || fail "no texts of the emulated GPU: $(cat "$work/gpu/report.md")"
 grep -q '^- GPU 0 of 1 at ' "$work/gpu/report.md" || fail "the report does not say which GPU it was"
+grep -q '^| model | batch | products | attention |' "$work/gpu/report.md" || fail "the report does not say where the time goes"

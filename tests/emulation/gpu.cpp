@@ -138,7 +138,9 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     properties->warpSize = warp_size;
     properties->regsPerBlock = 65536;
     properties->l2CacheSize = 50 << 20;
+    const char *slice = getenv("MILLRACE_EMULATED_SLICE"); /* of the GPU (MIG); its address is the GPU's */
     properties->uuid.bytes[0] = (char)visible()[(size_t)device];
+    properties->uuid.bytes[1] = (char)(slice != nullptr ? 1 + atoi(slice) : 0);
     return cudaSuccess;
 }
 

@@ -228,6 +228,26 @@ START_TEST(test_own_by_wish)
 }
 END_TEST
 
+/* One that does not know a scale a row is not called; where it was asked for by name, that is said. */
+START_TEST(test_an_old_library_is_not_used)
+{
+    struct product product;
+    struct error error;
+    setenv("MILLRACE_EMULATED_CUBLASLT", "120300", 1);
+    product_init(&product, PRECISION_BF16, N_OUT);
+    check_operation(&product, operation(&product, false, ACTIVATION_NONE, DTYPE_BF16, N_OUT), N_OUT, 0);
+    ck_assert_ptr_nonnull(strstr(said, "cuBLASLt 12.3.0 is older than 12.9: products are our own"));
+    product_release(&product);
+    const struct device_options options = {
+        .precision = PRECISION_BF16, .max_rows = 1, .max_positions = 1, .max_columns = 1};
+    setenv("MILLRACE_CUDA_MATMUL", "cublaslt", 1);
+    ck_assert_int_eq(any_backend->open(&product.device, &options, &error), STATUS_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(error.text, "is older than 12.9"));
+    unsetenv("MILLRACE_CUDA_MATMUL");
+    unsetenv("MILLRACE_EMULATED_CUBLASLT");
+}
+END_TEST
+
 static Suite *library_suite(void)
 {
     Suite *suite = suite_create("library");
@@ -238,6 +258,7 @@ static Suite *library_suite(void)
     tcase_add_loop_test(tests, test_a_late_refusal_runs_our_own, 0, 2);
     tcase_add_loop_test(tests, test_what_lies_wrong_is_our_own, 0, 2);
     tcase_add_loop_test(tests, test_own_by_wish, 0, 2);
+    tcase_add_test(tests, test_an_old_library_is_not_used);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -69,9 +69,12 @@ void forward_release(struct forward *forward)
     *forward = (struct forward){0};
 }
 
-/* Adds the time since `start`. */
-static void stop_clock(double start, double *total)
+/* Adds the time since `start`; where phases are timed, when the device is done with them. */
+static void stop_clock(const struct forward *forward, double start, double *total)
 {
+    struct error kept; /* by the device, which says it again when the step is waited for */
+    if (forward->is_timed)
+        (void)forward->weights->backend->synchronize(forward->weights->device, &kept);
     *total += clock_seconds() - start;
 }
 
@@ -86,7 +89,7 @@ static void upload_plan(struct forward *forward, const struct plan *plan, int sl
                                                sequence->step, sequence->n_steps);
     }
     inputs_upload(forward->inputs, plan, forward->entry, forward->weights->config.mask_token, slot);
-    stop_clock(start, &forward->seconds.other);
+    stop_clock(forward, start, &forward->seconds.other);
 }
 
 /* A product whose x has the activation type. */
@@ -96,7 +99,7 @@ static void product(struct forward *forward, struct matmul op)
     op.x_type = forward->activation;
     forward->weights->backend->matmul(forward->weights->device, &op);
     meter_add(forward->meters, METER_PROGRESS, 1);
-    stop_clock(start, &forward->seconds.matmul);
+    stop_clock(forward, start, &forward->seconds.matmul);
 }
 
 /* The rows of a pass through one block: all of them, or in the last block the needed ones. */
@@ -172,7 +175,7 @@ static void normalise(struct forward *forward, const float *x, int rows, const f
                                      .condition_of_row = condition,
                                      .y = y};
     forward->weights->backend->norm_modulate(forward->weights->device, &op);
-    stop_clock(start, &forward->seconds.other);
+    stop_clock(forward, start, &forward->seconds.other);
 }
 
 /* Adds up all ranks' forward->sum. */
@@ -199,7 +202,7 @@ static void add_gated(struct forward *forward, const struct block_rows *rows, co
                                  .gate_offset = gate_offset,
                                  .condition_of_row = rows->condition};
     forward->weights->backend->gated_add(forward->weights->device, &op);
-    stop_clock(start, &forward->seconds.other);
+    stop_clock(forward, start, &forward->seconds.other);
 }
 
 static int longest_sequence(const struct plan *plan)
@@ -236,7 +239,7 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
                                  .o = forward->attended};
     weights->backend->attention(weights->device, &op);
     meter_add(forward->meters, METER_PROGRESS, 1);
-    stop_clock(start, &forward->seconds.attention);
+    stop_clock(forward, start, &forward->seconds.attention);
 }
 
 static void attention_half(struct forward *forward, const struct plan *plan, int index,
@@ -308,7 +311,7 @@ static void keep_needed(struct forward *forward, const struct plan *plan)
                                   forward->inputs->rows.needed, n, forward->needed_x);
     weights->backend->gather_rows(weights->device, forward->normed, hidden * dtype_bytes(forward->activation),
                                   forward->inputs->rows.needed, n, forward->needed_normed);
-    stop_clock(start, &forward->seconds.other);
+    stop_clock(forward, start, &forward->seconds.other);
 }
 
 static void embed(struct forward *forward, const struct plan *plan)
@@ -319,7 +322,7 @@ static void embed(struct forward *forward, const struct plan *plan)
     weights->backend->embed(weights->device, weights->embedding, weights->shard.columns.first,
                             range_size(weights->shard.columns), hidden, forward->inputs->ids_now,
                             plan->header->n_rows, forward->x);
-    stop_clock(start, &forward->seconds.other);
+    stop_clock(forward, start, &forward->seconds.other);
     forward->collective->table->all_reduce(forward->collective, forward->x,
                                            (int64_t)plan->header->n_rows * hidden);
     show(forward, "embed", -1, forward->x, plan->header->n_rows, whole_row(forward));
@@ -343,11 +346,11 @@ static void keys_and_values(struct forward *forward, int index, const struct blo
     show_keys_and_values(forward, index, all->n);
 }
 
-/* Whether a segment is the device's own work alone: no observer looks at it, and no sum over ranks leaves the
- * device. */
+/* Whether a segment is the device's own work alone: no observer looks at it, no clock waits in it, and no sum
+ * over ranks leaves the device. */
 static bool may_record(const struct forward *forward)
 {
-    return !forward->observer && forward->collective->table->on_device;
+    return !forward->observer && !forward->is_timed && forward->collective->table->on_device;
 }
 
 /* All blocks for all rows, up to the keys and values of the last block. */

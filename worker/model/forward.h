@@ -31,6 +31,8 @@ struct forward {
     struct plan_limits limits;
     const struct observer *observer; /* NULL: nobody looks */
     struct meters *meters;           /* NULL: nobody counts; not owned */
+    bool is_timed;                   /* wait for the device after each phase, so that the seconds are its own;
+                                        nothing is recorded or overlaps: for measuring */
     struct forward_seconds {
         double matmul, attention, other; /* communication is counted by the collective */
     } seconds;

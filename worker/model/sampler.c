@@ -243,6 +243,9 @@ void sampler_begin(struct sampler *sampler, int n_needed, const void *x, int slo
     sampler->outcomes[slot].n_needed = n_needed;
     for (int first = 0; first < n_needed; first += sampler->block_rows)
         sample_block(sampler, x, block_at(sampler, first, n_needed), &sampler->outcomes[slot]);
+    struct error kept; /* by the device */
+    if (sampler->is_timed)
+        (void)sampler->weights->backend->synchronize(sampler->weights->device, &kept);
     sampler->seconds += clock_seconds() - start - (sampler->collective->seconds - waited);
 }
 

@@ -37,6 +37,7 @@ struct sampler {
     struct collective *collective;
     struct inputs *inputs;
     struct meters *meters; /* NULL: nobody counts; not owned */
+    bool is_timed;         /* as in struct forward */
     double seconds;        /* of scan, choose and draw since start, without the waiting for other ranks */
     double flop;
     int block_rows;

@@ -264,11 +264,12 @@ static double device_bytes(const struct model *model)
     return (double)(memory.total_bytes - memory.free_bytes);
 }
 
-/* Where the time went, by the host's clocks. */
+/* Where the time went, by the host's clocks. A GPU is only handed its work: they know it where it is waited
+ * for. */
 static json_t *shares(const struct model *model, const struct bench_figures *figures)
 {
     double seconds = figures->seconds, named = figures->matmul + figures->attention + figures->head;
-    if (!model->backend->on_host)
+    if (!model->backend->on_host && !model->forward.is_timed)
         return json_null();
     return json_pack("{s:f, s:f, s:f, s:f, s:f}", "matmul", figures->matmul / seconds, "attention",
                      figures->attention / seconds, "head", figures->head / seconds, "communication",
@@ -340,6 +341,7 @@ enum status bench_run(struct model *model, const struct bench_options *options, 
     if (status == STATUS_OK)
         status = steps_init(&steps, model, batch, limits, error);
     steps.run_ahead = options->run_ahead;
+    model->forward.is_timed = model->sampler.is_timed = options->phases;
     if (status == STATUS_OK && options->without_thinning)
         batch_thin_no_more(batch);
     if (status == STATUS_OK && !(text.ids && text.editable && text.final && text.reports && all))

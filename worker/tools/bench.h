@@ -17,6 +17,7 @@ struct bench_options {
     int gpu;                                        /* likewise */
     bool run_ahead;                                 /* steps.h */
     double ceiling_flops;                           /* known from an earlier run; 0: it is measured */
+    bool phases;                                    /* a GPU is waited for after each, and "share" is known */
     bool without_thinning;                          /* do for every row what only some rows need */
 };
 

@@ -159,6 +159,43 @@ START_TEST(two_ranks_on_one_gpu_are_named)
 }
 END_TEST
 
+static bool is_emulated(void)
+{
+    const char *module = getenv("MILLRACE_CUDA_MODULE");
+    return !backend->on_host && module && strstr(module, "emulated");
+}
+
+/* Slices of a GPU have its address and numbers of their own: NCCL does not join them. */
+START_TEST(two_slices_of_a_gpu_are_named)
+{
+    struct error error = {0};
+    struct collective *made = NULL;
+    char number[16];
+    if (!is_emulated() || ranks->n_ranks == 1)
+        return;
+    unsetenv("NCCL_HOSTID");
+    snprintf(number, sizeof number, "%d", ranks->rank);
+    setenv("MILLRACE_EMULATED_SLICE", number, 1);
+    ck_assert_int_eq(collective_on_device(ranks, "nccl", backend, device, &made, &error),
+                     STATUS_INVALID_ARGUMENT);
+    unsetenv("MILLRACE_EMULATED_SLICE");
+    ck_assert_msg(strstr(error.text, "ranks 0 and 1 have two slices (MIG) of one GPU"), "%s", error.text);
+}
+END_TEST
+
+START_TEST(an_old_nccl_is_not_used)
+{
+    struct error error = {0};
+    struct collective *made = NULL;
+    if (!is_emulated() || ranks->n_ranks == 1)
+        return;
+    setenv("MILLRACE_EMULATED_NCCL", "21705", 1);
+    ck_assert_int_eq(collective_on_device(ranks, "nccl", backend, device, &made, &error), STATUS_UNAVAILABLE);
+    unsetenv("MILLRACE_EMULATED_NCCL");
+    ck_assert_msg(strstr(error.text, "NCCL 2.17.5 is older than 2.18"), "%s", error.text);
+}
+END_TEST
+
 /* The emulated module's, where that is what is open. */
 static void fail_next_wait(void)
 {
@@ -177,9 +214,8 @@ START_TEST(one_rank_that_cannot_start_stops_all)
 {
     struct error error = {0};
     struct collective *made = NULL;
-    const char *module = getenv("MILLRACE_CUDA_MODULE");
     char expected[64];
-    if (backend->on_host || ranks->n_ranks == 1 || !module || !strstr(module, "emulated"))
+    if (!is_emulated() || ranks->n_ranks == 1)
         return;
     int failing = ranks->n_ranks - 1;
     if (ranks->rank == failing)
@@ -213,6 +249,8 @@ Suite *mpi_suite(void)
     tcase_add_test(cases, nccl_is_refused_where_it_cannot_be);
     tcase_add_test(cases, one_rank_that_cannot_start_stops_all);
     tcase_add_test(cases, two_ranks_on_one_gpu_are_named);
+    tcase_add_test(cases, two_slices_of_a_gpu_are_named);
+    tcase_add_test(cases, an_old_nccl_is_not_used);
     suite_add_tcase(suite, cases);
     return suite;
 }
