@@ -590,4 +590,5 @@ def main(*only):
             print(f"{name[5:].replace('_', ' ')}: as it should be", flush=True)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
