@@ -2,10 +2,12 @@
 
 #include <string.h>
 
-static const char *const names[SOLVER_COUNT] = {[SOLVER_CUMULATIVE] = "cumulative",
-                                                [SOLVER_MIXTURE_EULER] = "euler",
-                                                [SOLVER_DFM_EULER] = "dfm",
-                                                [SOLVER_STRATIFIED] = "stratified"};
+static const char *const names[SOLVER_COUNT] = {
+    [SOLVER_CUMULATIVE] = "cumulative", [SOLVER_MIXTURE_EULER] = "euler",
+    [SOLVER_DFM_EULER] = "dfm",         [SOLVER_STRATIFIED] = "stratified",
+    [SOLVER_ANCESTRAL] = "ancestral",   [SOLVER_GREEDY] = "greedy",
+    [SOLVER_ANALYTIC] = "analytic",     [SOLVER_SCORE_EULER] = "score-euler",
+    [SOLVER_REMASKING] = "remasking",   [SOLVER_FIRST_HITTING] = "first-hitting"};
 
 const char *solver_name(enum solver solver)
 {

@@ -26,12 +26,29 @@ enum solver {
      * variance. P must be known at every step, so there is no thinning, and what is left until the next jump
      * belongs to the state of a text. */
     SOLVER_STRATIFIED = 3,
+    /* The posterior of the model's own noise: a position keeps its token or is redrawn from what the network
+     * and the noise leave at the time arrived at. Each network's authors' own sampler (MDLM, Duo, UDLM, GIDD;
+     * BD3-LM block after block), with their last pass. docs/solvers.md has the law. */
+    SOLVER_ANCESTRAL = 4,
+    /* SOLVER_ANCESTRAL, and a last pass that takes the likeliest token at every position (Duo's greedy tail).
+     */
+    SOLVER_GREEDY = 5,
+    /* Of a masked model: reverses the step exactly for the recorded scores (SEDD's analytic sampler, arXiv
+     * 2310.16834; MDLM's of that name). */
+    SOLVER_ANALYTIC = 6,
+    /* SEDD's Euler step: the same with the rate at the step's beginning. */
+    SOLVER_SCORE_EULER = 7,
+    /* SOLVER_ANCESTRAL that also masks again what is revealed already, so that it can be corrected (ReMDM,
+     * arXiv 2503.00307). */
+    SOLVER_REMASKING = 8,
+    /* BD3-LM: one position at a time, which one is as likely as another (first hitting, arXiv 2409.02908). */
+    SOLVER_FIRST_HITTING = 9,
 };
 
-enum { SOLVER_COUNT = 4 };
+enum { SOLVER_COUNT = 10 };
 
-/* "cumulative", "euler", "dfm" or "stratified", as in config.json and as people type it. "unknown": the
- * number comes from a later version. */
+/* "cumulative", "euler", "dfm", "stratified", "ancestral" and so on, as in config.json and as people type it.
+ * "unknown": the number comes from a later version. */
 const char *solver_name(enum solver solver);
 /* Finds the solver with that name. False: there is none. */
 bool solver_find(const char *name, enum solver *solver);

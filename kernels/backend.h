@@ -49,6 +49,30 @@ struct weight; /* a matrix in the backend's own layout */
  * scale of its own. INT8 is the CPU's alone, and quantises alike. In both, activations are bfloat16. */
 enum precision { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_FP8, PRECISION_INT8 };
 
+/*
+ * How one row of the head changes its token x. p is softmax of the row's logits without what is left out
+ * (head_scan); u_jump and u_draw are the row's uniforms.
+ *
+ * HAZARD  x jumps if u_jump < 1 - exp(-bound (1 - p(x))); its new token is drawn from p without x.
+ * DRAWN   the token is drawn from p.
+ * LIKELIEST  the token with the largest logit; of equal ones the first.
+ * MIXTURE    With Q = share p(x) + floor: if u_jump < noise / Q + noise_always, the token is noise; else if
+ *            u_jump is less than that + from_p / Q, it is drawn from p, x among the rest; else x stays.
+ *            Noise is the mask with probability mask_share, else any of the ids below n_noise (by u_draw).
+ * SCORE   x jumps if u_jump < exp(log_scale) · Σ exp(logit); its new token is drawn from p.
+ */
+enum row_rule { ROW_HAZARD, ROW_DRAWN, ROW_LIKELIEST, ROW_MIXTURE, ROW_SCORE };
+
+struct row_law {
+    int32_t rule;    /* enum row_rule */
+    int32_t n_noise; /* MIXTURE, as all below but the first and the last */
+    int32_t mask;    /* -1: there is none */
+    int32_t unused;
+    double bound; /* HAZARD */
+    double share, floor, from_p, noise, noise_always, mask_share;
+    double log_scale; /* SCORE */
+};
+
 /* What a weight is for. A conditioning weight multiplies a few float32 rows once for each step of a schedule,
  * and the head's weight decides which tokens are drawn (head_scan, head_draw). Both keep more precision than
  * PRECISION_FP8 and PRECISION_INT8 leave: the head bfloat16, and on the CPU conditioning float32. */
@@ -134,6 +158,8 @@ struct attention {
     const int32_t *query_start;    /* [n_sequences + 1]: rows of q and o */
     const int32_t *query_position; /* [n_queries]: position of the query within its sequence */
     void *o;                       /* [n_queries, n_heads * head_size], row stride ld_o */
+    int block_size; /* a query sees the keys of its own block of so many positions, and of the blocks before;
+                       0: it sees all. Only where the backend has_laws */
 };
 
 /* The sum of exp over a part of a row of logits: Σ exp(l - max), and that max. An empty part is {-INFINITY,
@@ -158,10 +184,13 @@ struct head_scan {
     const int32_t *group_column; /* [n_groups + 1], multiples of VOCABULARY_TILE from the rank's first column;
                                     the last is n_out */
     const float *inverse_temperature; /* [rows] */
-    const int32_t *left_out; /* [rows]: this token of the row is reported alone instead of summed; -1: none */
-    struct exp_sum *tiles;   /* out [rows, n_tiles of this rank] */
-    struct exp_sum *groups;  /* out [n_groups, rows]: gathered, the ranks' results follow one another */
-    float *left_out_logit;   /* out [rows]; -INFINITY where another rank holds it, or there is none */
+    const int32_t *left_out;          /* [rows]: this token of the row is not summed; -1: none */
+    struct exp_sum *tiles;            /* out [rows, n_tiles of this rank] */
+    struct exp_sum *groups; /* out [n_groups, rows]: gathered, the ranks' results follow one another */
+    float *left_out_logit;  /* out [rows]: the reported one's; -INFINITY where another rank holds it, or there
+                               is none */
+    const int32_t *reported; /* [rows]: the token whose logit is reported, summed or not; -1: none. NULL: that
+                                which is left out, and only this where the backend has no laws */
 };
 
 /*
@@ -175,13 +204,17 @@ struct head_scan {
  * bound[i] < 0: the last step. A mask token that may not be drawn was left out, or nothing. Every row is
  * drawn.
  *
+ * With `law` the row's rule says it instead (enum row_rule).
+ *
  * Either way a token is drawn from S alone. This finds the group in which the running sum over the columns
  * passes u_draw[i] · S, and what is left of that target within the group, in units of exp(max of the group).
  */
 struct row_choice {
-    int32_t group;    /* numbered over all ranks; -1: the row keeps its token */
+    int32_t group;    /* numbered over all ranks; -1: the row keeps its token; below -1: it gets the token
+                         -2 - group, which is noise (enum row_rule) */
     float max;        /* M */
-    double target;    /* within the group: at the drawn token Σ exp(l - max_group) passes this */
+    double target;    /* within the group: at the drawn token Σ exp(l - max_group) passes this; negative: the
+                         likeliest */
     double log_total; /* log p(token) = logit - log_total: M + ln(S + e), in the last step M + ln S */
 };
 struct head_choose {
@@ -190,10 +223,11 @@ struct head_choose {
     const struct exp_sum *groups; /* [n_groups, rows] */
     int n_ranks;
     const float *left_out_logit;   /* [n_ranks, rows]: the largest over the ranks is the holder's */
-    const double *bound;           /* [rows] */
+    const double *bound;           /* [rows]; not read where there are laws */
     const double *u_jump, *u_draw; /* [rows], in [0, 1) */
     struct row_choice *choice;     /* out [rows] */
     double *jump_probability;      /* out [rows]; 1 in the last step */
+    const struct row_law *law;     /* [rows], or NULL. Only where the backend has_laws */
 };
 
 /* Draws the rows whose group this rank holds: it walks over the kept sums of the tiles, recomputes the tile
@@ -226,7 +260,9 @@ struct device_memory {
 
 struct backend {
     const char *name;
-    bool on_host; /* device memory is ordinary memory, and a call returns when its operation is done */
+    bool on_host;  /* device memory is ordinary memory, and a call returns when its operation is done */
+    bool has_laws; /* knows row_law, head_scan's `reported` and attention's `block_size`, which the networks
+                      of others need (common/model/network.h); FS-DFM needs none of them */
 
     /* How many devices there are to choose from (device_options.index): GPUs; on the CPU 1. */
     int (*count)(void);

@@ -109,10 +109,9 @@ static void read_fingerprint(const char *directory, char fingerprint[17])
     struct model_config config;
     struct tensors *tensors;
     if (model_config_read(directory, &config, &error) != STATUS_OK ||
-        tensors_open(directory, &tensors, &error) != STATUS_OK)
+        tensors_open_model(directory, &config, &tensors, &error) != STATUS_OK)
         return;
-    if (tensors_check_model(tensors, &config, &error) == STATUS_OK)
-        tensors_fingerprint(tensors, &config, fingerprint);
+    tensors_fingerprint(tensors, &config, fingerprint);
     tensors_close(tensors);
 }
 

@@ -210,7 +210,7 @@ static enum status read_fingerprint(char fingerprint[17], struct error *error)
     struct tensors *tensors;
     enum status status = model_config_read(settings.model, &config, error);
     if (status == STATUS_OK)
-        status = tensors_open(settings.model, &tensors, error);
+        status = tensors_open_model(settings.model, &config, &tensors, error);
     if (status != STATUS_OK)
         return status;
     tensors_fingerprint(tensors, &config, fingerprint);

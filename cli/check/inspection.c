@@ -72,9 +72,7 @@ enum status inspection_open(const char *directory, int n_ranks, struct inspectio
     struct inspection made = {.directory = directory, .n_ranks = n_ranks};
     enum status status = model_config_read(directory, &made.config, error);
     if (!status)
-        status = tensors_open(directory, &made.tensors, error);
-    if (!status)
-        status = tensors_check_model(made.tensors, &made.config, error);
+        status = tensors_open_model(directory, &made.config, &made.tensors, error);
     if (!status)
         status = count_tokens(&made, error);
     if (status) {

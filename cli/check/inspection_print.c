@@ -61,7 +61,9 @@ static void print_source(const struct model_config *config, FILE *out)
     fprintf(out, "  source        %s", source_name(config->source));
     if (config->source == SOURCE_MASK)
         fprintf(out, " (token %d)", config->mask_token);
-    if (config->scheduler_exponent == 1)
+    if (network_of(config->architecture)->noise != NOISE_POLYNOMIAL)
+        fprintf(out, ", %s noise\n", noise_name(network_of(config->architecture)->noise));
+    else if (config->scheduler_exponent == 1)
         fprintf(out, ", κ(t) = t\n");
     else
         fprintf(out, ", κ(t) = t^%g\n", config->scheduler_exponent);
@@ -69,10 +71,9 @@ static void print_source(const struct model_config *config, FILE *out)
 
 static void print_config(const struct model_config *config, FILE *out)
 {
-    fprintf(out, "  architecture  %s\n",
-            config->architecture == ARCHITECTURE_FS_DFM
-                ? "fs-dfm: the few-step student, told the time and the step size"
-                : "dfm: the teacher, told the time only");
+    char solvers[160];
+    const struct network *network = network_of(config->architecture);
+    fprintf(out, "  architecture  %s: %s\n", network->name, network->summary);
     print_source(config, out);
     fprintf(out, "  shape         vocabulary %d, width %d, %d heads of %d, %d blocks, condition %d\n",
             config->vocabulary, config->hidden, config->n_heads, config->head_size, config->n_blocks,
@@ -81,7 +82,8 @@ static void print_config(const struct model_config *config, FILE *out)
             config->trained_length);
     fprintf(out, "  steps         %d unless asked otherwise, at most %d\n", config->default_steps,
             config->max_steps);
-    fprintf(out, "  solver        %s unless asked otherwise\n", solver_name(config->default_solver));
+    fprintf(out, "  solver        %s unless asked otherwise; can use %s\n",
+            solver_name(config->default_solver), network_solvers(network, solvers, sizeof solvers));
 }
 
 static void print_tokenizer(const struct inspection *inspection, FILE *out)

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/model/config_extras.h"
 #include "common/model/file.h"
 #include "common/model/network.h"
+#include "common/model/published.h"
 
 static const char format_name[] = "millrace-1";
 static const char *const source_names[] = {[SOURCE_UNIFORM] = "uniform", [SOURCE_MASK] = "mask"};
@@ -81,6 +83,26 @@ static enum status check_heads(const struct model_config *config, struct error *
     return STATUS_OK;
 }
 
+/* The source and the solver must be ones that the network has; no solver means its own. */
+static enum status check_network(struct model_config *config, struct error *error)
+{
+    char solvers[160];
+    const struct network *network = network_of(config->architecture);
+    const bool is_mask = config->source == SOURCE_MASK;
+    if (network->sources != SOURCES_BOTH && is_mask != (network->sources == SOURCES_MASK))
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT, "\"source\" is \"%s\"; texts of a %s model start from %s",
+            source_name(config->source), network->name, is_mask ? "uniform noise" : "the mask token");
+    if (config->default_solver == SOLVER_CUMULATIVE && !network_has_solver(network, SOLVER_CUMULATIVE))
+        config->default_solver = network->default_solver;
+    if (!network_has_solver(network, config->default_solver))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "\"default_solver\" is \"%s\"; a %s model can use %s",
+                         solver_name(config->default_solver), network->name,
+                         network_solvers(network, solvers, sizeof solvers));
+    return config_extras_check(config, error);
+}
+
 enum status model_config_complete(struct model_config *config, struct error *error)
 {
     enum status status = check_name(config->name, error);
@@ -88,6 +110,9 @@ enum status model_config_complete(struct model_config *config, struct error *err
         status = check_integer(&integer_keys[i], *integer_field(config, &integer_keys[i]), error);
     if (!status)
         status = check_heads(config, error);
+    if (status)
+        return status;
+    status = check_network(config, error);
     if (status)
         return status;
     if (!(config->scheduler_exponent > 0 && config->scheduler_exponent <= most_exponent))
@@ -190,8 +215,9 @@ static enum status read_name(json_t *object, struct model_config *config, struct
     return status;
 }
 
-/* Refuses a key that is not in the list, which ends with NULL. */
-static enum status check_keys(json_t *object, const char *const *known, const char *of, struct error *error)
+/* Refuses a key that is not in the list, which ends with NULL, and is none of the network's own. */
+static enum status check_keys(json_t *object, const char *const *known, const enum architecture *network,
+                              const char *of, struct error *error)
 {
     const char *key;
     json_t *value;
@@ -200,7 +226,7 @@ static enum status check_keys(json_t *object, const char *const *known, const ch
         const char *const *same = known;
         while (*same && strcmp(*same, key) != 0)
             same++;
-        if (!*same)
+        if (!*same && !(network && config_extra_is_known(*network, key)))
             return error_set(
                 error, STATUS_INVALID_ARGUMENT,
                 "key \"%.64s\" of %s is unknown; remove it or correct its spelling (notes go into "
@@ -210,38 +236,42 @@ static enum status check_keys(json_t *object, const char *const *known, const ch
     return STATUS_OK;
 }
 
+/* A polynomial has an exponent; the others have nothing to choose. */
 static enum status read_scheduler(json_t *object, struct model_config *config, struct error *error)
 {
-    static const char *const known[] = {"type", "exponent", NULL};
+    static const char *const polynomial[] = {"type", "exponent", NULL}, *const others[] = {"type", NULL};
+    const enum noise noise = network_of(config->architecture)->noise;
+    const char *const *known = noise == NOISE_POLYNOMIAL ? polynomial : others;
     json_t *scheduler = NULL, *type = NULL, *exponent = NULL;
     enum status status = get(object, "scheduler", is_object, "an object", &scheduler, error);
     if (!status)
-        status = check_keys(scheduler, known, "\"scheduler\"", error);
+        status = check_keys(scheduler, known, NULL, "\"scheduler\"", error);
     if (!status)
         status = get(scheduler, "type", is_string, "a string", &type, error);
-    if (!status)
+    if (!status && noise == NOISE_POLYNOMIAL)
         status = get(scheduler, "exponent", is_number, "a number", &exponent, error);
     if (status)
         return status;
-    if (strcmp(json_string_value(type), "polynomial") != 0)
+    if (strcmp(json_string_value(type), noise_name(noise)) != 0)
         return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "\"scheduler\": \"type\" is \"%.64s\"; only \"polynomial\" is known",
-                         json_string_value(type));
-    config->scheduler_exponent = json_number_value(exponent);
+                         "\"scheduler\": \"type\" is \"%.64s\"; only \"%s\" is known of a %s model",
+                         json_string_value(type), noise_name(noise), architecture_name(config->architecture));
+    config->scheduler_exponent = exponent ? json_number_value(exponent) : 1;
     return STATUS_OK;
 }
 
 static enum status read_solver(json_t *object, struct model_config *config, struct error *error)
 {
+    char solvers[160];
     json_t *value = NULL;
     if (!json_object_get(object, "default_solver"))
         return STATUS_OK; /* what is 0 */
     enum status status = get(object, "default_solver", is_string, "a string", &value, error);
     if (status || solver_find(json_string_value(value), &config->default_solver))
         return status;
-    return error_set(error, STATUS_INVALID_ARGUMENT,
-                     "\"default_solver\" is \"%.64s\"; it must be cumulative, euler, dfm or stratified",
-                     json_string_value(value));
+    return error_set(error, STATUS_INVALID_ARGUMENT, "\"default_solver\" is \"%.64s\"; it must be %s",
+                     json_string_value(value),
+                     network_solvers(network_of(config->architecture), solvers, sizeof solvers));
 }
 
 static enum status read_format(json_t *object, struct error *error)
@@ -266,11 +296,12 @@ static enum status read_config(json_t *object, struct model_config *config, stru
     memset(config, 0, sizeof *config);
     enum status status = read_format(object, error); /* first: a later format may have other keys */
     if (!status)
-        status = check_keys(object, known, "the config", error);
+        status = read_architecture(object, &architecture, error);
+    config->architecture = (enum architecture)architecture;
+    if (!status)
+        status = check_keys(object, known, &config->architecture, "the config", error);
     if (!status)
         status = read_name(object, config, error);
-    if (!status)
-        status = read_architecture(object, &architecture, error);
     if (!status)
         status = read_choice(object, "source", source_names, 2, &source, error);
     if (!status)
@@ -279,13 +310,26 @@ static enum status read_config(json_t *object, struct model_config *config, stru
         status = read_scheduler(object, config, error);
     if (!status)
         status = read_solver(object, config, error);
-    config->architecture = (enum architecture)architecture;
+    if (!status)
+        status = config_extras_read(object, config, error);
     config->source = (enum source)source;
     return status ? status : model_config_complete(config, error);
 }
 
-enum status model_config_parse(const char *json, size_t size_bytes, const char *where,
-                               struct model_config *config, struct error *error)
+void model_name_of(const char *directory, const char *otherwise, char name[MODEL_NAME_MAX])
+{
+    char *whole = realpath(directory, NULL);
+    const char *from = whole ? whole : directory, *slash = strrchr(from, '/');
+    snprintf(name, MODEL_NAME_MAX, "%s", slash ? slash + 1 : from);
+    if (check_name(name, NULL) != STATUS_OK)
+        snprintf(name, MODEL_NAME_MAX, "%s", otherwise);
+    free(whole);
+}
+
+/* `directory` names a published model, whose config has no name; NULL: it is called after its architecture.
+ */
+static enum status parse(const char *json, size_t size_bytes, const char *where, const char *directory,
+                         struct model_config *config, struct error *error)
 {
     if (size_bytes > MODEL_CONFIG_BYTES_MAX)
         return error_set(error, STATUS_INVALID_ARGUMENT, "%s: %zu bytes; a config has at most %d", where,
@@ -302,8 +346,11 @@ enum status model_config_parse(const char *json, size_t size_bytes, const char *
     enum status status = STATUS_OK;
     if (!json_is_object(object))
         status = error_set(error, STATUS_INVALID_ARGUMENT, "must be a JSON object");
+    const bool published = !status && published_is(object);
     if (!status)
-        status = read_config(object, &read, error);
+        status = published ? published_read(object, &read, error) : read_config(object, &read, error);
+    if (!status && published && directory)
+        model_name_of(directory, architecture_name(read.architecture), read.name);
     json_decref(object);
     if (status) {
         error_prefix(error, "%s", where);
@@ -311,6 +358,12 @@ enum status model_config_parse(const char *json, size_t size_bytes, const char *
     }
     *config = read;
     return STATUS_OK;
+}
+
+enum status model_config_parse(const char *json, size_t size_bytes, const char *where,
+                               struct model_config *config, struct error *error)
+{
+    return parse(json, size_bytes, where, NULL, config, error);
 }
 
 /* Reads DIRECTORY/config.json into memory; *path is its name. Both malloc'ed. */
@@ -338,7 +391,7 @@ enum status model_config_read(const char *directory, struct model_config *config
     enum status status = load(directory, &path, &json, &size_bytes, error);
     if (status)
         return status;
-    status = model_config_parse(json, size_bytes, path, config, error);
+    status = parse(json, size_bytes, path, directory, config, error);
     free(json);
     free(path);
     return status;

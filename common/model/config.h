@@ -15,42 +15,58 @@
  *     "vocabulary": 2048, "hidden": 192, "heads": 4, "blocks": 4, "condition": 64,
  *     "source": "uniform" | "mask", "scheduler": {"type": "polynomial", "exponent": 1},
  *     "trained_length": 128, "max_length": 1024, "default_steps": 8, "max_steps": 1024,
- *     "default_solver": "cumulative" | "euler" | "dfm" | "stratified",
+ *     "default_solver": "cumulative" | "euler" | ... (common/solver.h),
  *     "origin": {...free text for people: file, entry, step...} }
  *
  * Every key must be there, except "default_solver" (cumulative without it) and "origin". No other key may be
  * there, so that a misspelt key is an error and not a default. "origin" is the place for notes. "vocabulary"
  * is V and does not count the mask token: with a mask source the model has V + 1 rows, and the mask token is
  * V.
+ *
+ * The networks of others (network.h) have keys of their own beside these (config_extras.h). Their published
+ * config.json is read as it is, too (published.h): it has no "format".
  */
 enum architecture {
     ARCHITECTURE_DFM,    /* the teacher of an FS-DFM */
     ARCHITECTURE_FS_DFM, /* the student: it sees the step size too */
+    ARCHITECTURE_MDLM,   /* from here on: published models of others; network.h names their papers */
+    ARCHITECTURE_SEDD,
+    ARCHITECTURE_DUO,
+    ARCHITECTURE_UDLM,
+    ARCHITECTURE_GIDD,
+    ARCHITECTURE_BD3LM,
     ARCHITECTURE_COUNT
 };
 enum source { SOURCE_UNIFORM, SOURCE_MASK };
 
-enum { MODEL_NAME_MAX = 64 };
+enum { MODEL_NAME_MAX = 64, TIME_GRID_MAX = 64 };
 enum { MODEL_CONFIG_BYTES_MAX = 1 << 20 }; /* the largest config.json that is read */
 
 struct model_config {
     char name[MODEL_NAME_MAX]; /* [A-Za-z0-9._-]+, not beginning with a dot */
     enum architecture architecture;
     enum source source;
-    int vocabulary;            /* V, 2 ... 2^20 */
-    int n_ids;                 /* V' = V, or V + 1 with a mask source: rows of the embedding and the head */
-    int mask_token;            /* V with a mask source, else -1 */
-    int hidden;                /* D, 2 ... 16384 */
-    int n_heads;               /* H, 1 ... 1024; D is a multiple of H, D/H is even */
-    int head_size;             /* D / H */
-    int n_blocks;              /* N, 1 ... 1024 */
-    int condition;             /* C, 1 ... 16384 */
-    int n_classes;             /* that a text may be of; 0: the network knows no classes */
-    bool is_unmodulated;       /* no part of the network sees the time */
-    double scheduler_exponent; /* n of κ(t) = t^n, above 0, at most 64 */
-    int trained_length, max_length; /* 1 ... 65536 */
-    int default_steps, max_steps;   /* 1 ... 65536, default at most max */
-    enum solver default_solver;     /* of a request that names none */
+    int vocabulary;      /* V, 2 ... 2^20 */
+    int n_ids;           /* V' = V, or V + 1 with a mask source: rows of the embedding and the head */
+    int mask_token;      /* V with a mask source, else -1 */
+    int hidden;          /* D, 2 ... 16384 */
+    int n_heads;         /* H, 1 ... 1024; D is a multiple of H, D/H is even */
+    int head_size;       /* D / H */
+    int n_blocks;        /* N, 1 ... 1024 */
+    int condition;       /* C, 1 ... 16384 */
+    int n_classes;       /* UDLM: that a text may be of; 0: the network knows no classes */
+    bool is_timeless;    /* the network is told time 0, whatever the time is */
+    bool is_unmodulated; /* BD3-LM: no part of the network sees the time */
+    bool is_unscaled;    /* SEDD: logits are scores without a factor that depends on the time */
+    int block_size;      /* BD3-LM: positions that are written together; 0: all */
+    double p_uniform;    /* GIDD: how much of the noise is uniform, 0 to 1 */
+    double t_eps;        /* GIDD: how far from 0 and 1 the time stays */
+    int n_time_grid;     /* 0: steps divide the time evenly */
+    double time_grid[TIME_GRID_MAX]; /* rises from 0 to 1: the time at the end of each n-th of the steps */
+    double scheduler_exponent;       /* n of κ(t) = t^n, above 0, at most 64 */
+    int trained_length, max_length;  /* 1 ... 65536 */
+    int default_steps, max_steps;    /* 1 ... 65536, default at most max */
+    enum solver default_solver;      /* of a request that names none */
 };
 
 /* Reads DIRECTORY/config.json. Every number is bounded; INVALID_ARGUMENT names the file, the key, the value
@@ -72,6 +88,9 @@ enum status model_config_write(const char *directory, const struct model_config 
 
 /* DIRECTORY/config.json's "origin" as JSON text, for people; malloc'ed, NULL where there is none. */
 char *model_config_origin(const char *directory);
+
+/* From `directory`'s last part, as far as a name may have its characters; else `otherwise`. */
+void model_name_of(const char *directory, const char *otherwise, char name[MODEL_NAME_MAX]);
 
 /* "fs-dfm"; "mask". */
 const char *architecture_name(enum architecture architecture);

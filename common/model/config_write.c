@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/model/config_extras.h"
 #include "common/model/file.h"
+#include "common/model/network.h"
 #include "common/new_file.h"
 
 /* 1 rather than 1.0, as a person would type it. */
@@ -14,20 +16,28 @@ static json_t *exponent_json(double exponent)
     return exponent == floor(exponent) ? json_integer((json_int_t)exponent) : json_real(exponent);
 }
 
+static json_t *scheduler_json(const struct model_config *config)
+{
+    const enum noise noise = network_of(config->architecture)->noise;
+    if (noise != NOISE_POLYNOMIAL)
+        return json_pack("{s:s}", "type", noise_name(noise));
+    return json_pack("{s:s, s:o}", "type", noise_name(noise), "exponent",
+                     exponent_json(config->scheduler_exponent));
+}
+
 static json_t *config_json(const struct model_config *config)
 {
-    return json_pack(
-        "{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:{s:s, s:o}, s:i, s:i, s:i, s:i, s:s*}", //
-        "format", "millrace-1", "name", config->name,                                            //
-        "architecture", architecture_name(config->architecture),                                 //
-        "vocabulary", config->vocabulary, "hidden", config->hidden,                              //
-        "heads", config->n_heads, "blocks", config->n_blocks, "condition", config->condition,    //
-        "source", source_name(config->source),                                                   //
-        "scheduler", "type", "polynomial", "exponent",
-        exponent_json(config->scheduler_exponent),                                  //
-        "trained_length", config->trained_length, "max_length", config->max_length, //
-        "default_steps", config->default_steps, "max_steps", config->max_steps,     //
-        "default_solver", config->default_solver ? solver_name(config->default_solver) : NULL);
+    const bool is_usual = config->default_solver == network_of(config->architecture)->default_solver;
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:o, s:i, s:i, s:i, s:i, s:s*}",       //
+                     "format", "millrace-1", "name", config->name,                                         //
+                     "architecture", architecture_name(config->architecture),                              //
+                     "vocabulary", config->vocabulary, "hidden", config->hidden,                           //
+                     "heads", config->n_heads, "blocks", config->n_blocks, "condition", config->condition, //
+                     "source", source_name(config->source),                                                //
+                     "scheduler", scheduler_json(config),                                                  //
+                     "trained_length", config->trained_length, "max_length", config->max_length,           //
+                     "default_steps", config->default_steps, "max_steps", config->max_steps,               //
+                     "default_solver", is_usual ? NULL : solver_name(config->default_solver));
 }
 
 static enum status write_text(const char *path, const char *text, size_t size_bytes, struct error *error)
@@ -71,7 +81,7 @@ enum status model_config_write(const char *directory, const struct model_config 
         return status;
     char *path = model_path(directory, "config.json"), *text = NULL;
     json_t *object = config_json(&complete);
-    if (!path || !object)
+    if (!path || !object || !config_extras_write(object, &complete))
         status = error_set(error, STATUS_RESOURCE_EXHAUSTED, "%s: no memory", directory);
     if (!status)
         status = add_origin(object, origin_json, error);

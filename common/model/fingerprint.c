@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/model/network.h"
 #include "common/model/tensors.h"
 
 enum { SAMPLE_PIECES = 16, PIECE_BYTES = 256 };
@@ -40,6 +41,17 @@ static uint64_t mix_tensor(uint64_t hash, const struct tensor *tensor)
     return mix_sample(hash, tensor->data, tensor->size_bytes);
 }
 
+/* What only the networks of others have. */
+static uint64_t mix_extras(uint64_t hash, const struct model_config *config)
+{
+    const int64_t numbers[] = {config->n_classes,   config->is_timeless, config->is_unmodulated,
+                               config->is_unscaled, config->block_size,  config->n_time_grid};
+    const double reals[] = {config->p_uniform, config->t_eps};
+    hash = mix(hash, numbers, sizeof numbers);
+    hash = mix(hash, reals, sizeof reals);
+    return mix(hash, config->time_grid, (size_t)config->n_time_grid * sizeof *config->time_grid);
+}
+
 /* Not the default solver: replicas are told the solver of every sequence. */
 static uint64_t mix_config(uint64_t hash, const struct model_config *config)
 {
@@ -49,6 +61,8 @@ static uint64_t mix_config(uint64_t hash, const struct model_config *config)
         config->max_length,   config->max_steps, config->default_steps,
     };
     hash = mix(hash, numbers, sizeof numbers);
+    if (network_of(config->architecture)->output != OUTPUT_FLOW)
+        hash = mix_extras(hash, config);
     return mix(hash, &config->scheduler_exponent, sizeof config->scheduler_exponent);
 }
 

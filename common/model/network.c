@@ -108,16 +108,66 @@ static const struct network_tensor fs_dfm_after[] = {
     FUSER(ROLE_OUT_CONDITION, "output_layer.condition_fuser", EXTENT_C),
     MODULATION(ROLE_OUT_MODULATION, "output_layer.", EXTENT_2D)};
 
+/* MDLM, SEDD, Duo, UDLM, GIDD and BD3-LM. */
+static const struct network_tensor dit_before[] = {EMBEDDING("vocab_embed.embedding"),
+                                                   TIME_MLP("sigma_map"),
+                                                   {ROLE_CLASSES, "cond_map.embedding_table.weight",
+                                                    EXTENT_CLASSES, EXTENT_C, TENSOR_LINEAR, SHARDED_NOT,
+                                                    WITH_CLASSES},
+                                                   ROTARY};
+static const struct network_tensor dit_block[] = {
+    NORM(ROLE_NORM1, "norm1.weight"),
+    {ROLE_QUERY_KEY_VALUE, "attn_qkv.weight", EXTENT_3D, EXTENT_D, TENSOR_LINEAR, SHARDED_THRICE, ALWAYS},
+    SQUARE(ROLE_ATTENTION_OUT, "attn_out.weight", SHARDED_INPUT),
+    NORM(ROLE_NORM2, "norm2.weight"),
+    MLP,
+    MODULATION(ROLE_MODULATION, "", EXTENT_6D)};
+
 static const char *const no_names[] = {NULL};
+static const char *const lightning_prefixes[] = {"backbone.", NULL};
+static const char *const dit_buffers[] = {"rotary_emb.cos_cached",
+                                          "rotary_emb.sin_cached",
+                                          "sampling_eps_min",
+                                          "sampling_eps_max",
+                                          "logit_bias",
+                                          NULL};
+
 #define SOLVER(name) (1u << SOLVER_##name)
-enum { FLOW_SOLVERS = SOLVER(CUMULATIVE) | SOLVER(MIXTURE_EULER) | SOLVER(DFM_EULER) | SOLVER(STRATIFIED) };
+enum {
+    FLOW_SOLVERS = SOLVER(CUMULATIVE) | SOLVER(MIXTURE_EULER) | SOLVER(DFM_EULER) | SOLVER(STRATIFIED),
+    UNIFORM_SOLVERS = FLOW_SOLVERS | SOLVER(ANCESTRAL) | SOLVER(GREEDY),
+};
+
+/* A published network whose layout is DiT's. */
+#define DIT(prefixes_) PART(dit_before), PART(dit_block), PART(dfm_after), prefixes_, dit_buffers
 
 static const struct network networks[ARCHITECTURE_COUNT] = {
-    [ARCHITECTURE_DFM] = {"dfm", PART(dfm_before), PART(dfm_block), PART(dfm_after), no_names, no_names,
-                          TIME_FLOW, NOISE_POLYNOMIAL, OUTPUT_FLOW, FLOW_SOLVERS, SOLVER_CUMULATIVE, false},
-    [ARCHITECTURE_FS_DFM] = {"fs-dfm", PART(fs_dfm_before), PART(fs_dfm_block), PART(fs_dfm_after), no_names,
-                             no_names, TIME_FLOW_AND_STEP, NOISE_POLYNOMIAL, OUTPUT_FLOW, FLOW_SOLVERS,
-                             SOLVER_CUMULATIVE, false},
+    [ARCHITECTURE_DFM] = {"dfm", "a plain discrete flow, told the time", PART(dfm_before), PART(dfm_block),
+                          PART(dfm_after), no_names, no_names, SOURCES_BOTH, TIME_FLOW, NOISE_POLYNOMIAL,
+                          OUTPUT_FLOW, FLOW_SOLVERS, SOLVER_CUMULATIVE},
+    [ARCHITECTURE_FS_DFM] = {"fs-dfm", "the few-step student, told the time and the step size",
+                             PART(fs_dfm_before), PART(fs_dfm_block), PART(fs_dfm_after), no_names, no_names,
+                             SOURCES_BOTH, TIME_FLOW_AND_STEP, NOISE_POLYNOMIAL, OUTPUT_FLOW, FLOW_SOLVERS,
+                             SOLVER_CUMULATIVE},
+    [ARCHITECTURE_MDLM] = {"mdlm", "masked diffusion (MDLM)", DIT(lightning_prefixes), SOURCES_MASK,
+                           TIME_SIGMA, NOISE_LOG_LINEAR, OUTPUT_UNMASKED,
+                           SOLVER(ANCESTRAL) | SOLVER(ANALYTIC) | SOLVER(REMASKING), SOLVER_ANCESTRAL},
+    [ARCHITECTURE_SEDD] = {"sedd", "ratios of a masked diffusion (SEDD)", DIT(no_names), SOURCES_MASK,
+                           TIME_SIGMA, NOISE_LOG_LINEAR, OUTPUT_SCORE, SOLVER(ANALYTIC) | SOLVER(SCORE_EULER),
+                           SOLVER_ANALYTIC},
+    [ARCHITECTURE_DUO] = {"duo",
+                          "uniform diffusion (Duo, and IDLM and Duo-distilled, which have its network)",
+                          DIT(lightning_prefixes), SOURCES_UNIFORM, TIME_SIGMA, NOISE_LOG_LINEAR,
+                          OUTPUT_DISTRIBUTION, UNIFORM_SOLVERS, SOLVER_ANCESTRAL},
+    [ARCHITECTURE_UDLM] = {"udlm", "uniform diffusion, with classes (UDLM)", DIT(lightning_prefixes),
+                           SOURCES_UNIFORM, TIME_SIGMA, NOISE_LOG_LINEAR, OUTPUT_DISTRIBUTION,
+                           UNIFORM_SOLVERS, SOLVER_ANCESTRAL},
+    [ARCHITECTURE_GIDD] = {"gidd", "diffusion of masks and uniform noise together (GIDD)", DIT(no_names),
+                           SOURCES_MASK, TIME_NOISE, NOISE_MIXED, OUTPUT_NO_MASK, SOLVER(ANCESTRAL),
+                           SOLVER_ANCESTRAL},
+    [ARCHITECTURE_BD3LM] = {"bd3lm", "masked diffusion, block after block of the text (BD3-LM)",
+                            DIT(lightning_prefixes), SOURCES_MASK, TIME_NONE, NOISE_LINEAR, OUTPUT_UNMASKED,
+                            SOLVER(ANCESTRAL) | SOLVER(FIRST_HITTING), SOLVER_ANCESTRAL},
 };
 
 const struct network *network_of(enum architecture architecture)

@@ -104,6 +104,7 @@ struct network_tensor {
 
 /* What the network is told of the time of a step. Millrace counts time from 0, noise, to 1, text. */
 enum time_input {
+    TIME_NONE,          /* 0, always */
     TIME_FLOW,          /* t */
     TIME_FLOW_AND_STEP, /* t, and the size of the step */
     TIME_SIGMA,         /* -ln α: how much noise has been added */
@@ -115,7 +116,7 @@ enum noise {
     NOISE_POLYNOMIAL, /* α = κ(t) = t^exponent; the rest is the source's */
     NOISE_LOG_LINEAR, /* α = 1 - 0.999 (1 - t) */
     NOISE_LINEAR,     /* α = t */
-    NOISE_MIXED,      /* GIDD's: mask and uniform noise together */
+    NOISE_MIXED,      /* GIDD's: mask and uniform noise together (worker/model/noise.h) */
 };
 
 /* What the logits say. */
@@ -127,22 +128,26 @@ enum output_rule {
     OUTPUT_SCORE,        /* ratios to the present token (concrete score) */
 };
 
+/* What texts of the network start from. */
+enum sources { SOURCES_BOTH, SOURCES_UNIFORM, SOURCES_MASK };
+
 struct network_part {
     const struct network_tensor *tensors;
     int n;
 };
 
 struct network {
-    const char *name; /* of the architecture, as in config.json */
+    const char *name;    /* of the architecture, as in config.json */
+    const char *summary; /* for people */
     struct network_part before, block, after;
     const char *const *prefixes; /* that publishers put before the names; NULL ends them */
     const char *const *buffers;  /* no weights: skipped; NULL ends them */
+    enum sources sources;
     enum time_input time;
     enum noise noise;
     enum output_rule output;
-    unsigned solvers; /* 1 << solver for each that it can use */
-    enum solver default_solver;
-    bool block_causal; /* a position sees its own block of the text and those before it */
+    unsigned solvers;           /* 1 << solver for each that it can use */
+    enum solver default_solver; /* of a model whose config names none */
 };
 
 const struct network *network_of(enum architecture architecture);

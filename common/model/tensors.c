@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/model/file.h"
+#include "common/model/network.h"
 #include "common/model/safetensors.h"
 #include "common/model/shard_index.h"
 
@@ -207,6 +208,60 @@ enum status tensors_open(const char *directory, struct tensors **tensors, struct
         return no_memory(directory, error);
     status = tensors_open_file(path, tensors, error);
     free(path);
+    return status;
+}
+
+/* Takes a publisher's prefix from the name, which is the list's own memory. */
+static void strip(const char *name, const char *const *prefixes)
+{
+    for (; *prefixes; prefixes++) {
+        const size_t n = strlen(*prefixes);
+        if (strncmp(name, *prefixes, n) == 0 && name[n]) {
+            memmove((char *)name, name + n, strlen(name + n) + 1);
+            return;
+        }
+    }
+}
+
+static bool is_buffer(const char *name, const char *const *buffers)
+{
+    while (*buffers && strcmp(name, *buffers) != 0)
+        buffers++;
+    return *buffers;
+}
+
+enum status tensors_adopt(struct tensors *tensors, const struct model_config *config, struct error *error)
+{
+    const struct network *network = network_of(config->architecture);
+    struct tensor_list *list = &tensors->list;
+    int n = 0;
+    for (int i = 0; i < list->n; i++) {
+        strip(list->items[i].name, network->prefixes);
+        if (is_buffer(list->items[i].name, network->buffers))
+            free((char *)list->items[i].name);
+        else
+            list->items[n++] = list->items[i];
+    }
+    list->n = n;
+    free(tensors->by_name);
+    tensors->by_name = NULL;
+    return index_names(tensors, error);
+}
+
+enum status tensors_open_model(const char *directory, const struct model_config *config,
+                               struct tensors **tensors, struct error *error)
+{
+    struct tensors *opened;
+    enum status status = tensors_open(directory, &opened, error);
+    if (status)
+        return status;
+    status = tensors_adopt(opened, config, error);
+    if (!status)
+        status = tensors_check_model(opened, config, error);
+    if (status)
+        tensors_close(opened);
+    else
+        *tensors = opened;
     return status;
 }
 

@@ -57,6 +57,16 @@ const struct tensor *tensors_find(const struct tensors *tensors, const char *nam
 /* "__metadata__" of the (first) file: the value of `key`, or NULL. */
 const char *tensors_metadata(const struct tensors *tensors, const char *key);
 
+/*
+ * Opens DIRECTORY as the model that the config describes: takes the publisher's prefix from the names, leaves
+ * out the buffers that are no weights (network.h), and checks the rest (tensors_check_model).
+ */
+enum status tensors_open_model(const char *directory, const struct model_config *config,
+                               struct tensors **tensors, struct error *error);
+
+/* The first two of these for a set that is open. INVALID_ARGUMENT: two names became one. */
+enum status tensors_adopt(struct tensors *tensors, const struct model_config *config, struct error *error);
+
 /* Checks that the set is exactly the model that the config describes: every tensor of its layout (layout.h;
  * only rotary_emb.inv_freq may be absent) with its shape and dtype F32, BF16 or F16, and no other tensor.
  * INVALID_ARGUMENT names the file, the tensor and the reason. */

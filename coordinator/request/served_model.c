@@ -7,14 +7,12 @@
 static enum status read_fingerprint(const char *directory, struct served_model *model, struct error *error)
 {
     struct tensors *tensors;
-    enum status status = tensors_open(directory, &tensors, error);
+    enum status status = tensors_open_model(directory, &model->config, &tensors, error);
     if (status != STATUS_OK)
         return status;
-    status = tensors_check_model(tensors, &model->config, error);
-    if (status == STATUS_OK)
-        tensors_fingerprint(tensors, &model->config, model->fingerprint);
+    tensors_fingerprint(tensors, &model->config, model->fingerprint);
     tensors_close(tensors);
-    return status;
+    return STATUS_OK;
 }
 
 enum status served_model_open(const char *directory, struct served_model *model, struct error *error)

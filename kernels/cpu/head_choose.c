@@ -47,7 +47,7 @@ static struct row_mass weigh(const struct head_choose *op, int row)
     return mass;
 }
 
-/* The group in which the running sum passes u * S, and what is left of that within it. Where rounding lets
+/* The group in which the running sum passes `target`, and what is left of that within it. Where rounding lets
  * the sum end before, the last group with any mass, to its end. */
 static void choose_group(const struct head_choose *op, int row, const struct row_mass *mass,
                          struct row_choice *choice)
@@ -66,10 +66,59 @@ static void choose_group(const struct head_choose *op, int row, const struct row
     }
 }
 
+/* The first group that has the largest logit of the row. */
+static void choose_likeliest(const struct head_choose *op, int row, struct row_choice *choice)
+{
+    choice->target = -1;
+    for (int i = 0; i < op->n_groups; i++)
+        if (choice->group < 0 ? group_of(op, i, row).max > -INFINITY
+                              : group_of(op, i, row).max > group_of(op, choice->group, row).max)
+            choice->group = i;
+}
+
+static int32_t noise_token(const struct row_law *law, double u)
+{
+    if (u < law->mask_share)
+        return law->mask;
+    int32_t id = (int32_t)((u - law->mask_share) / (1 - law->mask_share) * law->n_noise);
+    return id < law->n_noise ? id : law->n_noise - 1;
+}
+
+/* Sets P(jump) and what is drawn. total: the sum that p is normalised by; x is in it under MIXTURE alone. */
+static void follow_law(const struct head_choose *op, int row, const struct row_mass *mass, double total,
+                       struct row_choice *choice)
+{
+    const struct row_law *law = &op->law[row];
+    double *jump = &op->jump_probability[row], u = op->u_jump[row];
+    double held = law->share * (mass->left_out / total) + law->floor, noise = 0;
+    switch ((enum row_rule)law->rule) {
+    case ROW_HAZARD:
+        *jump = 1 - precise_exp(-law->bound * (mass->others / total));
+        break;
+    case ROW_SCORE:
+        *jump = precise_exp(fmin(law->log_scale + choice->log_total, 0));
+        break;
+    case ROW_MIXTURE:
+        noise = law->noise / held + law->noise_always;
+        *jump = noise + law->from_p / held;
+        break;
+    case ROW_DRAWN:
+    case ROW_LIKELIEST:
+        *jump = 1;
+        break;
+    }
+    if (u < noise)
+        choice->group = -2 - noise_token(law, op->u_draw[row]);
+    else if (u < *jump && law->rule == ROW_LIKELIEST)
+        choose_likeliest(op, row, choice);
+    else if (u < *jump)
+        choose_group(op, row, mass, choice);
+}
+
 static void choose_row(struct device *device, const struct head_choose *op, int row)
 {
     struct row_mass mass = weigh(op, row);
-    bool last_step = op->bound[row] < 0;
+    bool last_step = op->law ? op->law[row].rule != ROW_HAZARD : op->bound[row] < 0;
     double all = mass.others + mass.left_out, total = last_step ? mass.others : all;
     struct row_choice *choice = &op->choice[row];
     *choice = (struct row_choice){.group = -1, .max = (float)mass.max};
@@ -80,6 +129,10 @@ static void choose_row(struct device *device, const struct head_choose *op, int 
         return;
     }
     choice->log_total = mass.max + precise_log(total);
+    if (op->law) {
+        follow_law(op, row, &mass, total, choice);
+        return;
+    }
     op->jump_probability[row] = last_step ? 1 : 1 - precise_exp(-op->bound[row] * (mass.others / all));
     if (last_step || op->u_jump[row] < op->jump_probability[row])
         choose_group(op, row, &mass, choice);

@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "kernels/cpu/device.h"
 #include "kernels/cpu/functions.h"
 #include "kernels/cpu/head_tile.h"
@@ -58,6 +60,23 @@ static const float *widened_row(const struct head_scan *scan, int row, float *sc
     return scratch;
 }
 
+/* The first tile of first ... end - 1 with the group's largest logit. */
+static int likeliest_tile(const struct exp_sum *tiles, int first, int end, float group_max)
+{
+    while (first < end && tiles[first].max != group_max)
+        first++;
+    return first < end ? first : -1;
+}
+
+static int likeliest_column(const float *logits)
+{
+    int found = 0;
+    for (int column = 1; column < VOCABULARY_TILE; column++)
+        if (logits[column] > logits[found])
+            found = column;
+    return found;
+}
+
 static struct drawn_token draw_row(const struct head_scan *scan, int row, int group, double target,
                                    float *scratch)
 {
@@ -65,7 +84,9 @@ static struct drawn_token draw_row(const struct head_scan *scan, int row, int gr
     float group_max = scan->groups[(int64_t)group * scan->rows + row].max;
     int first = scan->group_column[group] / VOCABULARY_TILE;
     int end = divide_up(scan->group_column[group + 1], VOCABULARY_TILE);
-    int tile = walk_tiles(tiles, first, end, group_max, &target);
+    bool likeliest = target < 0;
+    int tile = likeliest ? likeliest_tile(tiles, first, end, group_max)
+                         : walk_tiles(tiles, first, end, group_max, &target);
     if (tile < 0)
         return (struct drawn_token){-1, 0};
     _Alignas(64) float logits[VOCABULARY_TILE], values[VOCABULARY_TILE];
@@ -74,7 +95,8 @@ static struct drawn_token draw_row(const struct head_scan *scan, int row, int gr
     ISA(head_multiply)(scan->weight, tile, &x, logits);
     ISA(head_logits)(scan, tile, row, logits, logits, &unused);
     struct exp_sum sum = ISA(head_exp)(logits, values);
-    int column = walk_columns(values, precise_exp((double)sum.max - group_max), target);
+    int column = likeliest ? likeliest_column(logits)
+                           : walk_columns(values, precise_exp((double)sum.max - group_max), target);
     return (struct drawn_token){scan->first_column + tile * VOCABULARY_TILE + column, logits[column]};
 }
 
@@ -93,7 +115,9 @@ static void draw_part(void *context, int part, int thread)
     for (int row = part * ROWS_PER_PART; row < end; row++) {
         const struct row_choice *choice = &op->choice[row];
         int group = choice->group - op->first_group;
-        if (choice->group < 0 || group < 0 || group >= op->scan.n_groups)
+        if (choice->group < -1 && op->first_group == 0) /* one rank says it for all */
+            op->drawn[row] = (struct drawn_token){-2 - choice->group, -INFINITY};
+        else if (choice->group < 0 || group < 0 || group >= op->scan.n_groups)
             op->drawn[row] = (struct drawn_token){-1, 0};
         else
             op->drawn[row] = draw_row(&op->scan, row, group, choice->target, scratch);

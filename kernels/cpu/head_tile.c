@@ -64,15 +64,23 @@ void ISA(head_multiply)(const struct weight *weight, int tile, const struct head
         multiply_bf16(weight, first, n, rows, raw);
 }
 
-/* Takes the row's left-out token out of the sums when it is one of the tile's n columns; its logit goes to
- * *taken. */
-static void take_out(const struct head_scan *op, int row, int first, int n, float *logits, float *taken)
+/* The token's column among the tile's n, or -1. */
+static int64_t column_of(const struct head_scan *op, int32_t token, int first, int n)
 {
-    int64_t column = (int64_t)op->left_out[row] - op->first_column - first;
-    if (op->left_out[row] < 0 || column < 0 || column >= n)
-        return;
-    *taken = logits[column];
-    logits[column] = -INFINITY;
+    int64_t column = (int64_t)token - op->first_column - first;
+    return token < 0 || column < 0 || column >= n ? -1 : column;
+}
+
+/* The logit of the row's reported token goes to *told; the left-out one is taken out of the sums. */
+static void take_out(const struct head_scan *op, int row, int first, int n, float *logits, float *told)
+{
+    int32_t reported = op->reported ? op->reported[row] : op->left_out[row];
+    int64_t told_column = column_of(op, reported, first, n),
+            out_column = column_of(op, op->left_out[row], first, n);
+    if (told_column >= 0)
+        *told = logits[told_column];
+    if (out_column >= 0)
+        logits[out_column] = -INFINITY;
 }
 
 void ISA(head_logits)(const struct head_scan *op, int tile, int row, const float *raw, float *logits,

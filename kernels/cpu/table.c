@@ -152,6 +152,7 @@ const struct backend backend_cpu = {
     .name = "cpu",
     .on_host = true,
     .count = count,
+    .has_laws = true,
     .open = cpu_open,
     .close = cpu_close,
     .describe = describe,

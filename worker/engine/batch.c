@@ -4,14 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/model/network.h"
 #include "common/philox.h"
+#include "worker/model/moves.h"
+#include "worker/model/weights.h"
 
 struct sequence {
     uint64_t number, seed;
     uint32_t connection;
     int length;
-    uint32_t step, n_steps; /* step: done and applied */
-    uint32_t planned;       /* steps planned; more than `step` while a plan's outcome is awaited */
+    uint32_t step, n_steps;    /* step: done and reported */
+    uint32_t passed, n_passes; /* through the model: a step is one, and the last may be two (moves.h) */
+    uint32_t planned;          /* passes; more than `passed` while a plan's outcome is awaited */
+    uint32_t forwards;         /* passes since the last report that needed a row of it */
     float temperature;
     enum solver solver;
     bool revise;
@@ -19,11 +24,13 @@ struct sequence {
     struct part {             /* its place in the plan of each slot */
         int index, first_row; /* index: or NOT_NEEDED, NOT_PLANNED */
     } parts[STEP_SLOTS];
-    int32_t *ids; /* [max_length], as all below */
+    int32_t *ids;      /* [max_length], as all below */
+    int32_t *reported; /* the ids as they were last reported */
     uint8_t *editable;
     float *until_jump; /* SOLVER_STRATIFIED: of jump probability, until the next jump */
     uint32_t *changed, *changed_ids;
     float *changed_scores; /* log probabilities of changed_ids when they were drawn */
+    float *scores;         /* of the tokens, when they were drawn last */
 };
 
 enum { NOT_NEEDED = -1, NOT_PLANNED = -2 }; /* no row of it was needed; it is not part of the plan */
@@ -35,6 +42,7 @@ struct batch {
     int n_places, n_rows;       /* taken by those that have steps left to plan, within the limits */
     uint64_t n_steps;           /* taken so far */
     bool every_row;             /* no thinning */
+    bool has_laws;              /* the model's rows change by laws */
     struct sequence *sequences; /* [most_here]; the first n, in the order of joining */
     void *storage;              /* what their arrays point into */
     float *confidence;          /* [max_length]: of one sequence's draws, while they are ranked */
@@ -50,7 +58,7 @@ static int most_here(const struct batch *batch)
 static bool give_storage(struct batch *batch)
 {
     size_t n = (size_t)most_here(batch), length = (size_t)batch->config.max_length;
-    enum { WORDS = 5 }; /* arrays of 4-byte elements */
+    enum { WORDS = 7 }; /* arrays of 4-byte elements */
     batch->sequences = calloc(n, sizeof *batch->sequences);
     batch->storage = calloc(n, length * (WORDS * sizeof(uint32_t) + sizeof(uint8_t)));
     batch->confidence = calloc(length, sizeof *batch->confidence);
@@ -64,6 +72,8 @@ static bool give_storage(struct batch *batch)
         batch->sequences[i].changed_ids = words + 2 * length;
         batch->sequences[i].until_jump = (float *)(words + 3 * length);
         batch->sequences[i].changed_scores = (float *)(words + 4 * length);
+        batch->sequences[i].reported = (int32_t *)(words + 5 * length);
+        batch->sequences[i].scores = (float *)(words + 6 * length);
         batch->sequences[i].editable = bytes + i * length;
     }
     return true;
@@ -76,6 +86,7 @@ enum status batch_create(const struct model_config *config, struct plan_limits l
     if (made) {
         made->config = *config;
         made->limits = limits;
+        made->has_laws = model_has_laws(config);
     }
     if (!made || !give_storage(made)) {
         batch_free(made);
@@ -106,6 +117,28 @@ static enum status check_ids(const struct batch *batch, const struct sequence_in
     return STATUS_OK;
 }
 
+/* What the model's network can use of what is asked. */
+static enum status check_solver(const struct model_config *config, const struct sequence_input *input,
+                                struct error *error)
+{
+    char solvers[160];
+    const struct network *network = network_of(config->architecture);
+    const int fewest = moves_fewest_steps(config, input->solver, (int)input->length);
+    if (!network_has_solver(network, input->solver))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "solver: %s is not for a %s model, which can use %s",
+                         solver_name(input->solver), network->name,
+                         network_solvers(network, solvers, sizeof solvers));
+    if (input->n_steps < (uint32_t)fewest)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "steps: %u are too few for %zu positions, which this model writes in %d parts",
+                         input->n_steps, input->length, fewest);
+    if (network->output == OUTPUT_SCORE && input->temperature != 1)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "temperature: %g; the scores of a %s model have none, it must be 1",
+                         (double)input->temperature, network->name);
+    return STATUS_OK;
+}
+
 static enum status check_input(const struct batch *batch, const struct sequence_input *input,
                                struct error *error)
 {
@@ -128,14 +161,15 @@ static enum status check_input(const struct batch *batch, const struct sequence_
     if (input->solver == SOLVER_STRATIFIED && input->step > 0 && !input->until_jump)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "until_jump: missing; a stratified text goes on only with it");
-    return check_ids(batch, input, error);
+    enum status status = check_solver(config, input, error);
+    return status ? status : check_ids(batch, input, error);
 }
 
 /* Copies the texts in; the phases of a stratified one are drawn where it begins. */
 static void copy_state(struct sequence *sequence, const struct sequence_input *input)
 {
     for (size_t i = 0; i < input->length; i++) {
-        sequence->ids[i] = (int32_t)input->ids[i];
+        sequence->ids[i] = sequence->reported[i] = (int32_t)input->ids[i];
         sequence->editable[i] = input->editable[i] != 0;
         if (input->solver == SOLVER_STRATIFIED)
             sequence->until_jump[i] = input->step > 0
@@ -167,7 +201,9 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
     sequence->solver = input->solver;
     sequence->revise = input->revise;
     sequence->most_changes = input->most_changes;
-    sequence->planned = input->step;
+    sequence->planned = sequence->passed = input->step;
+    sequence->n_passes = (uint32_t)moves_count(&batch->config, input->solver, (int)input->n_steps);
+    sequence->forwards = 0;
     for (int slot = 0; slot < STEP_SLOTS; slot++)
         sequence->parts[slot].index = NOT_PLANNED;
     copy_state(sequence, input);
@@ -178,7 +214,7 @@ enum status batch_add(struct batch *batch, const struct sequence_input *input, s
 
 static bool has_place(const struct sequence *sequence)
 {
-    return sequence->planned < sequence->n_steps;
+    return sequence->planned < sequence->n_passes;
 }
 
 static void give_place_back(struct batch *batch, const struct sequence *sequence)
@@ -234,11 +270,13 @@ void batch_thin_no_more(struct batch *batch)
     batch->every_row = true;
 }
 
-/* May position i be written in this step at all, whatever its uniform says? */
+/* May position i be written in this pass at all, whatever its uniform and the law say? */
 static bool may_change(const struct batch *batch, const struct sequence *sequence, int i, bool last)
 {
     if (!sequence->editable[i])
         return false;
+    if (batch->has_laws)
+        return true;
     bool revealed = batch->config.source == SOURCE_MASK && sequence->ids[i] != batch->config.mask_token;
     /* in its steps the cumulative scalar lets a revealed token change again, as the reference does */
     bool stays = !sequence->revise && (last || sequence->solver == SOLVER_MIXTURE_EULER);
@@ -253,9 +291,16 @@ static double jump_uniform(const struct sequence *sequence, int i)
     return philox_uniform(sequence->seed, sequence->planned, (uint32_t)i, PHILOX_JUMP);
 }
 
-/* Lists the positions that this step can change, with their uniforms; `limit` is the most that P(jump) can
- * be. Returns how many. */
-static int list_needed(const struct batch *batch, const struct sequence *sequence, double limit, bool last,
+static void need(const struct sequence *sequence, int i, double u_jump, int first_row, struct plan *plan,
+                 int n)
+{
+    plan->needed[n] = first_row + i;
+    plan->u_jump[n] = u_jump;
+    plan->u_draw[n] = philox_uniform(sequence->seed, sequence->planned, (uint32_t)i, PHILOX_DRAW);
+}
+
+/* Lists the positions that this pass can change, with their uniforms. Returns how many. */
+static int list_needed(const struct batch *batch, const struct sequence *sequence, const struct move *move,
                        int first_row, struct plan *plan, int first_needed)
 {
     /* a stratified position's P counts even where it cannot jump yet; plain flow matching draws whatever is
@@ -263,43 +308,51 @@ static int list_needed(const struct batch *batch, const struct sequence *sequenc
     bool all =
         sequence->solver == SOLVER_STRATIFIED || (batch->every_row && sequence->solver != SOLVER_DFM_EULER);
     int n = first_needed;
-    for (int i = 0; i < sequence->length; i++) {
-        if (!may_change(batch, sequence, i, last))
+    for (int i = move->first; i < move->end; i++) {
+        double limit = move->limit[sequence->ids[i] != batch->config.mask_token];
+        if (limit <= 0 || !may_change(batch, sequence, i, move->is_last))
             continue;
-        double u_jump = last ? 0 : jump_uniform(sequence, i);
+        double u_jump = move->is_last && !batch->has_laws ? 0 : jump_uniform(sequence, i);
         if (u_jump >= limit && !all)
             continue;
-        plan->needed[n] = first_row + i;
-        plan->u_jump[n] = u_jump;
-        plan->u_draw[n] = philox_uniform(sequence->seed, sequence->planned, (uint32_t)i, PHILOX_DRAW);
-        n++;
+        need(sequence, i, u_jump, first_row, plan, n++);
     }
     return n - first_needed;
 }
 
-/* What the solver makes of the step at hand: its bound, and the most that P(jump) can be. Plain discrete flow
- * matching decides to jump before it draws from all of p, which is what the sampler does with a negative
- * bound. */
-static double apply_solver(const struct batch *batch, const struct sequence *sequence,
-                           struct schedule_step *at)
+static bool is_masked(const struct batch *batch, const struct sequence *sequence, int i)
 {
-    bool last = at->bound < 0;
-    if (sequence->solver == SOLVER_DFM_EULER && !last) {
-        at->bound = -1;
-        return schedule_plain_jump(at->t, at->h, batch->config.scheduler_exponent);
-    }
-    if (sequence->solver == SOLVER_MIXTURE_EULER && !last)
-        at->bound = 1;
-    return schedule_jump_limit(at->bound);
+    return sequence->editable[i] && sequence->ids[i] == batch->config.mask_token;
+}
+
+/* Lists one masked position of the first block of the text that has any. */
+static int list_single(const struct batch *batch, const struct sequence *sequence, struct move *move,
+                       int first_row, struct plan *plan, int first_needed)
+{
+    int first = 0, n = 0, block = batch->config.block_size;
+    while (first < sequence->length && !is_masked(batch, sequence, first))
+        first++;
+    if (first == sequence->length)
+        return 0;
+    int end = (first / block + 1) * block;
+    move->end = end < sequence->length ? end : sequence->length;
+    for (int i = first; i < move->end; i++)
+        n += is_masked(batch, sequence, i);
+    int left = (int)(philox_uniform(sequence->seed, sequence->planned, 0, PHILOX_JUMP) * n);
+    int found = first;
+    while (!is_masked(batch, sequence, found) || left-- > 0)
+        found++;
+    need(sequence, found, 0, first_row, plan, first_needed);
+    return 1;
 }
 
 /* The rows' ids: the host's, or, while the outcome of the step before is awaited, the device's. */
-static void plan_ids(const struct sequence *sequence, struct plan *plan)
+static void plan_ids(const struct sequence *sequence, int n, struct plan *plan)
 {
     const struct part *before = &sequence->parts[(plan->slot + 1) % STEP_SLOTS];
     int first_row = plan->header->n_rows;
-    memcpy(plan->ids + first_row, sequence->ids, (size_t)sequence->length * sizeof *plan->ids);
-    for (int i = 0; i < sequence->length; i++)
+    memcpy(plan->ids + first_row, sequence->ids, (size_t)n * sizeof *plan->ids);
+    for (int i = 0; i < n; i++)
         plan->from_row[first_row + i] = before->index >= 0 ? before->first_row + i : -1;
 }
 
@@ -307,40 +360,43 @@ static void plan_sequence(const struct batch *batch, struct sequence *sequence, 
 {
     struct plan_header *header = plan->header;
     struct part *part = &sequence->parts[plan->slot];
-    struct schedule_step at =
-        schedule_step_at((int)sequence->planned, (int)sequence->n_steps, batch->config.scheduler_exponent);
-    bool last = at.bound < 0;
-    double limit = apply_solver(batch, sequence, &at);
-    int n_needed = list_needed(batch, sequence, limit, last, header->n_rows, plan, header->n_needed);
+    struct move move;
+    move_at(&batch->config, sequence->solver, sequence->length, (int)sequence->planned,
+            (int)sequence->n_steps, &move);
+    int n_needed = move.is_single
+                       ? list_single(batch, sequence, &move, header->n_rows, plan, header->n_needed)
+                       : list_needed(batch, sequence, &move, header->n_rows, plan, header->n_needed);
     *part = (struct part){n_needed > 0 ? header->n_sequences : NOT_NEEDED, header->n_rows};
     sequence->planned++;
     if (n_needed == 0)
         return;
-    plan_ids(sequence, plan);
+    plan_ids(sequence, move.end, plan);
     plan->sequences[header->n_sequences++] = (struct plan_sequence){
-        .at = at,
+        .at = move.at,
         .first_row = header->n_rows,
-        .end_row = header->n_rows + sequence->length,
+        .end_row = header->n_rows + move.end,
         .first_needed = header->n_needed,
         .end_needed = header->n_needed + n_needed,
         .inverse_temperature = 1.0f / sequence->temperature,
         .forbid_mask = batch->config.source == SOURCE_MASK,
         .step = (int32_t)sequence->planned - 1,
         .n_steps = (int32_t)sequence->n_steps,
+        .class = batch->config.n_classes,
+        .law = {move.law[0], move.law[1]},
     };
-    header->n_rows += sequence->length;
+    header->n_rows += move.end;
     header->n_needed += n_needed;
 }
 
-/* Does it depend on the outcome of the step before what the next step needs, or what the text is? Stratified
- * jumps count P(jump); where only the likeliest changes are taken the device does not know which; and what is
- * revealed may be what is needed no more. */
+/* Does it depend on the outcome of the step before what the next step needs, or what the text is? A law
+ * is chosen by what a row holds; stratified jumps count P(jump); where only the likeliest changes are taken
+ * the device does not know which; and what is revealed may be what is needed no more. */
 static bool waits_for_text(const struct batch *batch, const struct sequence *sequence)
 {
-    bool last = sequence->planned + 1 == sequence->n_steps;
+    bool last = sequence->planned + 1 == sequence->n_passes;
     bool reveals = batch->config.source == SOURCE_MASK && !sequence->revise &&
                    (last || sequence->solver == SOLVER_MIXTURE_EULER);
-    return sequence->solver == SOLVER_STRATIFIED || sequence->most_changes > 0 || reveals;
+    return batch->has_laws || sequence->solver == SOLVER_STRATIFIED || sequence->most_changes > 0 || reveals;
 }
 
 bool batch_can_plan(const struct batch *batch)
@@ -350,7 +406,7 @@ bool batch_can_plan(const struct batch *batch)
         const struct sequence *sequence = &batch->sequences[i];
         if (!has_place(sequence))
             continue;
-        if (sequence->planned > sequence->step && waits_for_text(batch, sequence))
+        if (sequence->planned > sequence->passed && waits_for_text(batch, sequence))
             return false;
         any = true;
     }
@@ -422,38 +478,41 @@ static void approach_jump(struct sequence *sequence, int position, double jump_p
     sequence->until_jump[position] = jumped ? left + 1 : left;
 }
 
-static void change(struct sequence *sequence, int position, const struct sampled *sampled,
-                   struct sequence_report *report)
+/* What has changed since the last report. */
+static void list_changes(struct sequence *sequence, struct sequence_report *report)
 {
-    if (sequence->ids[position] == sampled->token)
-        return;
-    sequence->ids[position] = sampled->token;
-    sequence->changed[report->n_changed] = (uint32_t)position;
-    sequence->changed_ids[report->n_changed] = (uint32_t)sampled->token;
-    sequence->changed_scores[report->n_changed++] = sampled->log_probability;
+    for (int i = 0; i < sequence->length; i++) {
+        if (sequence->ids[i] == sequence->reported[i])
+            continue;
+        sequence->reported[i] = sequence->ids[i];
+        sequence->changed[report->n_changed] = (uint32_t)i;
+        sequence->changed_scores[report->n_changed] = sequence->scores[i];
+        sequence->changed_ids[report->n_changed++] = (uint32_t)sequence->ids[i];
+    }
 }
 
-/* Writes the drawn tokens into the sequence, which is part of the plan, and its list of changes. */
-static void apply_sequence(struct batch *batch, struct sequence *sequence, const struct plan *plan,
-                           const struct sampled *sampled, struct sequence_report *report)
+/* ln p of a token that was drawn; noise is as likely as any other of the vocabulary. */
+static float score_of(const struct batch *batch, const struct sampled *sampled)
+{
+    return isfinite(sampled->log_probability) ? sampled->log_probability
+                                              : -logf((float)batch->config.vocabulary);
+}
+
+/* Adds the drawn token to what the report says of the last pass. Noise has no probability under the model. */
+static void score(const struct sampled *sampled, struct sequence_report *report)
+{
+    if (!isfinite(sampled->log_probability))
+        return;
+    report->log_probability += (double)sampled->log_probability;
+    report->n_scored++;
+}
+
+/* Writes the drawn tokens into the sequence, which is part of the plan. */
+static void write_tokens(struct batch *batch, struct sequence *sequence, const struct plan *plan,
+                         const struct plan_sequence *planned, const struct sampled *sampled,
+                         struct sequence_report *report)
 {
     bool stratified = sequence->solver == SOLVER_STRATIFIED;
-    int index = sequence->parts[plan->slot].index;
-    sequence->parts[plan->slot].index = NOT_PLANNED;
-    sequence->step++;
-    *report = (struct sequence_report){.number = sequence->number,
-                                       .connection = sequence->connection,
-                                       .step = sequence->step,
-                                       .positions = sequence->changed,
-                                       .ids = sequence->changed_ids,
-                                       .log_probabilities = sequence->changed_scores,
-                                       .until_jump = stratified ? sequence->until_jump : NULL,
-                                       .length = (size_t)sequence->length,
-                                       .batch_step = batch->n_steps,
-                                       .done = sequence->step == sequence->n_steps};
-    if (index == NOT_NEEDED)
-        return;
-    const struct plan_sequence *planned = &plan->sequences[index];
     float least = report->done ? -INFINITY : least_confidence(batch, sequence, planned, sampled);
     for (int i = planned->first_needed; i < planned->end_needed; i++) {
         int position = plan->needed[i] - planned->first_row;
@@ -462,12 +521,50 @@ static void apply_sequence(struct batch *batch, struct sequence *sequence, const
             approach_jump(sequence, position, sampled[i].jump_probability, taken);
         if (!taken)
             continue;
-        if (report->done) {
-            report->log_probability += (double)sampled[i].log_probability;
-            report->n_scored++;
-        }
-        change(sequence, position, &sampled[i], report);
+        if (report->done)
+            score(&sampled[i], report);
+        sequence->ids[position] = sampled[i].token;
+        sequence->scores[position] = score_of(batch, &sampled[i]);
     }
+}
+
+/* How many steps are done after so many passes: the last step may take two. */
+static uint32_t steps_after(const struct sequence *sequence, uint32_t passed)
+{
+    if (passed == sequence->n_passes)
+        return sequence->n_steps;
+    return passed < sequence->n_steps ? passed : sequence->n_steps - 1;
+}
+
+/* Applies a pass to the sequence. False: the step that it belongs to is not done, and there is nothing to
+ * report. */
+static bool apply_sequence(struct batch *batch, struct sequence *sequence, const struct plan *plan,
+                           const struct sampled *sampled, struct sequence_report *report)
+{
+    int index = sequence->parts[plan->slot].index;
+    uint32_t step = steps_after(sequence, ++sequence->passed);
+    bool stratified = sequence->solver == SOLVER_STRATIFIED;
+    sequence->parts[plan->slot].index = NOT_PLANNED;
+    sequence->forwards += index != NOT_NEEDED;
+    *report = (struct sequence_report){.number = sequence->number,
+                                       .connection = sequence->connection,
+                                       .step = step,
+                                       .positions = sequence->changed,
+                                       .ids = sequence->changed_ids,
+                                       .log_probabilities = sequence->changed_scores,
+                                       .until_jump = stratified ? sequence->until_jump : NULL,
+                                       .length = (size_t)sequence->length,
+                                       .forwards = sequence->forwards,
+                                       .batch_step = batch->n_steps,
+                                       .done = step == sequence->n_steps};
+    if (index != NOT_NEEDED)
+        write_tokens(batch, sequence, plan, &plan->sequences[index], sampled, report);
+    if (step == sequence->step)
+        return false;
+    sequence->step = step;
+    sequence->forwards = 0;
+    list_changes(sequence, report);
+    return true;
 }
 
 int batch_apply(struct batch *batch, const struct plan *plan, const struct sampled *sampled,
@@ -481,9 +578,11 @@ int batch_apply(struct batch *batch, const struct plan *plan, const struct sampl
     for (int i = 0; i < batch->n; i++) {
         if (batch->sequences[i].parts[plan->slot].index == NOT_PLANNED)
             continue;
-        struct sequence_report *report = &reports[n_reports++];
-        apply_sequence(batch, &batch->sequences[i], plan, sampled, report);
+        struct sequence_report *report = &reports[n_reports];
+        if (!apply_sequence(batch, &batch->sequences[i], plan, sampled, report))
+            continue;
         report->batch_tokens = n_tokens;
+        n_reports++;
     }
     for (int i = batch->n - 1; i >= 0; i--)
         if (batch->sequences[i].step == batch->sequences[i].n_steps)

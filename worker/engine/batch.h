@@ -21,6 +21,9 @@
  * rows are free, although its outcome is still to be reported. So a plan never exceeds the limits, and no
  * room stays empty while a sequence waits for it.
  *
+ * A step is a pass through the model. With some solvers the last step is two passes (moves.h); between them
+ * nothing is reported, so that every report is the state after whole steps.
+ *
  * A sequence's state is (ids, step, seed) and, with SOLVER_STRATIFIED, until_jump. Random numbers are
  * functions of (seed, step, position). So a sequence that took `step` steps elsewhere goes on here as if it
  * had always been here.
@@ -53,6 +56,7 @@ struct sequence_report {
     size_t length;
     double log_probability; /* when done: the sum over the positions that the last step drew */
     uint32_t n_scored;      /* their number */
+    uint32_t forwards;      /* passes of the model that the step took of this sequence: 0, 1 or 2 */
     uint64_t batch_step;    /* which of this batch's steps it was, counted from 1 */
     int batch_tokens;       /* positions of all sequences that took this step */
 };
@@ -92,7 +96,7 @@ void batch_plan(struct batch *batch, struct plan *plan);
 
 /* Applies the outcome of the oldest plan that is not applied yet; `sampled` has an entry for each needed row.
  * Fills at most max_sequences reports, in the order of joining, for the sequences of the plan that are still
- * here. Removes the sequences that are done. Returns the number of reports. */
+ * here and have taken a whole step. Removes the sequences that are done. Returns the number of reports. */
 int batch_apply(struct batch *batch, const struct plan *plan, const struct sampled *sampled,
                 struct sequence_report *reports);
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "worker/model/schedule.h"
+#include "worker/model/moves.h"
 
 enum { SINUSOID_HALF = SINUSOID_WIDTH / 2 };
 
@@ -189,6 +189,35 @@ static void condition_of(const struct conditioning *conditioning, struct pairs p
     show(conditioning, "silu(time_condition_fuser)", -1, conditioning->condition, 2 * width);
 }
 
+/* condition[n] += the class's row, for networks that know classes. */
+static void add_classes(const struct conditioning *conditioning, struct pairs pairs)
+{
+    const struct model_weights *weights = conditioning->weights;
+    const int64_t width = weights->config.condition;
+    for (int i = 0; i < pairs.n && weights->classes; i++) {
+        float *condition = conditioning->condition + i * width;
+        weights->backend->add(weights->device, condition, weights->classes + pairs.keys[i].class * width,
+                              width, condition);
+    }
+}
+
+/* The entry of a network without modulation. */
+static void write_neutral_entry(const struct conditioning *conditioning, float *row)
+{
+    const struct model_weights *weights = conditioning->weights;
+    const int hidden = weights->config.hidden;
+    enum { PIECE = 256 };
+    float piece[PIECE];
+    for (int64_t i = 0; i < conditioning->width; i += PIECE) {
+        int64_t n = conditioning->width - i < PIECE ? conditioning->width - i : PIECE;
+        for (int64_t k = 0; k < n; k++) {
+            int64_t chunk = (i + k) / hidden, of_blocks = 6 * (int64_t)weights->config.n_blocks;
+            piece[k] = chunk < of_blocks && (chunk % 6 == 2 || chunk % 6 == 5);
+        }
+        weights->backend->upload(weights->device, row + i, piece, (size_t)n * sizeof *piece);
+    }
+}
+
 static struct modulated_layer layer_of_block(const struct conditioning *conditioning, int index, float *row)
 {
     const struct block_weights *block = &conditioning->weights->blocks[index];
@@ -215,7 +244,14 @@ static struct modulated_layer output_layer(const struct conditioning *conditioni
 static void compute_entries(const struct conditioning *conditioning, int first, int n)
 {
     float *row = conditioning->table + first * conditioning->width;
-    condition_of(conditioning, (struct pairs){n, &conditioning->keys[first]});
+    const struct pairs pairs = {n, &conditioning->keys[first]};
+    if (conditioning->weights->config.is_unmodulated) {
+        for (int i = 0; i < n; i++)
+            write_neutral_entry(conditioning, row + i * conditioning->width);
+        return;
+    }
+    condition_of(conditioning, pairs);
+    add_classes(conditioning, pairs);
     for (int i = 0; i < conditioning->weights->config.n_blocks; i++) {
         const struct modulated_layer block = layer_of_block(conditioning, i, row);
         modulate(conditioning, n, &block);
@@ -229,11 +265,12 @@ void conditioning_turn(struct conditioning *conditioning)
     conditioning->turn = conditioning->clock;
 }
 
-static int find(const struct conditioning *conditioning, float t, float dt)
+static int find(const struct conditioning *conditioning, const struct conditioning_key *wanted)
 {
     const struct conditioning_key *keys = conditioning->keys;
     for (int i = 0; i < conditioning->n_entries; i++)
-        if (keys[i].used && keys[i].t == t && keys[i].dt == dt)
+        if (keys[i].used && keys[i].t == wanted->t && keys[i].dt == wanted->dt &&
+            keys[i].class == wanted->class)
             return i;
     return -1;
 }
@@ -261,26 +298,37 @@ static int oldest_run(const struct conditioning *conditioning, int *n)
     }
 }
 
-/* Lists (t, dt) and the later steps of its schedule whose entries are missing; returns how many. */
-static int list_missing(const struct conditioning *conditioning, struct conditioning_key *keys, int step,
-                        int n_steps)
+static bool is_listed(const struct conditioning_key *keys, int n, const struct conditioning_key *key)
+{
+    for (int i = 0; i < n; i++)
+        if (keys[i].t == key->t && keys[i].dt == key->dt)
+            return true;
+    return false;
+}
+
+/* Lists the step's key, which keys[0] holds, and those of the later steps of its schedule whose entries are
+ * missing; returns how many. */
+static int list_missing(const struct conditioning *conditioning, const struct plan_sequence *sequence,
+                        struct conditioning_key *keys)
 {
     int n = 1, most = conditioning->observer ? 1 : conditioning->at_once; /* a trace shows one pair */
     most = most < conditioning->n_entries / 2 ? most : 1;
-    for (int i = step + 1; i < n_steps && n < most; i++) {
-        struct schedule_step at = schedule_step_at(i, n_steps, 1); /* t and h are the same for any exponent */
-        if (find(conditioning, at.t, at.h) < 0)
-            keys[n++] = (struct conditioning_key){.t = at.t, .dt = at.h};
+    for (int i = sequence->step + 1; i < sequence->n_steps && n < most; i++) {
+        struct schedule_step at = move_times(&conditioning->weights->config, i, sequence->n_steps);
+        const struct conditioning_key key = {.t = at.t, .dt = at.h, .class = sequence->class};
+        if (find(conditioning, &key) < 0 && !is_listed(keys, n, &key))
+            keys[n++] = key;
     }
     return n;
 }
 
-int conditioning_entry(struct conditioning *conditioning, float t, float dt, int step, int n_steps)
+int conditioning_entry(struct conditioning *conditioning, const struct plan_sequence *sequence)
 {
-    struct conditioning_key missing[CONDITIONING_AT_ONCE] = {{.t = t, .dt = dt}};
-    int found = find(conditioning, t, dt);
+    struct conditioning_key missing[CONDITIONING_AT_ONCE] = {
+        {.t = sequence->at.t, .dt = sequence->at.h, .class = sequence->class}};
+    int found = find(conditioning, &missing[0]);
     if (found < 0) {
-        int n = list_missing(conditioning, missing, step, n_steps);
+        int n = list_missing(conditioning, sequence, missing);
         found = oldest_run(conditioning, &n);
         for (int i = 0; i < n; i++) {
             conditioning->keys[found + i] = missing[i];

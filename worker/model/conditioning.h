@@ -2,6 +2,7 @@
 #define MILLRACE_WORKER_MODEL_CONDITIONING_H
 
 #include "worker/model/observer.h"
+#include "worker/model/plan.h"
 #include "worker/model/weights.h"
 
 /*
@@ -11,7 +12,8 @@
  * steps are computed with it, up to `at_once` together: so the weights are read once for all of them.
  *
  * One entry is a row of `table`: N times 6D for the blocks (shift1, scale1, gate1, shift2, scale2, gate2),
- * then 2D for the output layer (shift, scale).
+ * then 2D for the output layer (shift, scale). A network that does not see the time has one entry: no shift,
+ * no scale, gates of one.
  */
 struct conditioning {
     const struct model_weights *weights;
@@ -22,6 +24,7 @@ struct conditioning {
     float *table;  /* device [n_entries, width] */
     struct conditioning_key {
         float t, dt;
+        int32_t class;
         uint64_t used;      /* the clock's value at the last use; 0: empty */
     } * keys;               /* [n_entries] */
     uint64_t clock, turn;   /* turn: the clock when the plan at hand began */
@@ -59,10 +62,10 @@ void conditioning_release(struct conditioning *conditioning);
 /* A plan begins. Entries that are asked for from now on stay until the next plan begins. */
 void conditioning_turn(struct conditioning *conditioning);
 
-/* Returns the entry of (t, dt), and computes it when it is not there. (t, dt) is step `step` of a schedule of
- * `n_steps`; n_steps is 0 where there is no schedule. Within one turn at most n_entries - 1 different pairs
- * may be asked for. */
-int conditioning_entry(struct conditioning *conditioning, float t, float dt, int step, int n_steps);
+/* Returns the entry of a sequence's step, (t, dt) and its class, and computes it when it is not there. It is
+ * computed with those of later steps of the same schedule, if it has one. Within one turn at most n_entries -
+ * 1 different ones may be asked for. */
+int conditioning_entry(struct conditioning *conditioning, const struct plan_sequence *sequence);
 
 /* Where the vectors of block i, and of the output layer, begin within an entry. */
 int64_t conditioning_block_offset(const struct conditioning *conditioning, int block);

@@ -85,8 +85,7 @@ static void upload_plan(struct forward *forward, const struct plan *plan, int sl
     conditioning_turn(forward->conditioning);
     for (int s = 0; s < plan->header->n_sequences; s++) {
         const struct plan_sequence *sequence = &plan->sequences[s];
-        forward->entry[s] = conditioning_entry(forward->conditioning, sequence->at.t, sequence->at.h,
-                                               sequence->step, sequence->n_steps);
+        forward->entry[s] = conditioning_entry(forward->conditioning, sequence);
     }
     inputs_upload(forward->inputs, plan, forward->entry, forward->weights->config.mask_token, slot);
     stop_clock(forward, start, &forward->seconds.other);
@@ -233,6 +232,7 @@ static void attend(struct forward *forward, const struct plan *plan, const struc
                                  .n_sequences = plan->header->n_sequences,
                                  .n_queries = rows->n,
                                  .longest = longest_sequence(plan),
+                                 .block_size = weights->config.block_size,
                                  .key_start = forward->inputs->rows.row_start,
                                  .query_start = rows->start,
                                  .query_position = rows->position,

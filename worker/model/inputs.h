@@ -19,6 +19,9 @@ enum { STEP_SLOTS = 2 }; /* how many steps may be under way at a time */
 
 /* Device memory; [max_rows] where nothing else is said. */
 struct input_rows {
+    struct row_law *law;             /* where there are laws, of needed rows; else NULL, as the next two */
+    int32_t *reported_row;           /* the row whose present token is reported; -1: reported_other */
+    int32_t *reported_other;         /* a token; -1: none */
     double *u_jump, *u_draw, *bound; /* of needed rows, like all down to left_out_other */
     float *inverse_temperature;
     int32_t *needed;
@@ -34,6 +37,7 @@ struct inputs {
     const struct backend *backend;
     struct device *device;
     struct plan_limits limits;
+    bool has_laws; /* rows change by laws, not by bounds alone */
     size_t size_bytes;
     char *host[STEP_SLOTS];
     char *block;                 /* device; NULL where the host's memory is the device's */
@@ -41,14 +45,15 @@ struct inputs {
     struct input_rows rows;      /* of the plan that was uploaded last */
 };
 
+/* has_laws: the model's network has laws (backend.h, enum row_rule), and so must the backend. */
 enum status inputs_init(struct inputs *inputs, const struct backend *backend, struct device *device,
-                        struct plan_limits limits, struct error *error);
+                        struct plan_limits limits, bool has_laws, struct error *error);
 void inputs_release(struct inputs *inputs); /* zeroed ones are allowed */
 
 /*
  * Writes the plan out, row by row, and enqueues its copy to the device. entry[n_sequences] is each sequence's
- * row of the conditioning table; NULL: there is no table. mask_token is the token that forbid_mask forbids.
- * The slot's last step must be over. Allocates nothing.
+ * row of the conditioning table; NULL: there is no table. mask_token is the token that forbid_mask forbids,
+ * and by which the laws tell rows apart. The slot's last step must be over. Allocates nothing.
  */
 void inputs_upload(struct inputs *inputs, const struct plan *plan, const int32_t *entry, int32_t mask_token,
                    int slot);

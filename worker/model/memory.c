@@ -154,7 +154,7 @@ static enum status rehearse(const struct memory_request *request, struct collect
                               conditioning_at_once(limits.max_rows), error);
     need->conditioning = taken(device);
     if (status == STATUS_OK)
-        status = inputs_init(&it->inputs, backend, device, limits, error);
+        status = inputs_init(&it->inputs, backend, device, limits, model_has_laws(request->config), error);
     if (status == STATUS_OK)
         status = forward_init(&it->forward, &it->weights, &it->conditioning, collective, &it->inputs, error);
     need->activations = taken(device);

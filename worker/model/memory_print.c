@@ -127,9 +127,7 @@ enum status memory_print(const struct memory_print_options *options, FILE *out, 
     if (status == STATUS_OK)
         status = model_config_read(options->directory, &config, error);
     if (status == STATUS_OK)
-        status = tensors_open(options->directory, &tensors, error);
-    if (status == STATUS_OK)
-        status = tensors_check_model(tensors, &config, error);
+        status = tensors_open_model(options->directory, &config, &tensors, error);
     request.tensors = tensors;
     if (status == STATUS_OK)
         status = print_need(options, &request, out, error);

@@ -15,9 +15,7 @@ static enum status open_files(struct model *model, const struct model_options *o
 {
     enum status status = model_config_read(options->directory, config, error);
     if (status == STATUS_OK)
-        status = tensors_open(options->directory, &model->tensors, error);
-    if (status == STATUS_OK)
-        status = tensors_check_model(model->tensors, config, error);
+        status = tensors_open_model(options->directory, config, &model->tensors, error);
     if (status == STATUS_OK)
         tensors_fingerprint(model->tensors, config, model->fingerprint);
     return status;
@@ -52,6 +50,10 @@ static enum status open_device(struct model *model, const struct model_options *
         .progress_context = options->meters,
         .told = log_line,
     };
+    if (model_has_laws(config) && !model->backend->has_laws)
+        return error_set(error, STATUS_FAILED_PRECONDITION,
+                         "the %s backend cannot run %s models yet; use --backend cpu", model->backend->name,
+                         architecture_name(config->architecture));
     return model->backend->open(&model->device, &device_options, error);
 }
 
@@ -67,7 +69,8 @@ static enum status open_shard(struct model *model, const struct model_config *co
                                    conditioning_entries(limits.max_sequences),
                                    conditioning_at_once(limits.max_rows), error);
     if (status == STATUS_OK)
-        status = inputs_init(&model->inputs, model->backend, model->device, limits, error);
+        status =
+            inputs_init(&model->inputs, model->backend, model->device, limits, model_has_laws(config), error);
     if (status == STATUS_OK)
         status = forward_init(&model->forward, &model->weights, &model->conditioning, model->collective,
                               &model->inputs, error);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/status.h"
+#include "kernels/backend.h"
 #include "worker/model/schedule.h"
 
 /*
@@ -26,7 +27,9 @@ struct plan_sequence {
     int32_t first_needed, end_needed; /* entries of needed */
     float inverse_temperature;
     int32_t forbid_mask;   /* not 0: the mask token cannot be drawn */
-    int32_t step, n_steps; /* `at` is step `step` of n_steps; n_steps 0: there is no schedule */
+    int32_t step, n_steps; /* `at` is of pass `step` of n_steps; n_steps 0: there is no schedule */
+    int32_t class;         /* which the text is of; the number of classes: of none */
+    struct row_law law[2]; /* where the network has laws: of rows that hold the mask, and of the others */
 };
 
 struct plan_header {

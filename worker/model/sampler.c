@@ -14,7 +14,7 @@ static bool allocate_device(struct sampler *sampler)
 {
     const struct model_weights *weights = sampler->weights;
     size_t n_ranks = (size_t)sampler->collective->n_ranks, n_tiles = (size_t)shard_tiles(&weights->shard);
-    size_t others = n_ranks > 1; /* one rank's parts are already everything */
+    size_t others = n_ranks > 1, laws = sampler->inputs->has_laws; /* one rank's parts are all there is */
     const struct {
         void **at;
         size_t size; /* of a row; 0: not wanted */
@@ -23,6 +23,7 @@ static bool allocate_device(struct sampler *sampler)
         {(void **)&sampler->groups_mine, VOCABULARY_GROUPS * sizeof *sampler->groups_mine},
         {(void **)&sampler->left_out_mine, sizeof *sampler->left_out_mine},
         {(void **)&sampler->left_out, sizeof *sampler->left_out},
+        {(void **)&sampler->reported, laws * sizeof *sampler->reported},
         {(void **)&sampler->jump_probability, sizeof *sampler->jump_probability},
         {(void **)&sampler->choice, sizeof *sampler->choice},
         {(void **)&sampler->drawn_mine, sizeof *sampler->drawn_mine},
@@ -99,6 +100,7 @@ void sampler_release(struct sampler *sampler)
                                sampler->groups_mine,
                                sampler->left_out_mine,
                                sampler->left_out,
+                               sampler->reported,
                                sampler->jump_probability,
                                sampler->choice,
                                sampler->drawn_mine,
@@ -149,12 +151,15 @@ static void set_part_sizes(struct sampler *sampler, int rows)
 }
 
 /* Selects the token that each row leaves out of its sum: the token that it holds; in the last step the mask
- * token or none. */
+ * token or none. And where there are laws, the token whose logit it reports. */
 static void select_left_out(struct sampler *sampler, struct block block)
 {
     const struct inputs *inputs = sampler->inputs;
     inputs->backend->select_ids(inputs->device, inputs->ids_now, inputs->rows.left_out_row + block.first,
                                 inputs->rows.left_out_other + block.first, block.n, sampler->left_out);
+    if (inputs->has_laws)
+        inputs->backend->select_ids(inputs->device, inputs->ids_now, inputs->rows.reported_row + block.first,
+                                    inputs->rows.reported_other + block.first, block.n, sampler->reported);
 }
 
 static struct head_scan scan_of(const struct sampler *sampler, const void *x, struct block block)
@@ -169,6 +174,7 @@ static struct head_scan scan_of(const struct sampler *sampler, const void *x, st
                              .group_column = weights->shard.group_column,
                              .inverse_temperature = sampler->inputs->rows.inverse_temperature + block.first,
                              .left_out = sampler->left_out,
+                             .reported = sampler->reported,
                              .tiles = sampler->tiles,
                              .groups = sampler->groups_mine,
                              .left_out_logit = sampler->left_out_mine};
@@ -185,6 +191,7 @@ static void choose(struct sampler *sampler, struct block block)
                                    .n_ranks = sampler->collective->n_ranks,
                                    .left_out_logit = sampler->left_out_all,
                                    .bound = rows->bound + block.first,
+                                   .law = sampler->inputs->has_laws ? rows->law + block.first : NULL,
                                    .u_jump = rows->u_jump + block.first,
                                    .u_draw = rows->u_draw + block.first,
                                    .choice = sampler->choice,

@@ -47,7 +47,7 @@ struct sampler {
     /* device, [block_rows, ...] */
     struct exp_sum *tiles, *groups_mine, *groups_all;
     float *left_out_mine, *left_out_all;
-    int32_t *left_out;
+    int32_t *left_out, *reported; /* reported: where there are laws */
     double *jump_probability;
     struct row_choice *choice;
     struct drawn_token *drawn_mine, *drawn_all;

@@ -249,10 +249,39 @@ static void load_time_mlps(struct loader *loader)
     step_size->second_bias = load_vector(loader, single(ROLE_STEP_OUT_BIAS));
 }
 
+static float silu(float x)
+{
+    return (float)(x / (1 + exp(-(double)x)));
+}
+
+/* Each class adds SiLU of its row to what the network is told of the time. */
+static void load_classes(struct loader *loader)
+{
+    const struct backend *backend = loader->weights->backend;
+    const struct tensor *tensor = find(loader, single(ROLE_CLASSES));
+    if (!tensor)
+        return;
+    const size_t n = (size_t)(tensor->shape[0] * tensor->shape[1]);
+    float *table = malloc(n * sizeof *table),
+          *on_device = backend->allocate(loader->weights->device, n * sizeof *table);
+    if (!table || !on_device) {
+        out_of_memory(loader, tensor->name);
+    } else if (backend->upload) {
+        dtype_to_float(tensor->dtype, tensor->data, n, table);
+        for (size_t i = 0; i < n; i++)
+            table[i] = silu(table[i]);
+        backend->upload(loader->weights->device, on_device, table, n * sizeof *table);
+    }
+    loader->weights->size_bytes += n * sizeof *table;
+    loader->weights->classes = on_device;
+    free(table);
+}
+
 static void load_conditions(struct loader *loader)
 {
     struct model_weights *weights = loader->weights;
     load_time_mlps(loader);
+    load_classes(loader);
     weights->condition = load_conditioning(loader, single(ROLE_CONDITION));
     weights->condition_bias = load_vector(loader, single(ROLE_CONDITION_BIAS));
     weights->out_condition_fuser = load_conditioning(loader, single(ROLE_OUT_CONDITION));
@@ -334,6 +363,11 @@ enum status model_weights_load(struct model_weights *weights, const struct backe
     return loader.status;
 }
 
+bool model_has_laws(const struct model_config *config)
+{
+    return network_of(config->architecture)->output != OUTPUT_FLOW;
+}
+
 int model_widest_row(const struct model_config *config)
 {
     int of_blocks = 4 * config->hidden, of_conditions = 2 * config->condition, least = SINUSOID_WIDTH;
@@ -381,9 +415,13 @@ void model_weights_release(struct model_weights *weights)
         return;
     struct weight *const matrices[] = {weights->condition, weights->out_condition_fuser,
                                        weights->out_modulation, weights->head};
-    float *const vectors[] = {weights->embedding,          weights->rotary,
-                              weights->condition_bias,     weights->norm_final,
-                              weights->head_bias,          weights->out_condition_fuser_bias,
+    float *const vectors[] = {weights->classes,
+                              weights->embedding,
+                              weights->rotary,
+                              weights->condition_bias,
+                              weights->norm_final,
+                              weights->head_bias,
+                              weights->out_condition_fuser_bias,
                               weights->out_modulation_bias};
     free_matrices(weights, matrices, COUNT(matrices));
     free_vectors(weights, vectors, COUNT(vectors));

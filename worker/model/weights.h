@@ -40,6 +40,7 @@ struct model_weights {
     void *embedding;                 /* [columns of this rank, D], of the backend's table type */
     float *rotary;                   /* [max_length, head_size]: cosines, sines */
     struct time_mlp time, step_size; /* step_size, condition: student only */
+    float *classes;                  /* [n_classes + 1, C]: SiLU of their rows; NULL: there are none */
     struct weight *condition;        /* time_condition_fuser [2C, 2C] */
     float *condition_bias;           /* [2C] */
     struct block_weights *blocks;    /* [N] */
@@ -48,6 +49,9 @@ struct model_weights {
         *head; /* [C, 2C], [2D, C], [columns of this rank, D] */
     float *out_condition_fuser_bias, *out_modulation_bias, *head_bias;
 };
+
+/* Whether rows of the model change by laws (backend.h, enum row_rule); FS-DFM's do by bounds alone. */
+bool model_has_laws(const struct model_config *config);
 
 /* How wide the widest row is that an operation on these weights reads. */
 int model_widest_row(const struct model_config *config);

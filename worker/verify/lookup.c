@@ -78,7 +78,7 @@ static enum status open_locally(struct lookup *lookup, const struct golden *gold
         status = plan_init(&lookup->plan, (struct plan_limits){LOOKUP_ROWS, LOOKUP_ROWS}, error);
     if (status == STATUS_OK)
         status = inputs_init(&lookup->inputs, lookup->backend, lookup->device,
-                             (struct plan_limits){LOOKUP_ROWS, LOOKUP_ROWS}, error);
+                             (struct plan_limits){LOOKUP_ROWS, LOOKUP_ROWS}, false, error);
     if (status == STATUS_OK)
         status = sampler_init(&lookup->sampler, &lookup->weights, lookup->collective, &lookup->inputs, error);
     return status;

@@ -50,7 +50,7 @@ static void make_request(uint32_t r)
                                              .n_steps = 1 + pick(r, 2, STEPS_MOST),
                                              .seed = 1 + pick(r, 3, 1u << 30),
                                              .temperature = 0.5f + 0.25f * (float)pick(r, 4, 5),
-                                             .solver = (enum solver)(r % SOLVER_COUNT),
+                                             .solver = (enum solver)(r % (SOLVER_STRATIFIED + 1)),
                                              .most_changes = pick(r, 5, 3) == 0 ? 1 + pick(r, 6, 20) : 0};
 }
 

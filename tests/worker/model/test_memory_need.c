@@ -114,7 +114,9 @@ static void allocate_all(const struct memory_request *request, struct device *de
                                        conditioning_at_once(request->limits.max_rows), &error),
                      STATUS_OK);
     plan->conditioning = taken();
-    ck_assert_int_eq(inputs_init(&inputs, &counting, device, request->limits, &error), STATUS_OK);
+    ck_assert_int_eq(
+        inputs_init(&inputs, &counting, device, request->limits, model_has_laws(request->config), &error),
+        STATUS_OK);
     ck_assert_int_eq(forward_init(&forward, &weights, &conditioning, &alone, &inputs, &error), STATUS_OK);
     plan->activations = taken();
     ck_assert_int_eq(sampler_init(&sampler, &weights, &alone, &inputs, &error), STATUS_OK);
