@@ -54,6 +54,7 @@ enum status mode_verify(const struct settings *settings, struct collective *coll
                         struct error *error)
 {
     const struct verify_options verify_options = {.directory = settings->verify,
+                                                  .converted = settings->converted,
                                                   .only = settings->only,
                                                   .backend = settings->backend,
                                                   .precision = settings->numbers,

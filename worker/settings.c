@@ -94,6 +94,9 @@ static const struct option_row rows[] = {
      &given.seed},
     {"verify", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
      "Do not attach: check the directory of golden vectors, print lines of JSON.", &given.verify},
+    {"converted", 0, OPTION_TEXT, "DIR", NULL, NULL, 0, 0,
+     "With --verify of a published family: model directories that were made of its checkpoints.",
+     &given.converted},
     {"only", 0, OPTION_TEXT, "KIND", NULL, NULL, 0, 0, "With --verify: one kind of check.", &given.only},
     {0},
 };

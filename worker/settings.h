@@ -10,7 +10,7 @@
 /* What the options and the environment say. */
 struct settings {
     const char *model, *coordinator, *replica, *backend, *precision, *collective, *gpu_memory, *run_ahead,
-        *ready_file, *elbo, *verify, *only, *log_format;
+        *ready_file, *elbo, *verify, *converted, *only, *log_format;
     int64_t gpu, gpu_first, threads, batch_tokens, max_sequences, warm_up;
     double ceiling;
     bool bench, phases, no_thinning, plan, json, devices;

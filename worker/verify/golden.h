@@ -15,6 +15,7 @@
  */
 struct golden {
     const char *directory;
+    const char *converted; /* model directories that were made of the directory's checkpoints; NULL: none */
     json_t *manifest;
     const char *backend; /* as in struct model_options, as the next two */
     enum precision precision;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "worker/verify/checks.h"
+#include "worker/verify/family.h"
 #include "worker/verify/golden_model.h"
 #include "worker/verify/pass.h"
 
@@ -20,6 +21,9 @@ enum appearance {
     BEFORE_BIAS, /* the bias is added with the gate, once for all ranks */
     FUSED,       /* does not exist in memory: judged through what follows from it */
     OUTSIDE,     /* an input, or something that is not part of the pass */
+    FIRST_THIRD, /* recorded as one with two others */
+    SECOND_THIRD,
+    LAST_THIRD,
 };
 
 static const struct appearance_row {
@@ -36,7 +40,12 @@ static const struct appearance_row {
     {"norm_final", "", FUSED},
     {"q_rot", "", FUSED}, /* with the attention: attn */
     {"k_rot", "", FUSED},
+    {"qkv", "q", FIRST_THIRD},
+    {"qkv", "k", SECOND_THIRD},
+    {"qkv", "v", LAST_THIRD},
     {"x_t", "", OUTSIDE},
+    {"x", "", OUTSIDE}, /* of a published family, as the next */
+    {"net_time", "", OUTSIDE},
     {"t", "", OUTSIDE},
     {"dt", "", OUTSIDE},
     {"logits", "", OUTSIDE},
@@ -122,13 +131,14 @@ static void compare(struct traced *traced, const struct observation *seen, const
                     enum appearance how, const float *bias)
 {
     int64_t width = seen->rows ? traced->expected->n / seen->rows : 0;
+    int64_t first = how == SECOND_THIRD ? width / 3 : how == LAST_THIRD ? 2 * width / 3 : 0;
     double scale = magnitude(traced->expected);
     traced->n_seen++;
     if (width * seen->rows != traced->expected->n || seen->columns.end > width)
         traced->largest = NAN; /* another shape */
     for (int row = 0; row < seen->rows && !isnan(traced->largest); row++)
         for (int c = seen->columns.first; c < seen->columns.end; c++) {
-            double recorded = traced->expected->x[row * width + c];
+            double recorded = traced->expected->x[row * width + first + c];
             double expected = as_observed(how, recorded, how == BEFORE_BIAS ? (double)bias[c] : 0);
             double ours = (double)x[row * seen->ld + c - seen->columns.first];
             traced->largest = worse(traced->largest, fabs(ours - expected) / scale);
@@ -324,6 +334,17 @@ static enum status tell(const struct trace *trace, struct report *report, struct
     return STATUS_OK;
 }
 
+/* A family's trace names its inputs otherwise, and its time is what the network is told. */
+static enum status read_family_pass(struct golden_file *file, struct pass *pass, struct error *error)
+{
+    const struct array *ids = golden_array(file, 2, (int64_t[]){-1, -1}, "x");
+    if (!ids)
+        return golden_file_error(file, error);
+    *pass = (struct pass){.n_sequences = (int)ids->shape[0], .length = (int)ids->shape[1], .ids = ids};
+    pass->t = golden_array(file, 1, ids->shape, "net_time");
+    return golden_file_error(file, error);
+}
+
 static enum status check(const struct golden *golden, struct trace *trace, struct report *report,
                          struct error *error)
 {
@@ -331,13 +352,17 @@ static enum status check(const struct golden *golden, struct trace *trace, struc
     char model[128];
     const char *stem = trace->file.name + strlen("trace_");
     snprintf(model, sizeof model, "%.*s", (int)(strlen(stem) - strlen(".safetensors")), stem);
+    const bool of_family = json_object_get(golden->manifest, "family");
     const char *weights = golden_weights(golden, model, "");
-    if (!weights)
+    if (!weights && !of_family)
         return error_set(error, STATUS_INVALID_ARGUMENT, "manifest.json has no model \"%s\"", model);
-    enum status status = pass_read(&trace->file, "", &pass, error);
+    enum status status =
+        of_family ? read_family_pass(&trace->file, &pass, error) : pass_read(&trace->file, "", &pass, error);
     if (status == STATUS_OK)
         status = list_tensors(trace, error);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && of_family)
+        status = family_model_open(golden, model, pass.n_sequences, pass.length, &trace->model, error);
+    else if (status == STATUS_OK)
         status =
             golden_model_open(golden, model, weights, (struct golden_load){pass.n_sequences, pass.length, 1},
                               &trace->model, error);

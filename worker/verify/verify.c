@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/verify/checks.h"
+#include "worker/verify/family.h"
 
 /* A file belongs to the first kind whose beginning and end its name has. */
 static const struct kind {
@@ -125,36 +126,48 @@ static void miss_files(const struct golden *golden, const struct verify_options 
     }
 }
 
-enum status verify_run(const struct verify_options *options, struct report *report, struct error *error)
+static enum status check_files(const struct golden *golden, const struct verify_options *options,
+                               struct report *report, struct error *error)
 {
     struct dirent **entries = NULL;
+    int n = scandir(options->directory, &entries, is_content, NULL);
+    enum status status =
+        n >= 0 ? STATUS_OK
+               : error_set(error, STATUS_NOT_FOUND, "%s: %s", options->directory, strerror(errno));
+    status = collective_agree(options->collective, status, error);
+    if (status == STATUS_OK && n > 0)
+        qsort(entries, (size_t)n, sizeof *entries, order);
+    for (int i = 0; i < n && status == STATUS_OK; i++)
+        check_file(golden, options, entries[i]->d_name, report);
+    if (status == STATUS_OK)
+        miss_files(golden, options, entries, n, report);
+    for (int i = 0; i < n; i++)
+        free(entries[i]);
+    free(entries);
+    return status;
+}
+
+enum status verify_run(const struct verify_options *options, struct report *report, struct error *error)
+{
     struct golden golden = {.directory = options->directory,
+                            .converted = options->converted,
                             .backend = options->backend,
                             .precision = options->precision,
                             .gpu = options->gpu,
                             .n_threads = options->n_threads,
                             .collective = options->collective};
-    enum status status = golden_open(&golden, error);
-    int n = status == STATUS_OK ? scandir(options->directory, &entries, is_content, NULL) : 0;
-    if (n < 0)
-        status = error_set(error, STATUS_NOT_FOUND, "%s: %s", options->directory, strerror(errno));
-    status = collective_agree(options->collective, status, error);
-    if (status == STATUS_OK && n > 0)
-        qsort(entries, (size_t)n, sizeof *entries, order);
+    enum status status = collective_agree(options->collective, golden_open(&golden, error), error);
     if (options->collective->rank != 0)
         report->out = NULL;
-    for (int i = 0; i < n && status == STATUS_OK; i++)
-        check_file(&golden, options, entries[i]->d_name, report);
-    if (status == STATUS_OK)
-        miss_files(&golden, options, entries, n, report);
+    if (status == STATUS_OK && json_object_get(golden.manifest, "family"))
+        status = verify_family(&golden, options, report, error);
+    else if (status == STATUS_OK)
+        status = check_files(&golden, options, report, error);
     if (status == STATUS_OK && report->n_checks == 0)
         status = error_set(error, STATUS_NOT_FOUND, "%s: there is nothing to check%s%s", options->directory,
                            options->only ? " of the kind " : "", options->only ? options->only : "");
     if (status == STATUS_OK)
         report_summary(report, options->collective->n_ranks);
-    for (int i = 0; i < n; i++)
-        free(entries[i]);
-    free(entries);
     golden_close(&golden);
     return status;
 }

@@ -14,7 +14,8 @@
  */
 struct verify_options {
     const char *directory;
-    const char *only; /* a verify_kind, or NULL: all */
+    const char *converted; /* of a published family: a directory of converted models, or NULL */
+    const char *only;      /* a verify_kind, or NULL: all */
     const char *backend;
     enum precision precision;
     int gpu; /* -1: as in struct model_options */
