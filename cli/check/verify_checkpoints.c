@@ -191,8 +191,9 @@ static void remove_model(const char *directory)
     rmdir(directory);
 }
 
-static enum status compare_made(const struct checkpoint_check *check, const struct network *network,
-                                const char *directory, struct error *error)
+static enum status compare_made(const struct checkpoint_check *check,
+                                const struct checkpoint_network *network, const char *directory,
+                                struct error *error)
 {
     char name[NAME_ROOM], what[NAME_ROOM];
     struct tensors *made;
@@ -210,7 +211,7 @@ static enum status compare_made(const struct checkpoint_check *check, const stru
     return status;
 }
 
-static enum status check_model(const struct checkpoint_check *check, const struct network *network,
+static enum status check_model(const struct checkpoint_check *check, const struct checkpoint_network *network,
                                struct error *error)
 {
     char path[PATH_ROOM], directory[TEMPORARY_ROOM];
@@ -233,8 +234,9 @@ static enum status check_model(const struct checkpoint_check *check, const struc
 
 /* --- */
 
-static enum status check_network(const struct checkpoint_check *check, const struct network *network,
-                                 const struct pickle_value *dict, struct error *error)
+static enum status check_network(const struct checkpoint_check *check,
+                                 const struct checkpoint_network *network, const struct pickle_value *dict,
+                                 struct error *error)
 {
     struct state_dict state = {0};
     char expected[NAME_ROOM];

@@ -22,7 +22,8 @@ static enum status read_config(const struct state_dict *state, struct model_conf
     return status ? status : state_dict_check(state, config, error);
 }
 
-static void print_network(const struct network *network, const struct pickle_value *dict, FILE *out)
+static void print_network(const struct checkpoint_network *network, const struct pickle_value *dict,
+                          FILE *out)
 {
     struct state_dict state = {0};
     struct model_config config;

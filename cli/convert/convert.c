@@ -10,6 +10,7 @@
 #include "cli/convert/convert_weights.h"
 #include "cli/convert/model_directory.h"
 #include "cli/convert/networks.h"
+#include "cli/convert/published_checkpoint.h"
 #include "cli/convert/state_dict.h"
 #include "common/model/file.h"
 #include "common/model/tensors.h"
@@ -42,7 +43,7 @@ static void list_offered(const struct pickle_value *root, struct convert_report 
 static enum status choose(const struct pickle_value *root, const char *weights, struct convert_report *report,
                           const struct pickle_value **dict, struct error *error)
 {
-    const struct network *asked = NULL; /* the first network that the option allows */
+    const struct checkpoint_network *asked = NULL; /* the first network that the option allows */
     for (int i = 0; i < N_NETWORKS; i++) {
         if (weights && strcmp(weights, networks[i].option) != 0)
             continue;
@@ -214,15 +215,49 @@ static enum status write_model(const struct convert_options *options, struct che
     return status;
 }
 
+/* A published network: its state, and its config from what was published or from the shapes. */
+static enum status read_published(const struct convert_options *options, const struct pickle_value *root,
+                                  enum architecture architecture, const struct model_config *published,
+                                  struct state_dict *state, struct convert_report *report,
+                                  struct error *error)
+{
+    struct model_config *config = &report->config;
+    *config = (struct model_config){.trained_length = options->trained_length,
+                                    .max_length = options->max_length,
+                                    .default_steps = options->default_steps,
+                                    .max_steps = options->max_steps};
+    enum status status = published_state(root, architecture, options->weights, state, report, error);
+    if (!status)
+        status = set_name(options, config->name, error);
+    if (!status)
+        status = published_fill(state, published, options->n_heads, architecture, config, error);
+    if (!status)
+        status = model_config_complete(config, error);
+    if (!status)
+        status = state_dict_check(state, config, error);
+    if (status)
+        error_prefix(error, "%s", options->checkpoint);
+    return status;
+}
+
 /* Finds the network, its shapes and its step. */
 static enum status read_network(const struct convert_options *options, const struct checkpoint *checkpoint,
                                 struct state_dict *state, struct convert_report *report, struct error *error)
 {
     const struct pickle_value *root = checkpoint_root(checkpoint), *step = pickle_get(root, "step");
     const struct pickle_value *dict = NULL;
+    struct model_config published;
+    enum architecture architecture;
+    bool has_config;
+    enum status status = published_find_config(options, &published, &has_config, &architecture, error);
+    if (status)
+        return status;
     report->step = step && step->kind == PICKLE_INTEGER ? step->integer : -1;
+    if (architecture != ARCHITECTURE_COUNT)
+        return read_published(options, root, architecture, has_config ? &published : NULL, state, report,
+                              error);
     list_offered(root, report);
-    enum status status = choose(root, options->weights, report, &dict, error);
+    status = choose(root, options->weights, report, &dict, error);
     if (status) {
         error_prefix(error, "%s", options->checkpoint);
         return status;

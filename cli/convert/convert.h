@@ -8,12 +8,16 @@
 #include "common/model/config.h"
 #include "common/status.h"
 
-/* Turns a checkpoint of the reference implementation (.pth) into a model directory. */
+/* Turns a checkpoint (.pth, .ckpt, pytorch_model.bin) into a model directory: one of the FS-DFM reference, or
+ * of a published network of others. */
 struct convert_options {
-    const char *checkpoint; /* the .pth */
-    const char *directory;  /* made if it is not there; must not hold a model */
-    const char
-        *weights; /* "ema", "student", "teacher", "model"; NULL: the first of these that the file has */
+    const char *checkpoint;
+    const char *directory; /* made if it is not there; must not hold a model */
+    const char *weights;   /* "ema", "student", "teacher", "model"; of another's network "ema" or "raw"; NULL:
+                              the first of   these that the file has */
+    const char *family; /* "mdlm", "sedd", ...: the network of another (common/model/network.h); NULL: none,
+                           or as the config says */
+    const char *config; /* its published config.json; NULL: the one beside a pytorch_model.bin */
     const char *tokenizer; /* a tokenizer.json to copy, or NULL */
     const char *name;      /* the model's; NULL: the directory's own */
     bool source_given;     /* else told from the number of rows: 50258 is a mask source */

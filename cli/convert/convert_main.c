@@ -11,7 +11,7 @@ static const char program[] = "millrace convert";
 
 /* What the command line says, before it is turned into convert_options. */
 struct typed {
-    const char *weights, *tokenizer, *name, *source, *dtype;
+    const char *weights, *family, *config, *tokenizer, *name, *source, *dtype;
     int64_t n_heads, trained_length, max_length, default_steps, max_steps;
     double exponent;
 };
@@ -44,8 +44,16 @@ static int parse(struct typed *typed, int argc, char **argv, char ***operands, i
 {
     const struct option_row rows[] = {
         {"weights", 'w', OPTION_TEXT, "WHICH", NULL, NULL, 0, 0,
-         "which network: ema, student, teacher or model.\nDefault: the first of these that the file has",
+         "which network: ema, student, teacher or model; of another's network ema or raw.\nDefault: the "
+         "first of "
+         "these that the file has",
          &typed->weights, NULL},
+        {"family", 'f', OPTION_TEXT, "NAME", NULL, NULL, 0, 0,
+         "the network of another: mdlm, sedd, duo, udlm, gidd or bd3lm (millrace models).\nDefault: as its "
+         "config.json says",
+         &typed->family, NULL},
+        {"config", 'c', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
+         "its published config.json. Default: the one beside a pytorch_model.bin", &typed->config, NULL},
         {"tokenizer", 't', OPTION_TEXT, "FILE", NULL, NULL, 0, 0,
          "the tokenizer.json to copy beside the weights", &typed->tokenizer, NULL},
         {"name", 'n', OPTION_TEXT, "NAME", NULL, NULL, 0, 0, "the model's name. Default: the directory's",
@@ -69,12 +77,15 @@ static int parse(struct typed *typed, int argc, char **argv, char ***operands, i
     };
     const struct option_table table = {
         program,
-        "Turns a checkpoint of the FS-DFM reference implementation into a model directory\n"
+        "Turns a checkpoint of the FS-DFM reference implementation, or of a published network of others\n"
+        "(.pth, .ckpt, pytorch_model.bin), into a model directory\n"
         "(config.json, model.safetensors, tokenizer.json). The checkpoint is read as data: nothing in it "
         "runs.",
         "CHECKPOINT.pth DIRECTORY",
         "millrace convert checkpoint.pth fs-dfm-0.17b --tokenizer gpt2/tokenizer.json\n"
-        "millrace convert checkpoint.pth teacher --weights teacher --tokenizer gpt2/tokenizer.json",
+        "millrace convert checkpoint.pth teacher --weights teacher --tokenizer gpt2/tokenizer.json\n"
+        "millrace convert mdlm/pytorch_model.bin mdlm-owt --tokenizer gpt2/tokenizer.json\n"
+        "millrace convert duo.ckpt duo --family duo --tokenizer gpt2/tokenizer.json",
         rows,
         2,
     };
@@ -109,6 +120,8 @@ static enum status fill_options(const struct typed *typed, char **operands, int 
         .checkpoint = operands[0],
         .directory = operands[1],
         .weights = typed->weights,
+        .family = typed->family,
+        .config = typed->config,
         .tokenizer = typed->tokenizer,
         .name = typed->name,
         .source_given = typed->source != NULL,

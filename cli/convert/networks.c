@@ -11,7 +11,8 @@ static bool has_tensors(const struct pickle_value *root)
     return false;
 }
 
-const struct pickle_value *network_find(const struct network *network, const struct pickle_value *root)
+const struct pickle_value *network_find(const struct checkpoint_network *network,
+                                        const struct pickle_value *root)
 {
     if (strcmp(network->entry, NETWORK_WHOLE_FILE) == 0)
         return has_tensors(root) ? root : NULL;

@@ -10,7 +10,7 @@
  */
 #define NETWORK_WHOLE_FILE "the file itself"
 
-static const struct network {
+static const struct checkpoint_network {
     const char *option, *entry; /* --weights; the checkpoint's key */
 } networks[] = {
     {"ema", "student_ema_model"},  {"student", "student_model"},
@@ -21,6 +21,7 @@ static const struct network {
 enum { N_NETWORKS = sizeof networks / sizeof *networks };
 
 /* The network's state dict in a checkpoint's root, or NULL. */
-const struct pickle_value *network_find(const struct network *network, const struct pickle_value *root);
+const struct pickle_value *network_find(const struct checkpoint_network *network,
+                                        const struct pickle_value *root);
 
 #endif

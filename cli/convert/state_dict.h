@@ -35,6 +35,10 @@ struct shape_hints {
 enum status state_dict_config(const struct state_dict *state, const struct shape_hints *hints,
                               struct model_config *config, struct error *error);
 
+/* Sets the sizes of *config from the shapes; its architecture and source are set. */
+enum status state_dict_sizes(const struct state_dict *state, const struct shape_hints *hints,
+                             struct model_config *config, struct error *error);
+
 /* Checks that the tensors are exactly those of the config: names, shapes, floating dtypes. */
 enum status state_dict_check(const struct state_dict *state, const struct model_config *config,
                              struct error *error);

@@ -25,8 +25,9 @@ static enum status extent(const struct state_dict *state, enum architecture arch
     const struct pickle_tensor *tensor = state_dict_find(state, name);
     if (!tensor)
         return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "tensor \"%s\" is missing: these are not the weights of a DFM or FS-DFM network",
-                         name);
+                         "tensor \"%s\" is missing: these are not the weights of a %s network%s", name,
+                         architecture == ARCHITECTURE_DFM ? "DFM or FS-DFM" : architecture_name(architecture),
+                         architecture == ARCHITECTURE_DFM ? "; --family names the network of another" : "");
     if (tensor->shape->n != n_dimensions)
         return error_set(error, STATUS_INVALID_ARGUMENT, "tensor \"%s\" has %zu dimensions; it must have %zu",
                          name, tensor->shape->n, n_dimensions);
@@ -71,13 +72,13 @@ static enum status find_heads(const struct state_dict *state, enum architecture 
     return STATUS_OK;
 }
 
-enum status state_dict_config(const struct state_dict *state, const struct shape_hints *hints,
-                              struct model_config *config, struct error *error)
+enum status state_dict_sizes(const struct state_dict *state, const struct shape_hints *hints,
+                             struct model_config *config, struct error *error)
 {
-    int rows = 0, hidden = 0, condition = 0, norm = 0, n_heads = hints->n_heads;
-    struct model_tensor fuser;
-    const bool is_student = state_dict_find(state, name_of(ARCHITECTURE_FS_DFM, ROLE_CONDITION, -1, &fuser));
-    const enum architecture architecture = is_student ? ARCHITECTURE_FS_DFM : ARCHITECTURE_DFM;
+    const enum architecture architecture = config->architecture;
+    struct model_tensor classes;
+    const struct model_config with_classes = {.architecture = architecture, .n_classes = 1};
+    int rows = 0, hidden = 0, condition = 0, norm = 0, n_classes = 0, n_heads = hints->n_heads;
     enum status status = extent(state, architecture, ROLE_EMBEDDING, 2, 0, &rows, error);
     if (!status)
         status = extent(state, architecture, ROLE_EMBEDDING, 2, 1, &hidden, error);
@@ -87,17 +88,34 @@ enum status state_dict_config(const struct state_dict *state, const struct shape
         status = extent(state, architecture, ROLE_NORM1, 1, 0, &norm, error);
     if (!status)
         status = find_heads(state, architecture, hidden, &n_heads, error);
+    if (!status && model_layout_find(&with_classes, ROLE_CLASSES, -1, &classes)) {
+        const struct pickle_tensor *table = state_dict_find(state, classes.name);
+        n_classes = table && table->shape->n == 2 ? (int)table->shape->items[0]->integer - 1 : 0;
+    }
     if (status)
         return status;
-    const enum source by_size = rows == GPT2_VOCABULARY + 1 ? SOURCE_MASK : SOURCE_UNIFORM;
-    config->source = hints->source_given ? hints->source : by_size;
-    config->architecture = architecture;
     config->vocabulary = rows - (config->source == SOURCE_MASK);
     config->hidden = hidden;
     config->condition = condition;
     config->n_heads = n_heads;
+    config->n_classes = n_classes;
     config->n_blocks = count_blocks(state, architecture);
     return STATUS_OK;
+}
+
+enum status state_dict_config(const struct state_dict *state, const struct shape_hints *hints,
+                              struct model_config *config, struct error *error)
+{
+    struct model_tensor fuser;
+    const bool is_student = state_dict_find(state, name_of(ARCHITECTURE_FS_DFM, ROLE_CONDITION, -1, &fuser));
+    int rows = 0;
+    config->architecture = is_student ? ARCHITECTURE_FS_DFM : ARCHITECTURE_DFM;
+    enum status status = extent(state, config->architecture, ROLE_EMBEDDING, 2, 0, &rows, error);
+    if (status)
+        return status;
+    const enum source by_size = rows == GPT2_VOCABULARY + 1 ? SOURCE_MASK : SOURCE_UNIFORM;
+    config->source = hints->source_given ? hints->source : by_size;
+    return state_dict_sizes(state, hints, config, error);
 }
 
 static enum status check_tensor(const struct pickle_tensor *found, const struct model_tensor *wanted,

@@ -283,7 +283,7 @@ START_TEST(takes_wrappers_out_of_names)
     struct checkpoint *checkpoint;
     struct state_dict state = {0};
     struct error error;
-    static const struct network whole = {"model", NETWORK_WHOLE_FILE};
+    static const struct checkpoint_network whole = {"model", NETWORK_WHOLE_FILE};
     make_tensor(wrapped[_i].pickle, wrapped[_i].n, sizeof six, 0);
     const enum status opened = checkpoint_open(path, &checkpoint, &error);
     ck_assert_int_eq(opened == STATUS_OK, wrapped[_i].name != NULL);
@@ -304,7 +304,7 @@ START_TEST(ignores_what_is_beside_the_network)
     static const char beside[] =
         "\x80\2}(X\4\0\0\0bestcnumpy\nfloat64\nG?\xf8\0\0\0\0\0\0\x85RX\5\0\0\0model}"
         "X\1\0\0\0wcos\nsystem\n)Rsu.";
-    static const struct network model = {"model", "model"};
+    static const struct checkpoint_network model = {"model", "model"};
     const struct zip_record records[] = {{"X/data.pkl", beside, sizeof beside - 1, 0}, {NULL, NULL, 0, 0}};
     struct checkpoint *checkpoint;
     struct state_dict state = {0};
