@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/convert/convert.h"
+#include "cli/convert/models.h"
 #include "cli/eval/eval.h"
 #include "cli/check/inspect.h"
 #include "cli/convert/random.h"
@@ -30,6 +31,7 @@ static const struct command {
     {"restart", restart_main, "start replicas again one by one, without a failed request"},
     {"token", token_main, "make the token of a client, for a cluster that asks who calls"},
     {"tokenize", tokenize_main, "show the tokens of a text"},
+    {"models", models_main, "list the published models that can be served"},
     {"convert", convert_main, "make a model directory from a checkpoint"},
     {"random", random_main, "make a model directory with random weights, to try things with"},
     {"inspect", inspect_main, "show what is in a model directory or a checkpoint"},

@@ -1,5 +1,6 @@
 #include "common/solver.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const names[SOLVER_COUNT] = {
@@ -12,6 +13,14 @@ static const char *const names[SOLVER_COUNT] = {
 const char *solver_name(enum solver solver)
 {
     return (unsigned)solver < SOLVER_COUNT ? names[solver] : "unknown";
+}
+
+const char *solver_names(char *text, size_t room)
+{
+    size_t used = 0;
+    for (int i = 0; i < SOLVER_COUNT && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%s", i ? ", " : "", names[i]);
+    return text;
 }
 
 bool solver_find(const char *name, enum solver *solver)

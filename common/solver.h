@@ -2,6 +2,7 @@
 #define MILLRACE_COMMON_SOLVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * How a step moves a text; chosen per request. p = softmax(logits / temperature) at a position, x its token,
@@ -50,6 +51,8 @@ enum { SOLVER_COUNT = 10 };
 /* "cumulative", "euler", "dfm", "stratified", "ancestral" and so on, as in config.json and as people type it.
  * "unknown": the number comes from a later version. */
 const char *solver_name(enum solver solver);
+/* "cumulative, euler, ...": all of them; returns `text`. */
+const char *solver_names(char *text, size_t room);
 /* Finds the solver with that name. False: there is none. */
 bool solver_find(const char *name, enum solver *solver);
 

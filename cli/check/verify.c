@@ -9,6 +9,7 @@
 #include "cli/cluster/mpirun.h"
 #include "common/program.h"
 #include "cli/check/verify_checkpoints.h"
+#include "cli/check/verify_family.h"
 #include "cli/check/verify_table.h"
 
 struct verify_settings {
@@ -31,14 +32,17 @@ static bool read_findings(FILE *output, json_t *findings)
     return complete;
 }
 
+/* converted: of a published family, else "". */
 static enum status run_worker(const struct verify_settings *settings, const char *worker, int n_ranks,
-                              json_t *findings, struct error *error)
+                              const char *converted, json_t *findings, struct error *error)
 {
     struct arguments arguments;
     FILE *output;
     int code, n_threads = mpirun_threads(settings->threads, n_ranks);
     mpirun_begin(&arguments, n_ranks, n_threads, worker);
     arguments_add(&arguments, "--verify", settings->directory);
+    if (converted[0])
+        arguments_add(&arguments, "--converted", converted);
     arguments_add(&arguments, "--backend", settings->backend);
     arguments_add(&arguments, "--precision", settings->precision);
     arguments_add_number(&arguments, "--threads", n_threads);
@@ -65,29 +69,39 @@ static void take_run(const struct verify_settings *settings, json_t *runs, int n
     json_array_append_new(runs, json_pack("{s:i, s:o}", "ranks", n_ranks, "findings", findings));
 }
 
-static enum status run_all(const struct verify_settings *settings, const int *ranks, int n_runs, json_t *runs,
-                           struct error *error)
+static enum status run_workers(const struct verify_settings *settings, const int *ranks, int n_runs,
+                               const char *converted, json_t *runs, struct error *error)
 {
     char worker[PATH_MAX];
     enum status status = program_beside("millrace-worker", worker, sizeof worker, error);
     interrupt_block();
     for (int i = 0; i < n_runs && status == STATUS_OK; i++) {
         json_t *findings = json_array();
-        status = run_worker(settings, worker, ranks[i], findings, error);
+        status = run_worker(settings, worker, ranks[i], converted, findings, error);
         if (status == STATUS_OK)
             take_run(settings, runs, ranks[i], findings);
         else
             json_decref(findings);
     }
-    if (status != STATUS_OK)
-        return status;
+    return status;
+}
+
+static enum status run_all(const struct verify_settings *settings, const int *ranks, int n_runs, json_t *runs,
+                           struct error *error)
+{
+    char converted[TEMPORARY_ROOM] = "";
     json_t *findings = json_array();
-    verify_checkpoints(settings->directory, findings);
-    if (json_array_size(findings))
+    enum status status = verify_family_convert(settings->directory, converted, findings, error);
+    if (status == STATUS_OK)
+        status = run_workers(settings, ranks, n_runs, converted, runs, error);
+    if (status == STATUS_OK && !converted[0])
+        verify_checkpoints(settings->directory, findings);
+    verify_family_remove(converted);
+    if (status == STATUS_OK && json_array_size(findings))
         take_run(settings, runs, 0, findings);
     else
         json_decref(findings);
-    return STATUS_OK;
+    return status;
 }
 
 /* All runs together; files are counted once. */
@@ -145,13 +159,14 @@ int verify_main(int argc, char **argv)
     };
     const struct option_table table = {
         .program = "millrace verify",
-        .summary = "Holds this build against recorded results of the reference implementation (golden "
-                   "vectors): forward "
-                   "passes and their intermediates, time grids, single steps, whole texts token by token, "
-                   "the laws of our "
-                   "own draws, and the conversion of checkpoints. Exits with 1 if one check fails, or if "
-                   "there is a file that "
-                   "no check knows.",
+        .summary =
+            "Holds this build against recorded results of the reference implementation, or of the authors "
+            "of a published model (golden vectors): forward "
+            "passes and their intermediates, time grids, single steps, whole texts token by token, "
+            "the laws of our "
+            "own draws, and the conversion of checkpoints. Exits with 1 if one check fails, or if "
+            "there is a file that "
+            "no check knows.",
         .operands = "DIR",
         .examples =
             "millrace verify golden/public\nmillrace verify golden/public --ranks 1,2,4 --json > report.json",

@@ -15,14 +15,24 @@
 
 enum { PIECE_ELEMENTS = 1 << 16 };
 
-/* The last three are the published ones; the first two are for tests and small machines. */
+/* The last ones are the published ones; the first two are for tests and small machines. Those of other
+ * networks go by small and medium (which GIDD calls base). */
 static const struct size {
     const char *name;
     int hidden, n_heads, n_blocks, condition;
 } sizes[] = {
-    {"nano", 64, 4, 2, 32},      {"mini", 192, 4, 4, 64},     {"0.17B", 768, 12, 12, 128},
-    {"1.3B", 2048, 32, 21, 256}, {"1.7B", 2048, 32, 28, 256},
+    {"nano", 64, 4, 2, 32},        {"mini", 192, 4, 4, 64},     {"0.17B", 768, 12, 12, 128},
+    {"1.3B", 2048, 32, 21, 256},   {"1.7B", 2048, 32, 28, 256}, {"small", 768, 12, 12, 128},
+    {"medium", 1024, 16, 24, 128},
 };
+
+/* What the published models of a network have in common beside their sizes. */
+static const struct published {
+    enum architecture architecture;
+    int n_ids, length;
+} published[] = {{ARCHITECTURE_MDLM, 50258, 1024}, {ARCHITECTURE_SEDD, 50258, 1024},
+                 {ARCHITECTURE_DUO, 50258, 1024},  {ARCHITECTURE_UDLM, 30522, 128},
+                 {ARCHITECTURE_GIDD, 50259, 512},  {ARCHITECTURE_BD3LM, 50258, 1024}};
 
 /* All state that making the tensors needs. It is large, so it is allocated. */
 struct maker {
@@ -33,19 +43,70 @@ struct maker {
     float values[PIECE_ELEMENTS], scratch[PIECE_ELEMENTS], converted[PIECE_ELEMENTS];
 };
 
+static const struct size *find_size(const char *name)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (strcmp(sizes[i].name, name) == 0)
+            return &sizes[i];
+    return NULL;
+}
+
+/* "mdlm-small": the network before the dash. NULL: none of the published ones; `size` is the part behind it.
+ */
+static const struct published *find_published(const char *name, const char **size)
+{
+    *size = name;
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        const char *network = architecture_name(published[i].architecture);
+        const size_t n = strlen(network);
+        if (strncmp(name, network, n) != 0 || name[n] != '-')
+            continue;
+        *size = name + n + 1;
+        return &published[i];
+    }
+    return NULL;
+}
+
+/* A published network's own: the rest follows from its size. */
+static void be_published(const struct published *of, const struct random_options *options,
+                         struct model_config *config)
+{
+    const struct network *network = network_of(of->architecture);
+    const bool is_mask = network->sources == SOURCES_MASK;
+    config->architecture = of->architecture;
+    config->source = is_mask ? SOURCE_MASK : SOURCE_UNIFORM;
+    config->vocabulary = options->vocabulary ? options->vocabulary : of->n_ids - is_mask;
+    config->is_timeless = of->architecture == ARCHITECTURE_MDLM;
+    config->trained_length = config->max_length = of->length;
+    config->default_steps = 64;
+    config->max_steps = 8192;
+    config->default_solver = network->default_solver;
+    if (of->architecture == ARCHITECTURE_BD3LM) {
+        config->block_size = 16;
+        config->default_steps = of->length;
+    }
+    if (of->architecture == ARCHITECTURE_GIDD) {
+        config->p_uniform = 0.2;
+        config->t_eps = 1e-4;
+    }
+}
+
 static enum status find_config(const struct random_options *options, struct model_config *config,
                                struct error *error)
 {
-    const struct size *size = NULL;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (strcmp(sizes[i].name, options->size) == 0)
-            size = &sizes[i];
+    enum { GPT2_VOCABULARY = 50257 };
+    const char *size_name;
+    const struct published *of = find_published(options->size, &size_name);
+    const struct size *size = find_size(of && strcmp(size_name, "base") == 0 ? "medium" : size_name);
     if (!size)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "size \"%.32s\" is unknown: nano, mini, 0.17B, 1.3B or 1.7B", options->size);
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT,
+            "size \"%.32s\" is unknown: nano, mini, 0.17B, 1.3B or 1.7B; of another network as in "
+            "mdlm-small: mdlm, sedd, duo, udlm, gidd or bd3lm, and nano, mini, small or medium",
+            options->size);
     *config = (struct model_config){.architecture = ARCHITECTURE_FS_DFM,
                                     .source = options->source,
-                                    .vocabulary = options->vocabulary,
+                                    .vocabulary = options->vocabulary ? options->vocabulary : GPT2_VOCABULARY,
                                     .hidden = size->hidden,
                                     .n_heads = size->n_heads,
                                     .n_blocks = size->n_blocks,
@@ -55,7 +116,9 @@ static enum status find_config(const struct random_options *options, struct mode
                                     .max_length = 1024,
                                     .default_steps = 8,
                                     .max_steps = 1024};
-    snprintf(config->name, sizeof config->name, "random-%s", size->name);
+    if (of)
+        be_published(of, options, config);
+    snprintf(config->name, sizeof config->name, "random-%s", options->size);
     return model_config_complete(config, error);
 }
 

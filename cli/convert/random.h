@@ -17,11 +17,11 @@
  * as much choice for each token as text does (6 nats of 10.8).
  */
 struct random_options {
-    const char *size;      /* "nano", "mini", "0.17B", "1.3B", "1.7B" */
+    const char *size;      /* "nano", "mini", "0.17B", "1.3B", "1.7B"; "mdlm-small" of a published network */
     const char *directory; /* made if it is not there; must not hold a model */
     uint64_t seed;         /* the same seed gives the same bytes */
-    int vocabulary;
-    enum dtype dtype; /* of the matrices: F32 or BF16 */
+    int vocabulary;        /* 0: as published */
+    enum dtype dtype;      /* of the matrices: F32 or BF16 */
     enum source source;
 };
 

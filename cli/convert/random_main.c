@@ -19,8 +19,8 @@ static int parse(struct typed *typed, int argc, char **argv, char ***operands, i
     const struct option_row rows[] = {
         {"seed", 's', OPTION_INTEGER, "N", NULL, "0", 0, 9007199254740991,
          "the same seed gives the same weights", &typed->seed, NULL},
-        {"vocabulary", 0, OPTION_INTEGER, "N", NULL, "50257", 2, 1 << 20, "tokens. GPT-2 has 50257",
-         &typed->vocabulary, NULL},
+        {"vocabulary", 0, OPTION_INTEGER, "N", NULL, "0", 0, 1 << 20,
+         "tokens. 0: as published; GPT-2 has 50257", &typed->vocabulary, NULL},
         {"dtype", 0, OPTION_TEXT, "FORMAT", NULL, "f32", 0, 0, "of the matrices: f32 or bf16", &typed->dtype,
          NULL},
         {"source", 0, OPTION_TEXT, "NAME", NULL, "uniform", 0, 0,
@@ -31,8 +31,10 @@ static int parse(struct typed *typed, int argc, char **argv, char ***operands, i
     const struct option_table table = {
         program,
         "Writes a model directory with random weights of a named size, for measuring speed:\n"
-        "nano, mini (of the shapes of books-mini), 0.17B, 1.3B, 1.7B. It has no tokenizer, so\n"
-        "only `millrace bench` and `millrace inspect` accept it.",
+        "nano, mini (of the shapes of books-mini), 0.17B, 1.3B, 1.7B; or of a published network of others:\n"
+        "mdlm-small, sedd-medium, duo-small, udlm-small, gidd-base, bd3lm-small, or one of these at nano or "
+        "mini.\n"
+        "It has no tokenizer, so only `millrace bench` and `millrace inspect` accept it.",
         "SIZE DIRECTORY",
         "millrace random 0.17B /tmp/random-0.17B\nmillrace bench --model-dir /tmp/random-0.17B",
         rows,

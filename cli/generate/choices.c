@@ -77,10 +77,11 @@ enum status choice_read_priority(const char *name, Millrace__V1__GenerateRequest
 
 enum status solver_from_name(const char *name, enum solver *solver, struct error *error)
 {
-    return solver_find(name, solver)
-               ? STATUS_OK
-               : error_set(error, STATUS_INVALID_ARGUMENT,
-                           "--solver is cumulative, euler, dfm or stratified, not '%.40s'", name);
+    char solvers[160];
+    if (solver_find(name, solver))
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT, "--solver is one of %s, not '%.40s'",
+                     solver_names(solvers, sizeof solvers), name);
 }
 
 enum status choice_read_solver(const char *name, Millrace__V1__GenerateRequest *message, struct error *error)

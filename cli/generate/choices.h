@@ -18,7 +18,8 @@ enum status choice_read_priority(const char *name, Millrace__V1__GenerateRequest
 /* What the options of `generate` and `eval` say of --solver. */
 #define SOLVER_HELP                                                                                         \
     "How steps move the text: cumulative; euler, the reference's baseline; dfm, for teachers; stratified, " \
-    "cumulative with its jumps spread evenly. Without it: the model's own."
+    "cumulative with its jumps spread evenly. Published models of others: ancestral, greedy, analytic, "    \
+    "score-euler, remasking, first-hitting (docs/solvers.md). Without it: the model's own."
 
 /* The solver of that name. INVALID_ARGUMENT names those that there are. */
 enum status solver_from_name(const char *name, enum solver *solver, struct error *error);

@@ -154,8 +154,10 @@ static void print_summary(const struct output *output, const Millrace__V1__Finis
     fprintf(output->remarks, "%" PRIu32 " tokens in %.2f s", finished->generated_tokens, total_s);
     if (total_s > 0)
         fprintf(output->remarks, " (%.0f tokens/s)", finished->generated_tokens / total_s);
-    fprintf(output->remarks, ", %" PRIu32 " steps; entropy %.2f bits", output->accepted->steps,
-            finished->entropy_bits);
+    fprintf(output->remarks, ", %" PRIu32 " steps", output->accepted->steps);
+    if (finished->forwards && finished->forwards != output->accepted->steps)
+        fprintf(output->remarks, " of %" PRIu32 " passes", finished->forwards);
+    fprintf(output->remarks, "; entropy %.2f bits", finished->entropy_bits);
     if (isfinite(finished->mean_log_probability))
         fprintf(output->remarks, ", mean log probability %.2f", finished->mean_log_probability);
     fprintf(output->remarks, "; again with --seed %" PRIu64 "\n", finished->seed);

@@ -107,7 +107,7 @@ static json_t *json_of_timings(const Millrace__V1__Timings *timings)
 
 json_t *json_of_finished(const Millrace__V1__Finished *finished)
 {
-    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:I}", "text",
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:I, s:I}", "text",
                      json_of_bytes(finished->text, strlen(finished->text)), "ids",
                      json_of_ids(finished->ids, finished->n_ids), "changed_step",
                      json_of_ids(finished->changed_step, finished->n_changed_step), "prompt_tokens",
@@ -116,7 +116,7 @@ json_t *json_of_finished(const Millrace__V1__Finished *finished)
                      "entropy_bits", json_of_number(finished->entropy_bits), "mean_log_probability",
                      json_of_number(finished->mean_log_probability), "timings",
                      json_of_timings(finished->timings), "replica", finished->replica, "ranks",
-                     (json_int_t)finished->ranks);
+                     (json_int_t)finished->ranks, "forwards", (json_int_t)finished->forwards);
 }
 
 json_t *json_of_model(const Millrace__V1__Model *model)

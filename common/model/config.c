@@ -264,8 +264,9 @@ static enum status read_solver(json_t *object, struct model_config *config, stru
 {
     char solvers[160];
     json_t *value = NULL;
+    config->default_solver = network_of(config->architecture)->default_solver;
     if (!json_object_get(object, "default_solver"))
-        return STATUS_OK; /* what is 0 */
+        return STATUS_OK;
     enum status status = get(object, "default_solver", is_string, "a string", &value, error);
     if (status || solver_find(json_string_value(value), &config->default_solver))
         return status;

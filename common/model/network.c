@@ -180,6 +180,18 @@ bool network_has_solver(const struct network *network, enum solver solver)
     return (unsigned)solver < SOLVER_COUNT && (network->solvers >> solver & 1u);
 }
 
+int network_fewest_steps(const struct model_config *config, enum solver solver, int length)
+{
+    if (solver == SOLVER_FIRST_HITTING)
+        return length;
+    return config->block_size ? (length + config->block_size - 1) / config->block_size : 1;
+}
+
+bool network_has_temperature(const struct network *network)
+{
+    return network->output != OUTPUT_SCORE;
+}
+
 const char *network_solvers(const struct network *network, char *text, size_t room)
 {
     size_t used = 0;

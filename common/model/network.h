@@ -155,6 +155,13 @@ const struct network *network_of(enum architecture architecture);
 /* Whether the network can use the solver. */
 bool network_has_solver(const struct network *network, enum solver solver);
 
+/* The fewest steps that a text of so many positions can be refined in. BD3-LM writes one block after another.
+ */
+int network_fewest_steps(const struct model_config *config, enum solver solver, int length);
+
+/* Whether the temperature may be another than 1: scores have none. */
+bool network_has_temperature(const struct network *network);
+
 /* "ancestral, greedy or none": the names of its solvers; returns `text`. */
 const char *network_solvers(const struct network *network, char *text, size_t room);
 

@@ -118,10 +118,10 @@ static json_t *changed_json(const struct request_ended *ended)
 json_t *completions_ended_json(const char *request_id, const struct request_ended *ended, bool with_ids)
 {
     return json_pack(
-        "{s:s, s:o, s:I, s:i, s:i, s:f, s:f, s:s, s:I, s:{s:o, s:o, s:f, s:f}, s:o*, s:o*}", "request_id",
-        request_id, "seed", seed_json(ended->seed), "steps", (json_int_t)ended->steps, "length",
-        ended->length, "pinned", ended->n_pinned, "entropy_bits",
-        text_entropy_bits(ended->ids, (size_t)ended->length), "mean_log_probability",
+        "{s:s, s:o, s:I, s:I, s:i, s:i, s:f, s:f, s:s, s:I, s:{s:o, s:o, s:f, s:f}, s:o*, s:o*}",
+        "request_id", request_id, "seed", seed_json(ended->seed), "steps", (json_int_t)ended->steps,
+        "forwards", (json_int_t)ended->forwards, "length", ended->length, "pinned", ended->n_pinned,
+        "entropy_bits", text_entropy_bits(ended->ids, (size_t)ended->length), "mean_log_probability",
         ended->mean_log_probability, "replica", ended->replica, "ranks", (json_int_t)ended->n_ranks,
         "seconds", "queue", seconds_json(ended->queue_seconds), "first_frame",
         seconds_json(ended->first_frame_seconds), "compute", ended->compute_seconds, "total", ended->seconds,

@@ -188,9 +188,9 @@ static enum status read_solver(const struct json_field *field, const json_t *val
     const char *name = json_string_value(value);
     if (name && solver_find(name, &((struct completions_body *)into)->solver))
         return STATUS_OK;
-    return error_set(error, STATUS_INVALID_ARGUMENT,
-                     "%s: %.40s is none of cumulative, euler, dfm and stratified", field->shown,
-                     name ? name : json_kind(value));
+    char solvers[160];
+    return error_set(error, STATUS_INVALID_ARGUMENT, "%s: %.40s is none of %s", field->shown,
+                     name ? name : json_kind(value), solver_names(solvers, sizeof solvers));
 }
 
 static enum status read_priority(const struct json_field *field, const json_t *value, void *into,

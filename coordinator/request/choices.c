@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/model/network.h"
+
 static enum status check_bounds(const char *field, uint32_t value, int most, struct error *error)
 {
     if (value >= 1 && value <= (uint32_t)most)
@@ -71,16 +73,56 @@ static enum status choose_seed(const struct generate_options *options, struct re
     return error_set(error, STATUS_INTERNAL, "seed: the system has no random numbers: %s", strerror(errno));
 }
 
+/* A model without the cumulative solver, which is 0 on the wire, takes that for its own. */
+static enum status choose_solver(const struct generate_options *options, const struct model_config *config,
+                                 struct request_choices *choices, struct error *error)
+{
+    char solvers[160];
+    const struct network *network = network_of(config->architecture);
+    const bool is_unset =
+        options->solver == SOLVER_CUMULATIVE && !network_has_solver(network, SOLVER_CUMULATIVE);
+    choices->solver = is_unset ? config->default_solver : options->solver;
+    if (!network_has_solver(network, choices->solver))
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT, "solver: %s is not for this %s model, which can use %s",
+            solver_name(choices->solver), network->name, network_solvers(network, solvers, sizeof solvers));
+    if (choices->revise && network->sources == SOURCES_MASK)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT, "revise: a %s model keeps what is revealed%s", network->name,
+            network_has_solver(network, SOLVER_REMASKING) ? "; the solver remasking masks it again" : "");
+    if (choices->temperature != 1 && !network_has_temperature(network))
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "temperature: the scores of a %s model have none; it must be 1, not %g",
+                         network->name, (double)choices->temperature);
+    return STATUS_OK;
+}
+
+enum status choices_check_length(const struct model_config *config, int length,
+                                 struct request_choices *choices, struct error *error)
+{
+    const int fewest = network_fewest_steps(config, choices->solver, length);
+    if (choices->steps_most < fewest)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT,
+            "steps: %d are too few for %d positions, which this model writes in %d parts of one step "
+            "or more",
+            choices->steps_most, length, fewest);
+    if (choices->steps_least > 0 && choices->steps_least < fewest)
+        choices->steps_least = fewest;
+    return STATUS_OK;
+}
+
 enum status choices_make(const struct generate_options *options, const struct model_config *config,
                          struct request_choices *choices, struct error *error)
 {
-    struct request_choices made = {
-        .solver = options->solver, .revise = options->revise, .most_changes = options->most_changes};
+    struct request_choices made = {.revise = options->revise, .most_changes = options->most_changes};
     enum status status = choose_steps(options, config, &made, error);
     if (status == STATUS_OK)
         status = check_length(options, config, error);
     if (status == STATUS_OK)
         status = choose_temperature(options, &made, error);
+    if (status == STATUS_OK)
+        status = choose_solver(options, config, &made, error);
     if (status == STATUS_OK)
         status = choose_seed(options, &made, error);
     if (status == STATUS_OK)

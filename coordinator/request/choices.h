@@ -21,4 +21,8 @@ struct request_choices {
 enum status choices_make(const struct generate_options *options, const struct model_config *config,
                          struct request_choices *choices, struct error *error);
 
+/* Checks that the steps suffice for a text of that length; raises the least of automatic ones. */
+enum status choices_check_length(const struct model_config *config, int length,
+                                 struct request_choices *choices, struct error *error);
+
 #endif

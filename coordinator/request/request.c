@@ -84,6 +84,11 @@ enum status request_create(const struct generate_options *options, const struct 
                                                 : layout_draft(options, model, &draft, error);
     if (status != STATUS_OK)
         return status;
+    status = choices_check_length(&model->config, draft.length, &choices, error);
+    if (status != STATUS_OK) {
+        draft_release(&draft);
+        return status;
+    }
     fill_editable(&model->config, choices.seed, &draft);
     struct request *made = request_of_draft(&options->terms, &choices, &draft);
     if (!made) {

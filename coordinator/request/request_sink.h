@@ -57,6 +57,7 @@ struct request_ended {
     const int32_t *ids;           /* [length]; of a finished one the answer, else the last frame */
     const uint32_t *changed_step; /* [length]; 0: the starting state */
     double mean_log_probability;  /* natural; of the tokens that the last step drew; 0: none */
+    uint64_t forwards;            /* passes of the model; 0: the replica does not say */
 
     double queue_seconds,
         first_frame_seconds; /* until the first step began, and had ended; NAN: it has not */

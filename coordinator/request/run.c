@@ -102,6 +102,7 @@ enum status run_advance(struct run *run, const struct step_report *report, int n
     run->compute_ms += report->step_ms;
     run->log_probability = report->log_probability;
     run->scored = report->scored;
+    run->forwards += report->forwards;
     return STATUS_OK;
 }
 

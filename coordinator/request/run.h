@@ -31,6 +31,7 @@ struct step_report {
     bool done;
     double log_probability;
     uint32_t scored;
+    uint32_t forwards; /* passes of the model that the step took of the run */
     size_t n_until_jump;
     const float *until_jump; /* [n_until_jump]: as many as positions with the stratified solver */
     uint64_t batch_step;     /* of the replica, the same in all reports of a step; 0: it does not say */
@@ -61,6 +62,7 @@ struct run {
     double compute_ms;      /* sum of its steps */
     double log_probability; /* of the `scored` tokens that the last step drew: the sum, natural */
     uint32_t scored;
+    uint64_t forwards; /* passes of the model, of all steps */
 
     /* ---- where it is; the scheduler's ---- */
     uint64_t ticket; /* what replicas call it: another one each time that an earlier one may still speak */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/model/network.h"
 #include "common/model/tensors.h"
 
 static enum status read_fingerprint(const char *directory, struct served_model *model, struct error *error)
@@ -15,6 +16,12 @@ static enum status read_fingerprint(const char *directory, struct served_model *
     return STATUS_OK;
 }
 
+/* The ids that a tokenizer may have. Tokenizers of published models know the mask, too. */
+static int served_model_ids(const struct model_config *config)
+{
+    return network_of(config->architecture)->output == OUTPUT_FLOW ? config->vocabulary : config->n_ids;
+}
+
 enum status served_model_open(const char *directory, struct served_model *model, struct error *error)
 {
     *model = (struct served_model){.directory = directory};
@@ -22,7 +29,7 @@ enum status served_model_open(const char *directory, struct served_model *model,
     if (status == STATUS_OK)
         status = read_fingerprint(directory, model, error);
     if (status == STATUS_OK)
-        status = tokenizer_open(directory, model->config.vocabulary, &model->tokenizer, error);
+        status = tokenizer_open(directory, served_model_ids(&model->config), &model->tokenizer, error);
     return status;
 }
 

@@ -288,6 +288,7 @@ static void hand_over_end(const struct request *request, const struct end *end)
         .ids = run->ids,
         .changed_step = run->changed_step,
         .mean_log_probability = run->scored ? run->log_probability / run->scored : 0,
+        .forwards = run->forwards,
         .queue_seconds = since_acceptance(run, run->began_at),
         .first_frame_seconds = since_acceptance(run, run->first_frame_at),
         .compute_seconds = 1e-3 * run->compute_ms,

@@ -91,6 +91,7 @@ static Millrace__V1__Finished finished_of(const struct request_ended *ended)
     finished.mean_log_probability = ended->mean_log_probability;
     finished.replica = (char *)ended->replica;
     finished.ranks = ended->n_ranks;
+    finished.forwards = ended->forwards < UINT32_MAX ? (uint32_t)ended->forwards : UINT32_MAX;
     return finished;
 }
 

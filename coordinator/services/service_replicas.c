@@ -175,6 +175,7 @@ static enum status on_report(struct rpc_call *call, struct coordinator *coordina
         .done = wire->done,
         .log_probability = wire->log_probability,
         .scored = wire->scored,
+        .forwards = wire->forwards,
         .n_until_jump = wire->n_until_jump,
         .until_jump = wire->until_jump,
     };

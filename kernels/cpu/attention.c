@@ -119,23 +119,6 @@ static void multiply_values(const struct head_work *work, int panels)
     }
 }
 
-/* How many keys, from the first on, a query at that position sees. */
-static int keys_seen(const struct head_work *work, int position)
-{
-    int block = work->op->block_size, n_keys = work->n_keys;
-    int end = block ? (position / block + 1) * block : n_keys;
-    return end < n_keys ? end : n_keys;
-}
-
-/* Takes the keys out of a panel's scores that its n queries do not see; the lanes behind them see all. */
-static void hide_later_blocks(const struct head_work *work, float *scores, int first_query, int n)
-{
-    for (int lane = 0; lane < n; lane++)
-        for (int key = keys_seen(work, work->op->query_position[first_query + lane]); key < work->n_keys;
-             key++)
-            scores[(int64_t)key * LANES + lane] = -INFINITY;
-}
-
 /* o[query, dimension] = outputs[dimension, query] / sum[query] for the n queries of one panel */
 static void write_outputs(const struct head_work *work, int panel, int first_query, int n, struct vf sum)
 {
@@ -155,9 +138,7 @@ static void attend_block(const struct head_work *work, int first_query, int n)
     struct vf sum[TILE_PANELS];
     pack_queries(work, first_query, n);
     multiply_keys(work, panels);
-    for (int p = 0; p < panels && work->op->block_size; p++)
-        hide_later_blocks(work, work->scratch.scores + (int64_t)p * work->n_keys * LANES,
-                          first_query + p * LANES, least(LANES, n - p * LANES));
+    attention_hide_later(work, first_query, n, work->n_keys);
     for (int p = 0; p < panels; p++)
         sum[p] = exp_scores(work->scratch.scores + (int64_t)p * work->n_keys * LANES, work->n_keys);
     multiply_values(work, panels);

@@ -88,8 +88,8 @@ static void pack_queries(const struct head_work *work, int first, int n)
                        work->scratch.rotated + i * width);
     for (int lane = 0; lane < n; lane += LANES)
         ISA(pack)
-        (work->scratch.rotated + lane * width, width, least(LANES, n - lane), width,
-         work->scratch.queries + lane * width, LANES, LANES);
+    (work->scratch.rotated + lane * width, width, least(LANES, n - lane), width,
+     work->scratch.queries + lane * width, LANES, LANES);
 }
 
 static void multiply_keys(const struct head_work *work, int panels)
@@ -164,6 +164,7 @@ void ISA(attention_bf16_block)(const struct head_work *work, int first, int n)
     struct vf sum[TILE_PANELS];
     pack_queries(work, first, n);
     multiply_keys(work, panels);
+    attention_hide_later(work, first, n, filled(work->n_keys));
     for (int p = 0; p < panels; p++)
         sum[p] = exp_scores(work->scratch.scores + (int64_t)p * filled(work->n_keys) * LANES, work->n_keys);
     multiply_values(work, panels);

@@ -1,6 +1,8 @@
 #ifndef MILLRACE_KERNELS_CPU_ATTENTION_WORK_H
 #define MILLRACE_KERNELS_CPU_ATTENTION_WORK_H
 
+#include <math.h>
+
 #include "kernels/cpu/attention_scratch.h"
 #include "kernels/cpu/simd.h"
 
@@ -40,6 +42,27 @@ static inline struct vf attention_max(const float *scores, int n_keys)
     for (; key < n_keys; key++)
         max[0] = vf_max(max[0], vf_load(scores + key * LANES));
     return vf_max(vf_max(max[0], max[1]), vf_max(max[2], max[3]));
+}
+
+/* How many keys, from the first on, a query at that position sees (struct attention, block_size). */
+static inline int attention_keys_seen(const struct head_work *work, int position)
+{
+    int block = work->op->block_size, end = block ? (position / block + 1) * block : work->n_keys;
+    return end < work->n_keys ? end : work->n_keys;
+}
+
+/* Takes the keys that they do not see out of the scores of the queries first ... first + n. A panel's scores
+ * are panel_keys rows of LANES queries. */
+static inline void attention_hide_later(const struct head_work *work, int first, int n, int panel_keys)
+{
+    if (work->op->block_size == 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        float *scores = work->scratch.scores + (int64_t)(i / LANES) * panel_keys * LANES + i % LANES;
+        int seen = attention_keys_seen(work, work->op->query_position[first + i]);
+        for (int key = seen; key < work->n_keys; key++)
+            scores[(int64_t)key * LANES] = -INFINITY;
+    }
 }
 
 /* Packs the head's keys and values, once for all its blocks of queries. */

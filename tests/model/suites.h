@@ -7,5 +7,6 @@ Suite *config_suite(void);
 Suite *safetensors_suite(void);
 Suite *shard_index_suite(void);
 Suite *model_suite(void);
+Suite *published_suite(void);
 
 #endif

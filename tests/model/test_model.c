@@ -8,6 +8,7 @@ int main(void)
     srunner_add_suite(runner, safetensors_suite());
     srunner_add_suite(runner, shard_index_suite());
     srunner_add_suite(runner, model_suite());
+    srunner_add_suite(runner, published_suite());
     srunner_run_all(runner, CK_NORMAL);
     int n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);

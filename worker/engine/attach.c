@@ -146,6 +146,7 @@ static void sink_report(void *context, const struct sequence_report *report, dou
     wire.done = report->done;
     wire.log_probability = report->log_probability;
     wire.scored = report->n_scored;
+    wire.forwards = report->forwards;
     wire.batch_step = report->batch_step;
     wire.batch_tokens = (uint32_t)report->batch_tokens;
     wire.until_jump = (float *)report->until_jump;

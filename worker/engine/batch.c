@@ -123,7 +123,7 @@ static enum status check_solver(const struct model_config *config, const struct 
 {
     char solvers[160];
     const struct network *network = network_of(config->architecture);
-    const int fewest = moves_fewest_steps(config, input->solver, (int)input->length);
+    const int fewest = network_fewest_steps(config, input->solver, (int)input->length);
     if (!network_has_solver(network, input->solver))
         return error_set(error, STATUS_INVALID_ARGUMENT, "solver: %s is not for a %s model, which can use %s",
                          solver_name(input->solver), network->name,
@@ -132,7 +132,7 @@ static enum status check_solver(const struct model_config *config, const struct 
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "steps: %u are too few for %zu positions, which this model writes in %d parts",
                          input->n_steps, input->length, fewest);
-    if (network->output == OUTPUT_SCORE && input->temperature != 1)
+    if (!network_has_temperature(network) && input->temperature != 1)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "temperature: %g; the scores of a %s model have none, it must be 1",
                          (double)input->temperature, network->name);

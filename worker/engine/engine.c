@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/model/network.h"
 #include "worker/engine/backlog.h"
 #include "worker/engine/steps.h"
 #include "worker/engine/submission.h"
@@ -367,7 +368,7 @@ static struct warm_up warm_up_of(const struct model *model, int tokens)
                             .n_texts = model->backend->on_host ? 1 : 2};
 }
 
-/* Rank 0: one text, in one step. */
+/* Rank 0: the first pass of one text. A published network may need more passes for it; they are left out. */
 static enum status write_one(struct engine *engine, int length, struct error *error)
 {
     const struct model_config *config = &engine->model->weights.config;
@@ -382,13 +383,21 @@ static enum status write_one(struct engine *engine, int length, struct error *er
         editable[i] = 1;
     }
     const struct sequence_input input = {
-        .ids = ids, .editable = editable, .length = (size_t)length, .n_steps = 1, .temperature = 1};
+        .ids = ids,
+        .editable = editable,
+        .length = (size_t)length,
+        .n_steps = (uint32_t)network_fewest_steps(config, config->default_solver, length),
+        .solver = config->default_solver,
+        .temperature = 1};
     if (status == STATUS_OK)
         status = batch_add(engine->batch, &input, error);
     free(ids);
     free(editable);
-    if (status == STATUS_OK)
-        return step(engine, NULL, error);
+    if (status == STATUS_OK) {
+        status = step(engine, NULL, error);
+        batch_clear(engine->batch);
+        return status;
+    }
     engine->plan.header->command = PLAN_STOP; /* the others wait for a plan */
     broadcast_plan(engine);
     return status;

@@ -33,13 +33,6 @@ int moves_count(const struct model_config *config, enum solver solver, int n_ste
     return n_steps + cleans_up(config, solver);
 }
 
-int moves_fewest_steps(const struct model_config *config, enum solver solver, int length)
-{
-    if (solver == SOLVER_FIRST_HITTING)
-        return length;
-    return config->block_size ? (length + config->block_size - 1) / config->block_size : 1;
-}
-
 struct schedule_step move_times(const struct model_config *config, int pass, int n_steps)
 {
     if (is_flow(config)) /* t and h are the same for any exponent */
@@ -185,7 +178,7 @@ static void step(const struct model_config *config, enum solver solver, double t
 static void block_step(const struct model_config *config, int length, int pass, int n_steps,
                        struct move *move)
 {
-    const int64_t n_blocks = moves_fewest_steps(config, SOLVER_ANCESTRAL, length), steps = n_steps;
+    const int64_t n_blocks = network_fewest_steps(config, SOLVER_ANCESTRAL, length), steps = n_steps;
     const int64_t block = ((pass + 1) * n_blocks + steps - 1) / steps - 1;
     const int first = (int)(block * steps / n_blocks), end = (int)((block + 1) * steps / n_blocks);
     const double t = noise_time(config, pass - first, end - first),

@@ -36,9 +36,6 @@ void move_at(const struct model_config *config, enum solver solver, int length, 
 /* What the network is told in a pass: the time and, for a student, the size of the step. */
 struct schedule_step move_times(const struct model_config *config, int pass, int n_steps);
 
-/* The fewest steps that a text of so many positions can be refined in. */
-int moves_fewest_steps(const struct model_config *config, enum solver solver, int length);
-
 /*
  * One pass from the noise level `from` down to `to`, as the posterior of the noise: with Q = α_t p(x) +
  * β_t(x), r = α_t/α_s and b = β_t(x) - r β_s(x) a position keeps its token with probability 1 - b/Q, else it

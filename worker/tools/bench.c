@@ -74,6 +74,7 @@ static enum status add_text(struct model *model, struct batch *batch, const stru
                                          .length = (size_t)options->length,
                                          .n_steps = (uint32_t)options->n_steps,
                                          .seed = seed,
+                                         .solver = config->default_solver,
                                          .temperature = 1};
     return batch_add(batch, &input, error);
 }
@@ -95,7 +96,7 @@ static enum status run_text(struct model *model, struct steps *steps, const stru
         status = add_text(model, steps->batch, options, text, i, error);
     struct bench_figures before = counters_of(model);
     double start = clock_seconds(), needed = 0;
-    for (int n, i = 0; i < options->n_steps && status == STATUS_OK; i++) {
+    for (int n; batch_size(steps->batch) > 0 && status == STATUS_OK;) { /* a step may be two passes */
         double seconds;
         status = steps_turn(steps, text->reports, &n, &seconds, error);
         if (status != STATUS_OK)

@@ -341,13 +341,25 @@ static void print(const struct model *model, const struct elbo_options *options,
     json_decref(line);
 }
 
+/* The bound is of FS-DFM's paths. */
+static enum status check_network(const struct model *model, struct error *error)
+{
+    const struct model_config *config = &model->weights.config;
+    if (!model_has_laws(config))
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED_PRECONDITION, "there is no likelihood bound for a %s model yet",
+                     architecture_name(config->architecture));
+}
+
 enum status elbo_run(struct model *model, const struct elbo_options *options, struct error *error)
 {
     int32_t *ids = NULL;
     size_t n_ids = 0;
     struct elbo_result result;
     double start = clock_seconds();
-    enum status status = read_ids(options->path, &ids, &n_ids, error);
+    enum status status = check_network(model, error);
+    if (status == STATUS_OK)
+        status = read_ids(options->path, &ids, &n_ids, error);
     status = collective_agree(model->collective, status, error);
     if (status == STATUS_OK)
         status = elbo_measure(model, options, ids, n_ids, &result, error);
