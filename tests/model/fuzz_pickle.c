@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "cli/convert/checkpoint.h"
+#include "cli/convert/published_checkpoint.h"
 #include "cli/convert/state_dict.h"
+#include "common/model/network.h"
 #include "tests/model/fuzz.h"
 
 /* What the converter does with a network, as far as it can be done without the archive. */
@@ -32,6 +34,26 @@ static void read_network(const struct pickle_value *dict)
     state_dict_release(&state);
 }
 
+/* The same of a published network, whichever it is; with the average and without. */
+static void read_published(const struct pickle_value *root)
+{
+    static const char *const weights[] = {"raw", "ema"};
+    for (int i = 0; i < 2; i++) {
+        struct state_dict state;
+        struct convert_report report = {0};
+        struct model_config config = {
+            .name = "fuzz", .trained_length = 1, .max_length = 1, .default_steps = 1, .max_steps = 1};
+        struct error error = {0};
+        if (published_state(root, ARCHITECTURE_UDLM, weights[i], &state, &report, &error))
+            continue;
+        if (published_fill(&state, NULL, 0, ARCHITECTURE_UDLM, &config, &error) == STATUS_OK &&
+            model_config_complete(&config, &error) == STATUS_OK &&
+            state_dict_check(&state, &config, &error) != STATUS_OK)
+            assert(strlen(error.text) > 0);
+        state_dict_release(&state);
+    }
+}
+
 int fuzz_pickle(const uint8_t *bytes, size_t size_bytes)
 {
     struct pickle *pickle;
@@ -44,6 +66,7 @@ int fuzz_pickle(const uint8_t *bytes, size_t size_bytes)
     if (root->kind == PICKLE_DICT)
         for (size_t i = 0; i < root->items.n; i += 2)
             read_network(root->items.items[i + 1]);
+    read_published(root);
     pickle_free(pickle);
     return 1;
 }

@@ -1,6 +1,8 @@
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "cli/convert/models.h"
 #include "tests/model/fuzz.h"
 #include "tests/model/support.h"
 #include "tests/model/zips.h"
@@ -13,7 +15,11 @@ START_TEST(config)
         "\"hidden\":16,\"heads\":2,\"blocks\":1,\"condition\":8,\"source\":\"uniform\","
         "\"scheduler\":{\"type\":\"polynomial\",\"exponent\":1.5},\"trained_length\":128,"
         "\"max_length\":1024,\"default_steps\":8,\"max_steps\":512,\"origin\":{}}";
-    fuzz_run(fuzz_config, seed, sizeof seed - 1);
+    const struct published_model *published = published_model_at(_i - 1);
+    if (published)
+        fuzz_run(fuzz_config, published->config, strlen(published->config));
+    else
+        fuzz_run(fuzz_config, seed, sizeof seed - 1);
 }
 END_TEST
 
@@ -35,7 +41,8 @@ END_TEST
 START_TEST(pickle)
 {
     static const char *const checkpoints[] = {"ckpt_odd_tensors.pth", "ckpt_nano_pretrain.pth",
-                                              "ckpt_nano_cuda_origmod.pth"};
+                                              "ckpt_nano_cuda_origmod.pth",
+                                              "../families/duo/lightning_ema.ckpt"};
     char path[PATH_ROOM];
     size_t n;
     char *seed = zip_load(golden_path(checkpoints[_i], path), "data.pkl", &n);
@@ -48,9 +55,9 @@ int main(void)
 {
     Suite *suite = suite_create("fuzz");
     TCase *tests = tcase_create("fuzz");
-    tcase_add_test(tests, config);
+    tcase_add_loop_test(tests, config, 0, 7);
     tcase_add_test(tests, safetensors);
-    tcase_add_loop_test(tests, pickle, 0, 3);
+    tcase_add_loop_test(tests, pickle, 0, 4);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
