@@ -566,6 +566,21 @@ def test_wrong_values():
     print(f"{len(WRONG) + 1} wrong values refused by name")
 
 
+def kinds(documents):
+    """As helm/README.md says what an example renders to."""
+    names = [document["kind"] for document in documents]
+    return ", ".join((f"{names.count(name)} " if names.count(name) > 1 else "") + name for name in dict.fromkeys(names))
+
+
+def test_readme():
+    with open(f"{CHART}/README.md") as file:
+        page = file.read()
+    for path in glob.glob(f"{CHART}/examples/*.yaml"):
+        row = re.search(rf"^\| `{os.path.basename(path)}` .*$", page, re.MULTILINE)
+        rendered = kinds(render("-f", path))
+        assert row and row[0].endswith(f"| {rendered} |"), f"helm/README.md, {os.path.basename(path)}: {rendered}"
+
+
 def test_examples():
     examples = sorted(glob.glob(f"{CHART}/examples/*.yaml"))
     assert len(examples) >= 6
