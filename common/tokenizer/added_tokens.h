@@ -11,20 +11,42 @@
 struct added_token {
     struct token_piece content; /* what is looked for in a text; not owned */
     int32_t id;
+    bool special;     /* steers a model; a caller may want it to be ordinary text */
+    bool normalized;  /* looked for in the normalized text */
+    bool left, right; /* takes the white space on that side with it */
+    bool whole_word;  /* only where no word character is beside it */
 };
 struct added_tokens {
     struct added_token *tokens; /* [n], in the order of their bytes after added_tokens_sort */
     size_t n;
+    bool begins[256]; /* whether one begins with this byte */
 };
 
 enum { ADDED_TOKEN_BYTES_MAX = 256 };
 
 void added_tokens_sort(struct added_tokens *added);
 
-/* The longest added token with which the text begins, or NULL. */
-const struct added_token *added_tokens_match(const struct added_tokens *added, const char *text,
-                                             size_t size_bytes);
+/* Where special tokens do not count. */
+struct added_filter {
+    bool no_special;            /* nowhere */
+    const unsigned char *users; /* [size of the text] or NULL: not over bytes that are not 0 here */
+};
 
-bool added_tokens_has_id(const struct added_tokens *added, int32_t id);
+/* A part of a text: a token, or what lies between tokens. */
+struct added_part {
+    size_t start, end;
+    int32_t id; /* -1: text */
+};
+
+/* Goes through a text: `at` is where the last part ended. The longest token at the leftmost place counts.
+ * False at the end. `state` starts as zeros. */
+struct added_walk {
+    size_t done;             /* parts up to here were given */
+    size_t looked;           /* tokens up to here were looked for: less than `done` where one took spaces */
+    struct added_part token; /* found, and given next */
+    bool has_token;
+};
+bool added_tokens_next(const struct added_tokens *added, const struct added_filter *filter, const char *text,
+                       size_t size_bytes, struct added_walk *walk, struct added_part *part);
 
 #endif

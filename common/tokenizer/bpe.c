@@ -117,13 +117,27 @@ enum status id_buffer_reserve(struct id_buffer *buffer, size_t more, struct erro
     return STATUS_OK;
 }
 
+/* Makes room for a piece of n symbols. */
+static enum status prepare(struct bpe_scratch *scratch, struct id_buffer *out, size_t n, struct error *error)
+{
+    enum status status = scratch_reserve(scratch, n, error);
+    return status == STATUS_OK ? id_buffer_reserve(out, n, error) : status;
+}
+
+static void merge_into(const struct merge_table *merges, struct bpe_scratch *scratch, int32_t n,
+                       struct id_buffer *out)
+{
+    struct bpe_symbol *symbols = scratch->symbols;
+    merge_all(merges, symbols, n, scratch->heap);
+    for (int32_t i = n > 0 ? 0 : -1; i >= 0; i = symbols[i].next)
+        out->ids[out->n++] = symbols[i].id;
+}
+
 enum status bpe_encode(const struct merge_table *merges, const int32_t byte_ids[256], const char *piece,
                        size_t size_bytes, struct bpe_scratch *scratch, struct id_buffer *out,
                        struct error *error)
 {
-    enum status status = scratch_reserve(scratch, size_bytes, error);
-    if (status == STATUS_OK)
-        status = id_buffer_reserve(out, size_bytes, error);
+    enum status status = prepare(scratch, out, size_bytes, error);
     if (status != STATUS_OK)
         return status;
     struct bpe_symbol *symbols = scratch->symbols;
@@ -131,8 +145,19 @@ enum status bpe_encode(const struct merge_table *merges, const int32_t byte_ids[
     for (int32_t i = 0; i < n; i++)
         symbols[i] =
             (struct bpe_symbol){byte_ids[(unsigned char)piece[i]], MERGE_NONE, i - 1, i + 1 < n ? i + 1 : -1};
-    merge_all(merges, symbols, n, scratch->heap);
-    for (int32_t i = n > 0 ? 0 : -1; i >= 0; i = symbols[i].next)
-        out->ids[out->n++] = symbols[i].id;
+    merge_into(merges, scratch, n, out);
+    return STATUS_OK;
+}
+
+enum status bpe_merge(const struct merge_table *merges, const int32_t *ids, size_t n_ids,
+                      struct bpe_scratch *scratch, struct id_buffer *out, struct error *error)
+{
+    enum status status = prepare(scratch, out, n_ids, error);
+    if (status != STATUS_OK)
+        return status;
+    int32_t n = (int32_t)n_ids;
+    for (int32_t i = 0; i < n; i++)
+        scratch->symbols[i] = (struct bpe_symbol){ids[i], MERGE_NONE, i - 1, i + 1 < n ? i + 1 : -1};
+    merge_into(merges, scratch, n, out);
     return STATUS_OK;
 }

@@ -34,4 +34,8 @@ enum status bpe_encode(const struct merge_table *merges, const int32_t byte_ids[
                        size_t size_bytes, struct bpe_scratch *scratch, struct id_buffer *out,
                        struct error *error);
 
+/* The same for a piece whose first symbols are these ids: at most INT32_MAX of them. */
+enum status bpe_merge(const struct merge_table *merges, const int32_t *ids, size_t n_ids,
+                      struct bpe_scratch *scratch, struct id_buffer *out, struct error *error);
+
 #endif

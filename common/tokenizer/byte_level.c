@@ -20,6 +20,13 @@ int byte_level_byte(uint32_t character)
     return index == 0xA0 - 0x7F + 1 ? 0xAD : -1;
 }
 
+uint32_t byte_level_character(unsigned char byte)
+{
+    if (stands_for_itself(byte))
+        return byte;
+    return 0x100 + (byte <= 0x20 ? byte : byte <= 0xA0 ? byte - 0x7Fu + 0x21 : 0xA0u - 0x7F + 0x22);
+}
+
 bool byte_level_decode(const char *word, size_t size_bytes, char *out, size_t *out_bytes)
 {
     size_t n = 0;

@@ -14,6 +14,9 @@
 /* The byte that a character stands for, or -1. */
 int byte_level_byte(uint32_t character);
 
+/* The character that stands for a byte. */
+uint32_t byte_level_character(unsigned char byte);
+
 /* Turns a word of the alphabet, in UTF-8, into its bytes; out has room for size_bytes. false: the word has a
  * character that is not of the alphabet. */
 bool byte_level_decode(const char *word, size_t size_bytes, char *out, size_t *out_bytes);

@@ -1,70 +1,155 @@
 #include "common/tokenizer/split.h"
 
-/*
- * The classes of characters are written out where PCRE2 and the reference library differ: a class decides
- * where a text is split, and so which ids the model sees. White space is the property White_Space. PCRE2's \s
- * also has U+180E, which left that property in Unicode 6.3. Letters and numbers are those of Unicode 16;
- * PCRE2 10.42 knows Unicode 14, so the later ones are added by ranges. A newer PCRE2 has them in its own
- * tables, and the result is the same.
+#include <stdint.h>
+#include <string.h>
+
+#include "common/tokenizer/unicode.h"
+#include "common/utf8.h"
+
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define WORD "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
+#define REST " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+const struct split_rules split_gpt2 = {
+    .source = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"};
+
+/* The last one is LLaDA's: possessive where it makes no difference, and \s*[\r\n] ends where \s*[\r\n]+ does.
  */
-#define SPACE                                                                             \
-    "\\t-\\r\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}" \
-    "\\x{205F}\\x{3000}"
-#define LETTER                                                                             \
-    "\\p{L}\\x{1C89}-\\x{1C8A}\\x{A7CB}-\\x{A7CD}\\x{A7DA}-\\x{A7DC}\\x{105C0}-\\x{105F3}" \
-    "\\x{10D4A}-\\x{10D65}\\x{10D6F}-\\x{10D85}\\x{10EC2}-\\x{10EC4}\\x{1123F}-\\x{11240}" \
-    "\\x{11380}-\\x{11389}\\x{1138B}\\x{1138E}\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}"   \
-    "\\x{113D3}\\x{11BC0}-\\x{11BE0}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}"  \
-    "\\x{1342F}\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}"            \
-    "\\x{16D40}-\\x{16D6C}\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}"             \
-    "\\x{1E030}-\\x{1E06D}\\x{1E4D0}-\\x{1E4EB}\\x{1E5D0}-\\x{1E5ED}\\x{1E5F0}\\x{2B739}"  \
-    "\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"
-#define NUMBER                                                                             \
-    "\\p{N}\\x{10D40}-\\x{10D49}\\x{116D0}-\\x{116E3}\\x{11BF0}-\\x{11BF9}"                \
-    "\\x{11F50}-\\x{11F59}\\x{16130}-\\x{16139}\\x{16D70}-\\x{16D79}\\x{1CCF0}-\\x{1CCF9}" \
-    "\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{1E4F9}\\x{1E5F1}-\\x{1E5FA}"
+static const struct split_rules others[] = {
+    {CONTRACTIONS "|" WORD "|\\p{N}|" REST, true, true, 1, true},
+    {CONTRACTIONS "|" WORD "|\\p{N}{1,3}|" REST, true, true, 3, true},
+    {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|"
+     "\\s+(?!\\S)|\\s+",
+     true, true, 1, true},
+};
 
-/* ASCII first: its classes are bit maps, which the compiled pattern tests several times faster than the long
- * ones. */
-#define BEYOND_ASCII "(?![\\x00-\\x7F])"
-#define LETTERS "(?:[A-Za-z]++|" BEYOND_ASCII "[" LETTER "]++)++"
-#define NUMBERS "(?:[0-9]++|" BEYOND_ASCII "[" NUMBER "]++)++"
-#define SIGNS \
-    "(?:[!-/:-@\\[-`{-~\\x00-\\x08\\x0E-\\x1F\\x7F]++|" BEYOND_ASCII "[^" SPACE LETTER NUMBER "]++)++"
-
-static const char gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?" LETTERS "| ?" NUMBERS "| ?" SIGNS "|[" SPACE
-                                   "]+(?![^" SPACE "])|[" SPACE "]+";
-
-const char split_gpt2_source[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
-enum status split_compile(pcre2_code **pattern, struct error *error)
+const struct split_rules *split_rules_find(const char *source)
 {
-    int code;
-    PCRE2_SIZE offset;
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)gpt2_pattern, PCRE2_ZERO_TERMINATED,
-                                         PCRE2_UTF | PCRE2_UCP, &code, &offset, NULL);
-    if (!compiled) {
-        PCRE2_UCHAR reason[128];
-        pcre2_get_error_message(code, reason, sizeof reason);
-        return error_set(error, STATUS_INTERNAL, "the splitting pattern does not compile at %zu: %s", offset,
-                         (const char *)reason);
+    if (!strcmp(source, split_gpt2.source))
+        return &split_gpt2;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (!strcmp(source, others[i].source))
+            return &others[i];
     }
-    (void)pcre2_jit_compile(compiled,
-                            PCRE2_JIT_COMPLETE); /* without it pcre2_match interprets, more slowly */
-    *pattern = compiled;
-    return STATUS_OK;
+    return NULL;
 }
 
-enum status split_next(const pcre2_code *pattern, pcre2_match_data *match, const char *text,
-                       size_t size_bytes, size_t start, size_t *end, struct error *error)
+struct reader {
+    const char *text;
+    size_t size;
+};
+
+/* The class of the character at `at`, and where it ends. At the end of the text: -1. */
+static int class_at(const struct reader *reader, size_t at, size_t *end)
 {
-    /* Without NO_UTF_CHECK every call would validate the whole text again: quadratic. */
-    int code = pcre2_match(pattern, (PCRE2_SPTR)text, size_bytes, start, PCRE2_NO_UTF_CHECK | PCRE2_ANCHORED,
-                           match, NULL);
-    if (code < 1)
-        return error_set(error, STATUS_INTERNAL, "splitting stopped at byte %zu of %zu (PCRE2 error %d)",
-                         start, size_bytes, code);
-    *end = pcre2_get_ovector_pointer(match)[1];
-    return STATUS_OK;
+    if (at >= reader->size)
+        return -1;
+    uint32_t character = (unsigned char)reader->text[at];
+    *end = at + 1;
+    if (character >= 0x80) {
+        int n = utf8_read(reader->text + at, reader->size - at, &character);
+        *end = at + (size_t)(n ? n : 1);
+    }
+    return (int)unicode_class(character);
+}
+
+static size_t skip_class(const struct reader *reader, size_t at, int class)
+{
+    size_t end = at;
+    while (class_at(reader, at, &end) == class)
+        at = end;
+    return at;
+}
+
+static bool is_line_break(const struct reader *reader, size_t at)
+{
+    return at < reader->size && (reader->text[at] == '\n' || reader->text[at] == '\r');
+}
+
+static char letter_at(const struct reader *reader, size_t at, bool any_case)
+{
+    char c = at < reader->size ? reader->text[at] : '\0';
+    return any_case && c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* 's 't 'm 'd 're 've 'll. In any case, U+017F is an s too. Returns `start` for none. */
+static size_t contraction(const struct split_rules *rules, const struct reader *reader, size_t start)
+{
+    if (reader->text[start] != '\'')
+        return start;
+    char first = letter_at(reader, start + 1, rules->any_case),
+         second = letter_at(reader, start + 2, rules->any_case);
+    if (first == 's' || first == 't' || first == 'm' || first == 'd')
+        return start + 2;
+    if (((first == 'r' || first == 'v') && second == 'e') || (first == 'l' && second == 'l'))
+        return start + 3;
+    if (rules->any_case && reader->size - start > 2 && !memcmp(reader->text + start + 1, "\xC5\xBF", 2))
+        return start + 3;
+    return start;
+}
+
+static size_t word(const struct split_rules *rules, const struct reader *reader, size_t start)
+{
+    size_t end = start, body = start;
+    int class = class_at(reader, start, &end);
+    bool joins = rules->any_sign_before
+                     ? class != UNICODE_LETTER && class != UNICODE_NUMBER && !is_line_break(reader, start)
+                     : reader->text[start] == ' ';
+    if (joins)
+        body = end;
+    end = skip_class(reader, body, UNICODE_LETTER);
+    return end > body ? end : start;
+}
+
+static size_t number(const struct split_rules *rules, const struct reader *reader, size_t start)
+{
+    size_t at = start, end = start;
+    if (rules->digits == 0) {
+        at += reader->text[start] == ' ';
+        end = skip_class(reader, at, UNICODE_NUMBER);
+        return end > at ? end : start;
+    }
+    for (int i = 0; i < rules->digits && class_at(reader, at, &end) == UNICODE_NUMBER; i++)
+        at = end;
+    return at;
+}
+
+static size_t signs(const struct split_rules *rules, const struct reader *reader, size_t start)
+{
+    size_t at = start + (reader->text[start] == ' ');
+    size_t end = skip_class(reader, at, UNICODE_OTHER);
+    if (end == at)
+        return start;
+    while (rules->line_breaks && is_line_break(reader, end))
+        end++;
+    return end;
+}
+
+/* White space up to its last line break; else all but the last character, which belongs to what follows. */
+static size_t white_space(const struct split_rules *rules, const struct reader *reader, size_t start)
+{
+    size_t at = start, end = start, last = start, after_break = start;
+    while (class_at(reader, at, &end) == UNICODE_SPACE) {
+        if (is_line_break(reader, at))
+            after_break = end;
+        last = at;
+        at = end;
+    }
+    if (rules->line_breaks && after_break > start)
+        return after_break;
+    return at < reader->size && last > start ? last : at;
+}
+
+size_t split_rules_next(const struct split_rules *rules, const char *text, size_t size_bytes, size_t start)
+{
+    const struct reader reader = {text, size_bytes};
+    size_t end = contraction(rules, &reader, start);
+    if (end == start)
+        end = word(rules, &reader, start);
+    if (end == start)
+        end = number(rules, &reader, start);
+    if (end == start)
+        end = signs(rules, &reader, start);
+    return end > start ? end : white_space(rules, &reader, start);
 }

@@ -1,25 +1,33 @@
 #ifndef MILLRACE_COMMON_TOKENIZER_SPLIT_H
 #define MILLRACE_COMMON_TOKENIZER_SPLIT_H
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/status.h"
 
 /*
- * GPT-2's pre-tokenizer. It splits a text into pieces, across which BPE never merges: English contractions,
- * words, numbers, other signs, and white space. A space belongs to the word, number or signs behind it.
+ * The splitting patterns that nearly all byte-level vocabularies use, matched by hand: a class of characters
+ * is a look-up in a table, where PCRE2 would go through a list of ranges. They split a text into pieces,
+ * across which BPE never merges: English contractions, words, numbers, other signs, and white space, each
+ * with what belongs to it.
  */
+struct split_rules {
+    const char *source;   /* the pattern as tokenizer.json has it */
+    bool any_case;        /* contractions in capitals too */
+    bool any_sign_before; /* one character that is no line break, letter or number joins a word; else one
+                             space */
+    int digits; /* so many digits are one piece; 0: a number is one piece, with the space before it */
+    bool
+        line_breaks; /* signs take the line breaks behind them, and white space ends at its last line break */
+};
 
-/* The pattern as the reference library writes it, for comparing. */
-extern const char split_gpt2_source[];
+extern const struct split_rules split_gpt2;
 
-/* Compiles the pattern. Threads may share it; pcre2_code_free frees it. */
-enum status split_compile(pcre2_code **pattern, struct error *error);
+/* NULL: none of ours has this source. */
+const struct split_rules *split_rules_find(const char *source);
 
 /* The end of the piece that begins at text[start]; start < size_bytes. The text is valid UTF-8. */
-enum status split_next(const pcre2_code *pattern, pcre2_match_data *match, const char *text,
-                       size_t size_bytes, size_t start, size_t *end, struct error *error);
+size_t split_rules_next(const struct split_rules *rules, const char *text, size_t size_bytes, size_t start);
 
 #endif

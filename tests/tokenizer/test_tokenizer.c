@@ -5,6 +5,7 @@
 int main(void)
 {
     SRunner *runner = srunner_create(vectors_suite());
+    srunner_add_suite(runner, reference_suite());
     srunner_add_suite(runner, hostile_suite());
     srunner_add_suite(runner, settings_suite());
     srunner_add_suite(runner, utf8_suite());
