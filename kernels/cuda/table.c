@@ -1,6 +1,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda_module.h"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/ranges.h"
 
 #include <string.h>
 
@@ -94,6 +95,41 @@ static void download(struct device *device, void *to, const void *from, size_t s
                      "copying");
 }
 
+/*
+ * Ranges of a profiler (nsys, ncu --nvtx): the operations by name, and around them the stretch of blocks that
+ * is recorded and played. Without a profiler a range costs a test of a pointer.
+ */
+#define RANGED(operation)                                                    \
+    static void operation(struct device *device, const struct operation *op) \
+    {                                                                        \
+        nvtxRangePushA(#operation);                                          \
+        cuda_##operation(device, op);                                        \
+        nvtxRangePop();                                                      \
+    }
+RANGED(matmul)
+RANGED(norm_modulate)
+RANGED(gated_add)
+RANGED(attention)
+RANGED(head_scan)
+RANGED(head_choose)
+RANGED(head_draw)
+
+/* A stretch that is played has no end of its own. */
+static bool segment_begin(struct device *device, const struct segment_key *key)
+{
+    nvtxRangePushA("blocks");
+    bool makes_calls = cuda_segment_begin(device, key);
+    if (!makes_calls)
+        nvtxRangePop();
+    return makes_calls;
+}
+
+static void segment_end(struct device *device)
+{
+    cuda_segment_end(device);
+    nvtxRangePop();
+}
+
 static const struct backend backend_cuda = {
     .name = "cuda",
     .on_host = false,
@@ -120,16 +156,16 @@ static const struct backend backend_cuda = {
     .gather_rows = cuda_gather_rows,
     .select_ids = cuda_select_ids,
     .write_drawn = cuda_write_drawn,
-    .matmul = cuda_matmul,
-    .norm_modulate = cuda_norm_modulate,
-    .gated_add = cuda_gated_add,
-    .attention = cuda_attention,
-    .head_scan = cuda_head_scan,
-    .head_choose = cuda_head_choose,
-    .head_draw = cuda_head_draw,
+    .matmul = matmul,
+    .norm_modulate = norm_modulate,
+    .gated_add = gated_add,
+    .attention = attention,
+    .head_scan = head_scan,
+    .head_choose = head_choose,
+    .head_draw = head_draw,
     .add = cuda_add,
-    .segment_begin = cuda_segment_begin,
-    .segment_end = cuda_segment_end,
+    .segment_begin = segment_begin,
+    .segment_end = segment_end,
 };
 
 static enum status probe(struct error *error)

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda_module.h"
 #include "tests/emulation/faults.h"
+#include "tests/emulation/nvtx3/nvToolsExt.h"
 #include "tests/kernels/any.h"
 #include "tests/kernels/support.h"
 
@@ -17,6 +18,7 @@ const struct backend *any_backend;
 static void (*fail_call)(const char *call, int nth, cudaError_t error);
 static void (*forget)(void);
 static void (*set_memory)(size_t size_bytes);
+static struct emulation_ranges (*ranges)(void);
 static const struct device_options options = {
     .precision = PRECISION_FP8, .max_rows = 64, .max_positions = 8, .max_columns = 128};
 
@@ -107,6 +109,18 @@ START_TEST(test_every_call_may_fail)
 }
 END_TEST
 
+/* Every range that a profiler is told of ends, whether a segment runs, is recorded or is played. */
+START_TEST(test_a_profiler_sees_ranges_that_end)
+{
+    forget();
+    struct emulation_ranges before = ranges();
+    ck_assert_int_eq(whole_life(NULL), STATUS_OK);
+    ck_assert_int_eq(ranges().n_begun - before.n_begun,
+                     3 + 2); /* three segments, two of which made the product */
+    ck_assert_int_eq(ranges().n_open, 0);
+}
+END_TEST
+
 START_TEST(test_a_device_without_room_says_what_would_fit)
 {
     struct error error = {0};
@@ -194,6 +208,7 @@ static Suite *faults_suite(void)
     Suite *suite = suite_create("faults");
     TCase *tests = tcase_create("faults");
     tcase_add_loop_test(tests, test_every_call_may_fail, 0, N_CALLS);
+    tcase_add_test(tests, test_a_profiler_sees_ranges_that_end);
     tcase_add_test(tests, test_a_device_without_room_says_what_would_fit);
     tcase_add_test(tests, test_a_sticky_error_says_so);
     tcase_add_test(tests, test_without_a_driver);
@@ -210,7 +225,8 @@ static bool reach_emulator(void)
     *(void **)&fail_call = dlsym(library, "emulation_fail_call");
     *(void **)&forget = dlsym(library, "emulation_reset");
     *(void **)&set_memory = dlsym(library, "emulation_set_memory");
-    return fail_call != NULL && forget != NULL && set_memory != NULL;
+    *(void **)&ranges = dlsym(library, "emulation_ranges_get");
+    return fail_call != NULL && forget != NULL && set_memory != NULL && ranges != NULL;
 }
 
 int main(void)
