@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/model/file.h"
 #include "common/model/network.h"
@@ -189,6 +190,18 @@ static enum status open_shards(const char *directory, const struct shard_index *
     return status;
 }
 
+/* A file of torch in place of the one that was looked for: says what to do. */
+static enum status explain_missing(const char *directory, enum status status, struct error *error)
+{
+    char *torch = status == STATUS_NOT_FOUND ? model_path(directory, "pytorch_model.bin") : NULL;
+    if (torch && access(torch, R_OK) == 0)
+        error_set(error, status,
+                  "%s: a file of torch cannot be mapped; make a model of it: millrace convert %s NEW",
+                  directory, torch);
+    free(torch);
+    return status;
+}
+
 enum status tensors_open(const char *directory, struct tensors **tensors, struct error *error)
 {
     enum status status = model_directory_check(directory, error);
@@ -208,7 +221,7 @@ enum status tensors_open(const char *directory, struct tensors **tensors, struct
         return no_memory(directory, error);
     status = tensors_open_file(path, tensors, error);
     free(path);
-    return status;
+    return explain_missing(directory, status, error);
 }
 
 /* Takes a publisher's prefix from the name, which is the list's own memory. */

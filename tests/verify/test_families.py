@@ -99,6 +99,16 @@ class Families(unittest.TestCase):
         self.assertNotEqual(result.returncode, 0)
         self.assertIn(("law_mid_n8.safetensors", "law of the next token"), failed(lines))
 
+    def test_a_weight_that_is_no_number_is_refused(self):
+        for tensor in "mlp.2.bias", "attn_qkv.weight":
+            directory = self.copy("duo")
+            change(os.path.join(directory, "model", "model.safetensors"), f"backbone.blocks.0.{tensor}", 7,
+                   lambda x: float("nan"))
+            result, lines = findings(directory, "--only", "trace")
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn(f'tensor "blocks.0.{tensor}" has a value that is no finite number', lines[0]["note"])
+            shutil.rmtree(directory)
+
     def test_a_missing_and_an_unknown_file_are_found(self):
         directory = self.copy("gidd")
         os.rename(os.path.join(directory, "traj_gidd_n4.safetensors"), os.path.join(directory, "other.safetensors"))
@@ -129,6 +139,12 @@ class Families(unittest.TestCase):
     def test_missing_classes_are_refused(self):
         self.assertIn('tensor "cond_map.embedding_table.weight" is missing',
                       self.refusal("udlm", lambda c: c.update(cfg=True, cfg_num_classes=4)))
+
+    def test_a_file_of_torch_is_sent_to_the_converter(self):
+        directory = os.path.join(GOLDEN, "mdlm", "model_bin")
+        result = subprocess.run([os.path.join(BIN, "millrace"), "inspect", directory], capture_output=True, text=True,
+                                timeout=100)
+        self.assertIn("millrace convert", result.stderr)
 
     def test_unknown_keys_are_refused_by_name(self):
         self.assertIn('key "window" is unknown', self.refusal("duo", lambda c: c.update(window=3)))

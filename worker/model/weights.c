@@ -66,6 +66,39 @@ static struct range whole(int64_t n)
     return range;
 }
 
+/* A weight that is no finite number makes every text one. False: there is one, and the failure names it. */
+static bool are_finite(struct loader *loader, const float *x, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i])) {
+            if (loader->status == STATUS_OK)
+                loader->status = error_set(loader->error, STATUS_INVALID_ARGUMENT,
+                                           "tensor \"%s\" has a value that is no finite number", name);
+            return false;
+        }
+    return true;
+}
+
+/* Every number of a part of a tensor, where the model is a stranger's (and not in memory.c, which only
+ * counts). */
+static void check_view(struct loader *loader, const struct matrix_view *view, const char *name)
+{
+    if (!loader->weights->backend->upload || !model_has_laws(&loader->weights->config))
+        return;
+    enum { AT_ONCE = 4096 };
+    float converted[AT_ONCE];
+    const size_t size = dtype_bytes(view->dtype);
+    for (int64_t row = 0; row < view->rows; row++) {
+        const char *from = (const char *)view->data + (size_t)(row * view->row_stride) * size;
+        for (int64_t done = 0; done < view->columns; done += AT_ONCE) {
+            size_t n = view->columns - done < AT_ONCE ? (size_t)(view->columns - done) : AT_ONCE;
+            dtype_to_float(view->dtype, from + (size_t)done * size, n, converted);
+            if (!are_finite(loader, converted, n, name))
+                return;
+        }
+    }
+}
+
 /* Converts elements on their way to the device, some at a time. `type`: F32 or BF16. */
 static void upload_as(struct loader *loader, enum dtype type, const struct tensor *tensor, size_t first,
                       size_t n, char *on_device)
@@ -104,6 +137,8 @@ static void *load_rows_as(struct loader *loader, enum dtype type, struct range p
         return NULL;
     }
     loader->weights->size_bytes += n * dtype_bytes(type);
+    const struct matrix_view view = view_of(tensor, part, whole((int64_t)width));
+    check_view(loader, &view, tensor->name);
     if (backend->upload) { /* else memory.c only counts */
         upload_as(loader, type, tensor, (size_t)part.first * width, n, on_device);
         tensors_let_go(loader->tensors, tensor->data, tensor->size_bytes);
@@ -129,6 +164,10 @@ static struct weight *create(struct loader *loader, enum weight_use use, const s
     if (loader->status != STATUS_OK)
         return NULL;
     const struct backend *backend = loader->weights->backend;
+    for (int i = 0; i < n_parts; i++)
+        check_view(loader, &parts[i], name);
+    if (loader->status != STATUS_OK)
+        return NULL;
     enum status status = backend->weight_create(loader->weights->device, use, parts, n_parts, leaves,
                                                 n_leaves, &weight, loader->error);
     if (status != STATUS_OK) {
