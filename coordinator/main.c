@@ -22,6 +22,7 @@
 #include "common/log.h"
 #include "common/clock.h"
 #include "common/machine/cpus.h"
+#include "common/memory_return.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/program.h"
@@ -43,6 +44,7 @@ enum {
      * exchange with it, and whoever waits for their texts would wait for this too. */
     GRACE_SECONDS = 0,
     DESCRIPTORS = 65536,
+    END_SECONDS = 10,  /* for all that is left to do after a start that failed */
     CLOSE_SECONDS = 2, /* for streams that are ending when the server closes */
 };
 
@@ -479,6 +481,7 @@ static enum status start(struct process *process, struct error *error)
 static void beat(void *coordinator)
 {
     probes_beat(coordinator);
+    memory_return();
 }
 
 static int run(struct process *process)
@@ -516,6 +519,16 @@ static void stop(struct process *process)
     served_model_close(&process->model);
 }
 
+/* gRPC can hang when it is taken down without memory or threads, and our signals are only read later. */
+static void end_at_once(int signal_number)
+{
+    static const char line[] = "millrace-coordinator: cannot end cleanly, for want of memory or threads\n";
+    (void)signal_number;
+    ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)written;
+    _exit(1);
+}
+
 static int parse(int argc, char **argv)
 {
     struct error error;
@@ -546,6 +559,7 @@ int main(int argc, char **argv)
     static struct process process;
     struct error error;
     program_begin(false);
+    memory_return_prepare();
     int parsed = parse(argc, argv);
     if (parsed >= 0)
         return output_finish(options.program, parsed);
@@ -555,6 +569,8 @@ int main(int argc, char **argv)
         code = run(&process);
     else
         log_error("%s", error.text);
+    signal(SIGALRM, end_at_once);
+    alarm(code ? END_SECONDS : 0);
     stop(&process);
     log_info("ended");
     log_close();

@@ -22,6 +22,7 @@
 #include "coordinator/scheduler/estimate.h"
 
 #define REFUSE_PART 0.8
+#define STALE_SECONDS 5.0 /* an idle cluster's estimate is trusted for so long */
 #define CHOOSE_PART 1.2
 #define LEAST_HINT_SECONDS 0.1
 #define MOST_HINT_SECONDS 60.0
@@ -187,6 +188,13 @@ static enum status refuse_for_time(const struct estimate *least, double left, in
         is_automatic ? "fewer steps at least" : "fewer steps, or automatic ones");
 }
 
+/* An estimate refuses nobody when nothing runs and no step has confirmed it for a while: the last step that
+ * was measured may have been an outlier, and while all are refused no other is measured. */
+static bool is_stale(const struct scheduler *scheduler)
+{
+    return !scheduler->runs.n && clock_seconds() - scheduler->measured_at > STALE_SECONDS;
+}
+
 enum status scheduler_estimate(const struct scheduler *scheduler, struct request *request,
                                enum refusal *refusal, struct error *error)
 {
@@ -197,7 +205,7 @@ enum status scheduler_estimate(const struct scheduler *scheduler, struct request
     request_set_steps(request, steps);
     double likely = likely_seconds(scheduler, request, steps);
     request->estimated_seconds = isfinite(likely) ? likely : 0;
-    if (!(REFUSE_PART * likely > left))
+    if (!(REFUSE_PART * likely > left) || (left > 0 && is_stale(scheduler)))
         return STATUS_OK; /* the least estimate is no longer; or nothing is measured, and `likely` is NAN */
     struct estimate least = estimate(scheduler, request, steps, ESTIMATE_LEAST);
     if (!(REFUSE_PART * estimate_total(&least) > left))

@@ -262,6 +262,7 @@ static void note_step(struct scheduler *scheduler, struct replica *replica, cons
         return;
     replica->batch_step = report->batch_step;
     cost_model_add(&replica->cost, (double)report->batch_tokens, report->step_ms * 1e-3);
+    scheduler->measured_at = clock_seconds();
     replica_set_update(&scheduler->replicas, replica);
     if (!queue_first(&scheduler->queue) || replica->state != REPLICA_READY)
         return;

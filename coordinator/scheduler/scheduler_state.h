@@ -35,6 +35,7 @@ struct scheduler {
     atomic_int n_held;              /* threads that settle later (scheduler_hold) */
     double mean_run_seconds;        /* of finished requests; recent ones weigh more; 0: none yet */
     struct scheduler_totals totals; /* only the counts that never shrink */
+    double measured_at;             /* when a replica's step was measured last; 0: never */
     double checked_at;              /* when silence was checked last; 0: never */
 };
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@
 #define MOST_PAUSE_SECONDS 10.0
 #define IDLE_LOOK_SECONDS 1.0
 
-enum { FAILED_STARTS_MAX = 3 };
+enum { FAILED_STARTS_MAX = 3, LEAST_ROOM_BYTES = 64 << 10 };
 
 struct child {
     char name[16];
@@ -84,6 +85,30 @@ static void describe_death(int wait_status, double seconds, char *text, size_t s
                  seconds);
 }
 
+/* Room that is left in a directory: a launcher without any says nothing that helps. */
+static bool is_full(const char *directory)
+{
+    struct statvfs room;
+    if (statvfs(directory, &room))
+        return false;
+    bool has_files = room.f_files > 0; /* some file systems do not count them */
+    return room.f_bavail * room.f_frsize < LEAST_ROOM_BYTES || (has_files && !room.f_favail);
+}
+
+static void explain_death(const struct child *child, char *text, size_t size)
+{
+    const char *temporary = getenv("TMPDIR");
+    const char *const places[] = {temporary && *temporary ? temporary : "/tmp", "/dev/shm"};
+    size_t used = strlen(text);
+    for (int i = 0; i < 2 && !child->was_attached; i++) {
+        if (is_full(places[i])) {
+            snprintf(text + used, size - used, ": %.60s is full, where the ranks keep files while they run",
+                     places[i]);
+            return;
+        }
+    }
+}
+
 static double pause_after(double n_failures)
 {
     double doublings = fmin(fmax(n_failures - 1, 0), 10);
@@ -107,9 +132,11 @@ static void start_again(struct spawn *spawn, struct child *child, const char *re
 
 static void on_death(struct spawn *spawn, struct child *child, int wait_status)
 {
-    char reason[128];
+    char reason[192];
     double now = clock_seconds();
     describe_death(wait_status, now - child->started_at, reason, sizeof reason);
+    if (wait_status)
+        explain_death(child, reason, sizeof reason);
     owned_directory_remove(&child->shm_directory);
     child->pid = 0;
     if (!spawn->restarting) {

@@ -4,6 +4,8 @@ cluster.py COORDINATOR SOURCE_DIRECTORY; exits 77 (skipped) where grpcio is miss
 Every wait has a limit, and is for a condition; a fake replica does nothing that the test did not tell it to.
 """
 import contextlib
+import hashlib
+import json
 import os
 import queue
 import re
@@ -638,6 +640,94 @@ def test_second_signal_hurries():
         cluster.process.send_signal(signal.SIGTERM)
         expect_failure(lambda: next(stream), grpc.StatusCode.UNAVAILABLE, "shutting down")
         assert cluster.process.wait(timeout=PATIENCE) == 0
+
+
+def test_many_texts_at_once_are_served():
+    """One decision submits more than 4 MiB to a replica that reads: it is not hung up on."""
+    n = 3000
+    with coordinator("--spawn", "0", "--max-queue", "5000", "--max-queue-tokens", "0") as cluster:
+        channels = [cluster.connect() for _ in range(4)]  # of 1,024 calls at most
+        streams = [cluster.generate(pb.GenerateRequest(length=1024, steps=1), channels[i % 4], timeout=60) for i in range(n)]
+        wait_for(lambda: cluster.status().queued == n, "the queue")
+        replica = FakeReplica(cluster, "r0", FINGERPRINT, ready=False)
+        assert replica.next("welcome") is not None
+        replica.say(ready=replica_pb.Ready(max_sequences=n, max_batch_tokens=1024 * n))
+        submits = [replica.next("submit") for _ in range(n)]
+        assert sum(len(submit.SerializeToString()) for submit in submits) > 4 << 20
+        for stream in streams:
+            stream.cancel()
+        assert cluster.status().replicas[0].state == "ready"
+        for channel in channels:
+            channel.close()
+
+
+def write_tokens(path, **clients):
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump({"clients": [{"name": name, "token_sha256": hashlib.sha256(name.encode()).hexdigest(), "scopes": scopes}
+                               for name, scopes in clients.items()]}, file)
+    os.chmod(path + ".new", 0o600)
+    os.replace(path + ".new", path)
+
+
+def test_a_revoked_token_ends_what_runs():
+    path = os.path.join(tempfile.mkdtemp(), "tokens.json")
+    write_tokens(path, anna=["generate"], ben=["generate"], rack=["replica"])
+    with coordinator("--spawn", "0", "--tokens", path) as cluster:
+        bearer = lambda name: [("authorization", f"Bearer {name}")]
+        method = lambda kind, path, answer: cluster.method(kind, path, answer)
+        outgoing = queue.Queue()
+        attach = method("stream_stream", "/millrace.replica.v1.Replicas/Attach", replica_pb.ToReplica)
+        line = attach(iter(outgoing.get, None), metadata=bearer("rack"))
+        outgoing.put(replica_pb.FromReplica(hello=replica_pb.Hello(replica="r0", version="test", model_fingerprint=FINGERPRINT, ranks=1)))
+        next(line)
+        generate = method("unary_stream", "/millrace.v1.Millrace/Generate", pb.GenerateEvent)
+        streams = {name: generate(pb.GenerateRequest(), timeout=PATIENCE, metadata=bearer(name)) for name in ("anna", "ben")}
+        for stream in streams.values():
+            assert kind_of(next(stream)) == "accepted" and kind_of(next(stream)) == "frame"
+        write_tokens(path, anna=["generate"])
+        expect_failure(lambda: next(streams["ben"]), grpc.StatusCode.UNAUTHENTICATED, "token")
+        expect_failure(lambda: next(line), grpc.StatusCode.UNAUTHENTICATED, "token")
+        assert streams["anna"].is_active()
+        status = method("unary_unary", "/millrace.v1.Millrace/Status", pb.StatusResponse)
+        wait_for(lambda: status(pb.StatusRequest(), metadata=bearer("anna")).replicas[0].state != "ready", "the replica's end")
+        streams["anna"].cancel()
+        outgoing.put(None)
+
+
+def test_the_limits_of_open_calls_are_options():
+    with coordinator("--spawn", "0", "--max-calls", "3", "--client-calls", "2") as cluster:
+        open_ones = [begin(cluster)[0] for _ in range(2)]
+        expect_failure(lambda: next(cluster.generate(pb.GenerateRequest())), grpc.StatusCode.RESOURCE_EXHAUSTED, "2 calls of")
+        for stream in open_ones:
+            stream.cancel()
+    for wrong in (("--max-calls", "0"), ("--max-calls", "5", "--client-calls", "6")):
+        done = subprocess.run([COORDINATOR, "--model", MODEL, *wrong], stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 2 and "calls" in done.stderr, done
+
+
+def test_a_long_reason_is_cut():
+    """A client takes some kilobytes of trailers; beyond them it would say something else."""
+    with coordinator("--spawn", "0") as cluster:
+        replica = FakeReplica(cluster, "r0", FINGERPRINT)
+        stream, _, _ = begin(cluster)
+        submit = replica.next("submit")
+        replica.say(rejected=replica_pb.Rejected(sequence=submit.sequence, status=3, reason="too odd " + "é" * 50000))
+        expect_failure(lambda: next(stream), grpc.StatusCode.INVALID_ARGUMENT, "too odd é")
+        replica.leave()
+
+
+def test_a_full_temporary_directory_is_named():
+    """In a name space of its own, where it can be mounted."""
+    place = tempfile.mkdtemp()
+    script = f"mount -t tmpfs -o size=64k tmpfs {place} && (dd if=/dev/zero of={place}/all bs=1k count=100 2>/dev/null; exec \"$@\")"
+    started = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", COORDINATOR, "--model", MODEL, "--listen", "127.0.0.1:0",
+                              "--ready-file", os.path.join(tempfile.mkdtemp(), "ready")],
+                             env={**os.environ, "MILLRACE_MPIRUN": fake_launcher("exit 1\n"), "TMPDIR": place}, timeout=PATIENCE,
+                             stderr=subprocess.PIPE, text=True, check=False)
+    if "mount" in started.stderr or "unshare" in started.stderr:
+        print("not tried, for want of a name space:", started.stderr.strip())
+        return
+    assert started.returncode == 1 and f"{place} is full" in started.stderr, started.stderr
 
 
 def fake_launcher(script):

@@ -19,7 +19,7 @@ except ImportError as missing:
     print("skipped:", missing)
     sys.exit(77)
 
-MAX_CALLS, MAX_CALLER_CALLS, REQUEST_SECONDS = 300, 200, 2
+MAX_CALLS, MAX_CALLER_CALLS, REQUEST_SECONDS, STALL_SECONDS = 300, 200, 2, 2
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION = 0, 1, 3, 4, 6, 9
 END_STREAM, END_HEADERS = 1, 4
@@ -240,6 +240,11 @@ def closed_window(address):
     """A reader that never lets the server send, for the flood that it asked for: the server does not fill its memory."""
     line = greet(address, settings=struct.pack(">HI", 4, 0))  # INITIAL_WINDOW_SIZE 0
     line.sendall(frame(HEADERS, END_HEADERS, 1, call_headers(b"/test.Test/Flood")) + frame(DATA, END_STREAM, 1, b"\0\0\0\0\0"))
+    started = time.monotonic()
+    got = read_until(line, lambda data: any(kind == RST_STREAM or kind == HEADERS and b"grpc-status" in payload
+                                            for kind, _, payload in frames_of(data)))
+    assert any(kind == RST_STREAM or b"grpc-status" in payload for kind, _, payload in frames_of(got)), "it is kept for ever"
+    assert STALL_SECONDS * 0.9 < time.monotonic() - started < PATIENCE / 2
     return [line]
 
 

@@ -168,7 +168,8 @@ void test_service_open(struct test_service *service, const char *address)
 
                                          .max_calls = TEST_MAX_CALLS,
                                          .max_caller_calls = TEST_MAX_CALLER_CALLS,
-                                         .request_seconds = TEST_REQUEST_SECONDS};
+                                         .request_seconds = TEST_REQUEST_SECONDS,
+                                         .stall_seconds = TEST_STALL_SECONDS};
     require(rpc_server_open(&options, &service->server, &error) == STATUS_OK);
 }
 

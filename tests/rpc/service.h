@@ -8,7 +8,7 @@
 #include "common/rpc/reflection.h"
 #include "common/rpc/server.h"
 
-enum { TEST_MAX_CALLS = 300, TEST_MAX_CALLER_CALLS = 200, TEST_REQUEST_SECONDS = 2 };
+enum { TEST_MAX_CALLS = 300, TEST_MAX_CALLER_CALLS = 200, TEST_REQUEST_SECONDS = 2, TEST_STALL_SECONDS = 2 };
 
 /*
  * A service to test the wrapper with. Requests are TokenizeRequest {text}, answers DetokenizeResponse {text}.

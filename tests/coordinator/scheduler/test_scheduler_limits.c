@@ -179,6 +179,23 @@ START_TEST(who_cannot_finish_in_time_is_told_at_once)
 }
 END_TEST
 
+/* The last step that was measured may have been an outlier. Where all are refused for it, no other is
+ * measured.
+ */
+START_TEST(an_idle_clusters_old_estimate_refuses_nobody)
+{
+    static struct client clients[2];
+    static struct fake_connection connection;
+    attach_measured(&connection);
+    ck_assert_int_eq(accept_with(&clients[0], CLASS_NORMAL, LENGTH, by(2.5), 0, NULL),
+                     STATUS_DEADLINE_EXCEEDED);
+    scheduler->measured_at -= 6;
+    ck_assert_int_eq(accept_with(&clients[0], CLASS_NORMAL, LENGTH, by(2.5), 0, NULL), STATUS_OK);
+    ck_assert_int_eq(accept_with(&clients[1], CLASS_NORMAL, LENGTH, by(2.5), 0, NULL),
+                     STATUS_DEADLINE_EXCEEDED); /* one is enough to measure */
+}
+END_TEST
+
 START_TEST(automatic_steps_fit_the_time)
 {
     static struct client clients[4];
@@ -312,6 +329,7 @@ TCase *limits_case(void)
     tcase_add_test(cases, the_queue_is_bounded_in_tokens);
     tcase_add_test(cases, one_client_has_its_limits);
     tcase_add_test(cases, who_cannot_finish_in_time_is_told_at_once);
+    tcase_add_test(cases, an_idle_clusters_old_estimate_refuses_nobody);
     tcase_add_test(cases, automatic_steps_fit_the_time);
     tcase_add_test(cases, waiting_counts_in_the_estimate);
     tcase_add_test(cases, work_that_waits_counts_in_the_estimate);

@@ -104,6 +104,27 @@ START_TEST(a_lost_outsider_is_forgotten_after_a_while)
 }
 END_TEST
 
+/* While nobody reads what replicas say, none is blamed for it. The limit is 0 seconds here. */
+START_TEST(nobody_is_blamed_for_what_was_not_read)
+{
+    static struct fake_connection connection;
+    const struct replica_pulse pulse = {.progress = 1};
+    attach_ready("r0", &connection, 1);
+    scheduler_pulse(scheduler, &connection, &pulse);
+    find_replica("r0")->progressed_at -= 100;
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(find_replica("r0")->state, REPLICA_STARTING); /* it was hung up on */
+    static struct fake_connection other;
+    attach_ready("r1", &other, 1);
+    scheduler_pulse(scheduler, &other, &pulse);
+    scheduler->checked_at -= 100; /* for so long nobody has read */
+    find_replica("r1")->progressed_at -= 100;
+    scheduler_excuse_silence(scheduler);
+    scheduler_check_silence(scheduler);
+    ck_assert_int_eq(find_replica("r1")->state, REPLICA_READY);
+}
+END_TEST
+
 START_TEST(no_outsider_is_forgotten_while_we_were_stopped)
 {
     static struct fake_connection connection;
@@ -439,6 +460,7 @@ TCase *replicas_case(void)
     tcase_add_test(cases, only_ours_are_told_to_end_with_us);
     tcase_add_test(cases, lost_outsiders_do_not_fill_the_table);
     tcase_add_test(cases, a_lost_outsider_is_forgotten_after_a_while);
+    tcase_add_test(cases, nobody_is_blamed_for_what_was_not_read);
     tcase_add_test(cases, no_outsider_is_forgotten_while_we_were_stopped);
     tcase_add_test(cases, a_lost_outsider_is_forgotten_on_demand);
     tcase_add_test(cases, a_drained_replica_is_not_ready_again);
