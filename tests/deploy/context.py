@@ -43,4 +43,8 @@ for path in copied():
     assert path == "." or (os.path.exists(f"{SOURCE}/{path}") and not is_left_out(path)), f"the context lacks {path}"
 missing = [path for path in tracked() if is_left_out(path) and not path.startswith(".ci/")]
 assert not missing, f"the context lacks {missing}"
+with open(f"{SOURCE}/deploy/packages.txt") as file:
+    packages = file.read().split()
+# The build stages start from a slim base, where cpack finds only what deploy/setup.sh installs.
+assert {"dpkg-dev", "file"} <= set(packages), "cpack could not say what the package depends on"
 print(f"{len(tracked())} files are there, {len(MUST_NOT)} are not")
