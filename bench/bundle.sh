@@ -4,7 +4,7 @@
 # C library at least as new as here, NVIDIA's driver, and CUDA's libcublasLt.so.13 and libnccl.so.2 (PyTorch brings both).
 #
 #   bench/bundle.sh BUILD_DIRECTORY OUT_DIRECTORY                        the programs there: . OUT/env.sh
-#   bench/bundle.sh --pack FILE.tar.xz [--golden DIR] BUILD_DIRECTORY    packed (13 MB; with the golden vectors 20), for
+#   bench/bundle.sh --pack FILE.tar.xz [--golden DIR] BUILD_DIRECTORY    packed (some 13 MB; with the golden vectors 16), for
 #                                                                        bench/first_gpu.sh --bundle FILE.tar.xz
 set -eu
 pack='' golden='' scratch=''
@@ -43,8 +43,8 @@ for file in "$out"/bin/* "$out"/tests/* "$out"/lib/*.so "$out"/openmpi/bin/* "$o
 done | sort -u | grep -vE '/(libc|libm|libdl|libpthread|librt|libresolv|ld-linux[^/]*|libcuda|libcudart|libcublas[^/]*|libnccl|libnvidia[^/]*)\.so' |
     while read -r library; do cp -L "$library" "$out/lib/"; done
 cat >"$out/env.sh" <<'END'
-# Source this: . DIRECTORY/env.sh
-bundle=$(cd "$(dirname "${BASH_SOURCE:-$0}")" && pwd)
+# Source this: . DIRECTORY/env.sh. A script that is not bash says in MILLRACE_BUNDLE where that is.
+bundle=${MILLRACE_BUNDLE:-$(cd "$(dirname "${BASH_SOURCE:-$0}")" && pwd)}
 nvidia=$(python3 -c 'import nvidia, glob; print(":".join(sorted(d for p in nvidia.__path__ for d in glob.glob(p + "/*/lib"))))' 2>/dev/null)
 export LD_LIBRARY_PATH="$bundle/lib:${nvidia:+$nvidia:}/usr/local/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export OPAL_PREFIX="$bundle/openmpi" PATH="$bundle/openmpi/bin:$bundle/bin:$PATH" OMPI_MCA_mca_component_path="$bundle/openmpi/lib/openmpi"

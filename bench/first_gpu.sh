@@ -71,7 +71,7 @@ build=$(cd "$build" && pwd)
 [ -n "$golden" ] || golden=$build/golden
 ours() {
     if [ -f "$build/env.sh" ]; then
-        (. "$build/env.sh" && exec "$@")
+        (MILLRACE_BUNDLE=$build && . "$build/env.sh" && exec "$@")
     else
         OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "$@"
     fi
@@ -251,7 +251,8 @@ sanitizer() { # TOOL SUITE
 steps_test() {
     [ -x "$build/tests/test_steps_device" ] || { echo "no tests/test_steps_device in $build" >&2; return 77; }
     [ -d "$golden" ] || { echo "no golden vectors in $golden" >&2; return 77; }
-    export MILLRACE_TEST_BACKEND="$backend"
+    mkdir -p "$work/shared/golden" && ln -sfn "$golden" "$work/shared/golden/public"
+    export MILLRACE_TEST_BACKEND="$backend" MILLRACE_SHARED="$work/shared" MILLRACE_SOURCE="$PWD"
     ours "$build/tests/test_steps_device"
 }
 

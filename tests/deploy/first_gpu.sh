@@ -46,6 +46,15 @@ case $(verdict bad tests-own) in "stopped after its limit of 2 s") ;; *) fail "a
 case $(verdict bad texts-1.3B-1) in "failed (1): it is broken") ;; *) fail "a failure: $(verdict bad texts-1.3B-1)" ;; esac
 grep -q '| tests-own | stopped' "$work/bad/report.md" || fail "no table: $(cat "$work/bad/report.md")"
 
+# A bundle's own surroundings, whatever the shell: its env.sh as bench/bundle.sh writes it.
+mkdir -p "$work/bundled/bin"
+sed -n '/^cat >"$out\/env.sh"/,/^END$/p' "$source/bench/bundle.sh" | sed '1d;$d' >"$work/bundled/env.sh"
+printf '#!/bin/sh\necho "prefix $OPAL_PREFIX"\n' >"$work/bundled/bin/millrace-worker"
+chmod +x "$work/bundled/bin/millrace-worker"
+"$source/bench/first_gpu.sh" --build "$work/bundled" --backend cpu --quick --out "$work/surroundings" --python /usr/bin/python3 --parts machine \
+    >"$work/said" 2>&1 || fail "a bundle"
+grep -q "^prefix $work/bundled/openmpi$" "$work/surroundings/machine.txt" || fail "the bundle's place: $(cat "$work/surroundings/machine.txt")"
+
 module=$build/lib/libmillrace_cuda_emulated.so
 [ -f "$module" ] || exit 0
 MILLRACE_CUDA_MODULE=$module run gpu --parts machine,texts-1.3B-1,phases-1.3B-1 || fail "on the emulated GPU"
