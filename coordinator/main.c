@@ -507,8 +507,8 @@ static void stop(struct process *process)
         scheduler_hang_up_all(process->lifecycle.scheduler,
                               "this coordinator is leaving; the next one at its address takes over");
     rpc_server_close(process->server, CLOSE_SECONDS);
-    offload_free(process->coordinator.offload);
     door_close(process->door);
+    offload_free(process->coordinator.offload);
     http_server_close(process->watchers);
     gate_close(&process->gate);
     health_free(process->health);

@@ -292,6 +292,8 @@ static void handle(struct door *door, struct exchange *exchange)
         return;
     }
     exchange->route->handle(exchange, door->coordinator);
+    if (exchange_deadline(exchange))
+        watch_poke(door->watch);
 }
 
 static enum MHD_Result write_answer(struct door *door, struct MHD_Connection *connection,

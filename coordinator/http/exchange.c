@@ -98,6 +98,14 @@ void exchange_set_deadline(struct exchange *exchange, double deadline_at)
     pthread_mutex_unlock(&exchange->lock);
 }
 
+double exchange_deadline(struct exchange *exchange)
+{
+    pthread_mutex_lock(&exchange->lock);
+    double deadline_at = exchange->is_late ? 0 : exchange->deadline_at;
+    pthread_mutex_unlock(&exchange->lock);
+    return deadline_at;
+}
+
 void exchange_set_header(struct exchange *exchange, const char *name, const char *value)
 {
     pthread_mutex_lock(&exchange->lock);
@@ -142,7 +150,7 @@ void exchange_begin(struct exchange *exchange, const char *content_type)
 static void make_room(struct exchange *exchange)
 {
     struct bytes *answer = &exchange->answer;
-    if (exchange->n_written < answer->size / 2 && exchange->n_written < answer->size)
+    if (!exchange->n_written || exchange->n_written < answer->size / 2)
         return;
     memmove(answer->at, answer->at + exchange->n_written, answer->size - exchange->n_written);
     answer->size -= exchange->n_written;

@@ -98,8 +98,9 @@ bool exchange_receive(struct exchange *exchange, const char *bytes, size_t size)
 /* Gives the exchange its work, before anything can end. False: the client has left already; the work is then
  * told so by nobody else. */
 bool exchange_set_work(struct exchange *exchange, struct exchange_work *work);
-/* Ends the exchange's work when this time has come. */
+/* Ends the exchange's work when this time has come (monotonic seconds; 0: none), or a second later. */
 void exchange_set_deadline(struct exchange *exchange, double deadline_at);
+double exchange_deadline(struct exchange *exchange);
 
 /* A header of the answer, before it is given. `name` is a constant; the value is cut to its place. */
 void exchange_set_header(struct exchange *exchange, const char *name, const char *value);

@@ -83,15 +83,6 @@ static double limit_of(const struct watch *watch, enum phase phase)
                               : (double)INFINITY;
 }
 
-static double deadline_of(struct exchange *exchange)
-{
-    pthread_mutex_lock(&exchange->lock);
-    double deadline_at =
-        exchange->deadline_at && !exchange->is_late ? exchange->deadline_at : (double)INFINITY;
-    pthread_mutex_unlock(&exchange->lock);
-    return deadline_at;
-}
-
 /* An exchange whose deadline has passed, referenced; NULL: none. Hangs up on slow clients on the way, and
  * sets the time of the next look. */
 static struct exchange *look(struct watch *watch, double now, double *next)
@@ -103,10 +94,10 @@ static struct exchange *look(struct watch *watch, double now, double *next)
             shutdown(visit->descriptor, SHUT_RDWR);
             visit->since = INFINITY; /* once */
         }
-        double due = visit->exchange ? deadline_of(visit->exchange) : (double)INFINITY;
-        if (due <= now)
+        double due = visit->exchange ? exchange_deadline(visit->exchange) : 0;
+        if (due && due <= now)
             late = exchange_ref(visit->exchange);
-        *next = fmin(*next, due);
+        *next = due ? fmin(*next, due) : *next;
     }
     pthread_mutex_unlock(&watch->lock);
     return late;

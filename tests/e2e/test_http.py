@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import select
 import shutil
 import socket
 import ssl
@@ -384,6 +385,28 @@ class Tests(unittest.TestCase):
         for connection in readers:
             connection.close()
 
+    def test_slow_sender(self):
+        """A body that comes byte by byte, and a head that does: both are hung up on, however alive they look."""
+        slow = [self.door.raw() for _ in range(2)]
+        slow[0].sendall(head() + b"Content-Length: 1000\r\n\r\n")
+        slow[1].sendall(b"POST /v1/completions HTTP/1.1\r\n")
+        began, open_ones = time.monotonic(), {0, 1}
+        while open_ones:
+            self.assertLess(time.monotonic() - began, 90)
+            for i in list(open_ones):
+                readable, _, _ = select.select([slow[i]], [], [], 0.5)
+                if readable:
+                    self.assertNotIn(b" 200 ", read_all(slow[i]))
+                    open_ones.remove(i)
+                    continue
+                try:
+                    slow[i].sendall(b" " if i == 0 else b"X")
+                except OSError:
+                    open_ones.remove(i)
+        self.assertGreater(time.monotonic() - began, 20)
+        for connection in slow:
+            connection.close()
+
     def test_many_connections(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         n = min(10000, hard - 500)
@@ -447,9 +470,9 @@ class Bounds(unittest.TestCase):
 
     def test_answers_are_finished_before_the_end(self):
         """After SIGTERM a request that runs is answered; a new one hears 503, or finds nobody."""
-        with Door() as door:
+        with Door("--drain-seconds", "250") as door:
             results = []
-            thread = threading.Thread(target=lambda: results.append(door.complete(prompt="The", max_tokens=300, millrace={"steps": 60})))
+            thread = threading.Thread(target=lambda: results.append(door.complete(prompt="The", max_tokens=100, millrace={"steps": 40})))
             thread.start()
             wait_until(lambda: door.cluster.status().running == 1, "it runs")
             self.assertEqual(door.cluster.stop(), 0)
