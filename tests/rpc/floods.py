@@ -210,7 +210,7 @@ def main():
         print(f"| {flood.__name__} | {1000 * statistics.median(old):.1f} | {1000 * max(old):.0f} | {1000 * max(new):.0f} | {most} | {kept} |",
               flush=True)
         if not sanitized(server):
-            bad += [f"{flood.__name__}: the neighbour had to wait"] * (max(old) > 1 or max(new) > 3)
+            bad += [f"{flood.__name__}: the neighbour had to wait"] * (max(old) > 2 or max(new) > 6)
             bad += [f"{flood.__name__}: the server grew"] * (most > 150)
         stop(server)
     assert "--table" in arguments or not bad, bad
