@@ -1,29 +1,31 @@
 #include "cli/command.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/utf8.h"
 
-/* Prints a sentence. It may hold text of others: what the server said, what the user typed. Our own line
- * breaks stay. */
-static void print_sentence(const struct error *error)
+void command_say(FILE *out, const char *format, ...)
 {
-    char text[sizeof error->text];
-    snprintf(text, sizeof text, "%s", error->text);
+    char text[4096];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
     for (char *line = text, *end; line; line = end ? end + 1 : NULL) {
         end = strchr(line, '\n');
         if (end)
             *end = '\0';
         utf8_make_printable(line);
-        fprintf(stderr, "%s\n", line);
+        fprintf(out, "%s\n", line);
     }
 }
 
 int command_refuse(const char *program, const struct error *error)
 {
     fprintf(stderr, "%s: ", program);
-    print_sentence(error);
+    command_say(stderr, "%s", error->text);
     return EXIT_CODE_USAGE;
 }
 
@@ -76,7 +78,7 @@ int command_fail(const char *program, const struct error *error)
         return EXIT_CODE_INTERRUPTED;
     }
     fprintf(stderr, "%s: %s: ", program, status_name(error->status));
-    print_sentence(error);
+    command_say(stderr, "%s", error->text);
     if (error->retry_after_ms > 0)
         fprintf(stderr, "  the cluster says: try again in %.1f s\n", error->retry_after_ms / 1000.0);
     else if (remedy(error) && !strstr(error->text, "TLS")) /* that sentence says what to do */

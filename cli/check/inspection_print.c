@@ -6,6 +6,7 @@
 
 #include "cli/check/inspection.h"
 #include "common/model/layout.h"
+#include "common/utf8.h"
 
 static const char *const sharding_names[] = {[SHARDED_NOT] = "every rank",
                                              [SHARDED_OUTPUT] = "by row",
@@ -108,6 +109,17 @@ static void print_ranks(const struct inspection *inspection, FILE *out)
             bytes_text(inspection->replicated_bytes, replicated));
 }
 
+/* What others wrote into the model's directory, without what could command a terminal. */
+static void print_plain(const char *text, FILE *out)
+{
+    char *plain = strdup(text);
+    if (!plain)
+        return;
+    utf8_make_printable(plain);
+    fputs(plain, out);
+    free(plain);
+}
+
 /* The origin's members, one a line. */
 static void print_origin(const char *origin_json, FILE *out)
 {
@@ -116,7 +128,11 @@ static void print_origin(const char *origin_json, FILE *out)
     json_object_foreach(origin, key, value)
     {
         char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        fprintf(out, "  %-12s  %s: %s\n", label, key, text ? text : json_string_value(value));
+        fprintf(out, "  %-12s  ", label);
+        print_plain(key, out);
+        fputs(": ", out);
+        print_plain(text ? text : json_string_value(value), out);
+        fputc('\n', out);
         free(text);
         label = "";
     }
@@ -142,7 +158,8 @@ void inspection_print(const struct inspection *inspection, bool with_tensors, FI
 {
     char parameters[32], bytes[32], formats[32];
     const int n_files = tensors_file_count(inspection->tensors);
-    fprintf(out, "%s (%s)\n", inspection->config.name, inspection->directory);
+    print_plain(inspection->config.name, out);
+    fprintf(out, " (%s)\n", inspection->directory);
     print_config(&inspection->config, out);
     fprintf(out, "  parameters    %s\n",
             grouped_text(model_config_parameters(&inspection->config), parameters));

@@ -52,10 +52,10 @@ static enum status ask_drain(struct rpc_channel *channel, const char *name, bool
         return status;
     const Millrace__V1__DrainReplicaResponse *response = (const void *)answer;
     if (response->forgotten)
-        fprintf(stderr, "%s: it was lost; not expected back any more\n", name);
+        command_say(stderr, "%s: it was lost; not expected back any more", name);
     else
-        fprintf(stderr, "%s: draining, %" PRIu32 " sequences are left%s\n", name, response->left,
-                restart && !response->started_here ? "; whoever started it has to start it again" : "");
+        command_say(stderr, "%s: draining, %" PRIu32 " sequences are left%s", name, response->left,
+                    restart && !response->started_here ? "; whoever started it has to start it again" : "");
     protobuf_c_message_free_unpacked(answer, NULL);
     return STATUS_OK;
 }
@@ -112,8 +112,8 @@ static enum status wait_until_done(struct rpc_channel *channel, const char *name
         if (status != STATUS_OK)
             return status;
         if (done) {
-            fprintf(stderr, "%s: %s after %.1f s\n", name, settings->restart ? "ready again" : "ended",
-                    clock_seconds() - since);
+            command_say(stderr, "%s: %s after %.1f s", name, settings->restart ? "ready again" : "ended",
+                        clock_seconds() - since);
             return STATUS_OK;
         }
         pause_between_looks();
@@ -142,7 +142,7 @@ static enum status restart_or_skip(struct rpc_channel *channel, const char *name
     enum status status = drain_one(channel, name, settings, error);
     if (status != STATUS_NOT_FOUND)
         return status;
-    fprintf(stderr, "%s: left out: %s\n", name, error->text);
+    command_say(stderr, "%s: left out: %s", name, error->text);
     return STATUS_OK;
 }
 

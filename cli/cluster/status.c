@@ -82,7 +82,7 @@ static enum status show_page(struct rpc_channel *channel, const struct settings 
         fputs("\033[H\033[J", out); /* home; clear from there */
     enum status status = write_page(channel, settings, out, error);
     if (status != STATUS_OK && status != STATUS_CANCELLED)
-        fprintf(settings->json ? stderr : out, "%s: %s\n", status_name(error->status), error->text);
+        command_say(settings->json ? stderr : out, "%s: %s", status_name(error->status), error->text);
     if (!is_screen(settings) && !settings->json)
         fputc('\n', out);
     fclose(out);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/terminal/json_output.h"
 #include "common/clock.h"
@@ -167,6 +168,9 @@ static void print_text(struct output *output, const char *text)
 {
     if (has_view(output)) {
         view_erase(&output->view, terminal_size(output->out), output->out);
+    }
+    if (isatty(
+            fileno(output->out))) { /* the text may hold what commands a terminal; a file gets it as it is */
         view_print_plain(text, strlen(text), output->out);
     } else {
         fputs(text, output->out);

@@ -236,6 +236,18 @@ static enum status check_keys(json_t *object, const char *const *known, const en
     return STATUS_OK;
 }
 
+/* Another type has other keys, so it is named before they are. */
+static enum status check_noise(json_t *scheduler, const struct model_config *config, enum noise noise,
+                               struct error *error)
+{
+    json_t *type = json_object_get(scheduler, "type");
+    if (!is_string(type) || strcmp(json_string_value(type), noise_name(noise)) == 0)
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID_ARGUMENT,
+                     "\"scheduler\": \"type\" is \"%.64s\"; only \"%s\" is known of a %s model",
+                     json_string_value(type), noise_name(noise), architecture_name(config->architecture));
+}
+
 /* A polynomial has an exponent; the others have nothing to choose. */
 static enum status read_scheduler(json_t *object, struct model_config *config, struct error *error)
 {
@@ -245,6 +257,8 @@ static enum status read_scheduler(json_t *object, struct model_config *config, s
     json_t *scheduler = NULL, *type = NULL, *exponent = NULL;
     enum status status = get(object, "scheduler", is_object, "an object", &scheduler, error);
     if (!status)
+        status = check_noise(scheduler, config, noise, error);
+    if (!status)
         status = check_keys(scheduler, known, NULL, "\"scheduler\"", error);
     if (!status)
         status = get(scheduler, "type", is_string, "a string", &type, error);
@@ -252,10 +266,6 @@ static enum status read_scheduler(json_t *object, struct model_config *config, s
         status = get(scheduler, "exponent", is_number, "a number", &exponent, error);
     if (status)
         return status;
-    if (strcmp(json_string_value(type), noise_name(noise)) != 0)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "\"scheduler\": \"type\" is \"%.64s\"; only \"%s\" is known of a %s model",
-                         json_string_value(type), noise_name(noise), architecture_name(config->architecture));
     config->scheduler_exponent = exponent ? json_number_value(exponent) : 1;
     return STATUS_OK;
 }

@@ -1,8 +1,9 @@
 /*
  * Stands in for millrace-coordinator where the command itself is tested: the same options and the same
  * service, and answers that are fixed. The prompt chooses: "hang" is accepted, gets a frame, and nothing
- * more; "full" is refused; "cut" ends too soon; anything else is finished in two steps. With FAKE_START=fail
- * it does not start at all. Its pid goes to the file FAKE_PID, and it ends at SIGTERM.
+ * more; "full" is refused; "rude" is finished with a text that commands a terminal; "cut" ends too soon;
+ * anything else is finished in two steps. With FAKE_START=fail it does not start at all. Its pid goes to the
+ * file FAKE_PID, and it ends at SIGTERM.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #include "common/rpc/server.h"
 #include "proto/millrace.pb-c.h"
 
-static char model[] = "fake", text[] = "Once upon a time", empty[] = "";
+static char model[] = "fake", text[] = "Once upon a time", empty[] = "",
+            rude[] = "\033]0;mine\007\tOnce\nagain";
 
 static void send_event(struct rpc_call *call, Millrace__V1__GenerateEvent__KindCase kind, void *body)
 {
@@ -55,10 +57,10 @@ static void send_frame(struct rpc_call *call, uint32_t step)
     send_event(call, MILLRACE__V1__GENERATE_EVENT__KIND_FRAME, &frame);
 }
 
-static void send_finished(struct rpc_call *call, const Millrace__V1__GenerateRequest *request)
+static void send_finished(struct rpc_call *call, const Millrace__V1__GenerateRequest *request, bool is_rude)
 {
     Millrace__V1__Finished finished = MILLRACE__V1__FINISHED__INIT;
-    finished.text = text;
+    finished.text = is_rude ? rude : text;
     finished.replica = empty;
     finished.prompt_tokens = 1;
     finished.generated_tokens = 2;
@@ -83,7 +85,7 @@ static void on_generate(struct rpc_call *call, const ProtobufCMessage *message, 
     send_frame(call, 1);
     if (strcmp(prompt, "cut") != 0) {
         send_frame(call, 2);
-        send_finished(call, request);
+        send_finished(call, request, !strcmp(prompt, "rude"));
     }
     rpc_finish(call, STATUS_OK, NULL);
 }
@@ -93,7 +95,20 @@ static void on_status(struct rpc_call *call, const ProtobufCMessage *message, vo
     (void)message, (void)context;
     Millrace__V1__StatusResponse status = MILLRACE__V1__STATUS_RESPONSE__INIT;
     status.version = status.model = model;
+    Millrace__V1__ReplicaStatus replica = MILLRACE__V1__REPLICA_STATUS__INIT, *replicas[] = {&replica};
+    replica.name = replica.state = replica.backend = replica.last_error = rude;
+    if (getenv("FAKE_RUDE")) {
+        status.replicas = replicas;
+        status.n_replicas = 1;
+    }
     rpc_reply(call, &status.base);
+}
+
+static void on_drain(struct rpc_call *call, const ProtobufCMessage *message, void *context)
+{
+    (void)message, (void)context;
+    Millrace__V1__DrainReplicaResponse answer = MILLRACE__V1__DRAIN_REPLICA_RESPONSE__INIT;
+    rpc_reply(call, &answer.base);
 }
 
 static void on_get_model(struct rpc_call *call, const ProtobufCMessage *message, void *context)
@@ -122,6 +137,8 @@ static const struct rpc_method methods[] = {
      on_generate},
     {"/millrace.v1.Millrace/Status", RPC_UNARY, &millrace__v1__status_request__descriptor, on_status},
     {"/millrace.v1.Millrace/GetModel", RPC_UNARY, &millrace__v1__get_model_request__descriptor, on_get_model},
+    {"/millrace.v1.Millrace/DrainReplica", RPC_UNARY, &millrace__v1__drain_replica_request__descriptor,
+     on_drain},
     {"/millrace.v1.Millrace/Tokenize", RPC_UNARY, &millrace__v1__tokenize_request__descriptor, on_tokenize},
     {NULL},
 };

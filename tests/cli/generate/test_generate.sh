@@ -89,6 +89,17 @@ output=$(TERM=dumb script -qec "${generate[*]} hello" /dev/null </dev/null)
 check 'control sequences on a dumb terminal' "$(grep -c $'\033' <<<"$output")" 0
 check_nothing_left 'dumb'
 
+# A text may hold what commands a terminal. A terminal does not get it, with the view or without; a file gets the text as it is.
+for terminal in dumb xterm-256color; do
+    output=$(TERM=$terminal script -qec "${generate[*]} rude" /dev/null </dev/null)
+    check "a title set on $terminal" "$(grep -c $'\033]' <<<"$output")" 0
+    contains "the rest of the text on $terminal" "$output" $'\tOnce'
+    contains "its second line on $terminal" "$output" 'again'
+    check_nothing_left 'rude'
+done
+check 'the text in a pipe' "$("${generate[@]}" rude 2>/dev/null)" $'\033]0;mine\007\tOnce\nagain'
+check_nothing_left 'rude, piped'
+
 # Ctrl-C, SIGTERM and a death without warning leave no cluster behind.
 for signal in INT TERM KILL; do
     bash -c 'trap - INT; exec "$@"' - env --default-signal=INT "${generate[@]}" hang >"$here/out" 2>"$here/errors" </dev/null &
@@ -101,6 +112,20 @@ for signal in INT TERM KILL; do
     [ $signal = KILL ] || contains "SIG$signal" "$(cat "$here/errors")" 'millrace generate: interrupted'
     check_nothing_left "SIG$signal"
 done
+
+# Names of replicas and their words go through the same filter.
+FAKE_RUDE=1 "$here/millrace-coordinator" --model x --ready-fd 3 3>"$here/address" &
+running=$!
+await test -s "$here/address"
+for command in status 'restart --all --timeout 1' $'drain --no-wait \033]0;mine\007r0'; do
+    output=$("$here/millrace" $command --endpoint "$(cat "$here/address")" 2>&1)
+    check "code of $command" $? $([[ $command != restart* ]]; echo $?) # it never becomes ready again
+    check "control sequences of $command" "$(grep -c $'\033\|\007' <<<"$output")" 0
+    contains "a name in $command" "$output" '\?]0;mine\?'
+done
+kill $running
+wait $running
+rm -f "$FAKE_PID" "$here/address"
 
 # A cluster that runs already.
 "$here/millrace-coordinator" --model x --ready-fd 3 3>"$here/address" &
