@@ -40,7 +40,9 @@ static const struct option_row rows[] = {
     {"devices", 0, OPTION_FLAG, NULL, NULL, NULL, 0, 0,
      "Do not attach: print the backend and how many devices it sees.", &given.devices},
     {"collective", 0, OPTION_TEXT, "NAME", "MILLRACE_COLLECTIVE", "auto", 0, 0,
-     "How ranks sum what they computed: mpi, nccl (GPUs), or auto: nccl where it is there.",
+     "How ranks sum what they computed: shm (memory that the ranks of one machine share), mpi, nccl (GPUs), "
+     "or auto: "
+     "shm or nccl where they can be had, else mpi.",
      &given.collective},
     {"threads", 't', OPTION_INTEGER, "N", "MILLRACE_THREADS", "1", 1, 1024, "CPU threads of each rank.",
      &given.threads},
@@ -141,8 +143,8 @@ int settings_parse(int argc, char **argv, const struct settings **parsed)
     if (status == STATUS_OK && !help && given.gpu_memory)
         status = memory_parse_share(given.gpu_memory, &given.memory, &error);
     if (status == STATUS_OK && !help)
-        status = check_choice("collective", given.collective, (const char *[]){"auto", "mpi", "nccl", NULL},
-                              &error);
+        status = check_choice("collective", given.collective,
+                              (const char *[]){"auto", "shm", "mpi", "nccl", NULL}, &error);
     if (status == STATUS_OK && !help)
         status =
             check_choice("run-ahead", given.run_ahead, (const char *[]){"auto", "on", "off", NULL}, &error);

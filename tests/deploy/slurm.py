@@ -41,6 +41,13 @@ def test_cluster(slurm):
     return calm
 
 
+def test_first_command(slurm):
+    """Inside an allocation of one task the README's first command starts the cluster that it starts elsewhere."""
+    said = slurm.run("salloc", "--quiet", "-n1", f"{BIN}/millrace", "generate", "--length", "32", "It was late, and the children")
+    assert re.search("^It was late, and the children", said, re.MULTILINE), said
+    assert "starting a cluster of one machine" in said, said
+
+
 def test_open_cluster(slurm, calm):
     """Whoever asks for it gets one that is open to all."""
     job = slurm.submit("--ntasks=1", "--time=10", f"{SOURCE}/deploy/slurm/cluster.sbatch", DEMO,
@@ -205,6 +212,7 @@ def cluster(slurm):
     test_bad_arguments(slurm)
     calm = test_cluster(slurm)
     test_open_cluster(slurm, calm)
+    test_first_command(slurm)
     test_one_command(slurm, calm)
     test_replica_jobs(slurm, calm)
 

@@ -14,7 +14,7 @@ import grpc  # noqa: E402
 from cluster import BIN, alive, api, children_of, wait_until  # noqa: E402
 
 PROGRAMS = {name: shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-            for name in ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "sinfo", "scancel")}
+            for name in ("munged", "slurmctld", "slurmd", "sbatch", "srun", "salloc", "scontrol", "squeue", "sinfo", "scancel")}
 
 
 def skip(reason):

@@ -34,6 +34,15 @@ class Machines(unittest.TestCase):
     def test_one_core_of_two_threads(self):
         self.check(HWLOC_SYNTHETIC="pack:1 core:1 pu:2", HWLOC_THISSYSTEM="1")
 
+    def test_the_first_command_on_one_core_of_two_threads(self):
+        """As the README has it: nothing is said about ranks."""
+        done = subprocess.run([f"{BIN}/millrace", "generate", "--length", "32", "It was late, and the children"], capture_output=True,
+                              env=surroundings(HWLOC_SYNTHETIC="pack:1 core:1 pu:2", HWLOC_THISSYSTEM="1"), text=True,
+                              timeout=PATIENCE, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.startswith("It was late, and the children"), done.stdout)
+        self.assertIn("(1 rank)", done.stderr)
+
     def test_one_core_of_one_thread(self):
         self.check(HWLOC_SYNTHETIC="pack:1 core:1 pu:1", HWLOC_THISSYSTEM="1")
 

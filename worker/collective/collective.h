@@ -9,7 +9,8 @@
 
 /*
  * How the ranks of a replica exchange data: one small table, with an implementation for each transport.
- * `self` is for one rank, `mpi` for several, and `nccl` comes with the CUDA backend.
+ * `self` is for one rank, `mpi` for several, `shm` for several of one machine that compute in the host's
+ * memory, and `nccl` comes with the CUDA backend.
  *
  * All ranks call the same functions in the same order. all_reduce and gather are ordered with the device's
  * own operations: they read what was enqueued before them. These functions return nothing; a failure is kept
@@ -66,11 +67,16 @@ struct collective *collective_self_create(void);
 /* MPI_COMM_WORLD, which must be initialised; `self` where it has one rank. NULL without memory. */
 struct collective *collective_mpi_create(void);
 
+/* All ranks of `base` together, which must be on one machine, with devices that compute in the host's memory.
+ * UNAVAILABLE, on all of them alike: they cannot share memory. `base` must outlive it. */
+enum { COLLECTIVE_SHM_RANKS_MAX = 256 };
+enum status collective_shm_create(struct collective *base, struct collective **made, struct error *error);
+
 /*
  * After `device` is open, on all ranks together: the collective that works on that device over `base`, which
- * bootstraps it and keeps all that concerns host memory. *made is NULL where `base` itself is to be used: on
- * the CPU, alone, with exchange "mpi", or with "auto" (NULL) where the build has no NCCL. UNAVAILABLE:
- * exchange "nccl" cannot be had.
+ * bootstraps it. *made is NULL where `base` itself is to be used: alone, with exchange "mpi", or with "auto"
+ * (NULL) where ranks on CPUs cannot share memory or the build for GPUs has no NCCL. UNAVAILABLE: exchange
+ * "shm" or "nccl" cannot be had.
  */
 enum status collective_on_device(struct collective *base, const char *exchange, const struct backend *backend,
                                  struct device *device, struct collective **made, struct error *error);

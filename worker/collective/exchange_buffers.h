@@ -20,7 +20,8 @@ struct exchange_buffers {
 
 enum { EXCHANGE_SLICE_ALIGNMENT = 4 }; /* floats: slices that a GPU adds begin on 16 bytes */
 
-/* What `self`, `mpi` and `nccl` take. false: no memory; release frees what there is. */
+/* What `self`, `mpi` and `nccl` take; `shm` takes as much as `mpi`, of the memory that the ranks share.
+ * false: no memory; release frees what there is. */
 bool exchange_buffers_for_mpi(struct exchange_buffers *buffers, const struct backend *backend,
                               struct device *device, int n_ranks, int64_t max_elements);
 bool exchange_buffers_for_nccl(struct exchange_buffers *buffers, const struct backend *backend,

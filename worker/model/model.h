@@ -34,7 +34,7 @@ struct model_options {
     enum precision precision;
     int gpu; /* which GPU of the machine; -1: the one of this rank's number there, modulo how many there are
               */
-    const char *exchange;          /* "mpi", "nccl"; NULL or "auto": NCCL where device and build have it */
+    const char *exchange;          /* "shm", "mpi", "nccl"; NULL or "auto": see collective_on_device */
     struct collective *collective; /* the ranks that share the model; not owned, outlives it */
     struct memory_share memory;    /* that a rank may take; zero: 0.92 of what its GPU has free, on a CPU the
                                       machine's divided by the ranks there */

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The same requests on 1, 2, 4 and 8 ranks, on every instruction set that this machine has, and with the host running ahead:
-# the same tokens, in each precision. Precisions differ from one another.
+# The same requests on 1, 2, 4 and 8 ranks, through shared memory and through MPI, on every instruction set that this machine has,
+# and with the host running ahead: the same tokens, in each precision. Precisions differ from one another.
 # usage: same_on_any_ranks.sh TEST_DETERMINISM
 set -eu
 directory=$(mktemp -d)
@@ -13,7 +13,8 @@ compare() {
         for ranks in 1 2 4 $([ $cpu = avx2 ] && echo 8); do
             file=$directory/$1.$cpu.$ranks
             ahead=$([ $ranks = 2 ] && echo on || echo off)
-            if MILLRACE_PRECISION=$1 MILLRACE_RUN_AHEAD=$ahead MILLRACE_CPU=$cpu MILLRACE_SUM_FILE=$file \
+            collective=$([ $ranks = 4 ] && echo mpi || echo shm)
+            if MILLRACE_TEST_COLLECTIVE=$collective MILLRACE_PRECISION=$1 MILLRACE_RUN_AHEAD=$ahead MILLRACE_CPU=$cpu MILLRACE_SUM_FILE=$file \
                 mpirun -n $ranks --bind-to none "$2" >"$directory/log" 2>&1; then
                 n=$((n + 1))
                 echo "$1, $cpu, $ranks ranks: $(cat "$file")"

@@ -93,8 +93,12 @@ static void open_everything(void)
     snprintf(directory, sizeof directory, "%s/models/books-mini", getenv("MILLRACE_SOURCE"));
     if (other)
         snprintf(directory, sizeof directory, "%s", other);
-    struct model_options options = {
-        .directory = directory, .backend = "cpu", .n_threads = 1, .collective = ranks, .limits = limits};
+    struct model_options options = {.directory = directory,
+                                    .backend = "cpu",
+                                    .n_threads = 1,
+                                    .collective = ranks,
+                                    .limits = limits,
+                                    .exchange = getenv("MILLRACE_TEST_COLLECTIVE")};
     const char *precision = getenv("MILLRACE_PRECISION");
     if (precision)
         ck_assert_int_eq(precision_parse(precision, &options.precision, &error), STATUS_OK);

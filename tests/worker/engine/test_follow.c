@@ -104,6 +104,7 @@ START_TEST(a_rank_that_waits_looks_after_its_device)
                                           .n_threads = 1,
                                           .gpu = -1,
                                           .collective = &collective,
+                                          .exchange = "mpi", /* the collective as it is */
                                           .limits = {.max_sequences = 1, .max_rows = 1}};
     enum status status = model_open(&model, &options, &error);
     ck_assert_msg(status == STATUS_OK, "%s", error.text);
