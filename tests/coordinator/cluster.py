@@ -869,17 +869,20 @@ def test_the_name_of_our_replica_is_kept():
         stranger.leave()
 
 
-def test_ranks_that_share_cores_yield():
+def test_ranks_that_share_cores_yield_and_are_not_bound():
     """All ranks and threads of all replicas count, not those of one."""
     cores = len(os.sched_getaffinity(0))
     noted = os.path.join(tempfile.mkdtemp(), "noted")
     launcher = fake_launcher(f'echo "$*" >> {noted}; exec sleep 1000\n')
     lines = lambda: open(noted, encoding="utf-8").read().splitlines() if os.path.exists(noted) else []
-    for spawn, ranks, threads, yields in ((1, cores, 1, False), (2, cores, 1, True), (1, cores, 2, True)):
+    for spawn, ranks, threads, yields, to in ((1, cores, 1, False, "core"), (2, cores, 1, True, "none"), (1, cores, 2, True, "none"),
+                                              (1, 1, 1, cores < 1, "none" if cores > 1 else "core")):
         with coordinator("--spawn", str(spawn), "--ranks", str(ranks), "--threads", str(threads),
                          environment={"MILLRACE_MPIRUN": launcher}):
             wait_for(lambda: len(lines()) == spawn, "the launchers")
             assert all(("mpi_yield_when_idle 1" in line) == yields for line in lines()), (spawn, ranks, threads, lines())
+            # Another cluster of this machine would be bound to the same first core: only ranks that take all cores are.
+            assert all(f"--bind-to {to}" in line for line in lines()), (spawn, ranks, threads, lines())
         os.unlink(noted)
 
 
