@@ -11,6 +11,7 @@
 #include "cli/check/verify_checkpoints.h"
 #include "cli/check/verify_family.h"
 #include "cli/check/verify_table.h"
+#include "cli/check/verify_texts.h"
 
 struct verify_settings {
     const char *directory, *ranks, *backend, *precision;
@@ -61,7 +62,7 @@ static enum status run_worker(const struct verify_settings *settings, const char
 static void take_run(const struct verify_settings *settings, json_t *runs, int n_ranks, json_t *findings)
 {
     if (!settings->json) {
-        printf(n_ranks ? "%d rank%s\n" : "the converter\n", n_ranks, n_ranks == 1 ? "" : "s");
+        printf(n_ranks ? "%d rank%s\n" : "files, without ranks\n", n_ranks, n_ranks == 1 ? "" : "s");
         verify_table_print(findings, stdout);
         putchar('\n');
         fflush(stdout);
@@ -94,6 +95,8 @@ static enum status run_all(const struct verify_settings *settings, const int *ra
     enum status status = verify_family_convert(settings->directory, converted, findings, error);
     if (status == STATUS_OK)
         status = run_workers(settings, ranks, n_runs, converted, runs, error);
+    if (status == STATUS_OK)
+        verify_texts(settings->directory, findings);
     if (status == STATUS_OK && !converted[0])
         verify_checkpoints(settings->directory, findings);
     verify_family_remove(converted);

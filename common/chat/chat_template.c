@@ -51,7 +51,7 @@ enum status chat_template_parse(const char *source, size_t size_bytes, json_t *v
     memcpy(template->source, source, size_bytes);
     parse(&machine, template);
     enum status status = machine.status;
-    machine_release(&machine);
+    bounded_release(&machine);
     if (status != STATUS_OK) {
         chat_template_free(template);
         return error_set(error, status, "%s: %s", where, reason.text);
@@ -204,8 +204,8 @@ static struct value value_of_json(struct machine *machine, json_t *json, bool us
     size_t index;
     struct value made = json_is_object(json) ? value_dict(machine) : value_list(machine);
     if (depth > JSON_DEPTH_MAX)
-        machine_fail(machine, "a variable is nested more than %d deep", JSON_DEPTH_MAX);
-    if (machine_failed(machine) || json_is_null(json))
+        bounded_fail(machine, "a variable is nested more than %d deep", JSON_DEPTH_MAX);
+    if (bounded_failed(machine) || json_is_null(json))
         return value_none();
     if (json_is_boolean(json))
         return value_boolean(json_is_true(json));
@@ -249,7 +249,7 @@ static struct value names_of(struct machine *machine, const struct chat_template
                              const struct chat_options *options)
 {
     struct value names = value_dict(machine), list = value_list(machine);
-    for (size_t i = 0; i < n && machine_step(machine, 1); i++) {
+    for (size_t i = 0; i < n && bounded_step(machine, 1); i++) {
         struct value message = value_dict(machine);
         const char *role = messages[i].role;
         dict_set(machine, message.dict, value_string("role"),
@@ -304,12 +304,12 @@ enum status chat_template_render(const struct chat_template *template, const str
         return status;
     struct node *statements = parse(&machine, template);
     struct text written = {"", 0, NULL};
-    if (!machine_failed(&machine))
+    if (!bounded_failed(&machine))
         written = execute(&machine, statements, names_of(&machine, template, messages, n_messages, options));
     status = machine.status == STATUS_OK
                  ? copy_out(written, text, error)
                  : error_set(error, machine.status, "%s: %s", template->where, reason.text);
-    machine_release(&machine);
+    bounded_release(&machine);
     return status;
 }
 

@@ -41,7 +41,7 @@ static struct value look_up(struct run *run, const char *name)
 static void read_arguments(struct run *run, const struct node *list, struct dict *keywords, struct call *call)
 {
     struct value all = value_list(run->machine);
-    for (const struct node *argument = list; argument && !machine_failed(run->machine);
+    for (const struct node *argument = list; argument && !bounded_failed(run->machine);
          argument = argument->next) {
         struct value value = evaluate(run, argument->a);
         if (argument->name)
@@ -58,7 +58,7 @@ static struct value call_macro(struct run *run, struct value macro, const struct
     struct scope *before = run->scope, inner = {.outer = run->global};
     size_t place = 0;
     if (++run->depth > MACROS_MAX)
-        machine_fail(run->machine, "macros call each other more than %d deep", MACROS_MAX);
+        bounded_fail(run->machine, "macros call each other more than %d deep", MACROS_MAX);
     for (const struct node *parameter = node->list; parameter; parameter = parameter->next, place++) {
         struct value value = value_undefined(parameter->name);
         if (call_has(call, place, parameter->name)) {
@@ -71,9 +71,9 @@ static struct value call_macro(struct run *run, struct value macro, const struct
         dict_set(run->machine, &inner.names, value_string(parameter->name), value);
     }
     if (call->n > place)
-        machine_fail(run->machine, "macro '%.60s' takes not more than %zu arguments", node->name, place);
+        bounded_fail(run->machine, "macro '%.60s' takes not more than %zu arguments", node->name, place);
     run->scope = &inner;
-    struct text text = machine_failed(run->machine) ? text_of("") : run->write_body(run, node->body);
+    struct text text = bounded_failed(run->machine) ? text_of("") : run->write_body(run, node->body);
     run->scope = before;
     run->depth--;
     return value_text(text);
@@ -85,17 +85,17 @@ static struct value make_range(struct run *run, const struct call *call)
     struct value list = value_list(run->machine);
     for (size_t i = 0; i < call->n && i < 3; i++) {
         if (call->positional[i].kind != VALUE_INTEGER)
-            machine_fail(run->machine, "range: %s is no whole number", value_kind_name(call->positional[i]));
+            bounded_fail(run->machine, "range: %s is no whole number", value_kind_name(call->positional[i]));
         else
             *parts[call->n == 1 ? 1 : i] = call->positional[i].integer;
     }
     if (call->n == 0 || call->n > 3 || step == 0)
-        machine_fail(run->machine, "range: it takes one to three whole numbers, and no step of 0");
-    for (int64_t i = start; !machine_failed(run->machine) && (step > 0 ? i < stop : i > stop);) {
+        bounded_fail(run->machine, "range: it takes one to three whole numbers, and no step of 0");
+    for (int64_t i = start; !bounded_failed(run->machine) && (step > 0 ? i < stop : i > stop);) {
         if (list.list->n == RANGE_MAX)
-            machine_fail(run->machine, "range: more than %d numbers are not supported", RANGE_MAX);
+            bounded_fail(run->machine, "range: more than %d numbers are not supported", RANGE_MAX);
         list_add(run->machine, list.list, value_integer(i));
-        if (!machine_step(run->machine, 1) || __builtin_add_overflow(i, step, &i))
+        if (!bounded_step(run->machine, 1) || __builtin_add_overflow(i, step, &i))
             break;
     }
     return list;
@@ -108,7 +108,7 @@ static struct value time_now(struct run *run, const struct call *call)
     time_t now = time(NULL);
     struct tm parts;
     if (given.size >= sizeof format) {
-        machine_fail(run->machine, "strftime_now: the format is longer than %zu bytes", sizeof format - 1);
+        bounded_fail(run->machine, "strftime_now: the format is longer than %zu bytes", sizeof format - 1);
         return value_none();
     }
     memcpy(format, given.bytes, given.size);
@@ -123,7 +123,7 @@ static struct value call_function(struct run *run, const char *name, const struc
 {
     if (!strcmp(name, "raise_exception")) {
         struct text reason = value_print(run->machine, call_argument(call, 0, "message", value_string("")));
-        machine_fail(run->machine, "the template refuses these messages: %.*s",
+        bounded_fail(run->machine, "the template refuses these messages: %.*s",
                      reason.size < 300 ? (int)reason.size : 300, reason.bytes);
         return value_none();
     }
@@ -135,7 +135,7 @@ static struct value call_function(struct run *run, const char *name, const struc
     for (size_t i = 0; i < call->keywords->n; i++)
         dict_set(run->machine, made.dict, call->keywords->pairs[i].key, call->keywords->pairs[i].value);
     if (call->n)
-        machine_fail(run->machine, "%.40s: only keywords are supported", name);
+        bounded_fail(run->machine, "%.40s: only keywords are supported", name);
     if (*name == 'n')
         made.kind = VALUE_NAMESPACE;
     return made;
@@ -149,7 +149,7 @@ static struct value call_value(struct run *run, const struct node *node)
     struct value function = evaluate(run, node->a);
     read_arguments(run, node->list, &keywords, &call);
     run->machine->line = node->line;
-    if (machine_failed(run->machine))
+    if (bounded_failed(run->machine))
         return value_none();
     if (function.kind == VALUE_MACRO)
         return call_macro(run, function, &call);
@@ -159,9 +159,9 @@ static struct value call_value(struct run *run, const struct node *node)
         return method_call(run->machine, *function.self, function.text.bytes, &call);
     const char *name = node->a->name ? node->a->name : "this";
     if (function.kind == VALUE_UNDEFINED)
-        machine_fail(run->machine, "'%.60s' is not supported: there is no such function or method", name);
+        bounded_fail(run->machine, "'%.60s' is not supported: there is no such function or method", name);
     else
-        machine_fail(run->machine, "'%.60s' is %s and cannot be called", name, value_kind_name(function));
+        bounded_fail(run->machine, "'%.60s' is %s and cannot be called", name, value_kind_name(function));
     return value_none();
 }
 
@@ -170,7 +170,7 @@ static struct value call_value(struct run *run, const struct node *node)
 static struct value joined(struct run *run, struct text a, struct text b)
 {
     struct text_builder out = {.machine = run->machine};
-    machine_step(run->machine, 1 + (a.size + b.size) / 256); /* copies are work too */
+    bounded_step(run->machine, 1 + (a.size + b.size) / 256); /* copies are work too */
     builder_add(&out, a);
     builder_add(&out, b);
     return value_text(builder_text(&out));
@@ -182,7 +182,7 @@ static struct value add(struct run *run, struct value a, struct value b)
     if (a.kind == VALUE_TEXT && b.kind == VALUE_TEXT)
         return joined(run, a.text, b.text);
     if (a.kind != VALUE_LIST || b.kind != VALUE_LIST) {
-        machine_fail(run->machine, "%s%s%.*s and %s%s%.*s cannot be added", value_kind_name(a),
+        bounded_fail(run->machine, "%s%s%.*s and %s%s%.*s cannot be added", value_kind_name(a),
                      a.kind == VALUE_UNDEFINED ? " " : "", a.kind == VALUE_UNDEFINED ? (int)a.text.size : 0,
                      a.kind == VALUE_UNDEFINED ? a.text.bytes : "", value_kind_name(b),
                      b.kind == VALUE_UNDEFINED ? " " : "", b.kind == VALUE_UNDEFINED ? (int)b.text.size : 0,
@@ -190,7 +190,7 @@ static struct value add(struct run *run, struct value a, struct value b)
         return value_none();
     }
     list = value_list(run->machine);
-    for (size_t i = 0; i < a.list->n + b.list->n && machine_step(run->machine, 1); i++)
+    for (size_t i = 0; i < a.list->n + b.list->n && bounded_step(run->machine, 1); i++)
         list_add(run->machine, list.list, i < a.list->n ? a.list->items[i] : b.list->items[i - a.list->n]);
     return list;
 }
@@ -199,7 +199,7 @@ static struct value repeated(struct run *run, struct value text, struct value ti
 {
     struct text_builder out = {.machine = run->machine};
     for (int64_t i = 0;
-         i < times.integer && text.text.size && machine_step(run->machine, 1 + text.text.size / 256); i++)
+         i < times.integer && text.text.size && bounded_step(run->machine, 1 + text.text.size / 256); i++)
         builder_add(&out, text.text);
     return value_text(builder_text(&out));
 }
@@ -215,13 +215,13 @@ static struct value whole_arithmetic(struct run *run, const char *sign, int64_t 
     else if (*sign == '*')
         overflow = __builtin_mul_overflow(a, b, &result);
     else if (b == 0 || (b == -1 && a == INT64_MIN))
-        machine_fail(run->machine, "division by 0");
+        bounded_fail(run->machine, "division by 0");
     else if (*sign == '%')
         result = a % b + (a % b != 0 && (a % b < 0) != (b < 0) ? b : 0);
     else
         result = a / b - (a % b != 0 && (a % b < 0) != (b < 0));
     if (overflow)
-        machine_fail(run->machine, "a number becomes too large");
+        bounded_fail(run->machine, "a number becomes too large");
     return value_integer(result);
 }
 
@@ -235,7 +235,7 @@ static struct value arithmetic(struct run *run, const char *sign, struct value a
         return whole && y >= 0 && fabs(pow(x, y)) < 9e15 ? value_integer((int64_t)pow(x, y))
                                                          : value_float(pow(x, y));
     if ((*sign == '/' || *sign == '%') && y == 0) {
-        machine_fail(run->machine, "division by 0");
+        bounded_fail(run->machine, "division by 0");
         return value_none();
     }
     switch (*sign) {
@@ -257,7 +257,7 @@ static struct value binary(struct run *run, const struct node *node)
     struct value a = evaluate(run, node->a), b = evaluate(run, node->b);
     const char *sign = node->name;
     run->machine->line = node->line;
-    if (machine_failed(run->machine))
+    if (bounded_failed(run->machine))
         return value_none();
     if (*sign == '~')
         return joined(run, value_print(run->machine, a), value_print(run->machine, b));
@@ -267,7 +267,7 @@ static struct value binary(struct run *run, const struct node *node)
         return add(run, a, b);
     if (!strcmp(sign, "*") && a.kind == VALUE_TEXT && b.kind == VALUE_INTEGER)
         return repeated(run, a, b);
-    machine_fail(run->machine, "%s %s %s is not supported", value_kind_name(a), sign, value_kind_name(b));
+    bounded_fail(run->machine, "%s %s %s is not supported", value_kind_name(a), sign, value_kind_name(b));
     return value_none();
 }
 
@@ -290,7 +290,7 @@ static bool compare_one(struct run *run, const char *sign, struct value a, struc
 static struct value compare(struct run *run, const struct node *node)
 {
     struct value left = evaluate(run, node->a);
-    for (const struct node *part = node->list; part && !machine_failed(run->machine); part = part->next) {
+    for (const struct node *part = node->list; part && !bounded_failed(run->machine); part = part->next) {
         struct value right = evaluate(run, part->b);
         if (!compare_one(run, part->name, left, right))
             return value_boolean(false);
@@ -305,7 +305,7 @@ static struct value unary(struct run *run, const struct node *node)
     if (!strcmp(node->name, "not"))
         return value_boolean(!value_is_true(value));
     if (!value_is_number(value)) {
-        machine_fail(run->machine, "%s%s is not supported", node->name, value_kind_name(value));
+        bounded_fail(run->machine, "%s%s is not supported", node->name, value_kind_name(value));
         return value_none();
     }
     return arithmetic(run, node->name, value_integer(0), value);
@@ -320,7 +320,7 @@ static int64_t bound(struct run *run, const struct node *node, int64_t n, int64_
     if (value.kind == VALUE_NONE)
         return fallback;
     if (value.kind != VALUE_INTEGER) {
-        machine_fail(run->machine, "a slice needs whole numbers, not %s", value_kind_name(value));
+        bounded_fail(run->machine, "a slice needs whole numbers, not %s", value_kind_name(value));
         return 0;
     }
     int64_t at = value.integer < 0 ? value.integer + n : value.integer;
@@ -335,7 +335,7 @@ static struct value slice(struct run *run, const struct node *node)
     int64_t step = given.kind == VALUE_INTEGER ? given.integer : 1;
     if (of.kind == VALUE_UNDEFINED || of.kind == VALUE_DICT || step == 0 || step < -INT_MAX ||
         step > INT_MAX) {
-        machine_fail(run->machine, "this slice of %s is not supported", value_kind_name(of));
+        bounded_fail(run->machine, "this slice of %s is not supported", value_kind_name(of));
         return value_none();
     }
     const struct list *items = value_items(run->machine, of);
@@ -343,7 +343,7 @@ static struct value slice(struct run *run, const struct node *node)
             stop = bound(run, node->c, n, step, step < 0 ? -1 : n);
     struct text_builder out = {.machine = run->machine};
     for (int64_t i = start;
-         (step < 0 ? i > stop : i < stop) && i >= 0 && i < n && machine_step(run->machine, 1); i += step) {
+         (step < 0 ? i > stop : i < stop) && i >= 0 && i < n && bounded_step(run->machine, 1); i += step) {
         if (of.kind == VALUE_TEXT)
             builder_add(&out, items->items[i].text);
         else
@@ -356,7 +356,7 @@ static struct value make_list(struct run *run, const struct node *node)
 {
     struct value list = value_list(run->machine);
     list.is_tuple = node->flag;
-    for (const struct node *item = node->list; item && !machine_failed(run->machine); item = item->next)
+    for (const struct node *item = node->list; item && !bounded_failed(run->machine); item = item->next)
         list_add(run->machine, list.list, evaluate(run, item->a));
     return list;
 }
@@ -364,7 +364,7 @@ static struct value make_list(struct run *run, const struct node *node)
 static struct value make_dict(struct run *run, const struct node *node)
 {
     struct value dict = value_dict(run->machine);
-    for (const struct node *item = node->list; item && item->next && !machine_failed(run->machine);
+    for (const struct node *item = node->list; item && item->next && !bounded_failed(run->machine);
          item = item->next->next) {
         struct value key = evaluate(run, item->a);
         dict_set(run->machine, dict.dict, key, evaluate(run, item->next->a));
@@ -387,7 +387,7 @@ static struct value tested(struct run *run, const struct node *node)
     struct value value = evaluate(run, node->a);
     struct value argument = node->list ? evaluate(run, node->list->a) : value_none();
     run->machine->line = node->line;
-    if (machine_failed(run->machine))
+    if (bounded_failed(run->machine))
         return value_none();
     return value_boolean(test_apply(run->machine, node->name, value, argument) != node->flag);
 }
@@ -449,8 +449,8 @@ struct value evaluate(struct run *run, const struct node *node)
 {
     struct value value = value_none();
     if (++run->nesting > RUN_NESTING_MAX)
-        machine_fail(run->machine, "an expression is nested more than %d deep", RUN_NESTING_MAX);
-    if (machine_step(run->machine, 1))
+        bounded_fail(run->machine, "an expression is nested more than %d deep", RUN_NESTING_MAX);
+    if (bounded_step(run->machine, 1))
         value = evaluate_node(run, node);
     run->nesting--;
     return value;

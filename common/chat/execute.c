@@ -19,10 +19,10 @@ static struct text write_body(struct run *run, const struct node *body)
 
 static void write(struct run *run, struct text text, struct text_builder *out)
 {
-    machine_step(run->machine, 1 + text.size / 256);
+    bounded_step(run->machine, 1 + text.size / 256);
     builder_add(out, text);
     if (out->n > OUTPUT_BYTES_MAX)
-        machine_fail(run->machine, "the text has more than %d bytes", OUTPUT_BYTES_MAX);
+        bounded_fail(run->machine, "the text has more than %d bytes", OUTPUT_BYTES_MAX);
 }
 
 /* name, (name, name) or namespace.name = value */
@@ -33,7 +33,7 @@ static void assign(struct run *run, const struct node *target, struct value valu
     } else if (target->kind == NODE_ATTRIBUTE) {
         struct value space = evaluate(run, target->a);
         if (space.kind != VALUE_NAMESPACE)
-            machine_fail(run->machine, "'%.60s' is no namespace, so nothing in it can be set",
+            bounded_fail(run->machine, "'%.60s' is no namespace, so nothing in it can be set",
                          target->a->name);
         else
             dict_set(run->machine, space.dict, value_string(target->name), value);
@@ -45,7 +45,7 @@ static void assign(struct run *run, const struct node *target, struct value valu
                 scope_set(run, name->name, items->items[i]);
         }
         if (i != items->n)
-            machine_fail(run->machine, "%zu values for %zu names", items->n, i);
+            bounded_fail(run->machine, "%zu values for %zu names", items->n, i);
     }
 }
 
@@ -55,7 +55,7 @@ static struct list *chosen_items(struct run *run, const struct node *node)
     struct value of = evaluate(run, node->a), list = value_list(run->machine);
     const struct list *items = value_items(run->machine, of);
     struct scope *before = run->scope;
-    for (size_t i = 0; i < items->n && machine_step(run->machine, 1); i++) {
+    for (size_t i = 0; i < items->n && bounded_step(run->machine, 1); i++) {
         struct scope inner = {.outer = before};
         run->scope = &inner;
         if (node->b)
@@ -69,13 +69,13 @@ static struct list *chosen_items(struct run *run, const struct node *node)
 
 static enum jump run_for(struct run *run, const struct node *node, struct text_builder *out)
 {
-    struct loop *loop = machine_take(run->machine, sizeof *loop);
+    struct loop *loop = bounded_take(run->machine, sizeof *loop);
     struct list *items = chosen_items(run, node);
     struct scope *before = run->scope;
     if (!loop)
         return GO_ON;
     *loop = (struct loop){items, 0, 1}; /* depth is that of recursion, which is refused */
-    for (; loop->index0 < items->n && machine_step(run->machine, 1); loop->index0++) {
+    for (; loop->index0 < items->n && bounded_step(run->machine, 1); loop->index0++) {
         struct scope inner = {.outer = before};
         run->scope = &inner;
         scope_set(run, "loop", (struct value){.kind = VALUE_LOOP, .loop = loop});
@@ -159,8 +159,8 @@ static enum jump run_list(struct run *run, const struct node *list, struct text_
 {
     enum jump jump = GO_ON;
     if (++run->nesting > RUN_NESTING_MAX)
-        machine_fail(run->machine, "statements are nested more than %d deep", RUN_NESTING_MAX);
-    for (const struct node *node = list; node && jump == GO_ON && machine_step(run->machine, 1);
+        bounded_fail(run->machine, "statements are nested more than %d deep", RUN_NESTING_MAX);
+    for (const struct node *node = list; node && jump == GO_ON && bounded_step(run->machine, 1);
          node = node->next) {
         run->machine->line = node->line;
         jump = run_statement(run, node, out);

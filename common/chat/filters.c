@@ -71,13 +71,13 @@ static struct value filter_indent(struct machine *machine, struct value value, c
     char spaces[INDENT_MAX + 1];
     if (width.kind != VALUE_TEXT &&
         (width.kind != VALUE_INTEGER || width.integer < 0 || width.integer > INDENT_MAX)) {
-        machine_fail(machine, "indent: the width must be a text or a number from 0 to %d", INDENT_MAX);
+        bounded_fail(machine, "indent: the width must be a text or a number from 0 to %d", INDENT_MAX);
         return value_none();
     }
     memset(spaces, ' ', sizeof spaces);
     struct text by =
         width.kind == VALUE_TEXT ? width.text : (struct text){spaces, (size_t)width.integer, NULL};
-    for (size_t at = 0, end; at <= text.size && machine_step(machine, 1); at = end + 1) {
+    for (size_t at = 0, end; at <= text.size && bounded_step(machine, 1); at = end + 1) {
         const char *stop = at < text.size ? memchr(text.bytes + at, '\n', text.size - at) : NULL;
         end = stop ? (size_t)(stop - text.bytes) : text.size;
         if ((at > 0 || first) && (blank || end > at))
@@ -91,9 +91,9 @@ static struct value filter_tojson(struct machine *machine, struct value value, c
 {
     struct value indent = call_argument(call, 0, "indent", value_none());
     if (call_has(call, 1, "separators") || call_has(call, 1, "sort_keys"))
-        machine_fail(machine, "tojson: only indent is supported");
+        bounded_fail(machine, "tojson: only indent is supported");
     if (indent.kind == VALUE_INTEGER && (indent.integer < 0 || indent.integer > INDENT_MAX))
-        machine_fail(machine, "tojson: the indent must be 0 to %d", INDENT_MAX);
+        bounded_fail(machine, "tojson: the indent must be 0 to %d", INDENT_MAX);
     return value_text(value_json(machine, value, indent.kind == VALUE_INTEGER ? (int)indent.integer : -1));
 }
 
@@ -148,7 +148,7 @@ static struct value filter_abs(struct machine *machine, struct value value, cons
 {
     (void)call;
     if (!value_is_number(value))
-        machine_fail(machine, "abs: %s is no number", value_kind_name(value));
+        bounded_fail(machine, "abs: %s is no number", value_kind_name(value));
     if (value.kind == VALUE_FLOAT)
         return value_float(fabs(value.number));
     return value_integer(value_number(value) < 0 && value.integer != INT64_MIN ? -value.integer
@@ -175,7 +175,7 @@ static struct value filter_list(struct machine *machine, struct value value, con
     struct value list = value_list(machine);
     const struct list *items = value_items(machine, value);
     (void)call;
-    for (size_t i = 0; i < items->n && machine_step(machine, 1); i++)
+    for (size_t i = 0; i < items->n && bounded_step(machine, 1); i++)
         list_add(machine, list.list, items->items[i]);
     return list;
 }
@@ -200,7 +200,7 @@ static struct value filter_reverse(struct machine *machine, struct value value, 
     const struct list *items = value_items(machine, value);
     struct text_builder out = {.machine = machine};
     (void)call;
-    for (size_t i = items->n; i > 0 && machine_step(machine, 1); i--) {
+    for (size_t i = items->n; i > 0 && bounded_step(machine, 1); i--) {
         if (value.kind == VALUE_TEXT)
             builder_add(&out, items->items[i - 1].text);
         else
@@ -215,7 +215,7 @@ static struct value attribute_path(struct machine *machine, struct value value, 
     if (path.kind == VALUE_INTEGER)
         return item_get(machine, value, path);
     struct text rest = value_print(machine, path);
-    for (size_t at; rest.size && machine_step(machine, 1); rest = text_part(rest, at, rest.size)) {
+    for (size_t at; rest.size && bounded_step(machine, 1); rest = text_part(rest, at, rest.size)) {
         size_t dot = text_find(rest, text_of("."), 0);
         struct text name = text_part(rest, 0, dot == SIZE_MAX ? rest.size : dot);
         value = item_get(machine, value, value_text(name));
@@ -229,7 +229,7 @@ static struct value filter_join(struct machine *machine, struct value value, con
     struct text_builder out = {.machine = machine};
     struct text separator = value_print(machine, call_argument(call, 0, "d", value_string("")));
     const struct list *items = value_items(machine, value);
-    for (size_t i = 0; i < items->n && machine_step(machine, 1); i++) {
+    for (size_t i = 0; i < items->n && bounded_step(machine, 1); i++) {
         struct value item = items->items[i];
         if (call_has(call, 1, "attribute"))
             item = attribute_path(machine, item, call_argument(call, 1, "attribute", value_none()));
@@ -246,7 +246,7 @@ static struct value filter_items(struct machine *machine, struct value value, co
     if (value.kind == VALUE_UNDEFINED)
         return value_list(machine);
     if (value.kind != VALUE_DICT) {
-        machine_fail(machine, "items: %s is no dict", value_kind_name(value));
+        bounded_fail(machine, "items: %s is no dict", value_kind_name(value));
         return value_list(machine);
     }
     return dict_items(machine, value.dict);
@@ -261,12 +261,12 @@ static void sort(struct machine *machine, struct list *list, bool reverse, struc
         size_t at = i;
         if (key.kind == VALUE_TEXT && !case_matters)
             key = value_text(text_lower(machine, key.text));
-        for (; at > 0 && machine_step(machine, 1); at--) {
+        for (; at > 0 && bounded_step(machine, 1); at--) {
             struct value other = attribute_path(machine, list->items[at - 1], attribute);
             if (other.kind == VALUE_TEXT && !case_matters)
                 other = value_text(text_lower(machine, other.text));
             int order = value_compare(machine, other, key);
-            if (machine_failed(machine) || (reverse ? order >= 0 : order <= 0))
+            if (bounded_failed(machine) || (reverse ? order >= 0 : order <= 0))
                 break;
             list->items[at] = list->items[at - 1];
         }
@@ -287,7 +287,7 @@ static struct value filter_dictsort(struct machine *machine, struct value value,
 {
     struct value list = filter_items(machine, value, call);
     if (call->n || call->keywords->n)
-        machine_fail(machine, "dictsort with arguments is not supported");
+        bounded_fail(machine, "dictsort with arguments is not supported");
     sort(machine, list.list, false, value_integer(0), false);
     return list;
 }
@@ -297,7 +297,7 @@ static struct value filter_unique(struct machine *machine, struct value value, c
     struct value list = value_list(machine);
     const struct list *items = value_items(machine, value);
     (void)call;
-    for (size_t i = 0; i < items->n && machine_step(machine, 1 + list.list->n); i++) {
+    for (size_t i = 0; i < items->n && bounded_step(machine, 1 + list.list->n); i++) {
         if (!value_contains(machine, list, items->items[i]))
             list_add(machine, list.list, items->items[i]);
     }
@@ -309,7 +309,7 @@ static struct value extreme(struct machine *machine, struct value value, int sig
 {
     const struct list *items = value_items(machine, value);
     struct value best = items->n ? items->items[0] : value_undefined("the extreme of nothing");
-    for (size_t i = 1; i < items->n && machine_step(machine, 1); i++) {
+    for (size_t i = 1; i < items->n && bounded_step(machine, 1); i++) {
         if (value_compare(machine, items->items[i], best) * sign > 0)
             best = items->items[i];
     }
@@ -341,8 +341,8 @@ static struct value filter_map(struct machine *machine, struct value value, cons
     if (name.kind == VALUE_TEXT && name.text.size < sizeof filter)
         memcpy(filter, name.text.bytes, name.text.size);
     if (attribute.kind == VALUE_NONE && (!filter_is_known(filter) || !strcmp(filter, "map")))
-        machine_fail(machine, "map: the filter '%.40s' is not supported", filter);
-    for (size_t i = 0; i < items->n && machine_step(machine, 1); i++) {
+        bounded_fail(machine, "map: the filter '%.40s' is not supported", filter);
+    for (size_t i = 0; i < items->n && bounded_step(machine, 1); i++) {
         struct value item = items->items[i];
         if (attribute.kind == VALUE_NONE) {
             item = filter_apply(machine, filter, item, &inner);
@@ -372,8 +372,8 @@ static struct value choose(struct machine *machine, struct value value, const st
             strcpy(name, signs[i][1]);
     }
     if (test.kind != VALUE_NONE && !test_is_known(name))
-        machine_fail(machine, "the test '%.40s' is not supported", name);
-    for (size_t i = 0; i < items->n && machine_step(machine, 1); i++) {
+        bounded_fail(machine, "the test '%.40s' is not supported", name);
+    for (size_t i = 0; i < items->n && bounded_step(machine, 1); i++) {
         struct value item = items->items[i];
         if (by_attribute)
             item = attribute_path(machine, item, call_argument(call, 0, NULL, value_string("")));
@@ -470,5 +470,5 @@ struct value filter_apply(struct machine *machine, const char *name, struct valu
                           const struct call *call)
 {
     const struct filter *filter = find(name);
-    return filter && !machine_failed(machine) ? filter->function(machine, value, call) : value_none();
+    return filter && !bounded_failed(machine) ? filter->function(machine, value, call) : value_none();
 }

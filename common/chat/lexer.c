@@ -22,7 +22,7 @@ static struct token *add(struct lexer *lexer, enum token_kind kind, struct text 
 {
     if (lexer->n == lexer->capacity) {
         size_t capacity = lexer->capacity * 2 + 64;
-        struct token *grown = machine_take(lexer->machine, capacity * sizeof *grown);
+        struct token *grown = bounded_take(lexer->machine, capacity * sizeof *grown);
         if (!grown)
             return &lexer->lost;
         if (lexer->n)
@@ -82,7 +82,7 @@ static void add_escape(struct lexer *lexer, struct text_builder *out)
             hex[i] = peek(lexer, 2 + i);
         unsigned long character = strtoul(hex, NULL, 16);
         if (strlen(hex) != digits || character > 0x10FFFF || (character >= 0xD800 && character < 0xE000))
-            machine_fail(lexer->machine, "a wrong \\%c in a text", letter);
+            bounded_fail(lexer->machine, "a wrong \\%c in a text", letter);
         else
             builder_add_bytes(out, written, (size_t)utf8_write((uint32_t)character, written), 0);
         skip(lexer, 2 + digits);
@@ -90,7 +90,7 @@ static void add_escape(struct lexer *lexer, struct text_builder *out)
     }
     if (letter == 'N' || (letter >= '1' && letter <= '7') ||
         (letter == '0' && isdigit((unsigned char)peek(lexer, 2))))
-        machine_fail(lexer->machine, "\\%c in a text is not supported", letter);
+        bounded_fail(lexer->machine, "\\%c in a text is not supported", letter);
     if (place)
         builder_add_bytes(out, letter == '0' ? "" : bytes + (place - letters), 1, 0);
     else if (letter == '\\' || letter == '\'' || letter == '"')
@@ -105,7 +105,7 @@ static void take_text(struct lexer *lexer)
     struct text_builder out = {.machine = lexer->machine};
     char quote = peek(lexer, 0);
     skip(lexer, 1);
-    while (lexer->at < lexer->size && peek(lexer, 0) != quote && !machine_failed(lexer->machine)) {
+    while (lexer->at < lexer->size && peek(lexer, 0) != quote && !bounded_failed(lexer->machine)) {
         size_t start = lexer->at;
         while (lexer->at < lexer->size && peek(lexer, 0) != quote && peek(lexer, 0) != '\\')
             skip(lexer, 1);
@@ -116,7 +116,7 @@ static void take_text(struct lexer *lexer)
             skip(lexer, 1);
     }
     if (lexer->at >= lexer->size)
-        machine_fail(lexer->machine, "a text without its closing quote");
+        bounded_fail(lexer->machine, "a text without its closing quote");
     skip(lexer, 1);
     add(lexer, TOKEN_TEXT, builder_text(&out));
 }
@@ -143,7 +143,7 @@ static void take_number(struct lexer *lexer)
     else
         token->integer = strtoll(digits, NULL, 10);
     if (errno || isalpha((unsigned char)peek(lexer, 0)))
-        machine_fail(lexer->machine, "a number that is not supported");
+        bounded_fail(lexer->machine, "a number that is not supported");
 }
 
 static bool is_name(char c)
@@ -162,7 +162,7 @@ static void take_sign(struct lexer *lexer)
         }
     }
     if (!peek(lexer, 0) || !strchr("+-*/%~<>=|.,:()[]{}", peek(lexer, 0)))
-        machine_fail(lexer->machine, "the character '%.1s' is not expected", lexer->source + lexer->at);
+        bounded_fail(lexer->machine, "the character '%.1s' is not expected", lexer->source + lexer->at);
     add(lexer, TOKEN_SIGN, source_part(lexer, lexer->at, lexer->at + 1));
     skip(lexer, 1);
 }
@@ -203,10 +203,10 @@ static void take_tag(struct lexer *lexer, bool block)
     skip(lexer, 2);
     if (peek(lexer, 0) == '-' || peek(lexer, 0) == '+')
         skip(lexer, 1);
-    while (!ended && !machine_failed(lexer->machine)) {
+    while (!ended && !bounded_failed(lexer->machine)) {
         skip_spaces(lexer);
         if (lexer->at >= lexer->size)
-            machine_fail(lexer->machine, "a tag is not closed");
+            bounded_fail(lexer->machine, "a tag is not closed");
         else
             ended = take_inner(lexer, block ? "%}" : "}}", block, &depth);
     }
@@ -217,7 +217,7 @@ static void take_comment(struct lexer *lexer)
     const char *start = lexer->source + lexer->at;
     const char *end = memmem(start + 2, lexer->size - lexer->at - 2, "#}", 2);
     if (!end) {
-        machine_fail(lexer->machine, "a comment is not closed");
+        bounded_fail(lexer->machine, "a comment is not closed");
         return;
     }
     char sign = end[-1] == '-' || end[-1] == '+' ? end[-1] : '\0';
@@ -264,7 +264,7 @@ static void take_data(struct lexer *lexer, size_t tag)
 /* Line breaks of all systems become \n; one at the end goes. */
 static struct text normalize(struct machine *machine, const char *source, size_t size)
 {
-    char *copy = machine_take(machine, size);
+    char *copy = bounded_take(machine, size);
     size_t n = 0;
     for (size_t i = 0; copy && i < size; i++) {
         if (source[i] == '\r' && i + 1 < size && source[i + 1] == '\n')
@@ -283,7 +283,7 @@ struct token *lexer_run(struct machine *machine, const char *source, size_t size
     machine->line = 1;
     struct text text = normalize(machine, source, size);
     struct lexer lexer = {.machine = machine, .source = text.bytes, .size = text.size, .line_starting = true};
-    while (lexer.at < lexer.size && !machine_failed(machine)) {
+    while (lexer.at < lexer.size && !bounded_failed(machine)) {
         size_t tag = next_tag(&lexer);
         take_data(&lexer, tag);
         if (tag == lexer.size)
@@ -294,5 +294,5 @@ struct token *lexer_run(struct machine *machine, const char *source, size_t size
             take_tag(&lexer, lexer.source[tag + 1] == '%');
     }
     add(&lexer, TOKEN_END, text_of(""));
-    return machine_failed(machine) ? NULL : lexer.tokens;
+    return bounded_failed(machine) ? NULL : lexer.tokens;
 }

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void machine_fail(struct machine *machine, const char *format, ...)
+void bounded_fail(struct machine *machine, const char *format, ...)
 {
     char reason[400];
     va_list arguments;
@@ -16,12 +16,12 @@ void machine_fail(struct machine *machine, const char *format, ...)
         error_set(machine->error, STATUS_INVALID_ARGUMENT, "line %d: %s", machine->line, reason);
 }
 
-void *machine_take(struct machine *machine, size_t n)
+void *bounded_take(struct machine *machine, size_t n)
 {
     if (machine->status != STATUS_OK)
         return NULL;
     if (n > MACHINE_MEMORY_MAX - machine->memory) {
-        machine_fail(machine, "the template takes more than %d MiB", MACHINE_MEMORY_MAX >> 20);
+        bounded_fail(machine, "the template takes more than %d MiB", MACHINE_MEMORY_MAX >> 20);
         return NULL;
     }
     machine->memory += n + 16;
@@ -33,20 +33,20 @@ void *machine_take(struct machine *machine, size_t n)
     return taken;
 }
 
-bool machine_step(struct machine *machine, size_t n)
+bool bounded_step(struct machine *machine, size_t n)
 {
     machine->steps = n > MACHINE_STEPS_MAX ? MACHINE_STEPS_MAX + 1 : machine->steps + n;
     if (machine->steps > MACHINE_STEPS_MAX)
-        machine_fail(machine, "the template takes more than %d steps", MACHINE_STEPS_MAX);
+        bounded_fail(machine, "the template takes more than %d steps", MACHINE_STEPS_MAX);
     return machine->status == STATUS_OK;
 }
 
-bool machine_failed(const struct machine *machine)
+bool bounded_failed(const struct machine *machine)
 {
     return machine->status != STATUS_OK;
 }
 
-void machine_release(struct machine *machine)
+void bounded_release(struct machine *machine)
 {
     byte_store_release(&machine->store);
 }

@@ -24,15 +24,15 @@ struct machine {
 enum { MACHINE_MEMORY_MAX = 256 << 20, MACHINE_STEPS_MAX = 2000000 };
 
 /* Memory that lives as long as the machine; NULL after an error. */
-void *machine_take(struct machine *machine, size_t n);
+void *bounded_take(struct machine *machine, size_t n);
 
 /* Counts; false after an error or too many. */
-bool machine_step(struct machine *machine, size_t n);
+bool bounded_step(struct machine *machine, size_t n);
 
 /* Remembers the first error: "line N: ...". INVALID_ARGUMENT */
-void machine_fail(struct machine *machine, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void bounded_fail(struct machine *machine, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-bool machine_failed(const struct machine *machine);
-void machine_release(struct machine *machine);
+bool bounded_failed(const struct machine *machine);
+void bounded_release(struct machine *machine);
 
 #endif

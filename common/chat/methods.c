@@ -17,7 +17,7 @@ static struct text change_case(struct machine *machine, struct text text, enum c
 {
     struct text_builder out = {.machine = machine};
     bool begins = true;
-    for (size_t at = 0; at < text.size && machine_step(machine, 1);) {
+    for (size_t at = 0; at < text.size && bounded_step(machine, 1);) {
         uint32_t character = 0;
         char bytes[4];
         int n = utf8_read(text.bytes + at, text.size - at, &character);
@@ -58,7 +58,7 @@ struct text text_replace(struct machine *machine, struct text text, struct text 
 {
     struct text_builder out = {.machine = machine};
     size_t done = 0;
-    while (most != 0 && machine_step(machine, 1)) {
+    while (most != 0 && bounded_step(machine, 1)) {
         size_t at = old.size ? text_find(text, old, done) : done;
         if (at == SIZE_MAX || at > text.size)
             break;
@@ -81,7 +81,7 @@ struct text text_replace(struct machine *machine, struct text text, struct text 
 struct value dict_items(struct machine *machine, const struct dict *dict)
 {
     struct value all = value_list(machine);
-    for (size_t i = 0; i < dict->n && machine_step(machine, 1); i++) {
+    for (size_t i = 0; i < dict->n && bounded_step(machine, 1); i++) {
         struct value pair = value_list(machine);
         pair.is_tuple = true;
         list_add(machine, pair.list, dict->pairs[i].key);
@@ -143,7 +143,7 @@ static bool has_method(struct value value, const char *name)
 static struct value method_of(struct machine *machine, struct value self, const char *name)
 {
     struct value method = {.kind = VALUE_METHOD, .text = text_of(name)};
-    method.self = machine_take(machine, sizeof self);
+    method.self = bounded_take(machine, sizeof self);
     if (!method.self)
         return value_none();
     *method.self = self;
@@ -153,7 +153,7 @@ static struct value method_of(struct machine *machine, struct value self, const 
 struct value attribute_get(struct machine *machine, struct value value, const char *name)
 {
     if (value.kind == VALUE_UNDEFINED) {
-        machine_fail(machine, "'%.*s' is undefined, so it has no '%.60s'", (int)value.text.size,
+        bounded_fail(machine, "'%.*s' is undefined, so it has no '%.60s'", (int)value.text.size,
                      value.text.bytes, name);
         return value;
     }
@@ -169,7 +169,7 @@ struct value attribute_get(struct machine *machine, struct value value, const ch
 struct value item_get(struct machine *machine, struct value value, struct value key)
 {
     if (value.kind == VALUE_UNDEFINED) {
-        machine_fail(machine, "'%.*s' is undefined, so it has no items", (int)value.text.size,
+        bounded_fail(machine, "'%.*s' is undefined, so it has no items", (int)value.text.size,
                      value.text.bytes);
         return value;
     }
@@ -189,7 +189,7 @@ struct value item_get(struct machine *machine, struct value value, struct value 
         return value_text(text_part(rest, 0, text_offset(rest, 1)));
     }
     if (key.kind == VALUE_TEXT) {
-        char *name = machine_take(machine, key.text.size);
+        char *name = bounded_take(machine, key.text.size);
         if (!name)
             return value_none();
         memcpy(name, key.text.bytes, key.text.size);
@@ -208,7 +208,7 @@ static struct text text_argument(struct machine *machine, const struct call *cal
     if (value.kind == VALUE_TEXT)
         return value.text;
     if (value.kind != VALUE_NONE)
-        machine_fail(machine, "a text is needed as an argument, not %s", value_kind_name(value));
+        bounded_fail(machine, "a text is needed as an argument, not %s", value_kind_name(value));
     return text_of("");
 }
 
@@ -217,7 +217,7 @@ static int64_t whole_argument(struct machine *machine, const struct call *call, 
 {
     struct value value = call_argument(call, place, name, value_integer(fallback));
     if (value.kind != VALUE_INTEGER)
-        machine_fail(machine, "a whole number is needed as an argument, not %s", value_kind_name(value));
+        bounded_fail(machine, "a whole number is needed as an argument, not %s", value_kind_name(value));
     return value.kind == VALUE_INTEGER ? value.integer : fallback;
 }
 
@@ -226,7 +226,7 @@ static struct value split_words(struct machine *machine, struct text text, int64
 {
     struct value list = value_list(machine);
     struct text rest = text_strip(text, text_of(""), true, false);
-    while (rest.size && machine_step(machine, 1)) {
+    while (rest.size && bounded_step(machine, 1)) {
         size_t at = 0;
         while (at < rest.size &&
                text_strip(text_part(rest, at, rest.size), text_of(""), true, false).size == rest.size - at)
@@ -249,8 +249,8 @@ static struct value split(struct machine *machine, struct text text, const struc
     struct value list = value_list(machine);
     size_t done = 0, at;
     if (separator.size == 0)
-        machine_fail(machine, "split by an empty text");
-    while (most-- != 0 && (at = text_find(text, separator, done)) != SIZE_MAX && machine_step(machine, 1)) {
+        bounded_fail(machine, "split by an empty text");
+    while (most-- != 0 && (at = text_find(text, separator, done)) != SIZE_MAX && bounded_step(machine, 1)) {
         list_add(machine, list.list, value_text(text_part(text, done, at)));
         done = at + separator.size;
     }
@@ -274,8 +274,8 @@ static struct value rsplit(struct machine *machine, struct text text, const stru
     struct value backwards = value_list(machine), list = value_list(machine);
     size_t end = text.size, at;
     if (separator.size == 0)
-        machine_fail(machine, "rsplit without a separator is not supported");
-    while (most-- != 0 && machine_step(machine, 1) && (at = find_last(text, separator, end)) != SIZE_MAX) {
+        bounded_fail(machine, "rsplit without a separator is not supported");
+    while (most-- != 0 && bounded_step(machine, 1) && (at = find_last(text, separator, end)) != SIZE_MAX) {
         list_add(machine, backwards.list, value_text(text_part(text, at + separator.size, end)));
         end = at;
     }
@@ -288,7 +288,7 @@ static struct value rsplit(struct machine *machine, struct text text, const stru
 static struct value split_lines(struct machine *machine, struct text text)
 {
     struct value list = value_list(machine);
-    for (size_t at = 0, end; at < text.size && machine_step(machine, 1); at = end) {
+    for (size_t at = 0, end; at < text.size && bounded_step(machine, 1); at = end) {
         for (end = at; end < text.size && text.bytes[end] != '\n' && text.bytes[end] != '\r';)
             end++;
         list_add(machine, list.list, value_text(text_part(text, at, end)));
@@ -324,7 +324,7 @@ static struct value find(struct machine *machine, struct text text, const struct
                 : *name == 'r' ? find_last(text, part, text.size)
                                : text_find(text, part, 0);
     if (at == SIZE_MAX && *name == 'i')
-        machine_fail(machine, "index: the text is not there");
+        bounded_fail(machine, "index: the text is not there");
     return value_integer(at == SIZE_MAX ? -1 : (int64_t)text_length(text_part(text, 0, at)));
 }
 
@@ -332,7 +332,7 @@ static struct value count(struct machine *machine, struct text text, const struc
 {
     struct text part = text_argument(machine, call, 0, "sub", value_none());
     int64_t n = 0;
-    for (size_t at = 0; (at = text_find(text, part, at)) != SIZE_MAX && machine_step(machine, 1);
+    for (size_t at = 0; (at = text_find(text, part, at)) != SIZE_MAX && bounded_step(machine, 1);
          at += part.size)
         n++;
     return value_integer(part.size ? n : (int64_t)text_length(text) + 1);
@@ -342,9 +342,9 @@ static struct value join(struct machine *machine, struct text separator, const s
 {
     struct text_builder out = {.machine = machine};
     const struct list *list = value_items(machine, call_argument(call, 0, "iterable", value_none()));
-    for (size_t i = 0; i < list->n && machine_step(machine, 1); i++) {
+    for (size_t i = 0; i < list->n && bounded_step(machine, 1); i++) {
         if (list->items[i].kind != VALUE_TEXT)
-            machine_fail(machine, "join: item %zu is no text", i);
+            bounded_fail(machine, "join: item %zu is no text", i);
         if (i)
             builder_add(&out, separator);
         builder_add(&out, value_print(machine, list->items[i]));
@@ -428,7 +428,7 @@ static struct value list_method(struct machine *machine, const struct list *list
 {
     struct value wanted = call_argument(call, 0, "value", value_none());
     int64_t n = 0;
-    for (size_t i = 0; i < list->n && machine_step(machine, 1); i++) {
+    for (size_t i = 0; i < list->n && bounded_step(machine, 1); i++) {
         if (!value_equals(list->items[i], wanted))
             continue;
         if (*name == 'i')
@@ -436,7 +436,7 @@ static struct value list_method(struct machine *machine, const struct list *list
         n++;
     }
     if (*name == 'i')
-        machine_fail(machine, "index: the value is not in the list");
+        bounded_fail(machine, "index: the value is not in the list");
     return value_integer(n);
 }
 
@@ -452,7 +452,7 @@ struct value method_call(struct machine *machine, struct value self, const char 
         return list_method(machine, self.list, name, call);
     default: /* loop.cycle */
         if (call->n == 0)
-            machine_fail(machine, "cycle: nothing to choose from");
+            bounded_fail(machine, "cycle: nothing to choose from");
         return call->n ? call->positional[self.loop->index0 % call->n] : value_none();
     }
 }

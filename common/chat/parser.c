@@ -27,7 +27,7 @@ static bool is_tag(const struct parser *parser, const char *name)
 static void need_tag(struct parser *parser, const char *name)
 {
     if (!is_tag(parser, name)) {
-        machine_fail(parser->machine, "{%% %s %%} is missing", name);
+        bounded_fail(parser->machine, "{%% %s %%} is missing", name);
         return;
     }
     parser->at += 2;
@@ -69,7 +69,7 @@ static struct node *target(struct parser *parser, bool attributes)
         node = parser_node(parser, NODE_LIST);
         struct node **end = &node->list;
         parser_append(&end, first);
-        while (parser_take_sign(parser, ",") && !machine_failed(parser->machine)) {
+        while (parser_take_sign(parser, ",") && !bounded_failed(parser->machine)) {
             struct node *next = parser_node(parser, NODE_NAME);
             next->name = parser_any_name(parser);
             parser_append(&end, next);
@@ -89,7 +89,7 @@ static struct node *for_statement(struct parser *parser)
     if (parser_take_name(parser, "if"))
         node->b = parser_expression(parser);
     if (parser_is_name(parser, "recursive"))
-        machine_fail(parser->machine, "a recursive for is not supported");
+        bounded_fail(parser->machine, "a recursive for is not supported");
     end_block(parser);
     parser->loops++;
     node->body = statements(parser);
@@ -126,7 +126,7 @@ static struct node *macro_statement(struct parser *parser)
     struct node *node = parser_node(parser, NODE_MACRO), **end = &node->list;
     node->name = parser_any_name(parser);
     parser_need_sign(parser, "(");
-    while (!parser_is_sign(parser, ")") && !machine_failed(parser->machine)) {
+    while (!parser_is_sign(parser, ")") && !bounded_failed(parser->machine)) {
         struct node *parameter = parser_node(parser, NODE_NAME);
         parameter->name = parser_any_name(parser);
         if (parser_take_sign(parser, "="))
@@ -148,7 +148,7 @@ static struct node *macro_statement(struct parser *parser)
 static struct node *with_statement(struct parser *parser)
 {
     struct node *node = parser_node(parser, NODE_WITH), **end = &node->list;
-    while (parser_token(parser)->kind == TOKEN_NAME && !machine_failed(parser->machine)) {
+    while (parser_token(parser)->kind == TOKEN_NAME && !bounded_failed(parser->machine)) {
         struct node *pair = parser_node(parser, NODE_NAME);
         pair->name = parser_any_name(parser);
         parser_need_sign(parser, "=");
@@ -170,8 +170,8 @@ static struct node *filter_statement(struct parser *parser)
     struct node *first = parser_node(parser, NODE_FILTER);
     first->a = text;
     first->name = parser_any_name(parser);
-    if (!machine_failed(parser->machine) && !filter_is_known(first->name))
-        machine_fail(parser->machine, "the filter '%.60s' is not supported", first->name);
+    if (!bounded_failed(parser->machine) && !filter_is_known(first->name))
+        bounded_fail(parser->machine, "the filter '%.60s' is not supported", first->name);
     node->b = parser_filters(parser, first);
     node->c = text;
     end_block(parser);
@@ -193,7 +193,7 @@ static struct node *generation_statement(struct parser *parser)
 static struct node *jump_statement(struct parser *parser, enum node_kind kind)
 {
     if (parser->loops == 0)
-        machine_fail(parser->machine, "break and continue stand in a for only");
+        bounded_fail(parser->machine, "break and continue stand in a for only");
     end_block(parser);
     return parser_node(parser, kind);
 }
@@ -219,7 +219,7 @@ static struct node *block(struct parser *parser)
         return jump_statement(parser, NODE_BREAK);
     if (parser_take_name(parser, "continue"))
         return jump_statement(parser, NODE_CONTINUE);
-    machine_fail(parser->machine, "{%% %.40s %%} is not supported", parser_any_name(parser));
+    bounded_fail(parser->machine, "{%% %.40s %%} is not supported", parser_any_name(parser));
     return NULL;
 }
 
@@ -237,7 +237,7 @@ static bool ends_block(const struct parser *parser)
 static struct node *statements(struct parser *parser)
 {
     struct node *list = NULL, **end = &list, *node;
-    for (bool more = parser_enter(parser); more && !machine_failed(parser->machine) && !ends_block(parser);) {
+    for (bool more = parser_enter(parser); more && !bounded_failed(parser->machine) && !ends_block(parser);) {
         const struct token *token = parser_token(parser);
         parser->machine->line = token->line;
         if (token->kind == TOKEN_DATA) {
@@ -255,7 +255,7 @@ static struct node *statements(struct parser *parser)
         } else {
             node = block(parser);
         }
-        if (!machine_failed(parser->machine))
+        if (!bounded_failed(parser->machine))
             parser_append(&end, node);
     }
     parser_leave(parser);
@@ -266,9 +266,9 @@ struct node *parser_run(struct machine *machine, const struct token *tokens)
 {
     struct parser parser = {.machine = machine, .tokens = tokens};
     struct node *list = statements(&parser);
-    if (!machine_failed(machine) && parser_token(&parser)->kind != TOKEN_END) {
+    if (!bounded_failed(machine) && parser_token(&parser)->kind != TOKEN_END) {
         parser.at++;
-        machine_fail(machine, "{%% %.40s %%} closes nothing", parser_any_name(&parser));
+        bounded_fail(machine, "{%% %.40s %%} closes nothing", parser_any_name(&parser));
     }
-    return machine_failed(machine) ? NULL : list;
+    return bounded_failed(machine) ? NULL : list;
 }

@@ -27,11 +27,11 @@ static struct node *binary(struct parser *parser, enum node_kind kind, const cha
 static struct node *arguments(struct parser *parser)
 {
     struct node *list = NULL, **end = &list;
-    while (!parser_is_sign(parser, ")") && !machine_failed(parser->machine)) {
+    while (!parser_is_sign(parser, ")") && !bounded_failed(parser->machine)) {
         const char *name = NULL;
         const struct token *next = parser_token(parser) + 1;
         if (parser_is_sign(parser, "*") || parser_is_sign(parser, "**"))
-            machine_fail(parser->machine, "* before an argument is not supported");
+            bounded_fail(parser->machine, "* before an argument is not supported");
         if (parser_token(parser)->kind == TOKEN_NAME && next->kind == TOKEN_SIGN &&
             text_is(next->text, "=")) {
             name = parser_any_name(parser);
@@ -52,7 +52,7 @@ static struct node *arguments(struct parser *parser)
 static struct node *quoted(struct parser *parser)
 {
     struct text_builder out = {.machine = parser->machine};
-    while (parser_token(parser)->kind == TOKEN_TEXT && !machine_failed(parser->machine))
+    while (parser_token(parser)->kind == TOKEN_TEXT && !bounded_failed(parser->machine))
         builder_add(&out, parser->tokens[parser->at++].text);
     return constant(parser, value_text(builder_text(&out)));
 }
@@ -60,7 +60,7 @@ static struct node *quoted(struct parser *parser)
 static struct node *list_until(struct parser *parser, const char *end_sign)
 {
     struct node *node = parser_node(parser, NODE_LIST), **end = &node->list;
-    while (!parser_is_sign(parser, end_sign) && !machine_failed(parser->machine)) {
+    while (!parser_is_sign(parser, end_sign) && !bounded_failed(parser->machine)) {
         struct node *item = parser_node(parser, NODE_CHOOSE);
         item->a = parser_expression(parser);
         parser_append(&end, item);
@@ -74,7 +74,7 @@ static struct node *list_until(struct parser *parser, const char *end_sign)
 static struct node *dict(struct parser *parser)
 {
     struct node *node = parser_node(parser, NODE_DICT), **end = &node->list;
-    while (!parser_is_sign(parser, "}") && !machine_failed(parser->machine)) {
+    while (!parser_is_sign(parser, "}") && !bounded_failed(parser->machine)) {
         for (int i = 0; i < 2; i++) {
             struct node *item = parser_node(parser, NODE_CHOOSE);
             item->a = parser_expression(parser);
@@ -146,7 +146,7 @@ static struct node *subscript(struct parser *parser, struct node *of)
     struct node *parts[3] = {NULL}, *node;
     int n = 0;
     bool slice = false;
-    while (!parser_is_sign(parser, "]") && !machine_failed(parser->machine)) {
+    while (!parser_is_sign(parser, "]") && !bounded_failed(parser->machine)) {
         if (parser_take_sign(parser, ":")) {
             slice = true;
             if (++n > 2)
@@ -176,7 +176,7 @@ static struct node *call(struct parser *parser, struct node *of)
 
 static struct node *postfix(struct parser *parser, struct node *node)
 {
-    while (!machine_failed(parser->machine)) {
+    while (!bounded_failed(parser->machine)) {
         if (parser_take_sign(parser, ".")) {
             if (parser_token(parser)->kind == TOKEN_INTEGER) {
                 int64_t index = parser->tokens[parser->at++].integer;
@@ -201,8 +201,8 @@ static struct node *filter(struct parser *parser, struct node *of)
     struct node *node = parser_node(parser, NODE_FILTER);
     node->a = of;
     node->name = parser_any_name(parser);
-    if (!machine_failed(parser->machine) && !filter_is_known(node->name))
-        machine_fail(parser->machine, "the filter '%.60s' is not supported", node->name);
+    if (!bounded_failed(parser->machine) && !filter_is_known(node->name))
+        bounded_fail(parser->machine, "the filter '%.60s' is not supported", node->name);
     if (parser_take_sign(parser, "("))
         node->list = arguments(parser);
     return node;
@@ -210,7 +210,7 @@ static struct node *filter(struct parser *parser, struct node *of)
 
 struct node *parser_filters(struct parser *parser, struct node *operand)
 {
-    while (parser_take_sign(parser, "|") && !machine_failed(parser->machine))
+    while (parser_take_sign(parser, "|") && !bounded_failed(parser->machine))
         operand = filter(parser, operand);
     return operand;
 }
@@ -234,8 +234,8 @@ static struct node *test(struct parser *parser, struct node *of)
     node->a = of;
     node->flag = parser_take_name(parser, "not");
     node->name = parser_any_name(parser);
-    if (!machine_failed(parser->machine) && !test_is_known(node->name))
-        machine_fail(parser->machine, "the test '%.60s' is not supported", node->name);
+    if (!bounded_failed(parser->machine) && !test_is_known(node->name))
+        bounded_fail(parser->machine, "the test '%.60s' is not supported", node->name);
     if (parser_take_sign(parser, "(")) {
         node->list = arguments(parser);
     } else if (begins_argument(parser)) {
@@ -247,7 +247,7 @@ static struct node *test(struct parser *parser, struct node *of)
 
 static struct node *filtered(struct parser *parser, struct node *node)
 {
-    while (!machine_failed(parser->machine)) {
+    while (!bounded_failed(parser->machine)) {
         if (parser_is_sign(parser, "|"))
             node = parser_filters(parser, node);
         else if (parser_take_name(parser, "is"))
@@ -289,7 +289,7 @@ static struct node *level(struct parser *parser, int which)
     struct node *node = which < 0 ? unary(parser, true) : level(parser, which - 1);
     if (which < 0)
         return node;
-    for (bool more = true; more && !machine_failed(parser->machine);) {
+    for (bool more = true; more && !bounded_failed(parser->machine);) {
         more = false;
         for (int i = 0; i < 5 && levels[which][i] && !more; i++) {
             more = parser_take_sign(parser, levels[which][i]);
@@ -320,7 +320,7 @@ static struct node *compared(struct parser *parser)
 {
     struct node *first = level(parser, 3), *node = NULL, **end = NULL;
     const char *name;
-    while (!machine_failed(parser->machine) && (name = comparison(parser)) != NULL) {
+    while (!bounded_failed(parser->machine) && (name = comparison(parser)) != NULL) {
         struct node *other = binary(parser, NODE_CHOOSE, name, NULL, level(parser, 3));
         if (!node) {
             node = binary(parser, NODE_COMPARE, NULL, first, NULL);
@@ -345,7 +345,7 @@ static struct node *negated(struct parser *parser)
 static struct node *both(struct parser *parser)
 {
     struct node *node = negated(parser);
-    while (!machine_failed(parser->machine) && parser_take_name(parser, "and"))
+    while (!bounded_failed(parser->machine) && parser_take_name(parser, "and"))
         node = binary(parser, NODE_AND, NULL, node, negated(parser));
     return node;
 }
@@ -353,7 +353,7 @@ static struct node *both(struct parser *parser)
 struct node *parser_iterable(struct parser *parser)
 {
     struct node *node = both(parser);
-    while (!machine_failed(parser->machine) && parser_take_name(parser, "or"))
+    while (!bounded_failed(parser->machine) && parser_take_name(parser, "or"))
         node = binary(parser, NODE_OR, NULL, node, both(parser));
     return node;
 }
@@ -363,7 +363,7 @@ struct node *parser_expression(struct parser *parser)
     struct node *node = constant(parser, value_none());
     if (parser_enter(parser))
         node = parser_iterable(parser);
-    while (!machine_failed(parser->machine) && parser_take_name(parser, "if")) {
+    while (!bounded_failed(parser->machine) && parser_take_name(parser, "if")) {
         node = binary(parser, NODE_CHOOSE, NULL, node, parser_iterable(parser));
         if (parser_take_name(parser, "else"))
             node->c = parser_expression(parser);
@@ -382,7 +382,7 @@ struct node *parser_tuple(struct parser *parser)
     struct node *wrapper = parser_node(parser, NODE_CHOOSE);
     wrapper->a = first;
     parser_append(&end, wrapper);
-    while (parser_take_sign(parser, ",") && !machine_failed(parser->machine)) {
+    while (parser_take_sign(parser, ",") && !bounded_failed(parser->machine)) {
         enum token_kind kind = parser_token(parser)->kind;
         if (parser_is_sign(parser, ")") || kind == TOKEN_BLOCK_END || kind == TOKEN_PRINT_END)
             break;

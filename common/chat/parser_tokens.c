@@ -48,7 +48,7 @@ void parser_fail(struct parser *parser, const char *wanted)
                                         "a quoted text", "a number", "a number", NULL, "the end"};
     const struct token *token = parser_token(parser);
     const char *kind = kinds[token->kind];
-    machine_fail(parser->machine, "%s is expected, not %.*s", wanted, kind ? 40 : (int)token->text.size,
+    bounded_fail(parser->machine, "%s is expected, not %.*s", wanted, kind ? 40 : (int)token->text.size,
                  kind ? kind : token->text.bytes);
 }
 
@@ -67,7 +67,7 @@ void parser_need_name(struct parser *parser, const char *name)
 const char *parser_any_name(struct parser *parser)
 {
     struct text text = parser_token(parser)->text;
-    char *copy = parser_token(parser)->kind == TOKEN_NAME ? machine_take(parser->machine, text.size) : NULL;
+    char *copy = parser_token(parser)->kind == TOKEN_NAME ? bounded_take(parser->machine, text.size) : NULL;
     if (!copy) {
         parser_fail(parser, "a name");
         return "";
@@ -81,7 +81,7 @@ const char *parser_any_name(struct parser *parser)
 struct node *parser_node(struct parser *parser, enum node_kind kind)
 {
     static const struct node fresh;
-    struct node *node = machine_take(parser->machine, sizeof *node);
+    struct node *node = bounded_take(parser->machine, sizeof *node);
     if (!node)
         node = &parser->lost;
     *node = fresh;
@@ -99,8 +99,8 @@ void parser_append(struct node ***end, struct node *node)
 bool parser_enter(struct parser *parser)
 {
     if (++parser->depth > NESTING_MAX)
-        machine_fail(parser->machine, "nested more than %d deep", NESTING_MAX);
-    return !machine_failed(parser->machine);
+        bounded_fail(parser->machine, "nested more than %d deep", NESTING_MAX);
+    return !bounded_failed(parser->machine);
 }
 
 void parser_leave(struct parser *parser)

@@ -67,7 +67,7 @@ static void add_quoted(struct text_builder *out, struct text text, bool json)
          twice = memchr(text.bytes, '"', text.size) != NULL;
     char quote = json || (single && !twice) ? '"' : '\'';
     builder_add_bytes(out, &quote, 1, 0);
-    for (size_t at = 0; at < text.size && machine_step(out->machine, 1);) {
+    for (size_t at = 0; at < text.size && bounded_step(out->machine, 1);) {
         size_t end = at + 1;
         while (end < text.size && ((unsigned char)text.bytes[end] & 0xC0) == 0x80)
             end++;
@@ -91,7 +91,7 @@ static void add_break(struct text_builder *out, struct style style, int depth, b
         return;
     }
     builder_add_string(out, between ? ",\n" : "\n");
-    for (int i = 0; i < style.indent * depth && machine_step(out->machine, 1); i++)
+    for (int i = 0; i < style.indent * depth && bounded_step(out->machine, 1); i++)
         builder_add_string(out, " ");
 }
 
@@ -99,7 +99,7 @@ static void add_list(struct text_builder *out, struct value value, struct style 
 {
     bool tuple = value.is_tuple && !style.json;
     builder_add_string(out, tuple ? "(" : "[");
-    for (size_t i = 0; i < value.list->n && machine_step(out->machine, 1); i++) {
+    for (size_t i = 0; i < value.list->n && bounded_step(out->machine, 1); i++) {
         if (i || style.indent >= 0)
             add_break(out, style, depth + 1, i > 0);
         add_value(out, value.list->items[i], style, depth + 1);
@@ -114,7 +114,7 @@ static void add_list(struct text_builder *out, struct value value, struct style 
 static void add_dict(struct text_builder *out, const struct dict *dict, struct style style, int depth)
 {
     builder_add_string(out, "{");
-    for (size_t i = 0; i < dict->n && machine_step(out->machine, 1); i++) {
+    for (size_t i = 0; i < dict->n && bounded_step(out->machine, 1); i++) {
         if (i || style.indent >= 0)
             add_break(out, style, depth + 1, i > 0);
         add_value(out, dict->pairs[i].key, style, depth + 1);
@@ -129,7 +129,7 @@ static void add_dict(struct text_builder *out, const struct dict *dict, struct s
 static void add_value(struct text_builder *out, struct value value, struct style style, int depth)
 {
     if (depth > DEPTH_MAX) {
-        machine_fail(out->machine, "a value is nested more than %d deep", DEPTH_MAX);
+        bounded_fail(out->machine, "a value is nested more than %d deep", DEPTH_MAX);
         return;
     }
     switch (value.kind) {
@@ -162,7 +162,7 @@ static void add_value(struct text_builder *out, struct value value, struct style
             break;
         } /* fall through */
     default:
-        machine_fail(out->machine, "%s cannot be printed", value_kind_name(value));
+        bounded_fail(out->machine, "%s cannot be printed", value_kind_name(value));
     }
 }
 

@@ -23,7 +23,7 @@ bool value_contains(struct machine *machine, struct value whole, struct value pa
 {
     if (whole.kind == VALUE_TEXT) {
         if (part.kind != VALUE_TEXT) {
-            machine_fail(machine, "only a text can be in a text, not %s", value_kind_name(part));
+            bounded_fail(machine, "only a text can be in a text, not %s", value_kind_name(part));
             return false;
         }
         return part.text.size == 0 || text_find(whole.text, part.text, 0) != SIZE_MAX;
@@ -31,7 +31,7 @@ bool value_contains(struct machine *machine, struct value whole, struct value pa
     if (whole.kind == VALUE_DICT)
         return dict_find_value(whole.dict, part) != NULL;
     const struct list *list = value_items(machine, whole);
-    for (size_t i = 0; i < list->n && machine_step(machine, 1); i++) {
+    for (size_t i = 0; i < list->n && bounded_step(machine, 1); i++) {
         if (value_equals(list->items[i], part))
             return true;
     }
@@ -41,7 +41,7 @@ bool value_contains(struct machine *machine, struct value whole, struct value pa
 static int64_t whole_number(struct machine *machine, struct value value)
 {
     if (value.kind != VALUE_INTEGER)
-        machine_fail(machine, "a whole number is needed, not %s", value_kind_name(value));
+        bounded_fail(machine, "a whole number is needed, not %s", value_kind_name(value));
     return value.kind == VALUE_INTEGER ? value.integer : 1;
 }
 

@@ -8,10 +8,10 @@
 static bool reserve(struct text_builder *builder, size_t more)
 {
     if (builder->capacity - builder->n >= more)
-        return !machine_failed(builder->machine);
+        return !bounded_failed(builder->machine);
     size_t capacity = builder->n + more + builder->capacity / 2 + 32;
-    char *bytes = machine_take(builder->machine, capacity);
-    unsigned char *users = machine_take(builder->machine, capacity);
+    char *bytes = bounded_take(builder->machine, capacity);
+    unsigned char *users = bounded_take(builder->machine, capacity);
     if (!bytes || !users)
         return false;
     if (builder->n) {

@@ -41,7 +41,7 @@ struct value value_string(const char *text)
 
 struct value value_list(struct machine *machine)
 {
-    struct list *list = machine_take(machine, sizeof *list);
+    struct list *list = bounded_take(machine, sizeof *list);
     if (!list)
         list = memset(machine->spare, 0, sizeof machine->spare);
     *list = (struct list){0};
@@ -50,7 +50,7 @@ struct value value_list(struct machine *machine)
 
 struct value value_dict(struct machine *machine)
 {
-    struct dict *dict = machine_take(machine, sizeof *dict);
+    struct dict *dict = bounded_take(machine, sizeof *dict);
     if (!dict)
         dict = memset(machine->spare, 0, sizeof machine->spare);
     *dict = (struct dict){0};
@@ -66,8 +66,8 @@ static bool deepen(struct machine *machine, int *depth, struct value item)
     if (inner + 1 > *depth)
         *depth = inner + 1;
     if (*depth > DEPTH_MAX)
-        machine_fail(machine, "a value is nested more than %d deep", DEPTH_MAX);
-    return !machine_failed(machine);
+        bounded_fail(machine, "a value is nested more than %d deep", DEPTH_MAX);
+    return !bounded_failed(machine);
 }
 
 void list_add(struct machine *machine, struct list *list, struct value item)
@@ -76,7 +76,7 @@ void list_add(struct machine *machine, struct list *list, struct value item)
         return;
     if (list->n == list->capacity) {
         size_t capacity = list->capacity * 2 + 4;
-        struct value *items = machine_take(machine, capacity * sizeof *items);
+        struct value *items = bounded_take(machine, capacity * sizeof *items);
         if (!items)
             return;
         if (list->n)
@@ -104,7 +104,7 @@ struct value *dict_find(const struct dict *dict, const char *key)
 void dict_set(struct machine *machine, struct dict *dict, struct value key, struct value value)
 {
     struct value *present = dict_find_value(dict, key);
-    if (!machine_step(machine, dict->n) || !deepen(machine, &dict->depth, value))
+    if (!bounded_step(machine, dict->n) || !deepen(machine, &dict->depth, value))
         return;
     if (present) {
         *present = value;
@@ -112,7 +112,7 @@ void dict_set(struct machine *machine, struct dict *dict, struct value key, stru
     }
     if (dict->n == dict->capacity) {
         size_t capacity = dict->capacity * 2 + 4;
-        struct pair *pairs = machine_take(machine, capacity * sizeof *pairs);
+        struct pair *pairs = bounded_take(machine, capacity * sizeof *pairs);
         if (!pairs)
             return;
         if (dict->n)
@@ -215,7 +215,7 @@ int value_compare(struct machine *machine, struct value a, struct value b)
         }
         return (a.list->n > b.list->n) - (a.list->n < b.list->n);
     }
-    machine_fail(machine, "%s and %s have no order between them", value_kind_name(a), value_kind_name(b));
+    bounded_fail(machine, "%s and %s have no order between them", value_kind_name(a), value_kind_name(b));
     return 0;
 }
 
@@ -229,7 +229,7 @@ const char *value_kind_name(struct value value)
 static struct list *characters_of(struct machine *machine, struct text text)
 {
     struct value list = value_list(machine);
-    for (size_t at = 0; at < text.size && machine_step(machine, 1);) {
+    for (size_t at = 0; at < text.size && bounded_step(machine, 1);) {
         size_t end = at + 1;
         while (end < text.size && ((unsigned char)text.bytes[end] & 0xC0) == 0x80)
             end++;
@@ -248,7 +248,7 @@ struct list *value_items(struct machine *machine, struct value value)
     if (value.kind == VALUE_TEXT)
         return characters_of(machine, value.text);
     if (value.kind != VALUE_DICT) {
-        machine_fail(machine, "%s has no items to go through", value_kind_name(value));
+        bounded_fail(machine, "%s has no items to go through", value_kind_name(value));
         return value_list(machine).list;
     }
     struct value keys = value_list(machine);
@@ -269,7 +269,7 @@ size_t value_length(struct machine *machine, struct value value)
     case VALUE_DICT:
         return value.dict->n;
     default:
-        machine_fail(machine, "%s has no length", value_kind_name(value));
+        bounded_fail(machine, "%s has no length", value_kind_name(value));
         return 0;
     }
 }
