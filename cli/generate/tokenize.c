@@ -13,7 +13,7 @@
 #include "common/model/config.h"
 #include "common/tokenizer/tokenizer.h"
 
-enum { TIMEOUT_S = 30 };
+enum { TIMEOUT_S = 30, VOCABULARY_MAX = 1 << 20 };
 
 struct tokenize_settings {
     const char *file;
@@ -125,10 +125,10 @@ static enum status tokenize_here(const struct tokenize_settings *settings, const
     int32_t *ids = NULL;
     size_t n_ids = 0;
     enum status status = place_of_model(settings->cluster.model_directory, model, error);
-    if (status == STATUS_OK)
-        status = model_config_read(model, &config, error);
-    if (status == STATUS_OK)
-        status = tokenizer_open(model, config.vocabulary, &tokenizer, error);
+    if (status == STATUS_OK) /* a network that is not known here may have a tokenizer that is */
+        status = tokenizer_open(
+            model, model_config_read(model, &config, NULL) == STATUS_OK ? config.vocabulary : VOCABULARY_MAX,
+            &tokenizer, error);
     if (status == STATUS_OK)
         status = (settings->plain_text ? tokenizer_encode_ordinary
                                        : tokenizer_encode)(tokenizer, text, size_bytes, &ids, &n_ids, error);
