@@ -23,7 +23,8 @@ struct matrix_view {
     const void *data;
     enum dtype dtype;
     int64_t rows, columns;
-    int64_t row_stride; /* elements */
+    int64_t row_stride;   /* elements: the width of the matrix in the file */
+    int64_t first_column; /* of that matrix */
 };
 
 #endif

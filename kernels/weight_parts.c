@@ -68,3 +68,14 @@ const void *weight_parts_at(const struct matrix_view *parts, int row, int column
     return (const char *)parts->data +
            (size_t)(inside * parts->row_stride + column) * dtype_bytes(parts->dtype);
 }
+
+const void *weight_parts_whole(const struct matrix_view *parts, int row, enum dtype *dtype, int64_t *width)
+{
+    int64_t inside = row;
+    while (inside >= parts->rows)
+        inside -= parts++->rows;
+    *dtype = parts->dtype;
+    *width = parts->row_stride;
+    return (const char *)parts->data +
+           (inside * parts->row_stride - parts->first_column) * (int64_t)dtype_bytes(parts->dtype);
+}

@@ -17,7 +17,7 @@ static const char generate_path[] = "/millrace.v1.Millrace/Generate";
 enum { MODEL_TIMEOUT_S = 10 };
 
 struct generate_settings {
-    const char *file, *infill, *seed, *steps, *priority, *model, *solver;
+    const char *file, *infill, *seed, *steps, *priority, *model, *solver, *precision;
     int64_t length, gap, ranks, timeout, most_changes, pace_ms;
     double temperature, deadline;
     bool length_given, temperature_given, deadline_given, pace_given, json, json_frames, no_view, revise,
@@ -204,6 +204,8 @@ static enum status generate(const struct generate_settings *settings, struct gen
     bool with_summary = (kind == OUTPUT_VIEW || kind == OUTPUT_TEXT) && isatty(STDERR_FILENO);
     struct connection connection;
     interrupt_block();
+    if (settings->precision) /* the cluster inherits it */
+        setenv("MILLRACE_PRECISION", settings->precision, 1);
     enum status status = connection_open_choice(&connection, &settings->cluster, settings->ranks, error);
     if (status != STATUS_OK)
         return status;
@@ -298,6 +300,9 @@ static int parse_settings(int argc, char **argv, struct generate_settings *s, co
             s->cluster, "The coordinator of a running cluster.",
             "Start a cluster for this command with the model in DIR, even where one is running or "
             "MILLRACE_ENDPOINT names one. MILLRACE_MODEL names the model only for when none is."),
+        {"precision", 0, OPTION_TEXT, "NAME", "MILLRACE_PRECISION", NULL, 0, 0,
+         "Of the cluster that this command starts: f32, bf16, int8 (CPU), fp8 (GPU) or auto.", &s->precision,
+         NULL},
         {"ranks", 0, OPTION_INTEGER, "N", NULL, NULL, 1, 64,
          "Ranks of a cluster that is started for this command. Without it: one for each core, at most 2.",
          &s->ranks, NULL},

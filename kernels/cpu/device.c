@@ -70,9 +70,6 @@ static enum status check_options(const struct device_options *options, struct er
         if (fields[i].value < 1 || fields[i].value > fields[i].most)
             return error_set(error, STATUS_INVALID_ARGUMENT, "device option %s is %d; it must be 1 to %d",
                              fields[i].name, fields[i].value, fields[i].most);
-    if (options->precision == PRECISION_INT8)
-        return error_set(error, STATUS_INVALID_ARGUMENT,
-                         "--precision int8 is not there yet; use f32 or bf16");
     if (options->precision == PRECISION_FP8)
         return error_set(error, STATUS_INVALID_ARGUMENT,
                          "--precision fp8 is a GPU's; a CPU has f32, bf16 and int8");
@@ -101,6 +98,11 @@ static size_t packed_floats(const struct device_options *options)
     if (options->precision == PRECISION_F32)
         return (size_t)rows * (size_t)options->max_columns;
     return (size_t)(rows < FEW_ROWS ? FEW_ROWS : rows) * ((size_t)options->max_columns + FILL);
+}
+
+static size_t row_scales(const struct device_options *options)
+{
+    return options->precision == PRECISION_INT8 ? (size_t)ROW_BLOCK * LEAVES_MOST : 0;
 }
 
 /* What a thread unpacks at a time: half of the second-level cache, or one tile of the head if that is more.
@@ -134,7 +136,8 @@ size_t cpu_scratch_bytes(const struct device_options *options)
     const struct device_options complete = without_auto(options);
     size_t thread = attention_scratch_cut(NULL, complete.max_positions, &unused) +
                     unpacked_floats(&complete, second_level_cache_bytes());
-    return (packed_floats(&complete) + (size_t)complete.n_threads * thread) * sizeof(float);
+    return (packed_floats(&complete) + row_scales(&complete) + (size_t)complete.n_threads * thread) *
+           sizeof(float);
 }
 
 static enum status reserve_scratch(struct device *device, const struct device_options *options,
@@ -149,8 +152,11 @@ static enum status reserve_scratch(struct device *device, const struct device_op
     device->thread_scratch = device_floats(n_threads * device->thread_scratch_floats);
     if (device->unpacked_floats > 0)
         device->unpacked = device_floats(n_threads * device->unpacked_floats);
+    if (row_scales(options) > 0)
+        device->row_scales = device_floats(row_scales(options));
     if (device->packed_rows == NULL || device->thread_scratch == NULL ||
-        (device->unpacked_floats > 0 && device->unpacked == NULL))
+        (device->unpacked_floats > 0 && device->unpacked == NULL) ||
+        (row_scales(options) > 0 && device->row_scales == NULL))
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
                          "no memory for scratch of %zu bytes (%d rows, %d columns, %d positions, %d threads)",
                          cpu_scratch_bytes(options), device->max_rows, device->max_columns,
@@ -228,5 +234,6 @@ void cpu_close(struct device *device)
     free(device->packed_rows);
     free(device->thread_scratch);
     free(device->unpacked);
+    free(device->row_scales);
     free(device);
 }

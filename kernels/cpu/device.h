@@ -15,6 +15,7 @@
  */
 enum { ROW_BLOCK = 1008 };
 enum { HEAD_SIZE_MAX = 256 };
+enum { LEAVES_MOST = 64 };   /* of a weight */
 enum { ROWS_PER_PART = 16 }; /* what a thread takes at a time of an operation that goes row by row */
 
 /* One open CPU device. Written by the thread that owns it; the pool's threads write only their own scratch.
@@ -30,6 +31,7 @@ struct device {
 
     float *packed_rows; /* the rows of a product (strips.h), written by all threads */
     size_t packed_floats;
+    float *row_scales;     /* int8: [ROW_BLOCK, LEAVES_MOST], of the packed rows; else NULL */
     float *thread_scratch; /* [n_threads, thread_scratch_floats] (attention_scratch.h) */
     size_t thread_scratch_floats;
     float *unpacked; /* [n_threads, unpacked_floats]: panels of bfloat16 as floats; NULL in float32 */
@@ -45,7 +47,9 @@ struct weight {
     union {
         float *panels;   /* F32 */
         uint16_t *pairs; /* BF16 */
+        int8_t *fours;   /* I8 */
     };
+    float *scale; /* I8: [n_panels * 16], of the outputs; else NULL */
     int n_in, n_out, n_panels;
     int n_leaves;
     int32_t *leaf_start;  /* [n_leaves + 1], of the inputs */

@@ -7,7 +7,8 @@
  * device.c chooses one copy when the device is opened.
  *
  * TILE_ROWS x TILE_PANELS is the largest block of results that a copy keeps in registers (tile.h). In
- * bfloat16 every result is two sums, so a block has half the rows (tile_bf16.h).
+ * bfloat16 every result is two sums, so a block has half the rows (tile_bf16.h); in int8 it is some sums more
+ * (tile_i8.h).
  */
 #define ISA_JOIN(name, isa) name##_##isa
 #define ISA_EXPAND(name, isa) ISA_JOIN(name, isa)
@@ -26,6 +27,11 @@ enum { TILE_ROWS = 6, TILE_PANELS = 1 }; /* 12 sums of 16 registers */
 enum { TILE_ROWS = 4, TILE_PANELS = 1 };
 #endif
 enum { BF16_ROWS = TILE_ROWS / 2 };
+#if defined(__AVX512F__)
+enum { I8_ROWS = 6 };
+#else
+enum { I8_ROWS = 3 };
+#endif
 
 enum { TILE_ROWS_MAX = 14, TILE_PANELS_MAX = 2 }; /* of all copies: what scratch is sized by */
 

@@ -6,6 +6,7 @@
 #include "kernels/cpu/strips.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/cpu/tile_bf16.h"
+#include "kernels/cpu/tile_i8.h"
 
 /*
  * y[rows, n_out] = activation(x[rows, n_in] · w^T + bias)
@@ -20,7 +21,8 @@
  *
  * A weight in bfloat16 goes the same way. A part that has many strips first unpacks its panels into the
  * scratch of its thread; what it prefetches would be of no use then. A part of few strips waits for memory,
- * and reads the pairs as they are.
+ * and reads the pairs as they are. A weight in int8 is widened in the innermost loop; the exact sums of a
+ * leaf are scaled at once, and the leaves are added like all others.
  */
 enum { LEAF_DEPTH = 7, TILE_FLOATS = TILE_ROWS * TILE_PANELS * LANES }; /* 64 leaves */
 
@@ -48,6 +50,8 @@ static void add_tile(float *to, const float *from, int rows)
 /* One tile of results: some rows of x and some panels. */
 struct place {
     const float *a;
+    const int16_t *words; /* int8: instead of a, with the rows' scales */
+    const float *scale;
     int rows, panel, panels;
     const void *next; /* panels to prefetch, or NULL */
 };
@@ -97,6 +101,31 @@ static void sum_leaf_bf16(const struct panels *panels, const struct place *place
     ISA(tile_bf16)(&tile, place->rows, place->panels);
 }
 
+static void sum_leaf_i8(const struct panels *panels, const struct place *place, int leaf, bool accumulate,
+                        float *out)
+{
+    const struct weight *weight = panels->weight;
+    int32_t start = weight->panel_start[leaf];
+    int64_t panel_size = (int64_t)weight->layout.n_k * LANES;
+    _Alignas(64) int32_t sums[I8_ROWS * TILE_PANELS * LANES];
+    const struct tile_i8 tile = {.a = place->words + start,
+                                 .b = weight->fours + place->panel * panel_size + (int64_t)start * LANES,
+                                 .out = sums,
+                                 .a_row = weight->layout.n_k,
+                                 .b_panel = panel_size,
+                                 .n_k = weight->panel_start[leaf + 1] - start};
+    ISA(tile_i8)(&tile, place->rows, place->panels);
+    const float *column_scale = weight->scale + place->panel * LANES;
+    for (int r = 0; r < place->rows; r++) {
+        float row_scale = place->scale[r * LEAVES_MOST + leaf];
+        for (int j = 0; j < place->panels * LANES; j++) {
+            int at = r * TILE_PANELS * LANES + j;
+            float sum = (float)sums[at] * (row_scale * column_scale[j]);
+            out[at] = accumulate ? out[at] + sum : sum;
+        }
+    }
+}
+
 /* stack[0] = the tile's sum over all leaves; stack[i + 1] waits to be added to stack[i]. */
 static void sum_leaves(const struct panels *panels, const struct place *place,
                        float stack[LEAF_DEPTH][TILE_FLOATS])
@@ -108,8 +137,10 @@ static void sum_leaves(const struct panels *panels, const struct place *place,
         float *out = accumulate ? stack[depth - 1] : stack[depth++];
         if (weight->layout.format == WEIGHT_F32)
             sum_leaf(panels, place, leaf, accumulate, out);
-        else
+        else if (weight->layout.format == WEIGHT_BF16)
             sum_leaf_bf16(panels, place, leaf, accumulate, out);
+        else
+            sum_leaf_i8(panels, place, leaf, accumulate, out);
         for (int pairs = leaf / 2 + 1; accumulate && pairs % 2 == 0; pairs /= 2, depth--)
             add_tile(stack[depth - 2], stack[depth - 1], place->rows);
     }
@@ -185,6 +216,10 @@ static void multiply_strip(const struct product *product, const struct panels *p
     int row = product->first_row + strip_begin(&product->strips, strip);
     struct place place = {.a = strip_data(&product->strips, strip),
                           .rows = strip_rows(&product->strips, strip)};
+    if (panels->weight->layout.format == WEIGHT_I8) {
+        place.words = strip_words(&product->strips, strip);
+        place.scale = product->strips.scale + strip_begin(&product->strips, strip) * LEAVES_MOST;
+    }
     _Alignas(64) float stack[LEAF_DEPTH][TILE_FLOATS];
     for (place.panel = panels->first; place.panel < end_panel; place.panel += TILE_PANELS) {
         place.panels = least(TILE_PANELS, end_panel - place.panel);

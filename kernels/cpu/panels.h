@@ -15,8 +15,8 @@ const float *ISA(panels_unpack)(const struct device *device, const struct weight
 /* The bytes of one panel. */
 static inline int64_t panel_bytes(const struct weight *weight)
 {
-    int element = weight->layout.format == WEIGHT_F32 ? (int)sizeof(float) : (int)sizeof(uint16_t);
-    return (int64_t)weight->layout.n_k * LANES * element;
+    static const int element_bytes[] = {[WEIGHT_F32] = 4, [WEIGHT_BF16] = 2, [WEIGHT_I8] = 1};
+    return (int64_t)weight->layout.n_k * LANES * element_bytes[weight->layout.format];
 }
 
 #endif

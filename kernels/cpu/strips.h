@@ -8,13 +8,18 @@
  * Rows of x as the innermost loops read them: cut into strips, nearly equal (14 + 2 rows would leave the
  * arithmetic units idle in the second). A strip has at most TILE_ROWS rows for tile_multiply, and is
  * [n_in][TILE_ROWS]. For tile_bf16 it has at most BF16_ROWS rows, and each row is [n_k] floats: those of x,
- * with zeros where leaves of the weight are filled up.
+ * with zeros where leaves of the weight are filled up. For tile_i8 it has at most
+ * I8_ROWS rows, and each row is [n_k] 16-bit integers with a scale for each leaf: x = scale * integer,
+ * |integer| <= 127. Leaves do not depend on the ranks, so the integers do not, either. A row that holds
+ * infinities or no number has scales that are no numbers.
  */
 struct strips {
     const float *data;
     int rows, n_strips;
     int64_t strip_floats; /* float32: of a strip */
     int64_t row_floats;   /* bfloat16: of a row */
+    int64_t row_words;    /* int8: of a row */
+    const float *scale;   /* int8: [rows, LEAVES_MOST] */
 };
 
 static inline int strip_begin(const struct strips *strips, int strip)
@@ -32,6 +37,11 @@ static inline const float *strip_data(const struct strips *strips, int strip)
     if (strips->row_floats > 0)
         return strips->data + strip_begin(strips, strip) * strips->row_floats;
     return strips->data + strip * strips->strip_floats;
+}
+
+static inline const int16_t *strip_words(const struct strips *strips, int strip)
+{
+    return (const int16_t *)strips->data + strip_begin(strips, strip) * strips->row_words;
 }
 
 /* How many rows of a product with this weight the device packs at a time. */

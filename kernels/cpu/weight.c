@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,44 @@ struct packing {
     struct weight *weight;
 };
 
+/* The largest |w| of an output, over all inputs of the tensor: also those that other ranks hold. */
+static float largest_of(const struct matrix_view *parts, int row)
+{
+    float largest = 0, some[SQUARE];
+    enum dtype dtype;
+    int64_t width;
+    const char *from = weight_parts_whole(parts, row, &dtype, &width);
+    for (int64_t column = 0; column < width; column += SQUARE) {
+        size_t n = (size_t)(width - column < SQUARE ? width - column : SQUARE);
+        dtype_to_float(dtype, from + (size_t)column * dtype_bytes(dtype), n, some);
+        for (size_t i = 0; i < n; i++)
+            largest = fabsf(some[i]) > largest ? fabsf(some[i]) : largest;
+    }
+    return largest;
+}
+
+/* Every output has one scale: w = scale * integer, |integer| <= 127. */
+static void set_scales(const struct packing *packing, int panel)
+{
+    const struct weight *weight = packing->weight;
+    for (int j = 0; j < LANES; j++) {
+        int row = panel * LANES + j;
+        weight->scale[row] = row < weight->n_out ? largest_of(packing->parts, row) / 127 : 0;
+    }
+}
+
+/* to[(i / 4 * 16 + r) * 4 + i % 4] = square[r][i] / scale[r], rounded */
+static void pack_fours(const float *square, int rows, int n, const float *scale, int8_t *to)
+{
+    for (int r = 0; r < rows; r++) {
+        float factor = scale[r] > 0x1p-100f ? 1 / scale[r] : 0;
+        for (int i = 0; i < n; i++) {
+            float integer = rintf(square[r * SQUARE + i] * factor);
+            to[(i / 4 * LANES + r) * 4 + i % 4] = (int8_t)fminf(fmaxf(integer, -127), 127);
+        }
+    }
+}
+
 /* Columns column ... column + n of one leaf, which are inputs from k on of the panel. */
 static void pack_square(const struct packing *packing, int panel, int column, int n, int k)
 {
@@ -33,7 +72,9 @@ static void pack_square(const struct packing *packing, int panel, int column, in
         dtype_to_float(dtype, from, (size_t)n, square + r * SQUARE);
     }
     int64_t at = ((int64_t)panel * weight->layout.n_k + k) * LANES;
-    if (weight->layout.format == WEIGHT_F32)
+    if (weight->layout.format == WEIGHT_I8)
+        pack_fours(square, rows, n, weight->scale + first, weight->fours + at);
+    else if (weight->layout.format == WEIGHT_F32)
         packing->device->operations->pack(square, SQUARE, rows, n, weight->panels + at, LANES, LANES);
     else
         packing->device->operations->pack_pairs(square, SQUARE, rows, n, weight->pairs + at);
@@ -44,6 +85,11 @@ static void pack_panel(void *context, int panel, int thread)
     (void)thread;
     const struct packing *packing = context;
     const struct weight *weight = packing->weight;
+    if (weight->layout.format == WEIGHT_I8) {
+        size_t panel_size = (size_t)weight->layout.n_k * LANES;
+        memset(weight->fours + (size_t)panel * panel_size, 0, panel_size); /* what is filled up */
+        set_scales(packing, panel);
+    }
     for (int leaf = 0; leaf < weight->n_leaves; leaf++) {
         int end = weight->leaf_start[leaf + 1];
         for (int column = weight->leaf_start[leaf]; column < end; column += SQUARE)
@@ -79,7 +125,10 @@ static struct weight *weight_allocate(enum precision precision, enum weight_use 
     /* a rank may hold no head, no unit or no column; then the weight is empty, and its product is zeros or
      * nothing */
     weight->panels = device_floats(weight->layout.data_bytes / sizeof(float) + LANES);
-    if (weight->leaf_start == NULL || weight->panel_start == NULL || weight->panels == NULL) {
+    if (weight->layout.scale_bytes > 0)
+        weight->scale = device_floats(weight->layout.scale_bytes / sizeof(float));
+    if (weight->leaf_start == NULL || weight->panel_start == NULL || weight->panels == NULL ||
+        (weight->layout.scale_bytes > 0 && weight->scale == NULL)) {
         cpu_weight_free(NULL, weight);
         return NULL;
     }
@@ -112,6 +161,7 @@ void cpu_weight_free(struct device *device, struct weight *weight)
     if (weight == NULL)
         return;
     free(weight->panels);
+    free(weight->scale);
     free(weight->leaf_start);
     free(weight->panel_start);
     free(weight);

@@ -55,6 +55,9 @@ static enum status check_options(const struct device_options *options, int *inde
     *index = options->index < 0 ? (-1 - options->index) % *n_devices : options->index;
     if (*index >= *n_devices)
         return place_refuse(*index, *n_devices, error);
+    if (options->precision == PRECISION_INT8)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+                         "--precision int8 is a CPU's; a GPU has f32, bf16 and fp8");
     const struct {
         const char *name;
         int value, least, most;

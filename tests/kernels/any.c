@@ -8,8 +8,8 @@
 
 static int cpu_variants(const struct any_variant **variants)
 {
-    enum { ISAS_MAX = 5, THREADS_MAX = 3, PRECISIONS = 2 };
-    static const enum precision precisions[PRECISIONS] = {PRECISION_F32, PRECISION_BF16};
+    enum { ISAS_MAX = 5, THREADS_MAX = 3, PRECISIONS = 3 };
+    static const enum precision precisions[PRECISIONS] = {PRECISION_F32, PRECISION_BF16, PRECISION_INT8};
     static struct any_variant all[ISAS_MAX * THREADS_MAX * PRECISIONS];
     int n = 0;
     for (int p = 0; p < PRECISIONS; p++)
@@ -27,13 +27,13 @@ int any_formats(const struct any_variant **variants)
                                              {.name = "bf16", .precision = PRECISION_BF16},
                                              {.name = "fp8", .precision = PRECISION_FP8}};
     *variants = gpu;
-    return any_backend->on_host ? cpu_variants(variants) : 2;
+    return any_backend->on_host ? cpu_variants(variants) / 3 * 2 : 2;
 }
 
 int any_variants(const struct any_variant **variants)
 {
     int n = any_formats(variants);
-    return any_backend->on_host ? n : n + 1;
+    return any_backend->on_host ? n / 2 * 3 : n + 1;
 }
 
 /* What was downloaded from the first of several variants with the same bits, and how far this one is. */
@@ -172,6 +172,18 @@ void any_round_e4m3(float *values, int rows, int columns)
         float scale = amax > 0 ? amax / 448 : 1;
         for (int i = 0; i < columns; i++)
             v[i] = nearest_e4m3(v[i] / scale) * scale;
+    }
+}
+
+void any_round_int8(float *values, int rows, int columns)
+{
+    for (int row = 0; row < rows; row++) {
+        float *v = values + (size_t)row * columns, amax = 0;
+        for (int i = 0; i < columns; i++)
+            amax = fmaxf(amax, fabsf(v[i]));
+        float scale = amax / 127, factor = 1 / scale;
+        for (int i = 0; amax > 0 && i < columns; i++)
+            v[i] = rintf(v[i] * factor) * scale;
     }
 }
 

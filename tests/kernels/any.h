@@ -25,7 +25,7 @@ struct any_variant {
     bool same_bits; /* as the variant before */
 };
 int any_variants(const struct any_variant **variants);
-/* Without fp8: for operations that a device for fp8 computes as one for bf16 does. */
+/* Without fp8 and int8: for operations that a device for those computes as one for bf16 does. */
 int any_formats(const struct any_variant **variants);
 
 /* The rows are more than a CPU's product packs at a time. */
@@ -51,6 +51,9 @@ void any_get_floats(struct device *device, const void *from, size_t n, enum dtyp
 void any_round(float *values, size_t n, enum dtype type);
 /* Rows as the device's fp8 sees them: scale = amax / 448 and the nearest e4m3 of each quotient. */
 void any_round_e4m3(float *values, int rows, int columns);
+
+/* The same for int8: scale = amax / 127 and the nearest integer of each quotient. */
+void any_round_int8(float *values, int rows, int columns);
 
 /* One result's relative rounding: 2^-8 for BF16, 0 for F32. */
 double any_rounding(enum dtype type);

@@ -94,7 +94,8 @@ struct weight *weight_slice(struct device *device, const float *w, int n_in, int
                                      .dtype = DTYPE_F32,
                                      .rows = n_rows,
                                      .columns = n_columns,
-                                     .row_stride = n_in};
+                                     .row_stride = n_in,
+                                     .first_column = first_column};
     struct weight *weight = NULL;
     struct error error = {0};
     enum status status =

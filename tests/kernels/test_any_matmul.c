@@ -65,14 +65,23 @@ static void round_inputs(struct problem *problem, const struct any_variant *vari
 {
     const struct shape *shape = &problem->shape;
     bool fp8 = variant->precision == PRECISION_FP8 && use == WEIGHT_PRODUCT;
+    bool int8 = variant->precision == PRECISION_INT8 && use == WEIGHT_PRODUCT;
     bool exact = variant->precision == PRECISION_F32 || (any_backend->on_host && use == WEIGHT_CONDITIONING);
     enum dtype w_type = exact ? DTYPE_F32 : DTYPE_BF16;
     if (fp8)
         any_round_e4m3(problem->w, shape->n_out, shape->n_in);
+    else if (int8)
+        any_round_int8(problem->w, shape->n_out, shape->n_in);
     else
         any_round(problem->w, (size_t)shape->n_out * shape->n_in, w_type);
     for (int row = 0; fp8 && row < shape->rows; row++)
         any_round_e4m3(problem->x + row * problem->ld_x, 1, shape->n_in);
+    int32_t leaves[LEAVES_MAX + 1];
+    cut_leaves(shape->n_in, 1 << shape->cuts, leaves);
+    for (int row = 0; int8 && row < shape->rows; row++)
+        for (int leaf = 0; leaf < 1 << shape->cuts; leaf++)
+            any_round_int8(problem->x + row * problem->ld_x + leaves[leaf], 1,
+                           leaves[leaf + 1] - leaves[leaf]);
 }
 
 static void problem_init(struct problem *problem, const struct any_variant *variant, enum weight_use use,
@@ -251,6 +260,8 @@ START_TEST(test_weight_of_several_parts_and_formats)
         any_get(device, y_there, sizeof y, y);
         if (variants[v].precision == PRECISION_FP8)
             any_round_e4m3(dense, N_OUT, N_IN), any_round_e4m3(x, 1, N_IN);
+        else if (variants[v].precision == PRECISION_INT8)
+            any_round_int8(dense, N_OUT, N_IN), any_round_int8(x, 1, N_IN);
         else
             any_round(dense, N_OUT * N_IN, type);
         reference_matmul(x, N_IN, 1, dense, N_OUT, N_IN, NULL, ACTIVATION_NONE, expected);
@@ -307,7 +318,7 @@ END_TEST
 
 START_TEST(test_fp8_halves_the_memory)
 {
-    enum { N = 64 * 512, OF_F32 = N * 4, OF_BF16 = N * 2, OF_FP8 = N + 64 * 4 };
+    enum { N = 64 * 512, OF_F32 = N * 4, OF_BF16 = N * 2, OF_BYTES = N + 64 * 4 };
     const struct any_variant *variants;
     float *w = random_floats(N, 5, 1);
     for (int v = 0; v < any_variants(&variants); v++) {
@@ -317,7 +328,7 @@ START_TEST(test_fp8_halves_the_memory)
         ck_assert_uint_eq(any_backend->weight_bytes(device, WEIGHT_PRODUCT, 64, 512, NULL, 1),
                           precision == PRECISION_F32    ? OF_F32
                           : precision == PRECISION_BF16 ? OF_BF16
-                                                        : OF_FP8);
+                                                        : OF_BYTES);
         any_backend->weight_free(device, weight);
         any_close(device);
     }

@@ -160,7 +160,8 @@ START_TEST(test_split_by_leaves_gives_the_same_bits)
 {
     enum { ROWS = 31, N_OUT = 50, N_IN = 203, SIZE = ROWS * N_OUT };
     const int n_ranks = 2 << _i % 3;
-    const enum precision precision = _i < 3 ? PRECISION_F32 : PRECISION_BF16;
+    static const enum precision precisions[] = {PRECISION_F32, PRECISION_BF16, PRECISION_INT8};
+    const enum precision precision = precisions[_i / 3];
     int32_t leaves[MATMUL_LEAVES + 1], own[MATMUL_LEAVES + 1];
     cut_leaves(N_IN, MATMUL_LEAVES, leaves);
     float *x = random_floats(ROWS * N_IN, 9, 1), *w = random_floats(N_OUT * N_IN, 10, 0.3f);
@@ -201,7 +202,7 @@ Suite *matmul_suite(void)
     tcase_add_test(tests, test_every_bit_is_defined);
     tcase_add_loop_test(tests, test_every_bit_of_bf16_is_defined, 0, 4);
     tcase_add_test(tests, test_split_by_output_gives_the_same_bits);
-    tcase_add_loop_test(tests, test_split_by_leaves_gives_the_same_bits, 0, 6);
+    tcase_add_loop_test(tests, test_split_by_leaves_gives_the_same_bits, 0, 9);
     suite_add_tcase(suite, tests);
     return suite;
 }

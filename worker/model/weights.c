@@ -56,6 +56,7 @@ static struct matrix_view view_of(const struct tensor *tensor, struct range rows
         .rows = range_size(rows),
         .columns = range_size(columns),
         .row_stride = width,
+        .first_column = columns.first,
     };
     return view;
 }

@@ -31,7 +31,7 @@ compare() {
     [ "$(cat "$directory/$1".* | sort -u | wc -l)" = 1 ] || { echo "$1: the texts differ"; exit 1; }
 }
 
-precisions="f32 bf16"
+precisions="f32 bf16 int8"
 for precision in $precisions; do
     compare "$precision" "$1"
 done

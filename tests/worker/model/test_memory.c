@@ -112,11 +112,18 @@ static void counting_release(struct device *device, void *memory)
     free(memory);
 }
 
+static enum dtype floats(const struct device *device)
+{
+    (void)device;
+    return DTYPE_F32;
+}
+
 static size_t sampling_bytes(int max_rows, int n_ids)
 {
     struct backend counting = backend_cpu;
     counting.allocate = counting.host_allocate = counting_allocate;
     counting.release = counting.host_release = counting_release;
+    counting.activation_type = floats;
     const struct model_config config = {.n_ids = n_ids, .n_heads = 4, .hidden = 64, .head_size = 16};
     struct model_weights weights = {.backend = &counting, .config = config};
     struct sampler sampler;

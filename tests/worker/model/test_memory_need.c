@@ -183,8 +183,10 @@ START_TEST(what_is_planned_is_allocated)
     for (int n_ranks = 1; n_ranks <= 4; n_ranks *= 2) {
         check(PRECISION_F32, n_ranks, true);
         check(PRECISION_BF16, n_ranks, true);
-        if (backend->on_host)
+        if (backend->on_host) {
+            check(PRECISION_INT8, n_ranks, true);
             continue;
+        }
         check(PRECISION_FP8, n_ranks, true);
         check(PRECISION_BF16, n_ranks, false);
     }
