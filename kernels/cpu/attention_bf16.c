@@ -31,26 +31,31 @@ static void widen(const uint16_t *from, int n, float *to)
         to[i] = bf16_value(from[i]);
 }
 
-/* to[filled size] = rot(x) * factor, rounded */
-static void rotate_rounded(const uint16_t *x, const float *rotary, int size, float factor, float *to)
+/* to[filled size] = rot(x) * factor */
+static void rotate(const uint16_t *x, const float *rotary, int size, float factor, float *to)
 {
     float wide[HEAD_SIZE_MAX + BF16_GROUP];
     widen(x, size, wide);
     attention_rotate(wide, rotary, size, factor, to);
     memset(to + size, 0, (size_t)(filled(size) - size) * sizeof *to);
-    for (int d = 0; d < filled(size); d += LANES)
-        vf_store(to + d, vf_round_bf16(vf_load(to + d)));
+}
+
+static void round_cells(const float *from, int n, bf16_cell *to)
+{
+    for (int i = 0; i < n; i += LANES)
+        cells_store(to + i, vf_round_bf16(vf_load(from + i)));
 }
 
 static void pack_keys(const struct head_work *work)
 {
     const struct attention *op = work->op;
-    int size = op->head_size;
-    for (int i = 0; i < work->n_keys; i++) {
+    int size = op->head_size, width = filled(size);
+    bf16_cell *to = (bf16_cell *)work->scratch.keys;
+    for (int i = 0; i < work->n_keys; i++, to += width) {
         const uint16_t *key =
             (const uint16_t *)op->k + (int64_t)(work->first_key + i) * op->ld_kv + work->head * size;
-        rotate_rounded(key, op->rotary + (int64_t)i * size, size, 1,
-                       work->scratch.keys + (int64_t)i * filled(size));
+        rotate(key, op->rotary + (int64_t)i * size, size, 1, work->scratch.rotated);
+        round_cells(work->scratch.rotated, width, to);
     }
 }
 
@@ -59,14 +64,17 @@ static void pack_values(const struct head_work *work)
 {
     const struct attention *op = work->op;
     int size = op->head_size, n_filled = filled(work->n_keys);
-    float *rows = work->scratch.rotated;
+    float *rows = work->scratch.rotated, *columns = work->scratch.outputs;
     for (int first = 0; first < n_filled; first += LANES) {
         int n = least(LANES, work->n_keys - first);
         for (int i = 0; i < n; i++)
             widen((const uint16_t *)op->v + (int64_t)(work->first_key + first + i) * op->ld_kv +
                       work->head * size,
                   size, rows + i * size);
-        ISA(pack)(rows, size, n > 0 ? n : 0, size, work->scratch.values + first, n_filled, LANES);
+        ISA(pack)(rows, size, n > 0 ? n : 0, size, columns, LANES, LANES);
+        for (int d = 0; d < size; d++)
+            cells_store((bf16_cell *)work->scratch.values + (int64_t)d * n_filled + first,
+                        vf_load(columns + d * LANES));
     }
 }
 
@@ -76,6 +84,32 @@ void ISA(attention_bf16_pack)(const struct head_work *work)
     pack_values(work);
 }
 
+/* lines[n_k][16], n_k even, rounded in place: as tile_bf16 reads them, floats or pairs. */
+static void round_lines(float *lines, int n_k)
+{
+#if defined(MILLRACE_TILES)
+    uint16_t *pairs = (uint16_t *)lines; /* which never run ahead of what is read */
+    for (int k = 0; k < n_k; k += 2) {
+        struct vf even = vf_load(lines + k * LANES), odd = vf_load(lines + (k + 1) * LANES);
+        vf_store_pairs(pairs + k * LANES, even, odd);
+    }
+#else
+    for (int k = 0; k < n_k; k++)
+        vf_store(lines + k * LANES, vf_round_bf16(vf_load(lines + k * LANES)));
+#endif
+}
+
+/* The columns of a product: `floats` of distance between panels, as round_lines left them. */
+static struct tile_bf16 tile_of(const float *lines, int64_t panel_floats)
+{
+#if defined(MILLRACE_TILES)
+    const uint16_t *pairs = (const uint16_t *)lines;
+    return (struct tile_bf16){.pairs = pairs, .next = pairs, .b_panel = 2 * panel_floats};
+#else
+    return (struct tile_bf16){.lines = lines, .b_panel = panel_floats};
+#endif
+}
+
 /* Panels of queries first ... first + n - 1; lanes without a query are zeros. */
 static void pack_queries(const struct head_work *work, int first, int n)
 {
@@ -83,26 +117,27 @@ static void pack_queries(const struct head_work *work, int first, int n)
     int size = op->head_size, width = filled(size);
     float factor = 1.0f / sqrtf((float)size);
     for (int i = 0; i < n; i++)
-        rotate_rounded((const uint16_t *)op->q + (int64_t)(first + i) * op->ld_q + work->head * size,
-                       op->rotary + (int64_t)op->query_position[first + i] * size, size, factor,
-                       work->scratch.rotated + i * width);
-    for (int lane = 0; lane < n; lane += LANES)
+        rotate((const uint16_t *)op->q + (int64_t)(first + i) * op->ld_q + work->head * size,
+               op->rotary + (int64_t)op->query_position[first + i] * size, size, factor,
+               work->scratch.rotated + i * width);
+    for (int lane = 0; lane < n; lane += LANES) {
+        float *to = work->scratch.queries + lane * width;
         ISA(pack)
-    (work->scratch.rotated + lane * width, width, least(LANES, n - lane), width,
-     work->scratch.queries + lane * width, LANES, LANES);
+        (work->scratch.rotated + lane * width, width, least(LANES, n - lane), width, to, LANES, LANES);
+        round_lines(to, width);
+    }
 }
 
 static void multiply_keys(const struct head_work *work, int panels)
 {
     int width = filled(work->op->head_size);
-    struct tile_bf16 tile = {.lines = work->scratch.queries,
-                             .a_row = width,
-                             .b_panel = width * LANES,
-                             .out_row = LANES,
-                             .out_panel = (int64_t)filled(work->n_keys) * LANES,
-                             .n_k = width};
+    struct tile_bf16 tile = tile_of(work->scratch.queries, (int64_t)width * LANES);
+    tile.a_row = width;
+    tile.n_k = width;
+    tile.out_row = LANES;
+    tile.out_panel = (int64_t)filled(work->n_keys) * LANES;
     for (int first = 0; first < work->n_keys; first += BF16_ROWS) {
-        tile.a = work->scratch.keys + (int64_t)first * width;
+        tile.a = (const bf16_cell *)work->scratch.keys + (int64_t)first * width;
         tile.out = work->scratch.scores + first * LANES;
         ISA(tile_bf16)(&tile, least(BF16_ROWS, work->n_keys - first), panels);
     }
@@ -119,20 +154,22 @@ static struct vf exp_scores(float *scores, int n_keys)
         sum = vf_add(sum, e);
     }
     memset(scores + n_keys * LANES, 0, (size_t)(filled(n_keys) - n_keys) * LANES * sizeof *scores);
+#if defined(MILLRACE_TILES)
+    round_lines(scores, filled(n_keys));
+#endif
     return sum;
 }
 
 static void multiply_values(const struct head_work *work, int panels)
 {
     int size = work->op->head_size, n_filled = filled(work->n_keys);
-    struct tile_bf16 tile = {.lines = work->scratch.scores,
-                             .a_row = n_filled,
-                             .b_panel = (int64_t)n_filled * LANES,
-                             .out_row = LANES,
-                             .out_panel = size * LANES,
-                             .n_k = n_filled};
+    struct tile_bf16 tile = tile_of(work->scratch.scores, (int64_t)n_filled * LANES);
+    tile.a_row = n_filled;
+    tile.n_k = n_filled;
+    tile.out_row = LANES;
+    tile.out_panel = (int64_t)size * LANES;
     for (int first = 0; first < size; first += BF16_ROWS) {
-        tile.a = work->scratch.values + (int64_t)first * n_filled;
+        tile.a = (const bf16_cell *)work->scratch.values + (int64_t)first * n_filled;
         tile.out = work->scratch.outputs + first * LANES;
         ISA(tile_bf16)(&tile, least(BF16_ROWS, size - first), panels);
     }

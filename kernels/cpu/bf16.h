@@ -174,4 +174,25 @@ static inline void vf_store_bf16_first(uint16_t *p, int n, struct vf a)
     memcpy(p, words, (size_t)n * sizeof *p);
 }
 
+/* Cells of tile_bf16 (isa.h): bfloat16 numbers as floats, or as words. */
+#if defined(MILLRACE_TILES)
+static inline void cells_store(bf16_cell *p, struct vf a)
+{
+    vf_store_bf16(p, a);
+}
+static inline bf16_cell cell_of(uint16_t word)
+{
+    return word;
+}
+#else
+static inline void cells_store(bf16_cell *p, struct vf a)
+{
+    vf_store(p, a);
+}
+static inline bf16_cell cell_of(uint16_t word)
+{
+    return bf16_value(word);
+}
+#endif
+
 #endif

@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
+#include "common/log.h"
 #include "common/machine/cpus.h"
 #include "kernels/cpu/attention_scratch.h"
 #include "kernels/cpu/flush.h"
@@ -15,16 +21,40 @@
  * operations will ever use.
  */
 
+#if defined(__x86_64__)
+static bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+}
+
+/* Does the processor have tiles and bfloat16, and the kernel room for them? Linux gives a process the tiles'
+ * state only when it asks (Documentation/arch/x86/xstate.rst); asked before any thread starts, all have it.
+ */
+static bool has_tiles(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18, LEAF = 7, BF16 = 1 << 22, TILES = 1 << 24 };
+    unsigned a, b, c, d;
+    if (!has_avx512() || !__get_cpuid_count(LEAF, 0, &a, &b, &c, &d) || !(d & BF16) || !(d & TILES))
+        return false;
+    if (syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0)
+        return true;
+    log_info("the processor has tiles (AMX), but the kernel does not grant them: %m; computing with AVX-512");
+    return false;
+}
+#endif
+
 static bool machine_runs(const struct operations *operations)
 {
 #if defined(__x86_64__)
+    if (operations == &operations_amx)
+        return has_tiles();
     if (operations == &operations_avx512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+        return has_avx512();
     if (operations == &operations_avx2)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-    return operations == &operations_generic;
+    return true; /* plain C */
 }
 
 /* The best copy, or the one that MILLRACE_CPU names. */
@@ -32,10 +62,12 @@ static enum status choose_operations(const struct operations **chosen, struct er
 {
     static const struct operations *const all[] = {
 #if defined(__x86_64__)
+        &operations_amx,
         &operations_avx512,
         &operations_avx2,
 #endif
         &operations_generic,
+        &operations_tiles,
     };
     const char *wanted = getenv("MILLRACE_CPU");
     bool any = wanted == NULL || wanted[0] == '\0';
@@ -52,7 +84,7 @@ static enum status choose_operations(const struct operations **chosen, struct er
                              wanted);
     }
     return error_set(error, STATUS_INVALID_ARGUMENT,
-                     "MILLRACE_CPU=%.32s is unknown; use avx512, avx2 or generic, or unset it", wanted);
+                     "MILLRACE_CPU=%.32s is unknown; use amx, avx512, avx2 or generic, or unset it", wanted);
 }
 
 static enum status check_options(const struct device_options *options, struct error *error)

@@ -51,13 +51,17 @@ static int walk_columns(const float *values, double unit, double target)
 }
 
 /* One row of x as head_multiply reads it. `scratch` has room for it. */
-static const float *widened_row(const struct head_scan *scan, int row, float *scratch)
+static struct head_rows row_of(const struct head_scan *scan, int row, float *scratch)
 {
     int64_t first = (int64_t)row * scan->weight->n_in;
-    if (scan->weight->layout.format == WEIGHT_F32)
-        return (const float *)scan->x + first;
-    ISA(strips_widen)(scan->weight, (const uint16_t *)scan->x + first, scratch);
-    return scratch;
+    struct head_rows x = {.a_step = 1, .rows = 1};
+    if (scan->weight->layout.format == WEIGHT_F32) {
+        x.a = (const float *)scan->x + first;
+    } else {
+        x.cells = (bf16_cell *)scratch;
+        ISA(strips_widen)(scan->weight, (const uint16_t *)scan->x + first, (bf16_cell *)scratch);
+    }
+    return x;
 }
 
 /* The first tile of first ... end - 1 with the group's largest logit. */
@@ -91,7 +95,7 @@ static struct drawn_token draw_row(const struct head_scan *scan, int row, int gr
         return (struct drawn_token){-1, 0};
     _Alignas(64) float logits[VOCABULARY_TILE], values[VOCABULARY_TILE];
     float unused;
-    const struct head_rows x = {.a = widened_row(scan, row, scratch), .a_step = 1, .rows = 1};
+    const struct head_rows x = row_of(scan, row, scratch);
     ISA(head_multiply)(scan->weight, tile, &x, logits);
     ISA(head_logits)(scan, tile, row, logits, logits, &unused);
     struct exp_sum sum = ISA(head_exp)(logits, values);

@@ -23,10 +23,13 @@ struct scan {
 static void scan_strip(const struct scan *scan, int tile, int strip, struct head_rows packed)
 {
     const struct head_scan *op = scan->op;
-    _Alignas(64) float raw[TILE_ROWS * VOCABULARY_TILE];
+    _Alignas(64) float raw[STRIP_ROWS * VOCABULARY_TILE];
     int rows = strip_rows(&scan->strips, strip),
         first_row = scan->first_row + strip_begin(&scan->strips, strip);
-    packed.a = strip_data(&scan->strips, strip);
+    if (op->weight->layout.format == WEIGHT_F32)
+        packed.a = strip_data(&scan->strips, strip);
+    else
+        packed.cells = strip_cells(&scan->strips, strip);
     packed.a_step = TILE_ROWS;
     packed.rows = rows;
     ISA(head_multiply)(op->weight, tile, &packed, raw);

@@ -37,7 +37,7 @@ static void multiply_bf16(const struct weight *weight, int first, int n, const s
                           float *raw)
 {
     int64_t panel_size = (int64_t)weight->layout.n_k * LANES;
-    struct tile_bf16 product = {.a = rows->a,
+    struct tile_bf16 product = {.a = rows->cells,
                                 .a_row = weight->layout.n_k,
                                 .b_panel = panel_size,
                                 .out_row = VOCABULARY_TILE,

@@ -16,6 +16,7 @@ static inline int head_tiles(const struct head_scan *op)
 struct head_rows {
     const float *a;
     int64_t a_step;
+    const bf16_cell *cells; /* of a weight in bfloat16: instead of a */
     int rows;
     const void *next; /* as many panels are prefetched from here on; NULL: none */
     const float

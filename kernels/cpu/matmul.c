@@ -24,7 +24,7 @@
  * and reads the pairs as they are. A weight in int8 is widened in the innermost loop; the exact sums of a
  * leaf are scaled at once, and the leaves are added like all others.
  */
-enum { LEAF_DEPTH = 7, TILE_FLOATS = TILE_ROWS * TILE_PANELS * LANES }; /* 64 leaves */
+enum { LEAF_DEPTH = 7, TILE_FLOATS = STRIP_ROWS * TILE_PANELS * LANES }; /* 64 leaves */
 
 struct product {
     const struct device *device;
@@ -50,7 +50,8 @@ static void add_tile(float *to, const float *from, int rows)
 /* One tile of results: some rows of x and some panels. */
 struct place {
     const float *a;
-    const int16_t *words; /* int8: instead of a, with the rows' scales */
+    const bf16_cell *cells; /* bfloat16: instead of a */
+    const int16_t *words;   /* int8: instead of a, with the rows' scales */
     const float *scale;
     int rows, panel, panels;
     const void *next; /* panels to prefetch, or NULL */
@@ -84,7 +85,7 @@ static void sum_leaf_bf16(const struct panels *panels, const struct place *place
     const struct weight *weight = panels->weight;
     int32_t start = weight->panel_start[leaf];
     int64_t panel_size = (int64_t)weight->layout.n_k * LANES, first = (int64_t)start * LANES;
-    struct tile_bf16 tile = {.a = place->a + start,
+    struct tile_bf16 tile = {.a = place->cells + start,
                              .a_row = weight->layout.n_k,
                              .b_panel = panel_size,
                              .out = out,
@@ -214,9 +215,13 @@ static void multiply_strip(const struct product *product, const struct panels *p
                            int end_panel, const char *next)
 {
     int row = product->first_row + strip_begin(&product->strips, strip);
-    struct place place = {.a = strip_data(&product->strips, strip),
-                          .rows = strip_rows(&product->strips, strip)};
-    if (panels->weight->layout.format == WEIGHT_I8) {
+    struct place place = {.rows = strip_rows(&product->strips, strip)};
+    enum weight_format format = panels->weight->layout.format;
+    if (format == WEIGHT_F32) {
+        place.a = strip_data(&product->strips, strip);
+    } else if (format == WEIGHT_BF16) {
+        place.cells = strip_cells(&product->strips, strip);
+    } else {
         place.words = strip_words(&product->strips, strip);
         place.scale = product->strips.scale + strip_begin(&product->strips, strip) * LEAVES_MOST;
     }

@@ -25,6 +25,8 @@ extern const struct operations operations_generic;
 #if defined(__x86_64__)
 extern const struct operations operations_avx2;
 extern const struct operations operations_avx512;
+extern const struct operations operations_amx;
 #endif
+extern const struct operations operations_tiles; /* for tests: a tile unit in plain C */
 
 #endif

@@ -8,7 +8,8 @@ const float *ISA(panels_unpack)(const struct device *device, const struct weight
                                 int n_strips, int thread)
 {
     int64_t panel_size = (int64_t)weight->layout.n_k * LANES;
-    if (weight->layout.format != WEIGHT_BF16 || n_strips < STRIPS_TO_UNPACK ||
+    const bool reads_pairs = sizeof(bf16_cell) == sizeof(uint16_t); /* the tile unit */
+    if (reads_pairs || weight->layout.format != WEIGHT_BF16 || n_strips < STRIPS_TO_UNPACK ||
         (size_t)n * (size_t)panel_size > device->unpacked_floats)
         return NULL;
     float *unpacked = device_unpacked(device, thread);

@@ -27,15 +27,15 @@ static void pack_strip(void *context, int strip, int thread)
      rows); /* lanes after them are never read */
 }
 
-void ISA(strips_widen)(const struct weight *weight, const uint16_t *x, float *to)
+void ISA(strips_widen)(const struct weight *weight, const uint16_t *x, bf16_cell *to)
 {
     for (int leaf = 0; leaf < weight->n_leaves; leaf++) {
         int n = weight->leaf_start[leaf + 1] - weight->leaf_start[leaf], i = 0;
         int n_filled = weight->panel_start[leaf + 1] - weight->panel_start[leaf];
         for (; i + LANES <= n; i += LANES)
-            vf_store(to + i, vf_load_bf16(x + i));
+            cells_store(to + i, vf_load_bf16(x + i));
         for (; i < n; i++)
-            to[i] = bf16_value(x[i]);
+            to[i] = cell_of(x[i]);
         memset(to + n, 0, (size_t)(n_filled - n) * sizeof *to);
         x += n;
         to += n_filled;
@@ -50,7 +50,7 @@ static void widen_rows(void *context, int part, int thread)
     for (int row = part * ROWS_PER_PART; row < end; row++)
         ISA(strips_widen)
     (packing->weight, (const uint16_t *)packing->x + row * packing->ld_x,
-     packing->to + row * packing->strips.row_floats);
+     (bf16_cell *)packing->to + row * packing->strips.row_cells);
 }
 
 /* to[n] = x / scale, rounded to the nearest integer, ties to even; returns scale. Zeros where no scale
@@ -115,7 +115,7 @@ struct strips ISA(strips_pack)(struct device *device, const struct weight *weigh
                             .rows = rows,
                             .n_strips = divide_up(rows, strip_rows[format]),
                             .strip_floats = (int64_t)weight->n_in * TILE_ROWS,
-                            .row_floats = format == WEIGHT_BF16 ? weight->layout.n_k : 0,
+                            .row_cells = format == WEIGHT_BF16 ? weight->layout.n_k : 0,
                             .row_words = weight->layout.n_k,
                             .scale = device->row_scales};
     struct strip_packing packing = {strips, weight, device->packed_rows, device->row_scales, x, ld_x};

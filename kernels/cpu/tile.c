@@ -71,6 +71,11 @@ static void (*const variants[TILE_PANELS][TILE_ROWS])(const struct tile *) = {{F
 #elif defined(__AVX2__)
 FOR_ROWS_TO_6(DEFINE, 1)
 static void (*const variants[TILE_PANELS][TILE_ROWS])(const struct tile *) = {{FOR_ROWS_TO_6(NAME, 1)}};
+#elif defined(MILLRACE_TILES)
+FOR_ROWS_TO_4(DEFINE, 1)
+FOR_ROWS_TO_4(DEFINE, 2)
+static void (*const variants[TILE_PANELS][TILE_ROWS])(const struct tile *) = {{FOR_ROWS_TO_4(NAME, 1)},
+                                                                              {FOR_ROWS_TO_4(NAME, 2)}};
 #else
 FOR_ROWS_TO_4(DEFINE, 1)
 static void (*const variants[TILE_PANELS][TILE_ROWS])(const struct tile *) = {{FOR_ROWS_TO_4(NAME, 1)}};

@@ -7,6 +7,8 @@
  * registers. Pairs are taken apart on the way, which costs as much as some products. So where many rows meet
  * a panel, the caller unpacks it once.
  */
+#if !defined(MILLRACE_TILES) /* else tile_amx.c */
+
 #define EACH_SUM                                            \
     _Pragma("GCC unroll 16") for (int r = 0; r < rows; r++) \
         _Pragma("GCC unroll 2") for (int p = 0; p < panels; p++)
@@ -122,6 +124,8 @@ void ISA(tile_bf16)(const struct tile_bf16 *tile, int rows, int panels)
 {
     variants[panels - 1][rows - 1][tile->pairs != NULL](tile);
 }
+
+#endif
 
 void ISA(unpack_pairs)(const uint16_t *pairs, int n_k, float *lines)
 {

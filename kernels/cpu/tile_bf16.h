@@ -12,7 +12,8 @@
  *     out[r * out_row + p * out_panel + j] = Σ_k a[r, k] * b[p, k, j]
  *
  * for r < rows <= BF16_ROWS, p < panels <= TILE_PANELS, j < 16. The numbers are bfloat16's; a holds them as
- * floats, and b holds them as pairs (bf16.h), as a weight keeps them, or as floats.
+ * floats (as words for the tile unit), and b holds them as pairs (bf16.h), as a weight keeps them, or as
+ * floats.
  *
  * The order of the sum is that of AMX's TDPBF16PS, so that all instruction sets give the same bits. n_k is
  * cut into groups of BF16_GROUP. In a group the products of even k are one chain of fused multiply-adds from
@@ -23,8 +24,8 @@
 enum { BF16_GROUP = 32 };
 
 struct tile_bf16 {
-    const float *a;        /* a[r * a_row + k] */
-    const uint16_t *pairs; /* panel p begins at p * b_panel; or NULL, and then: */
+    const bf16_cell *a;    /* a[r * a_row + k] */
+    const uint16_t *pairs; /* panel p begins at p * b_panel; or NULL, and then, but not for the tile unit: */
     const float *lines;    /* [n_k][16], panel p begins at p * b_panel */
     const void *next;      /* of pairs: n_k / 2 cache lines that will be read soon, asked for on the way */
     float *out;

@@ -8,7 +8,7 @@
 
 static int cpu_variants(const struct any_variant **variants)
 {
-    enum { ISAS_MAX = 5, THREADS_MAX = 3, PRECISIONS = 3 };
+    enum { ISAS_MAX = 6, THREADS_MAX = 3, PRECISIONS = 3 };
     static const enum precision precisions[PRECISIONS] = {PRECISION_F32, PRECISION_BF16, PRECISION_INT8};
     static struct any_variant all[ISAS_MAX * THREADS_MAX * PRECISIONS];
     int n = 0;

@@ -8,12 +8,22 @@
 const char *const *machine_isas(void)
 {
 #if defined(__x86_64__)
-    static const char *const all[] = {"avx512", "avx2", "generic", NULL};
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-        return all;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? all + 1 : all + 2;
+    static const char *const all[] = {"amx", "avx512", "avx2", "generic", "tiles", NULL};
+    struct error ignored;
+    const char *const *first = all;
+    for (struct device *device = NULL; device == NULL; first++) {
+        const struct device_options options = {
+            .n_threads = 1, .max_rows = 1, .max_positions = 1, .max_columns = 1};
+        setenv("MILLRACE_CPU", *first, 1);
+        if (backend_cpu.open(&device, &options, &ignored) == STATUS_OK) {
+            backend_cpu.close(device);
+            break;
+        }
+    }
+    unsetenv("MILLRACE_CPU");
+    return first;
 #else
-    static const char *const all[] = {"generic", NULL};
+    static const char *const all[] = {"generic", "tiles", NULL};
     return all;
 #endif
 }
