@@ -7,6 +7,7 @@
 #include "cli/check/inspection.h"
 #include "common/model/layout.h"
 #include "common/utf8.h"
+#include "common/model/network.h"
 
 static const char *const sharding_names[] = {[SHARDED_NOT] = "every rank",
                                              [SHARDED_OUTPUT] = "by row",

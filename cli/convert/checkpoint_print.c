@@ -5,6 +5,7 @@
 #include "cli/convert/checkpoint.h"
 #include "cli/convert/networks.h"
 #include "cli/convert/state_dict.h"
+#include "common/model/network.h"
 
 static enum status read_config(const struct state_dict *state, struct model_config *config,
                                struct error *error)

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/convert/convert.h"
+#include "common/model/network.h"
 
 static const char program[] = "millrace convert";
 

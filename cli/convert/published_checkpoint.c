@@ -8,6 +8,7 @@
 #include "common/file_read.h"
 #include "common/model/file.h"
 #include "common/model/layout.h"
+#include "common/model/network.h"
 
 /* Reads a config.json that must be of a published network. */
 static enum status read_config(const char *path, struct model_config *config, struct error *error)

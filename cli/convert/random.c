@@ -12,6 +12,7 @@
 #include "common/model/file.h"
 #include "common/model/layout.h"
 #include "common/model/tensors.h"
+#include "common/model/network.h"
 
 enum { PIECE_ELEMENTS = 1 << 16 };
 

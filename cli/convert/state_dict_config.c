@@ -4,6 +4,7 @@
 #include "cli/convert/state_dict.h"
 #include "common/model/layout.h"
 #include "common/model/tensors.h"
+#include "common/model/network.h"
 
 enum { GPT2_VOCABULARY = 50257, BLOCKS_MAX = 1024, EXTENT_MAX = 1 << 24 };
 

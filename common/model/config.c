@@ -36,11 +36,6 @@ static const struct integer_key {
 enum { N_INTEGER_KEYS = sizeof integer_keys / sizeof *integer_keys };
 static const double most_exponent = 64;
 
-const char *architecture_name(enum architecture architecture)
-{
-    return network_of(architecture)->name;
-}
-
 const char *source_name(enum source source)
 {
     return source_names[source];
@@ -324,7 +319,7 @@ static enum status read_config(json_t *object, struct model_config *config, stru
     if (!status)
         status = config_extras_read(object, config, error);
     config->source = (enum source)source;
-    return status ? status : model_config_complete(config, error);
+    return status;
 }
 
 void model_name_of(const char *directory, const char *otherwise, char name[MODEL_NAME_MAX])
@@ -360,6 +355,8 @@ static enum status parse(const char *json, size_t size_bytes, const char *where,
     const bool published = !status && published_is(object);
     if (!status)
         status = published ? published_read(object, &read, error) : read_config(object, &read, error);
+    if (!status)
+        status = model_config_complete(&read, error);
     if (!status && published && directory)
         model_name_of(directory, architecture_name(read.architecture), read.name);
     json_decref(object);

@@ -92,8 +92,7 @@ char *model_config_origin(const char *directory);
 /* From `directory`'s last part, as far as a name may have its characters; else `otherwise`. */
 void model_name_of(const char *directory, const char *otherwise, char name[MODEL_NAME_MAX]);
 
-/* "fs-dfm"; "mask". */
-const char *architecture_name(enum architecture architecture);
+/* "mask". */
 const char *source_name(enum source source);
 
 /* Parameters of a model of this shape (the rotary buffer not counted). */

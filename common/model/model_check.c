@@ -2,6 +2,7 @@
 
 #include "common/model/layout.h"
 #include "common/model/tensors.h"
+#include "common/model/network.h"
 
 static enum status check_tensor(const struct tensor *found, const struct model_tensor *wanted,
                                 struct error *error)
@@ -55,4 +56,21 @@ enum status tensors_check_model(const struct tensors *tensors, const struct mode
         n_found++;
     }
     return n_found == tensors_count(tensors) ? STATUS_OK : name_extra(tensors, config, error);
+}
+
+enum status tensors_open_model(const char *directory, const struct model_config *config,
+                               struct tensors **tensors, struct error *error)
+{
+    struct tensors *opened;
+    enum status status = tensors_open(directory, &opened, error);
+    if (status)
+        return status;
+    status = tensors_adopt(opened, config, error);
+    if (!status)
+        status = tensors_check_model(opened, config, error);
+    if (status)
+        tensors_close(opened);
+    else
+        *tensors = opened;
+    return status;
 }

@@ -175,6 +175,11 @@ const struct network *network_of(enum architecture architecture)
     return &networks[architecture];
 }
 
+const char *architecture_name(enum architecture architecture)
+{
+    return network_of(architecture)->name;
+}
+
 bool network_has_solver(const struct network *network, enum solver solver)
 {
     return (unsigned)solver < SOLVER_COUNT && (network->solvers >> solver & 1u);

@@ -151,6 +151,8 @@ struct network {
 };
 
 const struct network *network_of(enum architecture architecture);
+/* Its name: "fs-dfm". */
+const char *architecture_name(enum architecture architecture);
 
 /* Whether the network can use the solver. */
 bool network_has_solver(const struct network *network, enum solver solver);

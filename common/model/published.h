@@ -14,8 +14,8 @@
 /* Whether the object is such a config, and not one in our own format. */
 bool published_is(const json_t *object);
 
-/* Fills all of *config but its name, which is the architecture's. INVALID_ARGUMENT names the key, its value
- * and what it must be. */
+/* Fills *config, with its architecture's name. The caller completes it (model_config_complete).
+ * INVALID_ARGUMENT names the key, its value and what it must be. */
 enum status published_read(json_t *object, struct model_config *config, struct error *error);
 
 #endif

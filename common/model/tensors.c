@@ -261,23 +261,6 @@ enum status tensors_adopt(struct tensors *tensors, const struct model_config *co
     return index_names(tensors, error);
 }
 
-enum status tensors_open_model(const char *directory, const struct model_config *config,
-                               struct tensors **tensors, struct error *error)
-{
-    struct tensors *opened;
-    enum status status = tensors_open(directory, &opened, error);
-    if (status)
-        return status;
-    status = tensors_adopt(opened, config, error);
-    if (!status)
-        status = tensors_check_model(opened, config, error);
-    if (status)
-        tensors_close(opened);
-    else
-        *tensors = opened;
-    return status;
-}
-
 int tensors_count(const struct tensors *tensors)
 {
     return tensors->list.n;

@@ -7,6 +7,7 @@
 #include "coordinator/services/services.h"
 #include "proto/millrace.pb-c.h"
 #include "common/clock.h"
+#include "common/model/network.h"
 
 static void hand_over(struct rpc_call *call, const ProtobufCMessage *message, offload_handler *handler,
                       struct coordinator *coordinator)

@@ -13,7 +13,6 @@
 #include "common/log.h"
 #include "common/machine/cpus.h"
 #include "kernels/cpu/attention_scratch.h"
-#include "kernels/cpu/flush.h"
 #include "kernels/precision.h"
 
 /*
@@ -194,26 +193,6 @@ static enum status reserve_scratch(struct device *device, const struct device_op
                          cpu_scratch_bytes(options), device->max_rows, device->max_columns,
                          device->max_positions, device->n_threads);
     return STATUS_OK;
-}
-
-struct flushed {
-    void (*function)(void *context, int part, int thread);
-    void *context;
-};
-
-static void run_flushed(void *context, int part, int thread)
-{
-    const struct flushed *flushed = context;
-    const unsigned long before = flush_begin();
-    flushed->function(flushed->context, part, thread);
-    flush_end(before);
-}
-
-void device_run_flushing(const struct device *device, void (*function)(void *context, int part, int thread),
-                         void *context, int n_parts)
-{
-    struct flushed flushed = {function, context};
-    pool_run(device->pool, run_flushed, &flushed, n_parts);
 }
 
 static enum status set_up(struct device *device, const struct device_options *options, struct error *error)

@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/model/network.h"
 
 static int largest(int a, int b)
 {

@@ -10,6 +10,7 @@
 
 #include "common/philox.h"
 #include "common/clock.h"
+#include "common/model/network.h"
 
 struct elbo_window elbo_window_at(const struct elbo_options *options, const struct model_config *config,
                                   size_t n_ids, const int32_t *order, int index)

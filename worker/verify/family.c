@@ -1,4 +1,5 @@
 #include "worker/verify/family.h"
+#include "common/model/network.h"
 
 #include <dirent.h>
 #include <stdlib.h>

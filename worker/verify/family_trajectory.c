@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "worker/verify/family_replay.h"
+#include "common/model/network.h"
 
 /* Times are float32 in the reference. */
 static const double time_tolerance = 1e-6;
