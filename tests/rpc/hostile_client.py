@@ -236,16 +236,24 @@ def rapid_reset(address):
     return [line]
 
 
-def closed_window(address):
-    """A reader that never lets the server send, for the flood that it asked for: the server does not fill its memory."""
-    line = greet(address, settings=struct.pack(">HI", 4, 0))  # INITIAL_WINDOW_SIZE 0
-    line.sendall(frame(HEADERS, END_HEADERS, 1, call_headers(b"/test.Test/Flood")) + frame(DATA, END_STREAM, 1, b"\0\0\0\0\0"))
+def seconds_until_cut_off(address, path):
+    """How long the server keeps a call whose client never lets it send: INITIAL_WINDOW_SIZE is 0."""
+    line = greet(address, settings=struct.pack(">HI", 4, 0))
+    line.sendall(frame(HEADERS, END_HEADERS, 1, call_headers(path)) + frame(DATA, END_STREAM, 1, b"\0\0\0\0\0"))
     started = time.monotonic()
-    got = read_until(line, lambda data: any(kind == RST_STREAM or kind == HEADERS and b"grpc-status" in payload
-                                            for kind, _, payload in frames_of(data)))
-    assert any(kind == RST_STREAM or b"grpc-status" in payload for kind, _, payload in frames_of(got)), "it is kept for ever"
-    assert STALL_SECONDS * 0.9 < time.monotonic() - started < PATIENCE / 2
-    return [line]
+    is_end = lambda kind, payload: kind == RST_STREAM or kind == HEADERS and b"grpc-status" in payload
+    got = read_until(line, lambda data: any(is_end(kind, payload) for kind, _, payload in frames_of(data)))
+    assert any(is_end(kind, payload) for kind, _, payload in frames_of(got)), "it is kept for ever"
+    return line, time.monotonic() - started
+
+
+def closed_window(address):
+    """Readers that do not read: one that asked for a flood is cut off as soon as the server's memory for it is full, one with a
+    small answer when its time is over."""
+    flood, _ = seconds_until_cut_off(address, b"/test.Test/Flood")
+    small, seconds = seconds_until_cut_off(address, b"/test.Test/Echo")
+    assert STALL_SECONDS * 0.9 < seconds < PATIENCE / 2, f"cut off after {seconds:.2f} s"
+    return [flood, small]
 
 
 def check_large_headers(honest):

@@ -94,11 +94,14 @@ END_TEST
 
 START_TEST(solvers_that_are_none_are_refused)
 {
+    static const int none[] = {SOLVER_COUNT, -1};
     Millrace__V1__GenerateRequest message = MILLRACE__V1__GENERATE_REQUEST__INIT;
-    message.solver = (Millrace__V1__Solver)SOLVER_COUNT;
-    refuse(&message, "solver: 4 is none of the 4 that there are");
-    message.solver = (Millrace__V1__Solver)-1;
-    refuse(&message, "solver: -1 is none of the 4 that there are");
+    for (int i = 0; i < 2; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "solver: %d is none of the %d that there are", none[i], SOLVER_COUNT);
+        message.solver = (Millrace__V1__Solver)none[i];
+        refuse(&message, text);
+    }
 }
 END_TEST
 
