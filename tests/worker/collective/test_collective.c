@@ -57,7 +57,7 @@ START_TEST(all_reduce_adds_in_the_order_of_the_tree)
         }
         free(x);
     }
-    used->table->unbind(ranks);
+    used->table->unbind(used);
     backend->close(device);
     ck_assert_double_eq(largest_of_ranks(used, wrong), 0);
     ck_assert_int_eq(used->status, STATUS_OK);
