@@ -327,7 +327,7 @@ def test_solver_state_moves_along():
         heir.say(report=replica_pb.Report(sequence=submit.sequence, step=2))  # without them
         assert heir.end().code() == grpc.StatusCode.INVALID_ARGUMENT
         stream.cancel()
-        expect_failure(lambda: list(cluster.generate(b"\x48\x09")), grpc.StatusCode.INVALID_ARGUMENT, "solver", "9")
+        expect_failure(lambda: list(cluster.generate(b"\x48\x63")), grpc.StatusCode.INVALID_ARGUMENT, "solver", "99")
 
 
 def test_untrustworthy_replica():

@@ -134,7 +134,7 @@ class Generate(unittest.TestCase):
             (dict(infill=api.Infill(segments=[api.Segment(text="no gap")])), INVALID, "infill", "gap"),
             (dict(infill=api.Infill()), INVALID, "infill"),
             (dict(infill=api.Infill(segments=[api.Segment(gap=4000000000)])), INVALID, "gap"),
-            (dict(solver=9), INVALID, "solver", "9"),
+            (dict(solver=99), INVALID, "solver", "99"),
             (dict(model="another"), grpc.StatusCode.NOT_FOUND, "another", "books-mini"),
             (dict(prompt="x" * (5 << 20)), grpc.StatusCode.RESOURCE_EXHAUSTED),
         ]

@@ -128,7 +128,7 @@ END_TEST
 
 START_TEST(on_the_device)
 {
-    const char *fallback = ranks->n_ranks == 1 ? "self" : "mpi";
+    const char *fallback = ranks->n_ranks == 1 ? "self" : backend->on_host ? "shm" : "mpi";
     check("auto", backend->on_host || ranks->n_ranks == 1 ? fallback : "nccl");
 }
 END_TEST
