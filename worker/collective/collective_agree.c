@@ -32,5 +32,9 @@ enum status collective_agree(struct collective *collective, enum status mine, st
             error_set(error, verdict, "rank %d of %d: %s", rank, collective->n_ranks, all[rank].text);
     }
     free(all);
+    if (verdict == STATUS_OK && collective->status != STATUS_OK) /* nobody's verdict is known */
+        verdict = mine != STATUS_OK
+                      ? mine
+                      : error_set(error, collective->status, "the exchange between the ranks broke");
     return verdict;
 }

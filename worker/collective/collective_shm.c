@@ -239,28 +239,36 @@ static void gather_piece(struct collective_shm *shm, const char *part, const int
     shm->turn++;
 }
 
-static void gather_all(struct collective_shm *shm, const void *part, const int *sizes_bytes, void *to)
+/* Goes on as long as `may`. */
+static void gather_all(struct collective_shm *shm, const void *part, const int *sizes_bytes, void *to,
+                       bool (*may)(struct collective_shm *shm))
 {
     int largest = 0;
     for (int rank = 0; rank < shm->base.n_ranks; rank++)
         largest = sizes_bytes[rank] > largest ? sizes_bytes[rank] : largest;
-    for (int at = 0; at < largest && is_well(shm); at += SMALL_BYTES)
+    for (int at = 0; at < largest && may(shm); at += SMALL_BYTES)
         gather_piece(shm, part, sizes_bytes, at, to);
 }
 
 static void shm_gather(struct collective *collective, const void *part, const int *sizes_bytes, void *to)
 {
     double start = clock_seconds();
-    gather_all((struct collective_shm *)collective, part, sizes_bytes, to);
+    gather_all((struct collective_shm *)collective, part, sizes_bytes, to, is_well);
     collective->seconds += clock_seconds() - start;
 }
 
+static bool is_whole(struct collective_shm *shm)
+{
+    return shm->base.status == STATUS_OK;
+}
+
+/* Of the host alone: ranks tell each other by it that a device has failed. */
 static void shm_exchange(struct collective *collective, const void *part, size_t size_bytes, void *to)
 {
     struct collective_shm *shm = (struct collective_shm *)collective;
     for (int rank = 0; rank < collective->n_ranks; rank++)
         shm->sizes[rank] = (int)size_bytes;
-    gather_all(shm, part, shm->sizes, to);
+    gather_all(shm, part, shm->sizes, to, is_whole);
 }
 
 /* ---- broadcasts ---- */
