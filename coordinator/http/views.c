@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/model/network.h"
 #include "coordinator/http/fingerprint.h"
 #include "coordinator/http/problem.h"
 #include "coordinator/http/routes.h"
@@ -11,18 +12,30 @@
 
 /* ---- models ---- */
 
+/* Those that this network can use. */
+static json_t *solvers_json(enum architecture architecture)
+{
+    json_t *names = json_array();
+    for (int i = 0; i < SOLVER_COUNT; i++) {
+        if (network_has_solver(network_of(architecture), (enum solver)i))
+            json_array_append_new(names, json_string(solver_name((enum solver)i)));
+    }
+    return names;
+}
+
 static json_t *details_json(struct coordinator *coordinator)
 {
     const struct model_config *config = &coordinator->model->config;
     char fingerprint[160];
     fingerprint_write(coordinator, fingerprint, sizeof fingerprint);
-    return json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:s, s:s}", "architecture",
-                     config->architecture == ARCHITECTURE_FS_DFM ? "fs-dfm" : "dfm", "source",
+    return json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:s, s:o, s:s}", "architecture",
+                     architecture_name(config->architecture), "source",
                      config->source == SOURCE_MASK ? "mask" : "uniform", "parameters",
                      (json_int_t)model_config_parameters(config), "vocabulary", config->vocabulary,
                      "trained_length", config->trained_length, "max_length", config->max_length,
                      "default_steps", config->default_steps, "max_steps", config->max_steps, "default_solver",
-                     solver_name(config->default_solver), "system_fingerprint", fingerprint);
+                     solver_name(config->default_solver), "solvers", solvers_json(config->architecture),
+                     "system_fingerprint", fingerprint);
 }
 
 static json_t *model_json(struct coordinator *coordinator)

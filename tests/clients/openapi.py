@@ -40,6 +40,7 @@ def short(api):
     fields["user"]["maxLength"] = 60
     extensions["steps"]["anyOf"] = [{"type": "integer", "minimum": 1, "maximum": 12}, {"const": "auto"}]
     extensions["deadline"]["minimum"] = 60
+    extensions["solver"]["enum"] = ["cumulative", "euler", "dfm", "stratified", None]  # which this model can use
     for name in ("segments", "frames"):
         del extensions[name]
     return api

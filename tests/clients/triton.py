@@ -123,10 +123,12 @@ class Triton(unittest.TestCase):
             before = ids
 
     def test_a_stream_that_breaks_ends_its_texts(self):
-        self.client.start_stream(callback=lambda result, error: None)
+        begun = queue.Queue()
+        self.client.start_stream(callback=lambda result, error: begun.put(result))
         for i in range(4):
             self.client.async_stream_infer(MODEL, [text("text_input", "It was")], request_id=str(i),
-                                           parameters={"length": 512, "steps": 1024})
+                                           parameters={"length": 512, "steps": 1024, "frames": True})
+        begun.get(timeout=PATIENCE)  # one of them runs
         self.client.stop_stream(cancel_requests=True)
         self.assertTrue(self.infer(parameters={"length": 32}).as_numpy("text_output")[0])
 

@@ -137,7 +137,8 @@ static void multiply(struct problem *problem, int first, int rows)
     any_backend->matmul(problem->device, &op);
 }
 
-/* Of float32 sums of 1024 products of size up to 1/4, in proportion where there are more; a GPU may add them in any order. */
+/* Of float32 sums of 1024 products of size up to 1/4, in proportion where there are more; a GPU may add them
+ * in any order. */
 static double error_of_sums(int n_in)
 {
     return (any_backend->on_host ? 2e-6 : 1e-5) * fmax(1, n_in / 1024.0);

@@ -2,7 +2,6 @@
 // millrace.frames, GET /v1/models and GET /v1/millrace/status. No library, no build step.
 
 const $ = (id) => document.getElementById(id);
-const SOLVERS = ["cumulative", "euler", "dfm", "stratified"];
 const TOKEN_KEY = "millrace-token";
 const HISTORY = 120; // seconds of throughput on the second tab
 
@@ -454,7 +453,6 @@ function listen() {
 
 async function start() {
   listen();
-  $("solver").replaceChildren(...SOLVERS.map((name) => new Option(name)));
   try {
     model = parse(await (await call("/v1/models")).text()).data[0];
   } catch (error) {
@@ -467,6 +465,7 @@ async function start() {
   $("length").value = Math.min(Math.round(0.75 * details.trained_length), 256);
   $("steps").max = details.max_steps;
   $("steps").value = details.default_steps;
+  $("solver").replaceChildren(...details.solvers.map((name) => new Option(name)));
   $("solver").value = details.default_solver;
   watch();
   const request = readLink();
