@@ -46,7 +46,7 @@ def test(slurm):
     job = slurm.submit("--nodelist=n1", "--ntasks=1", ":", "--nodes=2", "--ntasks-per-node=1", "--gres=gpu:1", "--time=10",
                        f"{SOURCE}/deploy/slurm/cluster.sbatch", DEMO,
                        environment={"MILLRACE_RANKS": "2", "MILLRACE_INTERFACE": "eth0", "MILLRACE_BACKEND": "cpu",
-                                    "OMPI_MCA_btl_tcp_if_include": "eth0", "OMPI_MCA_mpi_yield_when_idle": "1"})
+                                    "OMPI_MCA_btl": "tcp,self", "OMPI_MCA_btl_tcp_if_include": "eth0", "OMPI_MCA_mpi_yield_when_idle": "1"})
     access = access_of(slurm, job)
     assert access.endpoint.startswith(slurm.switch.address["n1"] + ":"), access.endpoint
     assert write(access, timeout=120) == expected, "another text than that of one host"
